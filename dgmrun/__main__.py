@@ -1,0 +1,7 @@
+"""`python -m dgmrun`."""
+
+import sys
+
+from dgmrun.cli import main
+
+sys.exit(main())

@@ -1,0 +1,145 @@
+"""Words and argv in, exit code out. Nothing heavy is imported before a run is known to be wanted.
+
+    dgmrun [WORD ...] [group=option ...] [key=value ...] [other Hydra flags]
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dgmrun import __version__
+from dgmrun.errors import DONE, INTERRUPTED, Mistake, render
+from dgmrun.run import Run
+
+TOOLS = ("compare", "list")
+log = logging.getLogger("dgmrun")
+
+
+def main() -> int:
+    """The console script."""
+    try:
+        _command(sys.argv[1:])
+    except Mistake as mistake:
+        return render(mistake)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
+
+
+def _command(argv: list[str]) -> None:
+    if not argv or argv[0] in ("-h", "--help"):
+        from dgmrun.report.help import text
+
+        print(text())
+    elif argv[0] == "--version":
+        print(f"dgmrun {__version__}")
+    elif argv[0] in TOOLS:
+        import_module(f"dgmrun.report.{argv[0]}").main(argv[1:])
+    else:
+        _run(argv)
+
+
+def _run(argv: list[str]) -> None:
+    """Creates a run or takes one up, and executes its stages.
+
+    Stage words become the override `stages=[...]` in `sys.argv` itself, and a new run its `run=...`, so that whoever
+    starts this command again (a child of a distributed training, a requeue) enters by the same door.
+    """
+    from dgmrun import build, compose
+
+    command = shlex.join(["dgmrun", *argv])
+    arguments = compose.parse(argv)
+
+    def task(config: dict[str, Any], directory: Path) -> None:
+        build.check_targets(config, build.allowed_targets(arguments.search_path))
+        with _log():
+            from dgmrun import stages
+
+            setup = stages.Setup(config)
+            if arguments.run is None:
+                run = _create(setup, directory, command)
+            else:
+                run = _take_up(setup, Run.open(directory), arguments.stages)
+            sys.argv[1:] = compose.reentry(arguments, run.path, config["stages"])
+            with _log_file(run.path / "run.log"):
+                stages.execute(run, setup)
+            _farewell(run)
+
+    compose.run_with(arguments, task)
+
+
+def _create(setup: Any, directory: Path, command: str) -> Run:
+    from dgmrun import stages
+
+    try:
+        return stages.create(setup, directory, command)
+    except Mistake:
+        _remove_empty(directory)
+        raise
+
+
+def _take_up(setup: Any, run: Run, words: list[str]) -> Run:
+    """Without a word, what the run was made for and has not finished."""
+    from dgmrun import stages
+
+    if not words:
+        setup.config["stages"] = stages.unfinished(run)
+    stages.check(setup)
+    return run
+
+
+def _farewell(run: Run) -> None:
+    log.info("\nrun         %s", run.path)
+    log.info("next        dgmrun compare %s", run.path.parent)
+    log.info("            tensorboard --logdir %s --samples_per_plugin images=0", run.path)
+
+
+def _remove_empty(directory: Path) -> None:
+    """Hydra makes the directory before anything is checked."""
+    with suppress(OSError):
+        os.removedirs(directory)
+
+
+@contextmanager
+def _log() -> Iterator[None]:
+    """Messages to stderr, warnings of libraries to the log."""
+    handler = logging.StreamHandler(sys.stderr)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").propagate = False
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        log.removeHandler(handler)
+
+
+@contextmanager
+def _log_file(file: Path) -> Iterator[None]:
+    """The same and the warnings to a file, each with its time."""
+    handler = logging.FileHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    loggers = (log, logging.getLogger("py.warnings"))
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

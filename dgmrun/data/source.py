@@ -1,0 +1,89 @@
+"""The training source of data that fit in memory: one tensor on the device, batches gathered by index.
+
+No worker processes, no Python per example: a batch costs one gather and, if binarised dynamically, one draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from dgmrun.data.binarise import bernoulli
+from dgmrun.errors import Mistake
+from dgmrun.protocols import Batch
+from dgmrun.rng import seeded
+
+
+class InMemorySource:
+    """Batches of one split, an epoch for each `iter`, and a state from which they go on to the bit.
+
+    The order of epoch e is a function of (seed, e) alone. Of the global batch, process r of W takes the rows
+    r, r + W, r + 2W, ...: nothing is padded or repeated. The last batch of an epoch may be smaller, and is
+    left out only if it has fewer rows than there are processes.
+
+    Args:
+        x: examples [N, ...], on the device; uint8 is converted batch by batch.
+        y: what they are conditioned on, [N, ...], or None.
+        batch_size: rows of a batch over all processes; at most one epoch.
+        seed: the run's seed.
+        rank: this process.
+        world_size: number of processes W.
+        dynamic: `x` holds grey levels, to be binarised anew in every batch: a function of its place, like the order.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor | None,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        dynamic: bool = False,
+    ) -> None:
+        self.x, self.y, self.seed = x, y, seed
+        self.rank, self.world_size, self.dynamic = rank, world_size, dynamic
+        self.examples = len(x)
+        self.batch_size = min(batch_size, self.examples)
+        self.epoch = self.position = 0
+        if self.batch_size < world_size:
+            raise Mistake(
+                f"`dataset.batch_size` must give a row to each process, of which there are {world_size}, "
+                f"but gives {self.batch_size}"
+            )
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        whole, rest = divmod(self.examples, self.batch_size)
+        return whole + (rest >= self.world_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The rest of the epoch, or the next one if nothing is left: Lightning never exhausts an iterator."""
+        if self.position == len(self):
+            self.epoch, self.position = self.epoch + 1, 0
+        order = self._order()
+        while self.position < len(self):
+            start = self.position * self.batch_size
+            self.position += 1
+            yield self._batch(order[start + self.rank : start + self.batch_size : self.world_size])
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the data, the batch last given included."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Takes up the place that `state_dict` gave."""
+        self.epoch, self.position = state["epoch"], state["position"]
+
+    def _order(self) -> Tensor:
+        with seeded(self.seed, "order", self.epoch):
+            return torch.randperm(self.examples).to(self.x.device)
+
+    def _batch(self, index: Tensor) -> Batch:
+        x = self.x.index_select(0, index)
+        if self.dynamic:
+            with seeded(self.seed, "binarise", self.epoch, self.position, self.rank):
+                x = bernoulli(x)
+        return Batch(x.float(), index, None if self.y is None else self.y.index_select(0, index))

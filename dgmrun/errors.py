@@ -1,0 +1,55 @@
+"""The user's mistakes, and the one place that renders them.
+
+A `Mistake` is what the user can mend: exit status 2, one line, and a hint that names a command to type.
+A `RunFailed` is a run that broke although it was asked for correctly: exit status 1.
+Anything else that escapes is a bug of ours and shows a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Mistake(Exception):
+    """Something that the user asked for and cannot have.
+
+    Args:
+        message: one line: the configuration key, what it must be and what it is instead.
+        hint: what to do about it, usually a command to type.
+    """
+
+    status = USAGE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RunFailed(Mistake):
+    """A run that broke on its way; `message` and `hint` as in `Mistake`."""
+
+    status = FAILED
+
+
+class Interrupted(Mistake):
+    """Ctrl-C or SIGTERM: everything is saved; `hint` says how to go on."""
+
+    status = INTERRUPTED
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The words " Did you mean `...`?" where one of `names` is close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def render(mistake: Mistake) -> int:
+    """Prints a mistake to stderr as `error: ...`, a blank line, `hint: ...`; returns the exit status."""
+    print(f"error: {mistake}", file=sys.stderr)
+    if mistake.hint:
+        print(f"\nhint: {mistake.hint}", file=sys.stderr)
+    return mistake.status

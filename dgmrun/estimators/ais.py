@@ -1,0 +1,91 @@
+r"""Annealed importance sampling: weights whose mean is the ratio of two partition functions.
+
+.. math:: \log w = \sum_k \log f_{\beta_{k+1}}(x_k) - \log f_{\beta_k}(x_k), \qquad E[w] = Z_1 / Z_0
+
+for :math:`x_0` from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
+
+References:
+    Neal (2001), Annealed importance sampling, https://arxiv.org/abs/physics/9803008, equations 3 to 11.
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.estimators.log_mean import MARKOV, log_mean
+from dgmrun.protocols import AnnealingPath, Estimate, UnnormalisedDensity
+
+
+def temperatures(num: int) -> Float64[Tensor, "temperatures"]:
+    """`num` inverse temperatures from 0 to 1, equally spaced."""
+    return torch.linspace(0, 1, num, dtype=torch.float64)
+
+
+@torch.no_grad()
+def anneal(
+    path: AnnealingPath, state: Tensor, betas: Float64[Tensor, "temperatures"]
+) -> Float64[Tensor, "chains"]:
+    """Log-weights of chains that start at `state` and follow `path` along `betas`, accumulated in float64."""
+    log_w = torch.zeros(len(state), dtype=torch.float64, device=state.device)
+    steps = betas.to(state.device, state.dtype)
+    for beta, next_beta in zip(steps[:-1], steps[1:], strict=True):
+        state, increment = path.move(state, beta, next_beta)
+        log_w += increment
+    return log_w
+
+
+@dataclass(frozen=True)
+class AIS:
+    """log Z by annealing up from the base, in nats: unbiased for Z, so low in the mean for log Z.
+
+    Costs `num_chains * num_temperatures` Gibbs sweeps. More temperatures help more than more chains.
+
+    Args:
+        num_chains: chains, at least 2.
+        num_temperatures: inverse temperatures from 0 to 1, both ends counted, at least 2.
+
+    Raises:
+        ValueError: fewer than 2 chains or temperatures.
+    """
+
+    requires: ClassVar[type] = UnnormalisedDensity
+    num_chains: int = 100
+    num_temperatures: int = 1000
+
+    def __post_init__(self) -> None:
+        check_sizes("ais", self.num_chains, self.num_temperatures)
+
+    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor) -> Estimate:
+        """log Z of `model`, annealed from independent units with the log odds `base_logits`."""
+        path = model.annealed(base_logits)
+        log_w = anneal(path, path.start(self.num_chains), temperatures(self.num_temperatures))
+        mean = log_mean(log_w + path.log_normaliser())
+        return Estimate(
+            value=mean.value,
+            standard_error=mean.standard_error,
+            interval=mean.interval,
+            kind="estimate",
+            bias="down",
+            samples=self.num_chains,
+            effective_sample_size=mean.effective_sample_size,
+            settings=asdict(self),
+            diagnostics={"certain_low": mean.value - MARKOV, "pessimistic_sample_size": mean.pessimistic_sample_size},
+            warnings=mean.warnings("ais"),
+        )
+
+
+def check_sizes(method: str, num_chains: int, num_temperatures: int) -> None:
+    """Refuses sizes from which no error bar can be made.
+
+    Raises:
+        ValueError: fewer than 2 chains or temperatures.
+    """
+    for key, size in (("num_chains", num_chains), ("num_temperatures", num_temperatures)):
+        if size < 2:
+            raise ValueError(f"`log_z.{method}.{key}` must be at least 2, but is {size}")

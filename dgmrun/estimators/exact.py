@@ -1,0 +1,61 @@
+"""log Z by enumeration: every state of the smaller layer, in blocks, in float64.
+
+References:
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.protocols import Enumerable, Estimate
+
+BLOCK = 2**14
+
+
+def log_masses(model: Enumerable) -> Float64[Tensor, "states"]:
+    """Unnormalised log-masses of all 2^bits states of the smaller layer; 8 bytes a state."""
+    states = torch.arange(2 ** model.enumerable_bits())
+    return torch.cat([model.log_masses(block) for block in states.split(BLOCK)])
+
+
+def samples(model: Enumerable, num: int) -> Tensor:
+    """Exact, independent samples x of the model, [num, *event.shape]: states drawn by their masses, then completed."""
+    mass = log_masses(model)
+    cumulative = (mass - mass.max()).exp().cumsum(0)
+    level = torch.rand(num, dtype=torch.float64, device=mass.device) * cumulative[-1]
+    return model.complete(torch.searchsorted(cumulative, level).clamp_(max=len(mass) - 1))
+
+
+@dataclass(frozen=True)
+class Exact:
+    r""":math:`\log Z = \log \sum_s e^{\log m(s)}` over the states s of the smaller layer, in nats.
+
+    Use it wherever it is affordable: 2^20 states of a 784-dimensional model take about 20 s on two cores.
+
+    Args:
+        max_bits: refuse a smaller layer of more units than this.
+    """
+
+    requires: ClassVar[type] = Enumerable
+    max_bits: int = 25
+
+    def __call__(self, model: Enumerable, base_logits: Tensor) -> Estimate:
+        """log Z of `model`; `base_logits`, which sampling methods start from, has no part in it.
+
+        Raises:
+            ValueError: the smaller layer has more than `max_bits` units.
+        """
+        bits = model.enumerable_bits()
+        if bits > self.max_bits:
+            raise ValueError(
+                f"`log_z.exact.max_bits` is {self.max_bits}, but the smaller layer of the model has {bits} units"
+            )
+        value = float(torch.logsumexp(log_masses(model), 0))
+        interval = (value, value)
+        return Estimate(value, 0.0, interval, "exact", "none", samples=2**bits, settings=asdict(self))

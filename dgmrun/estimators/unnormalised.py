@@ -1,0 +1,61 @@
+"""Log-likelihood of an unnormalised density: log p(x) = log f(x) - log Z, with both sources of error.
+
+An error of log Z is an error of every example, so it does not average out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dgmrun.protocols import Estimate, UnnormalisedDensity
+
+OPPOSITE = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
+KIND = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
+BLOCK = 1000
+
+
+@torch.no_grad()
+def log_unnormalised(model: UnnormalisedDensity, x: Tensor) -> Float[Tensor, "examples"]:
+    """log f of every example, in blocks."""
+    return torch.cat([model.log_unnormalised(block.float()).double() for block in x.split(BLOCK)])
+
+
+def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
+    r"""Mean log p(x) in nats per example.
+
+    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`, and each side of the interval is put
+    together in the same way from three standard errors of the examples and that side of the interval of log Z.
+
+    Args:
+        log_f: log f(x) of every example.
+        log_z: the estimate of log Z that it rests on.
+    """
+    examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else 0.0
+    value = float(log_f.mean()) - log_z.value
+
+    def side(of_log_z: float | None, sign: int) -> float | None:
+        if of_log_z is None:
+            return None
+        return value + sign * math.hypot(3 * examples_error, of_log_z - log_z.value)
+
+    interval = None if log_z.interval is None else (side(log_z.interval[1], -1), side(log_z.interval[0], 1))
+    return Estimate(
+        value=value,
+        standard_error=math.hypot(examples_error, log_z.standard_error),
+        interval=interval,
+        kind=KIND.get(log_z.kind, log_z.kind),
+        bias=OPPOSITE[log_z.bias],
+        samples=log_z.samples,
+        effective_sample_size=log_z.effective_sample_size,
+        settings=log_z.settings,
+        diagnostics={
+            "log_z": log_z.value,
+            "standard_error_examples": examples_error,
+            "standard_error_log_z": log_z.standard_error,
+        },
+        warnings=log_z.warnings,
+    )

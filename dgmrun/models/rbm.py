@@ -1,0 +1,154 @@
+r"""Restricted Boltzmann machine over binary units.
+
+.. math:: p(v, h) = \exp(v^\top a + h^\top b + v^\top W h) / Z
+
+References:
+    Smolensky (1986), Information processing in dynamical systems: foundations of harmony theory.
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from dgmrun.protocols import Event
+
+
+class RBM(nn.Module):
+    """A Bernoulli restricted Boltzmann machine; x is the visible layer v, the hidden layer is summed out.
+
+    Args:
+        event: what one example is; its support must be binary.
+        hidden: number of hidden units H.
+        weight_std: standard deviation of the initial weights.
+
+    Example:
+        >>> rbm = RBM(Event((4,), "binary"), hidden=3)
+        >>> rbm.log_unnormalised(torch.ones(2, 4)).shape
+        torch.Size([2])
+    """
+
+    aliases: ClassVar[dict[str, str]] = {
+        "vishid": "weight",
+        "visbiases": "visible_bias",
+        "hidbiases": "hidden_bias",
+    }
+    """Names of the parameters in Salakhutdinov's files."""
+
+    def __init__(self, event: Event, hidden: int = 500, weight_std: float = 0.01) -> None:
+        super().__init__()
+        if event.support != "binary":
+            raise ValueError(f"`dataset.event.support` must be binary for an RBM, but is {event.support}")
+        if hidden < 1:
+            raise ValueError(f"`model.hidden` must be at least 1, but is {hidden}")
+        if weight_std < 0:
+            raise ValueError(f"`model.weight_std` must not be negative, but is {weight_std}")
+        self.event = event
+        self.weight = nn.Parameter(weight_std * torch.randn(event.dims, hidden))
+        self.visible_bias = nn.Parameter(torch.zeros(event.dims))
+        self.hidden_bias = nn.Parameter(torch.zeros(hidden))
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Sets the visible biases to the log odds of the smoothed means of `x`, so that p(v) starts at its marginals."""
+        self.visible_bias.copy_(torch.logit((x.flatten(1).sum(0) + 0.5) / (len(x) + 1)))
+
+    def hidden_logits(self, v: Tensor) -> Tensor:
+        """Log odds of h given v [batch, D], [batch, H]."""
+        return torch.addmm(self.hidden_bias, v, self.weight)
+
+    def visible_logits(self, h: Tensor) -> Tensor:
+        """Log odds of v given h [batch, H], [batch, D]."""
+        return torch.addmm(self.visible_bias, h, self.weight.t())
+
+    def log_unnormalised(self, x: Tensor) -> Tensor:
+        r"""Minus the free energy, :math:`v^\top a + \sum_j \log(1 + e^{b_j + (v^\top W)_j})`, in nats [batch]."""
+        v = x.flatten(1)
+        return v @ self.visible_bias + softplus(self.hidden_logits(v)).sum(-1)
+
+    @torch.no_grad()
+    def gibbs(self, x: Tensor, steps: int) -> Tensor:
+        """`x` after `steps` block sweeps v -> h -> v, each layer drawn given the other."""
+        v = x.flatten(1)
+        for _ in range(steps):
+            v = bernoulli(self.visible_logits(bernoulli(self.hidden_logits(v))))
+        return v.reshape(x.shape)
+
+    def annealed(self, base_logits: Tensor) -> RBMPath:
+        """The path of Salakhutdinov and Murray (2008, section 4) from independent units with `base_logits` [D]."""
+        return RBMPath(self, base_logits.flatten())
+
+    def enumerable_bits(self) -> int:
+        """Number of units of the smaller layer."""
+        return min(self.weight.shape)
+
+    @torch.no_grad()
+    def log_masses(self, index: Tensor) -> Tensor:
+        """Log-mass of the states numbered `index` of the smaller layer, the other summed out, float64 [states]."""
+        near, far, weight = self.visible_bias, self.hidden_bias, self.weight
+        if len(far) <= len(near):
+            near, far, weight = far, near, weight.t()
+        state = bits(index.to(near.device), len(near)).double()
+        return state @ near.double() + softplus(torch.addmm(far.double(), state, weight.double())).sum(-1)
+
+    @torch.no_grad()
+    def complete(self, index: Tensor) -> Tensor:
+        """Samples of x given the states numbered `index` of the smaller layer, [states, *event.shape]."""
+        state = bits(index.to(self.weight.device), self.enumerable_bits()).to(self.weight)
+        hidden_is_smaller = len(self.hidden_bias) <= len(self.visible_bias)
+        v = bernoulli(self.visible_logits(state)) if hidden_is_smaller else state
+        return v.reshape(-1, *self.event.shape)
+
+    @torch.no_grad()
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """Weight filters [H, *event.shape], and the probabilities of the hidden units given `x`, [batch, H]."""
+        filters = self.weight.t().reshape(-1, *self.event.shape)
+        return {"filters": filters, "activity": torch.sigmoid(self.hidden_logits(x.flatten(1)))}
+
+
+class RBMPath:
+    r"""Annealing from independent visible units to an RBM.
+
+    .. math:: \log f_\beta(v) = v^\top((1 - \beta) c + \beta a) + \sum_j \log(1 + e^{\beta (b_j + (v^\top W)_j)})
+
+    A state is [chains, D]. One matrix product serves the weight and the transition.
+
+    References:
+        Salakhutdinov and Murray (2008), equations 15 to 18.
+    """
+
+    def __init__(self, model: RBM, base_logits: Tensor) -> None:
+        self.weight, self.hidden_bias = model.weight.detach(), model.hidden_bias.detach()
+        self.visible_bias, self.base_logits = model.visible_bias.detach(), base_logits.to(model.weight)
+
+    def log_normaliser(self) -> Tensor:
+        r"""log Z at beta = 0, :math:`\sum_i \log(1 + e^{c_i}) + H \log 2`."""
+        return softplus(self.base_logits.double()).sum() + len(self.hidden_bias) * torch.log(torch.tensor(2.0))
+
+    def start(self, num: int) -> Tensor:
+        """Independent visible units."""
+        return bernoulli(self.base_logits.expand(num, -1))
+
+    def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
+        """One block Gibbs sweep at `next_beta`, and the increment of the log-weight, [chains]."""
+        logits = torch.addmm(self.hidden_bias, state, self.weight)
+        next_logits = next_beta * logits
+        tilt = (next_beta - beta) * (state @ (self.visible_bias - self.base_logits))
+        increment = tilt + (softplus(next_logits) - softplus(beta * logits)).sum(-1)
+        bias = torch.lerp(self.base_logits, self.visible_bias, next_beta)
+        v = bernoulli(torch.addmm(bias, bernoulli(next_logits), next_beta * self.weight.t()))
+        return v, increment
+
+
+def bernoulli(logits: Tensor) -> Tensor:
+    """Draws of binary units with these log odds, several times faster than `torch.bernoulli` on a CPU."""
+    return (torch.rand_like(logits) < torch.sigmoid(logits)).to(logits.dtype)
+
+
+def bits(index: Tensor, num: int) -> Tensor:
+    """The lowest `num` binary digits of `index`, lowest first, [*index.shape, num]."""
+    return (index.unsqueeze(-1) >> torch.arange(num, device=index.device)) & 1

@@ -1,0 +1,143 @@
+"""What every objective shares: one optimiser step, and the state that a checkpoint needs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dgmrun.protocols import Batch, Pictured, Source
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How parameters follow gradients.
+
+    Args:
+        optimizer: makes a torch optimiser from parameters.
+        schedule: makes a torch learning-rate schedule from an optimiser; it advances once per optimiser step.
+        clip_norm: largest Euclidean norm of the gradient.
+        ema: decay of the moving average of the weights, per optimiser step.
+        accumulate: batches whose gradients make one optimiser step.
+    """
+
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"`optimizer.clip_norm` must be positive or null, but is {self.clip_norm}")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"`optimizer.ema` must be at least 0 and below 1, but is {self.ema}")
+        if self.accumulate < 1:
+            raise ValueError(f"`trainer.accumulate` must be at least 1, but is {self.accumulate}")
+
+
+class NonFiniteError(Exception):
+    """A loss or parameter is NaN or infinite; the message names the first one, `batch` is where it showed."""
+
+    def __init__(self, name: str, batch: Batch) -> None:
+        super().__init__(name)
+        self.batch = batch
+
+
+class Objective(LightningModule, ABC):
+    """A model and how it is trained. A subclass states `requires` and overrides `loss`, and is final.
+
+    Steps are iterations: `iteration` counts batches, whatever Lightning counts.
+    """
+
+    requires: ClassVar[type]
+
+    def __init__(self, model: nn.Module, optimization: Optimization) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.optimization = optimization
+        self.iteration = 0
+        self.average = None if optimization.ema is None else average(model, optimization.ema)
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to descend, in nats per example, and named terms to log beside it."""
+
+    def source(self, data: Source) -> Source:
+        """What is trained on: the data, unless an objective makes its own."""
+        return data
+
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """Named tensors worth looking at, given some examples `x`: what the model shows, if it shows anything."""
+        return self.model.pictures(x) if isinstance(self.model, Pictured) else {}
+
+    def rank_state(self) -> dict[str, Any]:
+        """What this process has of its own, plain tensors and numbers, for the checkpoint."""
+        return {}
+
+    def load_rank_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `rank_state` gave."""
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose figures count: the moving average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def configure_optimizers(self) -> Any:
+        """One optimiser over the model, with its schedule."""
+        optimizer = self.optimization.optimizer(self.model.parameters())
+        schedule = self.optimization.schedule
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """One batch: gradients, and after `accumulate` of them one optimiser step."""
+        loss, terms = self.loss(batch)
+        if not torch.isfinite(loss):
+            raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
+        self.manual_backward(loss / self.optimization.accumulate)
+        self.iteration += 1
+        if self.iteration % self.optimization.accumulate == 0:
+            self._step()
+        return {"loss": loss.detach(), **terms}
+
+    def _step(self) -> None:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        if self.optimization.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.optimization.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        if (schedule := self.lr_schedulers()) is not None:
+            schedule.step()  # type: ignore[union-attr, call-arg]
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the count of iterations."""
+        checkpoint["iteration"] = self.iteration
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the count of iterations back."""
+        self.iteration = checkpoint["iteration"]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """The batch as it is: sources gather it on the device."""
+        return batch
+
+
+def average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the parameters, itself without gradients."""
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    return averaged.requires_grad_(False)
+
+
+def first_non_finite(tensors: dict[str, Tensor]) -> str | None:
+    """The name of the first tensor with a NaN or infinity."""
+    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)

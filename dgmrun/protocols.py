@@ -1,0 +1,163 @@
+"""What a model can do, and the few values that every part exchanges.
+
+Models never import a Protocol: they have one when they have its methods, so a model and an objective that do
+not fit are refused from their classes, before anything is built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Event:
+    """One example: its shape and the values it may take.
+
+    Args:
+        shape: (channels, height, width) for images, (D,) for tables.
+        support: `binary`, `categorical(K)`, `counts`, `unit` ([0, 1]), `real` or `tokens(K)`.
+    """
+
+    shape: tuple[int, ...]
+    support: str
+
+    @property
+    def dims(self) -> int:
+        """Number of dimensions D, the product of `shape`."""
+        dims = 1
+        for size in self.shape:
+            dims *= size
+        return dims
+
+
+class Batch(NamedTuple):
+    """Examples `x` [batch, *event.shape], their places `index` in the split, and what they are conditioned on."""
+
+    x: Tensor
+    index: Tensor  # type: ignore[assignment]
+    context: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure in nats, never without its error bar.
+
+    Args:
+        value: the estimate.
+        standard_error: one standard error of `value`.
+        interval: 99.7 % interval; an end is None where it is open, the whole is None where none is claimed.
+        kind: `exact`, `estimate`, `lower_bound` or `upper_bound`.
+        bias: direction in which `value` errs in the mean: `none`, `down`, `up` or `unknown`.
+        samples: chains, or states enumerated.
+        effective_sample_size: (sum w)^2 / sum w^2, where weights are averaged.
+        settings: what the figure was made with.
+        diagnostics: further figures, each a number.
+        warnings: in words, each with its cure.
+    """
+
+    value: float
+    standard_error: float
+    interval: tuple[float | None, float | None] | None
+    kind: str
+    bias: str
+    samples: int | None = None
+    effective_sample_size: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    diagnostics: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate as results.json holds it, its unit named."""
+        return {**dataclasses.asdict(self), "unit": "nats"}
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> Estimate:
+        """The estimate that results.json holds."""
+        return cls(**{part.name: entry[part.name] for part in dataclasses.fields(cls)})
+
+
+@runtime_checkable
+class AnnealingPath(Protocol):
+    """Distributions f_beta from a tractable base (beta = 0) to the model (beta = 1), with a transition for each."""
+
+    def log_normaliser(self) -> Tensor:
+        """log Z of the base distribution, a scalar in nats."""
+
+    def start(self, num: int) -> Tensor:
+        """Exact samples of the base distribution, [num, ...]."""
+
+    def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
+        """A transition that leaves f_next_beta invariant, and what it weighs.
+
+        Returns the new state and log f_next_beta - log f_beta of the old one, [num].
+        """
+
+
+@runtime_checkable
+class UnnormalisedDensity(Protocol):
+    """A density known up to its partition function Z."""
+
+    def log_unnormalised(self, x: Tensor) -> Tensor:
+        """log f(x) = log p(x) + log Z, [batch]."""
+
+    def gibbs(self, x: Tensor, steps: int) -> Tensor:
+        """`x` after `steps` sweeps of a Markov chain that leaves p invariant."""
+
+    def annealed(self, base_logits: Tensor) -> AnnealingPath:
+        """The path from independent Bernoulli dimensions with `base_logits` [D] to the model."""
+
+
+@runtime_checkable
+class Enumerable(Protocol):
+    """A density whose smaller layer of binary units can be enumerated."""
+
+    def enumerable_bits(self) -> int:
+        """Number of units of the smaller layer: 2^bits states."""
+
+    def log_masses(self, index: Tensor) -> Tensor:
+        """Unnormalised log-mass of the states numbered `index` of the smaller layer, float64 [states]."""
+
+    def complete(self, index: Tensor) -> Tensor:
+        """Samples x drawn given the states numbered `index` of the smaller layer, [states, *event.shape]."""
+
+
+@runtime_checkable
+class Initialised(Protocol):
+    """A model that looks at data before its first step."""
+
+    def initialise(self, x: Tensor) -> None:
+        """Sets biases, centring and the like from training data `x`."""
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A model with something to look at."""
+
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """Named tensors given examples `x`: pictures [num, *event.shape], or one matrix."""
+
+
+class Source(Protocol):
+    """What is trained on: batches without end, with a place that a checkpoint can hold."""
+
+    batch_size: int
+    world_size: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The rest of this epoch, or the next one where this one is over."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place: epoch and position."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to a place."""

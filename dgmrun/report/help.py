@@ -1,0 +1,41 @@
+"""`dgmrun --help`."""
+
+from __future__ import annotations
+
+from dgmrun.paths import options, words
+
+HELP = """\
+dgmrun trains deep generative models and scores them in nats, with an error bar.
+
+  dgmrun model=rbm train log_z likelihood sample      make a run and do these stages
+  dgmrun log_z likelihood run=outputs/<a run>         do stages on a run that there is
+  dgmrun train run=outputs/<a run>                    go on with an interrupted training
+  dgmrun compare outputs                              runs side by side (--csv, --json)
+  dgmrun list                                         models, objectives, datasets, devices
+  dgmrun --cfg job model=rbm                          every key and its value
+
+Stages, done in the order given (none given: train)
+  {stages}
+
+Choices, as group=option
+{groups}
+Keys, as key=value; the ones most used
+  model.hidden=500            size of the model
+  objective.k=1               Gibbs steps of cd and pcd
+  optimizer.lr=0.05           learning rate
+  dataset.batch_size=100      examples in a batch
+  trainer.max_steps=2000      batches to train on; trainer.max_epochs, trainer.max_time=DD:HH:MM:SS
+  trainer.patience=10         stop after so many validations without improvement
+  log_z.methods=[exact,ais]   log_z.ais.num_chains, log_z.ais.num_temperatures, ...
+  likelihood.split=test       or a list of train, valid, test
+  weights=FILE                start from .safetensors, .npz or a run
+  seed=0   name=NAME   tags=[a,b]   data_dir=FOLDER (or $DGMRUN_DATA)   hydra.run.dir=FOLDER
+
+Exit status: 0 done, 1 the run failed, 2 a mistake in the command, 130 interrupted."""
+GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
+
+
+def text() -> str:
+    """The help, with the options that there are."""
+    groups = "".join(f"  {group + '=':13}{', '.join(options(group))}\n" for group in GROUPS)
+    return HELP.format(stages=", ".join(words()), groups=groups)

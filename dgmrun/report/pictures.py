@@ -1,0 +1,46 @@
+"""Pictures of tensors: grids of examples, and matrices."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy
+from PIL import Image
+from torch import Tensor
+
+MOST = 100
+SMALLEST_SIDE = 600
+"""Pixels that a picture is magnified to, at least."""
+
+
+def render(x: Tensor) -> numpy.ndarray:
+    """Grey levels [height, width] uint8: a grid of pictures [num, channels, height, width], or a matrix [rows, columns].
+
+    Black is the least entry and white the largest; at most 100 examples are shown.
+    """
+    shown = x[:MOST].float().cpu()
+    low, high = float(shown.min()), float(shown.max())
+    grey = ((shown - low) / max(high - low, 1e-12) * 255).round().byte().numpy()
+    return grey if grey.ndim == 2 else _grid(grey.mean(1).astype(numpy.uint8))
+
+
+def save(file: Path, x: Tensor) -> Path:
+    """Writes `render(x)` as PNG, magnified without smoothing."""
+    file.parent.mkdir(exist_ok=True)
+    grey = render(x)
+    factor = max(1, math.ceil(SMALLEST_SIDE / max(grey.shape)))
+    Image.fromarray(grey).resize((grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST).save(file)
+    return file
+
+
+def _grid(pictures: numpy.ndarray) -> numpy.ndarray:
+    """Pictures side by side, a mid-grey line of one pixel between them."""
+    num, height, width = pictures.shape
+    columns = math.ceil(math.sqrt(num))
+    rows = math.ceil(num / columns)
+    sheet = numpy.full((rows * (height + 1) + 1, columns * (width + 1) + 1), 96, dtype=numpy.uint8)
+    for place, picture in enumerate(pictures):
+        top, left = (place // columns) * (height + 1) + 1, (place % columns) * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = picture
+    return sheet

@@ -1,0 +1,226 @@
+"""A run directory: create it, take it up, read and write it. Nothing that is read is ever executed.
+
+    config.yaml            the resolved configuration
+    results.json           every figure; merged under a lock, replaced atomically
+    weights.safetensors    the parameters of the last step; weights-ema.safetensors, which evaluation prefers
+    checkpoints/  per_example/  samples.npz  figures/  run.log  events.out.tfevents.*
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dgmrun.errors import Mistake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIG, RESULTS = "config.yaml", "results.json"
+LARGEST_RESULTS = 64 * 2**20
+
+
+class Run:
+    """One run directory. `Run.create` makes it, `Run.open` takes it up."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], results: Mapping[str, Any]) -> Run:
+        """Claims a directory by creating its results.json, which only one process can.
+
+        Raises:
+            Mistake: the directory holds a run already.
+        """
+        run = cls(path)
+        run.path.mkdir(parents=True, exist_ok=True)
+        try:
+            claim = os.open(run.path / RESULTS, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            raise Mistake(
+                f"`hydra.run.dir` must be a directory without a run, but {run.path} has one",
+                f"dgmrun run={run.path} to take it up",
+            ) from None
+        with os.fdopen(claim, "w") as file:
+            file.write(_json(results))
+        run.write_config(config)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Takes up a run directory.
+
+        Raises:
+            Mistake: there is no run at `path`, or its files cannot be read or trusted.
+        """
+        run = cls(Path(path).expanduser())
+        if not (run.path / CONFIG).is_file() or not (run.path / RESULTS).is_file():
+            raise Mistake(f"`run` must be a run directory, but {run.path} has no {CONFIG} and {RESULTS}")
+        run.config, run.results  # noqa: B018, both are read to be checked
+        return run
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The saved configuration: plain values, checked to hold no interpolation and no hydra key."""
+        try:
+            config = yaml.safe_load((self.path / CONFIG).read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise Mistake(f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}") from None
+        if not isinstance(config, dict):
+            raise Mistake(f"{self.path / CONFIG} must be a mapping, but is {type(config).__name__}")
+        _refuse_dispatch(config, str(self.path / CONFIG))
+        return config
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What results.json holds now."""
+        file = self.path / RESULTS
+        try:
+            if file.stat().st_size > LARGEST_RESULTS:
+                raise Mistake(f"{file} must be smaller than 64 MiB, but has {file.stat().st_size} bytes")
+            results = json.loads(file.read_text() or "{}")
+        except (OSError, ValueError, RecursionError) as error:
+            raise Mistake(f"{file} must be JSON, but cannot be read: {_line(error)}") from None
+        if not isinstance(results, dict):
+            raise Mistake(f"{file} must hold a JSON object, but holds {type(results).__name__}")
+        return results
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replaces config.yaml."""
+        replace(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+
+    def merge(self, changes: Mapping[str, Any]) -> None:
+        """Merges `changes` into results.json: mappings are merged level by level, all else is replaced."""
+        with locked(self.path):
+            replace(self.path / RESULTS, _json(_merged(self.results, changes)).encode())
+
+    def record(self, word: str, label: str, estimate: Mapping[str, Any]) -> None:
+        """Replaces the estimate `label` of the stage `word`."""
+        with locked(self.path):
+            results = self.results
+            results.setdefault(word, {})[label] = dict(estimate)
+            replace(self.path / RESULTS, _json(results).encode())
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Holds the run for one training; SIGKILL releases it.
+
+        Raises:
+            Mistake: a live process is training this run.
+        """
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        try:
+            with locked(self.path / "checkpoints", wait=False):
+                yield
+        except BlockingIOError:
+            raise Mistake(f"`run` must not be in training, but a live process is training {self.path}") from None
+
+    @property
+    def weights_file(self) -> Path:
+        """weights-ema.safetensors where it exists, else weights.safetensors."""
+        averaged = self.path / "weights-ema.safetensors"
+        return averaged if averaged.exists() else self.path / "weights.safetensors"
+
+    def weights_sha256(self) -> str:
+        """sha256 of the bytes of the weights that evaluation uses."""
+        return sha256(self.weights_file)
+
+    def identity(self) -> dict[str, Any]:
+        """What a figure of this run is a figure of."""
+        step = self.results.get("train", {}).get("steps", 0)
+        return {"run": str(self.path), "step": step, "weights_sha256": self.weights_sha256()}
+
+    def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
+        """Writes parameters to NAME.safetensors."""
+        from safetensors.torch import save
+
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        replace(self.path / f"{name}.safetensors", save(tensors))
+
+
+def sha256(file: Path) -> str:
+    """sha256 of a file's bytes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def now() -> str:
+    """The time in ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: temporary name, sync, rename."""
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+@contextmanager
+def locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Holds an exclusive flock on a folder.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is false.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return {**old, **{key: _merged(old.get(key), entry) for key, entry in new.items()}}
+    return new
+
+
+def _refuse_dispatch(value: Any, where: str) -> None:
+    """Refuses whatever could make Hydra do more than read values."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if key == "hydra" or (str(key).startswith("_") and key not in ("_target_", "_partial_")):
+                raise Mistake(f"{where} must not have the key `{key}`, but has it")
+            _refuse_dispatch(entry, where)
+    elif isinstance(value, list):
+        for entry in value:
+            _refuse_dispatch(entry, where)
+    elif isinstance(value, str) and "${" in value:
+        raise Mistake(f"{where} must hold plain values, but has the interpolation {value!r}")
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

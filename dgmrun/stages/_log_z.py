@@ -1,0 +1,42 @@
+"""Which methods can estimate log Z of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dgmrun import build
+from dgmrun.errors import Mistake, nearest
+from dgmrun.estimators.sampling import can_be_exact
+from dgmrun.protocols import Estimate
+from dgmrun.stages._setup import Setup
+
+Method = Callable[..., Estimate]
+SETTINGS = ("methods", "proposal")
+
+
+def methods(setup: Setup, word: str = "log_z") -> dict[str, Method]:
+    """The log Z methods that `<word>.methods` selects, ready to call; auto is every one that fits.
+
+    Raises:
+        Mistake: a method is unknown, has a wrong setting, or the model cannot have it.
+    """
+    model, choice = setup.new_model(), setup.config["choices"]["model"]
+    nodes: dict[str, Any] = {
+        name: node
+        for name, node in setup.config["log_z"].items()
+        if name not in SETTINGS and build.fits(type(model), build.target(node).requires)
+    }
+    if not nodes:
+        raise Mistake(f"`{word}` must have a model without a normalised density, but `model` is {choice}")
+    asked = setup.config[word]["methods"]
+    if asked == "auto":
+        names = [name for name in nodes if name != "exact" or can_be_exact(model)]
+    else:
+        names = [asked] if isinstance(asked, str) else list(asked)
+    for name in names:
+        if name not in nodes:
+            raise Mistake(
+                f"`{word}.methods` must be auto or among {', '.join(nodes)}, but has {name}{nearest(name, nodes)}"
+            )
+    return {name: build.maker("log_z", nodes[name])() for name in names}

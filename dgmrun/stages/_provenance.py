@@ -1,0 +1,84 @@
+"""What a run records of where it came from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dgmrun import __version__
+from dgmrun.data.splits import sha256
+from dgmrun.paths import PACKAGE
+from dgmrun.run import now
+from dgmrun.run import sha256 as file_sha256
+from dgmrun.stages._setup import Setup
+from dgmrun.stages._weights import locate
+
+
+def results(setup: Setup, command: str) -> dict[str, Any]:
+    """The head of results.json, before any stage has run."""
+    config = setup.config
+    weights = config["weights"]
+    return {
+        "dgmrun": __version__,
+        "status": "running",
+        "error": None,
+        **{key: config[key] for key in ("name", "tags", "notes")},
+        "command": command,
+        "git": _git(),
+        "versions": {name: version(name) for name in ("torch", "lightning", "hydra-core", "numpy")}
+        | {"python": platform.python_version()},
+        "device": _device(setup.device),
+        "hostname": socket.gethostname(),
+        "threads": torch.get_num_threads(),
+        "started": now(),
+        "finished": None,
+        "dataset": _dataset(setup),
+        "model": config["choices"]["model"],
+        "objective": config["choices"]["objective"],
+        "seed": config["seed"],
+        "inputs": [_weights(weights)] if weights else [],
+    }
+
+
+def _dataset(setup: Setup) -> dict[str, Any]:
+    dataset = setup.config["dataset"]
+    splits = {name: {"examples": len(part.x), "sha256": sha256(part.x)} for name, part in setup.splits.items()}
+    return {
+        "name": dataset["name"],
+        "binarisation": dataset["binarisation"],
+        "support": setup.event.support,
+        "transform": "none",
+        "splits": splits,
+    }
+
+
+def _weights(weights: str) -> dict[str, Any]:
+    file = locate(weights)
+    return {"run": str(Path(weights).absolute()), "weights_sha256": file_sha256(file), "role": "weights"}
+
+
+def _device(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{device.type}: {name}"
+
+
+def _git() -> dict[str, Any]:
+    """The commit of the code, where it runs from a checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if not (PACKAGE.parent / ".git").exists() or os.environ.get("GIT_DIR"):
+        return {"commit": None, "dirty": None}
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

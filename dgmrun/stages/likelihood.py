@@ -1,0 +1,75 @@
+"""`likelihood`: mean log-probability of a split, in nats per example, with every source of error."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy
+from torch import Tensor
+
+from dgmrun.errors import Mistake, nearest
+from dgmrun.estimators.unnormalised import log_likelihood, log_unnormalised
+from dgmrun.protocols import Estimate
+from dgmrun.report import text
+from dgmrun.run import Run
+from dgmrun.stages._log_z import Method, methods
+from dgmrun.stages._setup import Setup
+from dgmrun.stages.log_z import measure
+
+log = logging.getLogger("dgmrun")
+
+
+def check(setup: Setup) -> None:
+    """Refuses unknown splits, and methods that do not fit."""
+    splits(setup)
+    methods(setup, "likelihood")
+
+
+def splits(setup: Setup) -> list[str]:
+    """The splits that `likelihood.split` selects."""
+    asked = setup.config["likelihood"]["split"]
+    names = [asked] if isinstance(asked, str) else list(asked)
+    for name in names:
+        if name not in ("train", "valid", "test"):
+            raise Mistake(
+                f"`likelihood.split` must be among train, valid, test, but has {name}"
+                f"{nearest(name, ('train', 'valid', 'test'))}"
+            )
+    return names
+
+
+def main(run: Run, setup: Setup) -> None:
+    """Scores every selected split by every selected method."""
+    model = setup.trained_model(run)
+    for split in splits(setup):
+        log_f = log_unnormalised(model, setup.splits[split].x.to(setup.device))  # type: ignore[arg-type]
+        for name, method in methods(setup, "likelihood").items():
+            started = time.perf_counter()
+            log_z = stored(run, setup, name, method)
+            _record(run, split, name, log_f, log_likelihood(log_f, log_z), started)
+
+
+def stored(run: Run, setup: Setup, name: str, method: Method) -> Estimate:
+    """The run's log Z by a method, of its weights as they are; estimated first where there is none."""
+    entry: dict[str, Any] | None = run.results.get("log_z", {}).get(name)
+    if entry is None or entry["of"]["weights_sha256"] != run.weights_sha256():
+        entry = measure(run, setup, name, method)
+    return Estimate.from_dict(entry)
+
+
+def _record(run: Run, split: str, name: str, log_f: Tensor, estimate: Estimate, started: float) -> None:
+    label = name if split == "test" else f"{name}@{split}"
+    folder = run.path / "per_example"
+    folder.mkdir(exist_ok=True)
+    log_prob = (log_f - estimate.diagnostics["log_z"]).cpu().numpy()
+    numpy.savez_compressed(folder / f"{split}-{name}.npz", log_prob=log_prob, index=numpy.arange(len(log_prob)))
+    entry = estimate.to_dict() | {
+        "split": split,
+        "examples": len(log_prob),
+        "of": run.identity(),
+        "seconds": time.perf_counter() - started,
+    }
+    run.record("likelihood", label, entry)
+    log.info(text.estimate("likelihood", label, entry))

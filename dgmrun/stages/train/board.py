@@ -1,0 +1,64 @@
+"""TensorBoard: scalars as they come, pictures at validations; the same pictures as PNG in figures/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lightning import Callback, Trainer
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from dgmrun.objectives.base import Objective
+from dgmrun.report import pictures
+from dgmrun.run import Run
+
+
+class Board(Callback):
+    """Writes under the tags `<split>/<term>`; only the first process does.
+
+    Args:
+        run: where to.
+        every: iterations between two rows of training terms.
+    """
+
+    def __init__(self, run: Run, every: int) -> None:
+        self.run, self.every = run, every
+        self.writer: SummaryWriter | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Opens the event file; after a resume, TensorBoard forgets the steps that are done again."""
+        if trainer.is_global_zero:
+            step = pl_module.iteration
+            self.writer = SummaryWriter(str(self.run.path), purge_step=step + 1 if step else None)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Objective, outputs: Mapping[str, Tensor], batch: object, batch_idx: int
+    ) -> None:
+        """Writes the terms of this batch and the learning rate."""
+        if pl_module.iteration % self.every == 0:
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            self.scalars({f"train/{name}": float(term) for name, term in outputs.items()}, pl_module.iteration)
+            self.scalars({"train/lr": float(rate)}, pl_module.iteration)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: object) -> None:
+        """Puts on disk what a resume from this checkpoint will not write again."""
+        if self.writer is not None:
+            self.writer.flush()
+
+    def on_train_end(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Closes the event file."""
+        if self.writer is not None:
+            self.writer.close()
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Writes named numbers."""
+        if self.writer is not None:
+            for tag, value in values.items():
+                self.writer.add_scalar(tag, value, step)
+
+    def pictures(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Writes named pictures here and to figures/."""
+        if self.writer is not None:
+            for name, x in tensors.items():
+                self.writer.add_image(f"train/{name}", pictures.render(x), step, dataformats="HW")
+                pictures.save(self.run.path / "figures" / f"{name}.png", x)

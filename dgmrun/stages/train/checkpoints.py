@@ -1,0 +1,132 @@
+"""Checkpoints that a kill at any moment cannot take away.
+
+last.ckpt, previous.ckpt and best.ckpt, each with the sha256 of its bytes beside it, because `torch.load` does not
+notice a flipped bit. Every moment between two renames leaves last or previous whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning import Callback, Trainer
+
+from dgmrun.errors import RunFailed
+from dgmrun.objectives.base import NonFiniteError, Objective, first_non_finite
+from dgmrun.protocols import Batch
+from dgmrun.run import Run, replace, sha256
+
+log = logging.getLogger("dgmrun")
+
+
+class Checkpoints(Callback):
+    """Saves everything that exact resume needs, and the weights beside it.
+
+    Args:
+        run: where to.
+        every: iterations between two checkpoints.
+        record: writes to results.json how far the training is.
+    """
+
+    def __init__(self, run: Run, every: int, record: Callable[[Objective], None]) -> None:
+        self.run, self.every, self.record = run, every, record
+        self.folder = run.path / "checkpoints"
+        self.saved_at: int | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Objective, outputs: object, batch: Batch, batch_idx: int
+    ) -> None:
+        """Saves every `every` iterations, and after the last."""
+        if pl_module.iteration % self.every == 0 or trainer.should_stop:
+            self.save(trainer, pl_module, batch)
+
+    def save(self, trainer: Trainer, objective: Objective, batch: Batch) -> None:
+        """Makes the state last.ckpt and what was last.ckpt previous.ckpt; once for an iteration.
+
+        Raises:
+            NonFiniteError: a parameter is not finite; what was saved before stays.
+        """
+        if self.saved_at == objective.iteration:
+            return
+        if bad := first_non_finite(dict(objective.named_parameters())):
+            raise NonFiniteError(bad, batch)
+        temporary = self._write(trainer)
+        if trainer.is_global_zero:
+            if (self.folder / "last.ckpt").exists():
+                _publish(self.folder / "last.ckpt", self.folder / "previous.ckpt")
+            _publish(temporary, self.folder / "last.ckpt")
+            save_weights(self.run, objective)
+            self.record(objective)
+        self.saved_at = objective.iteration
+
+    def save_best(self, trainer: Trainer) -> None:
+        """Makes the state best.ckpt."""
+        temporary = self._write(trainer)
+        if trainer.is_global_zero:
+            _publish(temporary, self.folder / "best.ckpt")
+
+    def _write(self, trainer: Trainer) -> Path:
+        temporary = self.folder / ".writing.ckpt"
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+        return temporary
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest whole checkpoint to go on from, or None where nothing was ever saved.
+
+    Raises:
+        RunFailed: there are checkpoints, but none is whole.
+    """
+    files = [file for file in (folder / "last.ckpt", folder / "previous.ckpt") if file.exists()]
+    for file in files:
+        if is_whole(file):
+            return file
+        log.warning("warning: %s is damaged (its sha256 differs)", file)
+    if files:
+        raise RunFailed(f"{folder} must have a whole checkpoint, but all are damaged", f"dgmrun weights={folder.parent} ...")
+    return None
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a checkpoint has the sha256 that was written beside it."""
+    try:
+        return _checksum(file).read_text().strip() == sha256(file)
+    except OSError:
+        return False
+
+
+def save_weights(run: Run, objective: Objective) -> None:
+    """Writes the parameters, and the averaged ones where there are any."""
+    run.save_weights(objective.model.state_dict())
+    if objective.average is not None:
+        run.save_weights(objective.average.module.state_dict(), "weights-ema")
+
+
+def best_weights(run: Run, objective: Objective) -> None:
+    """Writes the weights of best.ckpt in place of those of the last step.
+
+    Raises:
+        RunFailed: best.ckpt is damaged.
+    """
+    best = run.path / "checkpoints" / "best.ckpt"
+    if not is_whole(best):
+        raise RunFailed(f"{best} must be whole, but is damaged", "trainer.patience=null keeps the last step's weights")
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    objective.load_state_dict(state)
+    save_weights(run, objective)
+
+
+def _publish(file: Path, name: Path) -> None:
+    """Renames a checkpoint, its checksum first."""
+    replace(_checksum(name), sha256(file).encode())
+    os.replace(file, name)
+
+
+def _checksum(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")

@@ -1,0 +1,176 @@
+"""One training, from nothing or from a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from safetensors.torch import save_file
+from torch import nn
+
+from dgmrun import build
+from dgmrun.data.source import InMemorySource
+from dgmrun.errors import Interrupted, RunFailed
+from dgmrun.objectives.base import NonFiniteError, Objective, Optimization
+from dgmrun.protocols import Initialised, Source
+from dgmrun.rng import seeded
+from dgmrun.run import Run
+from dgmrun.stages import _weights
+from dgmrun.stages._setup import Setup
+from dgmrun.stages.train import history
+from dgmrun.stages.train.board import Board
+from dgmrun.stages.train.checkpoints import Checkpoints, best_weights, newest
+from dgmrun.stages.train.limits import Limits, seconds
+from dgmrun.stages.train.progress import Bar
+from dgmrun.stages.train.ranks import Ranks
+from dgmrun.stages.train.validation import Validation, scorer
+
+log = logging.getLogger("dgmrun")
+ENDLESS = sys.maxsize
+
+
+def fit(run: Run, setup: Setup) -> None:
+    """Trains `run` until one of its limits, from its newest checkpoint where it has one.
+
+    Raises:
+        RunFailed: the loss was not finite, or no checkpoint is whole.
+        Interrupted: by Ctrl-C or SIGTERM; everything is saved.
+    """
+    trainer = _trainer(setup.config["device"])
+    with seeded(setup.config["seed"], "train", trainer.global_rank):
+        device = trainer.strategy.root_device
+        data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
+        clock = limits(setup, len(data))
+        checkpoint = newest(run.path / "checkpoints")
+        if checkpoint is not None and history.is_complete(run, clock):
+            log.info("train       all %d steps are done", clock.max_steps)
+            return
+        trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
+        source = trained.source(data)
+        history.record_changes(run, setup)
+        callbacks, saving = _callbacks(run, setup, data, source, clock)
+        trainer.callbacks = callbacks  # type: ignore[attr-defined]
+        _train(trainer, trained, source, checkpoint, run, saving)
+    if clock.reason == "interrupted":
+        raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", f"dgmrun run={run.path}")
+    if setup.config["trainer"]["patience"] is not None:
+        best_weights(run, trained)
+
+
+def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
+    """The training split on the device."""
+    dataset, train = setup.config["dataset"], setup.splits["train"]
+    return InMemorySource(
+        train.x.to(device),
+        None if train.y is None or dataset["context"] is None else train.y.to(device),
+        dataset["batch_size"],
+        setup.config["seed"],
+        rank,
+        world_size,
+        dynamic=dataset["binarisation"] == "dynamic",
+    )
+
+
+def initial_model(run: Run, setup: Setup) -> nn.Module:
+    """The model before its first step: the weights that the run was given, or fresh ones that have seen the data."""
+    model = setup.new_model()
+    if setup.config["weights"]:
+        file = run.path / "weights.safetensors"
+        _weights.load(model, _weights.read(file), file)
+    elif isinstance(model, Initialised):
+        model.initialise(setup.splits["train"].x.float())
+    return model
+
+
+def limits(setup: Setup, batches: int) -> Limits:
+    """When the training ends; `batches` are in an epoch."""
+    trainer = setup.config["trainer"]
+    steps = trainer["max_steps"] if trainer["max_epochs"] is None else trainer["max_epochs"] * batches
+    return Limits(ENDLESS if steps is None else steps, seconds(trainer["max_time"]))
+
+
+def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
+    """The objective of a configuration around a model; `steps` is how many iterations its schedule is for."""
+    config = setup.config
+    accumulate, schedule = config["trainer"]["accumulate"], config["schedule"]
+    optimization = build.checked(
+        Optimization,
+        optimizer=build.maker("optimizer", config["optimizer"]),
+        schedule=_schedule(schedule, max(1, steps // max(1, accumulate))) if schedule else None,
+        clip_norm=config["optimizer"]["clip_norm"],
+        ema=config["optimizer"]["ema"],
+        accumulate=accumulate,
+    )
+    made = build.maker("objective", config["objective"])(model, optimization)
+    assert isinstance(made, Objective)
+    return made
+
+
+def _schedule(node: dict[str, Any], optimizer_steps: int) -> Any:
+    return build.maker("schedule", node | {node["horizon"]: optimizer_steps})
+
+
+def _trainer(device: dict[str, Any]) -> Trainer:
+    """A trainer that only drives: stopping, saving, logging and showing are our callbacks'."""
+    return Trainer(
+        **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _callbacks(
+    run: Run, setup: Setup, data: InMemorySource, source: Source, clock: Limits
+) -> tuple[list[Callback], Checkpoints]:
+    """In the order in which they act after a batch: a checkpoint holds what those before it know."""
+    config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
+    valid, seen = setup.splits["valid"].x, data.x[: len(setup.splits["valid"].x)]
+    board = Board(run, max(1, every // 10))
+    record = partial(history.record, run, data=data, limits=clock)
+    saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(data)), record)
+    validation = Validation(
+        score=scorer(setup),
+        x=valid.to(data.x.device),
+        x_train=seen,
+        every=every,
+        patience=config["trainer"]["patience"],
+        seed=config["seed"],
+        limits=clock,
+        board=board,
+        checkpoints=saving,
+    )
+    return [Ranks(source, config["resume"]), clock, validation, board, saving, Bar(clock, validation)], saving
+
+
+def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:
+    epochs = checkpoint["every_n_epochs"]
+    return checkpoint["every_n_steps"] if epochs is None else epochs * batches
+
+
+def _train(
+    trainer: Trainer, trained: Objective, source: Source, checkpoint: Path | None, run: Run, saving: Checkpoints
+) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.fit(trained, source, ckpt_path=checkpoint, weights_only=True)
+    except NonFiniteError as error:
+        batch = run.path / "non-finite-batch.safetensors"
+        save_file({"x": error.batch.x, "index": error.batch.index}, batch)
+        raise RunFailed(
+            f"`{error}` is not finite at step {trained.iteration}; the batch is in {batch}, "
+            f"the last good state in {saving.folder / 'last.ckpt'}",
+            "lower optimizer.lr, or set optimizer.clip_norm",
+        ) from None
+    except SystemExit:
+        raise KeyboardInterrupt from None

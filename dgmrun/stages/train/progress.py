@@ -1,0 +1,71 @@
+"""What a person sees of a training: a bar with the figures that matter, or a line for each validation."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+
+from lightning import Callback, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from dgmrun.objectives.base import Objective
+from dgmrun.stages.train.limits import Limits
+from dgmrun.stages.train.validation import Validation
+
+log = logging.getLogger("dgmrun")
+PAUSE = 0.2
+"""Seconds between two movements of the bar."""
+
+
+class Bar(Callback):
+    """Shows the step, the loss, the validation figures and the time left on stderr.
+
+    Args:
+        limits: says how many steps there will be.
+        validation: has the figures.
+    """
+
+    def __init__(self, limits: Limits, validation: Validation) -> None:
+        self.limits, self.validation = limits, validation
+        self.shown_step, self.shown_at = validation.step, 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Shows the bar, if there is a person at a terminal to see it."""
+        self.shown_step = self.validation.step
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        visible = trainer.is_global_zero and sys.stderr.isatty()
+        self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True), disable=not visible)
+        self.task = self.progress.add_task("train", total=self.limits.max_steps, completed=pl_module.iteration, figures="")
+        self.progress.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Objective, outputs: Mapping[str, Tensor], batch: object, batch_idx: int
+    ) -> None:
+        """Moves the bar a few times a second, and says what a validation gave."""
+        if trainer.is_global_zero and self.validation.step != self.shown_step:
+            self.shown_step = self.validation.step
+            log.info("train       step %-8d %s", self.shown_step, self.figures())
+        if not self.progress.disable and (now := time.monotonic()) - self.shown_at > PAUSE:
+            self.shown_at = now
+            figures = f"loss {float(outputs['loss']):.3f}  {self.figures()}"
+            self.progress.update(self.task, completed=pl_module.iteration, figures=figures)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Takes the bar away."""
+        self.progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: Objective, exception: BaseException) -> None:
+        """Takes the bar away, so that the error stands alone."""
+        self.progress.stop()
+
+    def figures(self) -> str:
+        """The figures of the latest validation."""
+        latest = self.validation.latest
+        if not latest:
+            return ""
+        gap = f"  free energy gap {latest['free_energy_gap']:.3f}"
+        return f"valid nll {latest['nll']:.3f} +- {latest['nll_standard_error']:.3f} nats{gap}"

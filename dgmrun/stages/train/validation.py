@@ -1,0 +1,116 @@
+"""Validation that says something true: a log-likelihood with its error bar, and how far it lags behind training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from dgmrun import build
+from dgmrun.estimators.unnormalised import log_likelihood, log_unnormalised
+from dgmrun.objectives.base import Objective
+from dgmrun.protocols import Enumerable, Estimate
+from dgmrun.rng import seeded
+from dgmrun.stages._setup import Setup
+from dgmrun.stages.train.board import Board
+from dgmrun.stages.train.checkpoints import Checkpoints
+from dgmrun.stages.train.limits import Limits
+
+Score = Callable[[Any, Tensor], Estimate]
+PICTURED = 100
+EXACT_BITS = 14
+AIS = {"num_chains": 100, "num_temperatures": 500}
+
+
+class Validation(Callback):
+    """Every so many iterations: nll of the validation split, the best so far, patience, pictures.
+
+    Nothing that it draws is seen by the training.
+
+    Args:
+        score: estimates the mean log-likelihood of `x` under a model, in nats.
+        x: the validation split, on the device.
+        x_train: as many training examples, for the gap.
+        every: iterations between two validations.
+        patience: validations without improvement before training stops; None: never.
+        seed: the run's seed.
+        limits: told when patience is over.
+        board: where figures and pictures go.
+        checkpoints: told to keep the best.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        x: Tensor,
+        x_train: Tensor,
+        every: int,
+        patience: int | None,
+        seed: int,
+        limits: Limits,
+        board: Board,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self.score, self.x, self.x_train = score, x, x_train
+        self.every, self.patience, self.seed = every, patience, seed
+        self.limits, self.board, self.checkpoints = limits, board, checkpoints
+        self.best, self.waited, self.step = math.inf, 0, 0
+        self.latest: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best figure so far, and for how many validations nothing was better."""
+        return {"best": self.best, "waited": self.waited, "step": self.step, "latest": self.latest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them back."""
+        self.best, self.waited = state_dict["best"], state_dict["waited"]
+        self.step, self.latest = state_dict["step"], state_dict["latest"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Validates every `every` iterations, and at the last."""
+        last = trainer.should_stop and self.limits.reason != "interrupted"
+        if pl_module.iteration != self.step and (pl_module.iteration % self.every == 0 or last):
+            self.step = pl_module.iteration
+            with seeded(self.seed, "validation", self.step):
+                self._validate(trainer, pl_module)
+
+    def _validate(self, trainer: Trainer, objective: Objective) -> None:
+        self.latest = self._terms(objective)
+        self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
+        self.board.pictures(objective.pictures(self.x[:PICTURED].float()), self.step)
+        if self.latest["nll"] < self.best:
+            self.best, self.waited = self.latest["nll"], 0
+            self.checkpoints.save_best(trainer)
+        else:
+            self.waited += 1
+            if self.patience is not None and self.waited >= self.patience:
+                self.limits.stop(trainer, "patience")
+
+    def _terms(self, objective: Objective) -> dict[str, float]:
+        model = objective.evaluated
+        estimate = self.score(model, self.x)
+        gap = log_unnormalised(model, self.x_train).mean() - log_unnormalised(model, self.x).mean()
+        return {
+            "nll": -estimate.value,
+            "nll_standard_error": estimate.standard_error,
+            "free_energy_gap": float(gap),
+        }
+
+
+def scorer(setup: Setup) -> Score:
+    """The cheap estimate of the log-likelihood that validation uses: exact log Z up to 2^14 states, else a short AIS."""
+    nodes = setup.config["log_z"]
+    exact = build.maker("log_z", nodes["exact"])()
+    ais = build.maker("log_z", nodes["ais"] | AIS)()
+    base_logits = setup.base_logits
+
+    def score(model: Any, x: Tensor) -> Estimate:
+        method = exact if isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS else ais
+        return log_likelihood(log_unnormalised(model, x), method(model, base_logits))
+
+    return score

@@ -1,0 +1,176 @@
+"""Every dataset is what its YAML and the literature say it is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from dgmrun.data import bars_and_stripes
+from dgmrun.data.binarise import binarised
+from dgmrun.data.check import inside
+from dgmrun.data.prepare import prepare
+from dgmrun.data.splits import SPLITS, Splits, sha256
+from dgmrun.errors import Mistake
+from dgmrun.protocols import Event
+
+CONFIGS = {file.stem: file for file in Path(__file__).parents[2].glob("configs/dataset/*.yaml")}
+PUBLISHED = sorted(CONFIGS.keys() - {"file"})
+SHARED_KEYS = {"_target_", "name", "event", "context", "pixel_order", "binarisation", "batch_size"}
+
+Load = Callable[[str], Splits]
+
+
+def config(name: str) -> dict[str, Any]:
+    return yaml.safe_load(CONFIGS[name].read_text())
+
+
+def loader(name: str) -> Callable[..., Splits]:
+    module, function = config(name)["_target_"].rsplit(".", 1)
+    return getattr(import_module(module), function)
+
+
+def own_settings(name: str) -> dict[str, Any]:
+    return {key: value for key, value in config(name).items() if key not in SHARED_KEYS}
+
+
+def event(described: dict[str, Any] | None) -> Event | None:
+    return described and Event(tuple(described["shape"]), described["support"])
+
+
+def ready(name: str, splits: Splits, **changes: object) -> Splits:
+    settings = config(name)
+    described = {key: event(settings[key]) for key in ("event", "context")}
+    kept = {key: settings[key] for key in ("binarisation", "pixel_order")}
+    return prepare(splits, **(described | kept | changes))
+
+
+@pytest.fixture(scope="module")
+def load(data_dir: Path) -> Iterator[Load]:
+    """Loads each dataset once, from a folder that refuses whatever is written."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only file system")
+
+    @cache
+    def load(name: str) -> Splits:
+        return loader(name)(data_dir, **own_settings(name))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for method in ("mkdir", "write_bytes", "replace"):
+            patch.setattr(Path, method, refuse)
+        yield load
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_yaml_holds_the_shared_keys_and_the_loaders_own(name: str) -> None:
+    parameters = set(inspect.signature(loader(name)).parameters)
+    assert set(config(name)) == SHARED_KEYS | parameters - {"data_dir"}
+    assert config(name)["name"] == name
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_splits_are_what_the_yaml_says(name: str, load: Load) -> None:
+    splits = ready(name, load(name))
+    seen = binarised(event(config(name)["event"]), config(name)["binarisation"])
+    assert tuple(splits) == SPLITS
+    assert all(inside(splits[split].x, seen.support) for split in ("valid", "test"))
+    assert all(split.x.dtype in (torch.uint8, torch.float32) for split in splits.values())
+    sizes = re.search(r"([\d,]+)/([\d,]+)/([\d,]+) examples", CONFIGS[name].read_text())
+    assert sizes is None or [len(split.x) for split in splits.values()] == [
+        int(size.replace(",", "")) for size in sizes.groups()
+    ]
+
+
+def test_digits_are_thresholded_at_8_of_16(load: Load) -> None:
+    counts = load("digits")["test"].x * 16
+    assert counts.unique().tolist() == list(range(17))
+    assert torch.equal(ready("digits", load("digits"))["test"].x, (counts >= 8).to(torch.uint8))
+    assert sum(split.y.bincount() for split in load("digits").values()).tolist() == [
+        178, 182, 177, 183, 181, 182, 181, 179, 174, 180,
+    ]  # fmt: skip
+
+
+def test_mnist_has_the_published_grey_levels_and_class_counts(load: Load) -> None:
+    train, valid, test = load("mnist").values()
+    learnt = torch.cat((train.x, valid.x))
+    assert 255 * learnt.mean(dtype=torch.float64) == pytest.approx(33.318, abs=5e-4)
+    assert 255 * test.x.mean(dtype=torch.float64) == pytest.approx(33.791, abs=5e-4)
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert torch.cat((train.y, valid.y)).bincount().tolist() == counts
+    assert test.y.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_fixed_binarisation_contradicts_no_grey_level(load: Load, data_dir: Path) -> None:
+    """Row i is a draw of the MNIST picture that the index names: 1 nowhere that is black, 0 nowhere white."""
+    with np.load(data_dir / "binarized_mnist" / "mnist_index_derived.npz") as arrays:
+        index = torch.tensor(arrays["test_index"].astype(np.int64))
+    grey, test = load("mnist")["test"], load("binarized_mnist")["test"]
+    assert not ((test.x == 1) & (grey.x[index] == 0)).any()
+    assert not ((test.x == 0) & (grey.x[index] == 1)).any()
+    assert torch.equal(test.y, grey.y[index])
+
+
+def test_sm_binarized_mnist_is_the_fixed_one_but_for_its_test_part(load: Load) -> None:
+    ours, fixed = load("sm_binarized_mnist"), load("binarized_mnist")
+    assert [sha256(ours[split].x) == sha256(fixed[split].x) for split in SPLITS] == [True, True, False]
+    learnt = torch.cat((ours["train"].x, ours["valid"].x))
+    assert learnt.mean(dtype=torch.float64) == pytest.approx(0.13066, abs=5e-6)
+    assert ours["test"].x.mean(dtype=torch.float64) == pytest.approx(0.13245, abs=5e-6)
+    assert independent_bernoulli(learnt, ours["test"].x) == pytest.approx(-205.807, abs=5e-4)
+
+
+def test_sm_binarized_mnist_runs_down_the_columns_unless_asked_otherwise(load: Load) -> None:
+    upright = load("sm_binarized_mnist")["test"].x
+    by_column = ready("sm_binarized_mnist", load("sm_binarized_mnist"))["test"].x
+    by_row = ready("sm_binarized_mnist", load("sm_binarized_mnist"), pixel_order="row")["test"].x
+    assert torch.equal(by_row, upright)
+    assert torch.equal(by_column[:, 0], upright[:, 0].transpose(1, 2))
+    assert by_column.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("name", "nats"),
+    [("dna", -100.388), ("mushrooms", -34.232), ("nips", -294.813)],
+)
+def test_independent_dimensions_score_as_measured_elsewhere(name: str, nats: float, load: Load) -> None:
+    score = independent_bernoulli(load(name)["train"].x, load(name)["test"].x)
+    assert score == pytest.approx(nats, abs=5e-4)
+
+
+def independent_bernoulli(train: Tensor, test: Tensor) -> float:
+    """Mean log-likelihood of the product of train's marginals, half a one and half a zero added to each."""
+    on = (train.flatten(1).sum(0, dtype=torch.float64) + 0.5) / (len(train) + 1)
+    frequency = test.flatten(1).mean(0, dtype=torch.float64)
+    return float((frequency * on.log() + (1 - frequency) * (1 - on).log()).sum())
+
+
+@pytest.mark.parametrize("side", [1, 2, 4, 7])
+def test_bars_and_stripes_are_all_patterns_once(side: int) -> None:
+    splits = bars_and_stripes.load(Path(), side)
+    x = splits["train"].x
+    assert x.shape == (2 ** (side + 1) - 2, 1, side, side)
+    assert len(x.unique(dim=0)) == len(x)
+    assert ((x == x[..., :1]).flatten(1).all(1) | (x == x[..., :1, :]).flatten(1).all(1)).all()
+    assert all(split is splits["train"] for split in splits.values())
+
+
+def test_bars_and_stripes_refuses_a_side_of_0() -> None:
+    with pytest.raises(Mistake, match=r"`dataset.side` must be from 1 to 16, but is 0"):
+        bars_and_stripes.load(Path(), 0)
+
+
+def test_another_side_names_the_shape_that_goes_with_it() -> None:
+    with pytest.raises(Mistake, match=r"`dataset.event.shape` must be \[1, 3, 3\]") as caught:
+        ready("bars_and_stripes", bars_and_stripes.load(Path(), 3))
+    assert caught.value.hint == "dataset.event.shape=[1,3,3]"

@@ -1,0 +1,148 @@
+"""The user's own files, well formed and not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dgmrun.data.check import check
+from dgmrun.data.file import event, load
+from dgmrun.data.splits import SPLITS, Splits
+from dgmrun.errors import Mistake
+from dgmrun.protocols import Event
+
+TABLE = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+HOLED = np.where(np.arange(20)[:, None] == 4, np.nan, TABLE)
+
+
+def npz(folder: Path, **arrays: object) -> str:
+    np.savez(folder / "data.npz", **arrays)
+    return str(folder / "data.npz")
+
+
+def csv(folder: Path, text: str) -> str:
+    (folder / "data.csv").write_text(text)
+    return str(folder / "data.csv")
+
+
+def rows(splits: Splits) -> Tensor:
+    return torch.cat([splits[name].x for name in SPLITS])
+
+
+def test_npz_with_splits_and_labels(tmp_path: Path) -> None:
+    names = np.array(["train"] * 12 + ["test"] * 5 + ["valid"] * 3)
+    splits = load(Path(), npz(tmp_path, x=TABLE, y=np.arange(20, dtype=np.uint8), split=names))
+    assert torch.equal(splits["train"].x, torch.from_numpy(TABLE[:12]))
+    assert splits["test"].y.tolist() == [12, 13, 14, 15, 16]
+    assert splits["valid"].y.dtype is torch.int64
+
+
+def test_npy_is_cut_80_10_10_the_same_every_time(tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", TABLE)
+    path = str(tmp_path / "data.npy")
+    first, again = load(Path(), path), load(Path(), path)
+    assert [len(split.x) for split in first.values()] == [16, 2, 2]
+    assert torch.equal(rows(first), rows(again))
+    assert not torch.equal(rows(first), torch.from_numpy(TABLE))
+    assert torch.equal(rows(first).sort(dim=0).values, torch.from_numpy(TABLE).sort(dim=0).values)
+    check(first, event(path))
+
+
+@pytest.mark.parametrize("heading", ["", "a,b,c\n", "\ufeff"])
+def test_csv_with_and_without_headings(heading: str, tmp_path: Path) -> None:
+    path = csv(tmp_path, heading + "".join(f"{a!r},{b!r},{c!r}\n" for a, b, c in TABLE.tolist()))
+    np.save(tmp_path / "data.npy", TABLE)
+    assert torch.equal(rows(load(Path(), path)), rows(load(Path(), str(tmp_path / "data.npy"))))
+
+
+@pytest.mark.parametrize(
+    ("x", "support"),
+    [
+        (np.array([[0, 1], [1, 1], [0, 0]], dtype=bool), "binary"),
+        (np.array([[0.0, 1], [1, 1], [0, 0]]), "binary"),
+        (np.array([[0, 0.5], [1, 1], [0, 0]], dtype=">f4"), "unit"),
+        (np.array([[0, 255], [1, 1], [0, 0]], dtype=np.uint8), "counts"),
+        (np.array([[0, -1], [1, 1], [0, 0]]), "real"),
+        (TABLE.reshape(20, 1, 3), "real"),
+    ],
+)
+def test_event_is_the_shape_of_a_row_and_the_narrowest_support(
+    x: np.ndarray[Any, Any], support: str, tmp_path: Path
+) -> None:
+    path = npz(tmp_path, x=x)
+    assert event(path) == Event(x.shape[1:], support)
+    stored = load(Path(), path)["train"].x.dtype
+    assert stored is (torch.uint8 if support == "binary" else torch.float32)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"`dataset.path` must be a file, but there is no"):
+        event(str(tmp_path / "data.npz"))
+
+
+def test_another_kind_of_file() -> None:
+    with pytest.raises(Mistake, match=r"`dataset.path` must end in .npz, .npy or .csv, but is data.xls"):
+        event("data.xls")
+
+
+@pytest.mark.parametrize("name", ["data.npz", "data.npy"])
+@pytest.mark.parametrize("content", [b"", b"no array", b"PK\x03\x04 and no more", b"\x93NUMPY\x01\x00"])
+def test_an_unreadable_file(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Mistake, match=r"`dataset.path` must be a readable file"):
+        event(str(tmp_path / name))
+
+
+def test_a_pickle_is_never_read(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="allow_pickle=False"):
+        event(npz(tmp_path, x=np.array([{}, {}, {}], dtype=object)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "a,b\n", "1,2\n3\n4,5\n", "1,2\n3,four\n5,6\n", "1,2\n3,\n5,6\n", "a,2\n3,4\n5,6\n"]
+)
+def test_a_ragged_or_wordy_csv(text: str, tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"`dataset.path` must be a readable file"):
+        event(csv(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"data": TABLE, "z": TABLE}, "must hold an array x, but holds data, z"),
+        ({"x": TABLE[:2]}, r"with N at least 3, but x is float32 \[2, 3\]"),
+        ({"x": TABLE[:, 0]}, r"but x is float32 \[20\]"),
+        ({"x": TABLE[:, :0]}, r"but x is float32 \[20, 0\]"),
+        ({"x": TABLE.astype(str)}, "but x is str"),
+        ({"x": HOLED}, r"finite numbers x, but row 4 \(from 0\)"),
+        ({"x": TABLE.astype(np.float64) * 1e300}, "must hold finite numbers x"),
+    ],
+)
+def test_wrong_examples(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=message):
+        event(npz(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": np.arange(19)}, r"integers y \[20\] or no y, but y is int64 \[19\]"),
+        ({"y": np.ones(20)}, r"but y is float64 \[20\]"),
+        ({"split": np.array(["train"] * 18 + ["valid", "tset"])}, "holds 18 train, 1 valid, 1 tset"),
+        ({"split": np.array(["train"] * 18 + ["valid"] * 2)}, "each at least once, .* 18 train, 2 valid"),
+        ({"split": np.array(["train", "valid", "test"])}, "a split of 20 names"),
+        ({"split": np.zeros(20)}, "holds 20 0.0"),
+    ],
+)
+def test_wrong_labels_and_splits(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=message):
+        load(Path(), npz(tmp_path, x=TABLE, **arrays))
+
+
+def test_three_rows_are_enough(tmp_path: Path) -> None:
+    assert [len(split.x) for split in load(Path(), npz(tmp_path, x=TABLE[:3])).values()] == [1, 1, 1]

@@ -1,0 +1,125 @@
+"""The in-memory source: every example once an epoch, and resumed at any batch to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgmrun.data.source import InMemorySource
+from dgmrun.errors import Mistake
+from dgmrun.protocols import Batch
+
+N = 23
+X = torch.arange(N * 2, dtype=torch.float32).reshape(N, 2) / (2 * N)
+Y = torch.arange(N)
+
+
+def source(**changes: object) -> InMemorySource:
+    return InMemorySource(**({"x": X, "y": Y, "batch_size": 5, "seed": 1} | changes))
+
+
+def epoch(of: InMemorySource) -> Tensor:
+    return torch.cat([batch.index for batch in of])
+
+
+def test_every_example_comes_once_an_epoch() -> None:
+    batches = list(source())
+    assert [len(batch.x) for batch in batches] == [5, 5, 5, 5, 3]
+    assert len(batches) == len(source()) == 5
+    assert torch.cat([batch.index for batch in batches]).sort().values.tolist() == list(range(N))
+    for batch in batches:
+        assert torch.equal(batch.x, X[batch.index])
+        assert torch.equal(batch.context, Y[batch.index])
+
+
+def test_order_is_a_function_of_seed_and_epoch() -> None:
+    one, another = source(), source()
+    torch.rand(7)
+    first, second = epoch(one), epoch(one)
+    assert torch.equal(first, epoch(another))
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, epoch(source(seed=2)))
+    another.load_state_dict({"epoch": 1, "position": 0})
+    assert torch.equal(second, epoch(another))
+
+
+def test_order_leaves_the_default_generator_alone() -> None:
+    state = torch.get_rng_state()
+    epoch(source())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("given", range(1, 11))
+def test_resumed_after_any_batch_it_goes_on_to_the_bit(given: int) -> None:
+    """Iterators are dropped when their last batch is out, as Lightning does: never run to exhaustion."""
+    killed, unharmed = source(), source()
+    expected = list(islice(endless(unharmed), 14))
+    list(islice(endless(killed), given))
+    resumed = source()
+    resumed.load_state_dict(killed.state_dict())
+    for batch, wanted in zip(endless(resumed), expected[given:], strict=False):
+        assert torch.equal(batch.x, wanted.x)
+        assert torch.equal(batch.index, wanted.index)
+
+
+def endless(of: InMemorySource) -> Iterator[Batch]:
+    """Three epochs, or what is left of them."""
+    for _ in range(3):
+        yield from islice(iter(of), len(of) - of.position % len(of))
+
+
+def test_position_counts_the_batch_just_given() -> None:
+    one = source()
+    next(iter(one))
+    assert one.state_dict() == {"epoch": 0, "position": 1}
+    assert (one.epoch, one.position, one.examples) == (0, 1, N)
+
+
+@pytest.mark.parametrize("batch_size", [5, 7, 11, 23])
+def test_shards_partition_the_global_batch(batch_size: int) -> None:
+    whole = list(source(batch_size=batch_size))
+    shards = [list(source(batch_size=batch_size, rank=rank, world_size=2)) for rank in (0, 1)]
+    for batch, zeroth, first in zip(whole, *shards, strict=False):
+        assert torch.equal(zeroth.index, batch.index[0::2])
+        assert torch.equal(first.index, batch.index[1::2])
+    assert {len(shard) for shard in shards} == {len(source(batch_size=batch_size, world_size=2))}
+
+
+def test_a_last_batch_too_small_for_all_processes_is_left_out() -> None:
+    assert [len(source(batch_size=11, world_size=size)) for size in (1, 2)] == [3, 2]
+    assert len(list(source(batch_size=11, rank=1, world_size=2))) == 2
+
+
+def test_a_batch_size_above_the_split_is_the_split() -> None:
+    assert [len(batch.x) for batch in source(batch_size=1000)] == [N]
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 2}, {"batch_size": 0}, {"x": X[:2], "y": Y[:2]}])
+def test_each_process_needs_a_row(changes: dict[str, Any]) -> None:
+    with pytest.raises(Mistake, match=r"`dataset.batch_size` must give a row to each process"):
+        source(world_size=3, **changes)
+
+
+def test_bytes_become_floats_and_no_labels_no_context() -> None:
+    batch = next(iter(source(x=torch.ones(N, 2, dtype=torch.uint8), y=None)))
+    assert batch.x.dtype is torch.float32
+    assert batch.context is None
+
+
+def test_dynamic_draws_anew_from_the_default_generator() -> None:
+    x = torch.tensor([0.0, 0.3, 1.0]).expand(5000, 3)
+    drawn = source(x=x, y=None, batch_size=5000, dynamic=True)
+    first, second = next(iter(drawn)).x, next(iter(drawn)).x
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(first, second)
+    standard_error = (x[0] * (1 - x[0]) / 5000).sqrt()
+    assert ((first.mean(0) - x[0]).abs() <= 4 * standard_error).all()
+    torch.manual_seed(0)
+    expected = torch.rand(5000, 3) < x
+    torch.manual_seed(0)
+    assert torch.equal(next(iter(drawn)).x, expected.float())
