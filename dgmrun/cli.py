@@ -118,8 +118,6 @@ def _log() -> Iterator[None]:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    for library in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(library).setLevel(logging.ERROR)
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").propagate = False
     try:

@@ -144,6 +144,7 @@ class Pictured(Protocol):
         """Named tensors given examples `x`: pictures [num, *event.shape], or one matrix."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """What is trained on: batches without end, with a place that a checkpoint can hold."""
 

@@ -12,8 +12,9 @@ References:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -22,9 +23,23 @@ from dgmrun.estimators.log_mean import MARKOV, log_mean
 from dgmrun.protocols import AnnealingPath, Estimate, UnnormalisedDensity
 
 
-def temperatures(num: int) -> Float64[Tensor, "temperatures"]:
+def linear(num: int) -> Float64[Tensor, "temperatures"]:
     """`num` inverse temperatures from 0 to 1, equally spaced."""
     return torch.linspace(0, 1, num, dtype=torch.float64)
+
+
+def quadratic(num: int) -> Float64[Tensor, "temperatures"]:
+    r""":math:`\beta = 1 - (1 - u)^2` for equally spaced u: closer together towards the model, which mixes worst."""
+    return 1 - (1 - linear(num)) ** 2
+
+
+def published(num: int) -> Float64[Tensor, "temperatures"]:
+    """Salakhutdinov and Murray's 14,500 (500 up to 0.5, 4,000 up to 0.9, 10,000 up to 1), or `num` in proportion."""
+    beta = numpy.interp(14_500 * linear(num).numpy(), (0, 500, 4_500, 14_500), (0, 0.5, 0.9, 1))
+    return torch.from_numpy(beta)
+
+
+SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, published)}
 
 
 @torch.no_grad()
@@ -49,22 +64,25 @@ class AIS:
     Args:
         num_chains: chains, at least 2.
         num_temperatures: inverse temperatures from 0 to 1, both ends counted, at least 2.
+        spacing: `linear`, `quadratic` or `published`. On trained models equally spaced temperatures can miss modes
+            without a sign in the weights; see RESULTS.md.
 
     Raises:
-        ValueError: fewer than 2 chains or temperatures.
+        ValueError: fewer than 2 chains or temperatures, or another spacing.
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
     num_chains: int = 100
     num_temperatures: int = 1000
+    spacing: str = "quadratic"
 
     def __post_init__(self) -> None:
-        check_sizes("ais", self.num_chains, self.num_temperatures)
+        check_settings("ais", self)
 
     def __call__(self, model: UnnormalisedDensity, base_logits: Tensor) -> Estimate:
         """log Z of `model`, annealed from independent units with the log odds `base_logits`."""
         path = model.annealed(base_logits)
-        log_w = anneal(path, path.start(self.num_chains), temperatures(self.num_temperatures))
+        log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
         mean = log_mean(log_w + path.log_normaliser())
         return Estimate(
             value=mean.value,
@@ -80,12 +98,14 @@ class AIS:
         )
 
 
-def check_sizes(method: str, num_chains: int, num_temperatures: int) -> None:
-    """Refuses sizes from which no error bar can be made.
+def check_settings(method: str, settings: Any) -> None:
+    """Refuses sizes from which no error bar can be made, and an unknown spacing.
 
     Raises:
-        ValueError: fewer than 2 chains or temperatures.
+        ValueError: names the key.
     """
-    for key, size in (("num_chains", num_chains), ("num_temperatures", num_temperatures)):
-        if size < 2:
+    for key in ("num_chains", "num_temperatures"):
+        if (size := getattr(settings, key)) < 2:
             raise ValueError(f"`log_z.{method}.{key}` must be at least 2, but is {size}")
+    if settings.spacing not in SPACINGS:
+        raise ValueError(f"`log_z.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}")

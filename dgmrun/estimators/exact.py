@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dgmrun.protocols import Enumerable, Estimate
 
-BLOCK = 2**14
+BLOCK = 2**15
 
 
 def log_masses(model: Enumerable) -> Float64[Tensor, "states"]:

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dgmrun.estimators.ais import anneal, check_sizes, temperatures
+from dgmrun.estimators.ais import SPACINGS, anneal, check_settings
 from dgmrun.estimators.log_mean import log_mean
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.protocols import Estimate, UnnormalisedDensity
@@ -32,6 +32,7 @@ class ReverseAIS:
     Args:
         num_chains: chains, at least 2.
         num_temperatures: inverse temperatures from 1 to 0, both ends counted, at least 2.
+        spacing: as in `AIS`.
         burn_in: Gibbs sweeps before the chains start, where the model is too large for exact samples.
 
     Raises:
@@ -41,10 +42,11 @@ class ReverseAIS:
     requires: ClassVar[type] = UnnormalisedDensity
     num_chains: int = 100
     num_temperatures: int = 1000
+    spacing: str = "quadratic"
     burn_in: int = 1000
 
     def __post_init__(self) -> None:
-        check_sizes("reverse_ais", self.num_chains, self.num_temperatures)
+        check_settings("reverse_ais", self)
         if self.burn_in < 0:
             raise ValueError(f"`log_z.reverse_ais.burn_in` must not be negative, but is {self.burn_in}")
 
@@ -52,7 +54,7 @@ class ReverseAIS:
         """log Z of `model`, annealed to independent units with the log odds `base_logits`."""
         path = model.annealed(base_logits)
         start = samples(model, self.num_chains, base_logits, self.burn_in).flatten(1)
-        log_w = anneal(path, start, temperatures(self.num_temperatures).flip(0))
+        log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))
         inverse = log_mean(log_w - path.log_normaliser())
         mean = inverse.reciprocal()
         is_exact = can_be_exact(model)

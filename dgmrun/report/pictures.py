@@ -19,7 +19,7 @@ def render(x: Tensor) -> numpy.ndarray:
 
     Black is the least entry and white the largest; at most 100 examples are shown.
     """
-    shown = x[:MOST].float().cpu()
+    shown = x[:MOST].detach().float().cpu()
     low, high = float(shown.min()), float(shown.max())
     grey = ((shown - low) / max(high - low, 1e-12) * 255).round().byte().numpy()
     return grey if grey.ndim == 2 else _grid(grey.mean(1).astype(numpy.uint8))

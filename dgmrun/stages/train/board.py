@@ -28,8 +28,7 @@ class Board(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Opens the event file; after a resume, TensorBoard forgets the steps that are done again."""
         if trainer.is_global_zero:
-            step = pl_module.iteration
-            self.writer = SummaryWriter(str(self.run.path), purge_step=step + 1 if step else None)
+            self.writer = SummaryWriter(str(self.run.path), purge_step=pl_module.iteration + 1)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: Mapping[str, Tensor], batch: object, batch_idx: int

@@ -33,6 +33,8 @@ from dgmrun.stages.train.validation import Validation, scorer
 
 log = logging.getLogger("dgmrun")
 ENDLESS = sys.maxsize
+for library in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def fit(run: Run, setup: Setup) -> None:

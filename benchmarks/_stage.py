@@ -1,0 +1,54 @@
+"""The train stage as the command line runs it, and the rate at which it trains an RBM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from dgmrun import compose, stages
+from dgmrun.stages import train
+
+BATCH, HIDDEN, RATE = 100, 500, 0.05
+
+
+class Stage:
+    """`dgmrun model=rbm ... train`, its data loaded.
+
+    Args:
+        data: overrides that select the dataset.
+        steps: how many to measure.
+        overrides: what is not as it is by default.
+        validated: with the validations and checkpoints of the default settings, or with none before the end.
+    """
+
+    def __init__(self, data: list[str], steps: int, *overrides: str, validated: bool = False) -> None:
+        self.steps = steps
+        sizes = [f"model.hidden={HIDDEN}", f"dataset.batch_size={BATCH}", f"optimizer.lr={RATE}"]
+        limits = [f"trainer.max_steps={steps + max(1, steps // 10)}"]
+        if not validated:
+            limits += [f"trainer.validate_every_n_steps={2 * steps}", f"checkpoint.every_n_steps={2 * steps}"]
+        with TemporaryDirectory() as folder:
+            argv = ["model=rbm", "device=cpu", *data, *sizes, *limits, *overrides, f"hydra.run.dir={folder}"]
+            compose.run_with(compose.parse(argv), self._compose)
+
+    def _compose(self, config: dict[str, Any], directory: Path) -> None:
+        self.setup = stages.Setup(config)
+        self.x: Tensor = self.setup.splits["train"].x.flatten(1).float()
+
+    def rate(self) -> float:
+        """Examples per second of the last `steps` of a new run, which has a tenth more to warm up.
+
+        Counted from one optimiser step to another: whatever happens in between is in; the start of the run
+        and the validation that closes it are not.
+        """
+        ticks: list[float] = []
+        hook = register_optimizer_step_post_hook(lambda *_: ticks.append(perf_counter()))
+        with TemporaryDirectory() as folder:
+            train.main(stages.create(self.setup, Path(folder), "make bench"), self.setup)
+        hook.remove()
+        return self.steps * BATCH / (ticks[-1] - ticks[-1 - self.steps])

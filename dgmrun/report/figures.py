@@ -1,0 +1,104 @@
+"""Estimates as results.json holds them. In a stranger's file anything may be missing or malformed."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dgmrun.report.terminal import plain
+
+MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
+LEGEND = (
+    "Figures in nats, likelihood per example, +- one standard error. Unmarked: exact; >= lower bound; "
+    "<= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; stale: of other "
+    "weights than the run has now."
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An estimate as results.json holds it; what is missing or no number is None.
+
+    Args:
+        warnings: how many warnings it came with.
+        stale: whether it is of other weights than the run has now.
+        standard_error_log_z: the part of `standard_error` that is log Z's.
+    """
+
+    value: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    kind: str | None
+    split: str | None
+    warnings: int
+    stale: bool
+    standard_error_log_z: float | None
+
+
+def figures(results: Mapping[str, Any], weights: str | None) -> dict[str, Figure]:
+    """Every estimate in results.json, as `<word>.<label>`.
+
+    Args:
+        results: what results.json holds.
+        weights: sha256 of the run's weights, if it has any.
+    """
+    return {
+        plain(f"{word}.{label}"): _figure(estimate, weights)
+        for word, labels in results.items()
+        if isinstance(labels, Mapping)
+        for label, estimate in labels.items()
+        if isinstance(estimate, Mapping) and "value" in estimate
+    }
+
+
+def _figure(estimate: Mapping[str, Any], weights: str | None) -> Figure:
+    ends = estimate.get("interval")
+    low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
+    kind, split, warnings = (estimate.get(key) for key in ("kind", "split", "warnings"))
+    return Figure(
+        value=number(estimate["value"]),
+        standard_error=number(estimate.get("standard_error")),
+        low=number(low),
+        high=number(high),
+        kind=kind if isinstance(kind, str) else None,
+        split=split if isinstance(split, str) else None,
+        warnings=len(warnings) if isinstance(warnings, list) else 0,
+        stale=weights is not None and at(estimate, "of", "weights_sha256") != weights,
+        standard_error_log_z=number(at(estimate, "diagnostics", "standard_error_log_z")),
+    )
+
+
+def cell(figure: Figure | None) -> str:
+    """An estimate with its marks."""
+    if figure is None:
+        return "-"
+    exact = figure.kind == "exact" and figure.standard_error == 0 and figure.value is not None
+    shown = f"{figure.value:.3f}" if exact else with_error(figure.value, figure.standard_error)
+    marks = f"{' !' if figure.warnings else ''}{' stale' if figure.stale else ''}"
+    return f"{MARKS.get(str(figure.kind), '? ')}{shown}{marks}"
+
+
+def with_error(value: float | None, error: float | None, sign: str = "") -> str:
+    """`value +- error` to three decimals, or as many more as a small error needs to show two digits."""
+    small = error is not None and 0 < error < 0.01
+    decimals = min(9, 1 - math.floor(math.log10(error))) if small and error else 3
+    shown = "?" if value is None else f"{value:{sign}.{decimals}f}"
+    return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
+
+
+def at(tree: Any, *keys: str) -> Any:
+    """The value below these keys, None where there is none."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def number(value: Any) -> float | None:
+    """A finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) <= sys.float_info.max else None

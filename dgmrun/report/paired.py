@@ -1,0 +1,148 @@
+r"""Rankings of runs by likelihood, with differences over the same examples.
+
+    d_n = log p_a(x_n) - log p_b(x_n),    SE^2 = var(d) / N + SE(log Z_a)^2 + SE(log Z_b)^2
+
+What makes an example hard makes it hard for both runs and cancels in d, so SE is far below the standard
+errors of the two likelihoods. It holds no bias: a bound or an estimate may be off by more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgmrun.report.figures import Figure, at
+from dgmrun.report.runs import Entry
+from dgmrun.report.terminal import warn
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+FOUNDED = ("exact", "lower_bound", "estimate")
+"""Kinds that can be ranked, the best-founded first."""
+WORD = "likelihood."
+RESOLVED = 3
+"""Standard errors that a difference must exceed."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run in a ranking, and what it is better (nats per example, negative if worse) than the first run."""
+
+    entry: Entry
+    label: str
+    figure: Figure
+    difference: float
+    standard_error: float
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the difference exceeds what its standard error explains."""
+        return abs(self.difference) > RESOLVED * self.standard_error
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Runs that agree in what was scored, best first."""
+
+    dataset: str
+    split: str
+    examples: int
+    places: list[Place]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    entry: Entry
+    label: str
+    figure: Figure
+    log_prob: ndarray
+    index: ndarray
+
+
+def rankings(entries: Iterable[Entry]) -> list[Ranking]:
+    """A ranking for every split of every dataset that at least two runs were scored on.
+
+    Runs meet only if they agree in the dataset's support, transform and binarisation, in the split's sha256
+    and in the examples scored. A run is ranked by its best-founded figure, if that is neither stale nor an
+    upper bound.
+    """
+    grounds: dict[tuple[object, ...], list[_Scored]] = {}
+    for entry in entries:
+        for split in dict.fromkeys(figure.split for figure in entry.figures.values() if figure.split):
+            ground, scored = _ground(entry, split), _scored(entry, split)
+            if ground is not None and scored is not None:
+                grounds.setdefault((*ground, scored.index.tobytes()), []).append(scored)
+    return [_ranking(members) for members in grounds.values() if len(members) > 1]
+
+
+def _ground(entry: Entry, split: str) -> tuple[str, ...] | None:
+    dataset = entry.results.get("dataset")
+    facts = [at(dataset, key) for key in ("support", "transform", "binarisation")]
+    ground = (split, *facts, at(dataset, "splits", split, "sha256"))
+    return ground if all(isinstance(fact, str) for fact in ground) else None
+
+
+def _scored(entry: Entry, split: str) -> _Scored | None:
+    """The best-founded figure that has its scores; among equals that of fewest warnings, then the surest."""
+
+    def rank(label: str) -> tuple[int, int, float]:
+        figure = entry.figures[label]
+        error = math.inf if figure.standard_error is None else figure.standard_error
+        return FOUNDED.index(str(figure.kind)), figure.warnings, error
+
+    for label in sorted(_candidates(entry, split), key=rank):
+        method = label.removeprefix(WORD).partition("@")[0]
+        for file in (entry.path / "per_example").glob("*.npz"):
+            if file.stem == f"{split}-{method}" and (scores := _scores(file)) is not None:
+                return _Scored(entry, label, entry.figures[label], *scores)
+    return None
+
+
+def _candidates(entry: Entry, split: str) -> list[str]:
+    return [
+        label
+        for label, figure in entry.figures.items()
+        if label.startswith(WORD)
+        and figure.split == split
+        and figure.kind in FOUNDED
+        and figure.value is not None
+        and not figure.stale
+    ]
+
+
+def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
+    """log_prob and index of the examples, in the order of index; None, with a warning, if unreadable."""
+    import numpy
+
+    try:
+        with numpy.load(file, allow_pickle=False) as arrays:
+            log_prob, index = arrays["log_prob"].astype(numpy.float64), arrays["index"].astype(numpy.int64)
+        index, order = numpy.unique(index, return_index=True)
+        whole = log_prob.ndim == 1 and log_prob.shape == index.shape and len(index) > 1
+        if whole and numpy.isfinite(log_prob).all():
+            return log_prob[order], index
+        reason = "it must hold finite log_prob [N] and distinct index [N], N > 1"
+    except Exception as error:  # a stranger's archive can fail in any way
+        reason = str(error)
+    warn(f"{file} is left out: {reason}")
+    return None
+
+
+def _ranking(members: Sequence[_Scored]) -> Ranking:
+    ordered = sorted(members, key=lambda scored: scored.figure.value or 0.0, reverse=True)
+    best = ordered[0]
+    places = [Place(one.entry, one.label, one.figure, *_difference(one, best)) for one in ordered]
+    name = at(best.entry.results, "dataset", "name")
+    return Ranking(str(name), str(best.figure.split), len(best.index), places)
+
+
+def _difference(one: _Scored, other: _Scored) -> tuple[float, float]:
+    """Mean paired difference and its standard error."""
+    difference = one.log_prob - other.log_prob
+    examples = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    log_zs = (scored.figure.standard_error_log_z or 0.0 for scored in (one, other))
+    return float(difference.mean()), math.hypot(examples, *log_zs)

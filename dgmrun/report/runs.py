@@ -1,0 +1,113 @@
+"""The runs below a folder, as the tools know them.
+
+They are read and never executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dgmrun.errors import Mistake
+from dgmrun.report.figures import Figure, figures
+from dgmrun.report.terminal import plain, warn
+from dgmrun.run import CONFIG, RESULTS, Run
+
+NO_SETTING = (
+    *("choices", "stages", "run", "data_dir", "name", "notes"),
+    *("dataset.name", "dataset.table", "dataset.sha256", "dataset.event", "dataset.context"),
+)
+"""What is in a configuration and says nothing on how a run was made that its choices do not say."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run: where it is, how it was made (dotted key: value) and its figures (`<word>.<label>`: figure)."""
+
+    path: Path
+    name: str
+    settings: dict[str, str]
+    results: dict[str, Any]
+    figures: dict[str, Figure]
+
+
+def read(folders: Sequence[Path]) -> list[Entry]:
+    """Every readable run at or below the folders; the others are named in a warning.
+
+    Raises:
+        Mistake: a folder has no run.
+    """
+    entries = [entry for path in _find(folders) if (entry := _entry(path)) is not None]
+    if not entries:
+        raise Mistake(f"`DIR` must have a run that can be read, but {', '.join(map(str, folders))} has none")
+    relative = [_relative(entry.path, entries) for entry in entries]
+    often = Counter(entry.name for entry in entries)
+    names = [
+        place if not entry.name else entry.name if often[entry.name] == 1 else f"{entry.name} ({place})"
+        for entry, place in zip(entries, relative, strict=True)
+    ]
+    return [replace(entry, name=name) for entry, name in zip(entries, names, strict=True)]
+
+
+def _find(folders: Sequence[Path]) -> list[Path]:
+    found: set[Path] = set()
+    for folder in folders:
+        below = {
+            Path(place).absolute() for place, _, files in os.walk(folder) if {CONFIG, RESULTS} <= set(files)
+        }
+        if not below:
+            lack = "has none" if folder.is_dir() else "is no folder"
+            raise Mistake(
+                f"`DIR` must be a folder with runs, but {folder} {lack}",
+                "dgmrun model=rbm train makes a run in outputs",
+            )
+        found |= below
+    return sorted(found)
+
+
+def _entry(path: Path) -> Entry | None:
+    try:
+        return _read(Run(path))
+    except Exception as error:  # YAML and JSON of a stranger can fail in any way
+        warn(f"{path} is left out: {error}")
+        return None
+
+
+def _read(run: Run) -> Entry:
+    if not all((run.path / name).is_file() for name in (CONFIG, RESULTS)):
+        raise Mistake(f"{CONFIG} and {RESULTS} must be files, but are not")
+    config, results = run.config, _finite(run.results)
+    name = config.get("name")
+    weights = run.weights_sha256() if run.weights_file.is_file() else None
+    return Entry(run.path, plain(name) if name else "", _settings(config), results, figures(results, weights))
+
+
+def _finite(results: dict[str, Any]) -> dict[str, Any]:
+    """With null for what is no number: Python reads NaN and infinity, JSON has neither."""
+    finite: dict[str, Any] = json.loads(json.dumps(results), parse_constant=lambda _: None)
+    return finite
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
+    choices = config.get("choices")
+    return _flat(config) | (_flat(choices) if isinstance(choices, Mapping) else {})
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{plain(key)}"
+        if key == "_target_" or name in NO_SETTING:
+            continue
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: plain(value)}
+    return flat
+
+
+def _relative(path: Path, entries: Sequence[Entry]) -> str:
+    common = Path(os.path.commonpath([entry.path for entry in entries]))
+    return path.name if path == common else plain(str(path.relative_to(common)))

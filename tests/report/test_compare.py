@@ -1,0 +1,304 @@
+"""`dgmrun compare` over run directories written by hand."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dgmrun.errors import Mistake
+from dgmrun.report.compare import differing, main
+from dgmrun.report.paired import rankings
+from dgmrun.report.runs import read
+from dgmrun.run import Run
+
+WEIGHTS = b"weights"
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+LOG_PROB = np.random.default_rng(0).normal(-20, 3, size=50)
+
+
+def config(objective: str = "pcd", **settings: Any) -> dict[str, Any]:
+    own = {"num_chains": None} if objective == "pcd" else {}
+    return {
+        "stages": ["train"],
+        "seed": 0,
+        "name": None,
+        "model": {"_target_": "dgmrun.models.rbm.RBM", "hidden": 10},
+        "objective": {"_target_": f"dgmrun.objectives.{objective}", "k": 1, **own},
+        "choices": {"model": "rbm", "objective": objective, "dataset": "digits"},
+    } | settings
+
+
+def estimate(value: float | None, **entries: Any) -> dict[str, Any]:
+    return {
+        "value": value,
+        "standard_error": 0.25,
+        "interval": [-30.0, None],
+        "kind": "exact",
+        "split": "test",
+        "of": {"weights_sha256": SHA256},
+        "diagnostics": {"standard_error_log_z": 0.0},
+        "warnings": [],
+    } | entries
+
+
+def write(
+    path: Path,
+    likelihood: dict[str, Any] | None = None,
+    dataset: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Run:
+    facts = {"name": "digits", "support": "binary", "transform": "none", "binarisation": "threshold"}
+    run = Run.create(
+        path,
+        settings or config(),
+        {
+            "status": "done",
+            "train": {"steps": 200, "seconds": 1.25},
+            "dataset": facts | {"splits": {"test": {"sha256": "a" * 64}}} | (dataset or {}),
+            "likelihood": likelihood or {},
+        },
+    )
+    (path / "weights.safetensors").write_bytes(WEIGHTS)
+    return run
+
+
+def score(run: Run, log_prob: np.ndarray, name: str = "test-exact", order: np.ndarray | None = None) -> None:
+    (run.path / "per_example").mkdir(exist_ok=True)
+    index = np.arange(len(log_prob)) if order is None else order
+    np.savez(run.path / "per_example" / f"{name}.npz", log_prob=log_prob[index], index=index)
+
+
+def scored(path: Path, log_prob: np.ndarray, **rest: Any) -> Run:
+    run = write(path, {"exact": estimate(float(log_prob.mean()))}, **rest)
+    score(run, log_prob)
+    return run
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+    main([str(word) for word in argv])
+    return capsys.readouterr().out
+
+
+def test_only_differences_are_columns(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    write(tmp_path / "b", settings=config("cd", seed=1, optimizer={"lr": 0.1}))
+    assert differing(read([tmp_path])) == ["objective", "seed", "optimizer.lr"]
+
+
+def test_names(tmp_path: Path) -> None:
+    for place, name in {"x/a": None, "x/b": "mine", "y/c": "twice", "y/d": "twice"}.items():
+        write(tmp_path / place, settings=config(name=name))
+    assert [entry.name for entry in read([tmp_path])] == ["x/a", "mine", "twice (y/c)", "twice (y/d)"]
+    assert [entry.name for entry in read([tmp_path / "x" / "a", tmp_path / "x"])] == ["a", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "cell"),
+    [
+        (estimate(-20.0), " -20.000 +- 0.250"),
+        (estimate(-20.0, standard_error=0), " -20.000 "),
+        (estimate(-20.0, standard_error=0.00028), " -20.00000 +- 0.00028"),
+        (estimate(-20.0, kind="lower_bound"), ">= -20.000 +- 0.250"),
+        (estimate(-20.0, kind="upper_bound"), "<= -20.000 +- 0.250"),
+        (estimate(-20.0, kind="estimate", warnings=["few chains"]), "~ -20.000 +- 0.250 !"),
+        (estimate(-20.0, of={"weights_sha256": "0" * 64}), "-20.000 +- 0.250 stale"),
+        (estimate(None, kind=None, standard_error=None, interval=None), "? ? +- ?"),
+        ({"value": [1], "of": "nothing", "warnings": 3, "interval": [1], "kind": {}}, "? ? +- ? stale"),
+    ],
+)
+def test_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], cell: str) -> None:
+    write(tmp_path / "a", {"exact": entry})
+    row = printed(capsys, tmp_path).splitlines()[2]
+    assert cell in row.replace("   ", " ") + " "
+
+
+def test_nothing_is_stale_without_weights(tmp_path: Path) -> None:
+    run = write(tmp_path / "a", {"exact": estimate(-20.0, of=None)})
+    (run.path / "weights.safetensors").unlink()
+    assert not read([tmp_path])[0].figures["likelihood.exact"].stale
+
+
+def test_difference_is_paired(tmp_path: Path) -> None:
+    better = LOG_PROB + np.random.default_rng(1).normal(0.5, 0.2, size=50)
+    scored(tmp_path / "a", LOG_PROB)
+    entry = estimate(float(better.mean()), kind="estimate", diagnostics={"standard_error_log_z": 0.03})
+    run = write(tmp_path / "b", {"ais": entry})
+    score(run, better, "test-ais", order=np.random.default_rng(2).permutation(50))
+    (ranking,) = rankings(read([tmp_path]))
+    assert [place.entry.name for place in ranking.places] == ["b", "a"]
+    difference = LOG_PROB - better
+    expected = math.hypot(difference.std(ddof=1) / math.sqrt(50), 0.03)
+    assert ranking.places[1].difference == pytest.approx(difference.mean())
+    assert ranking.places[1].standard_error == pytest.approx(expected)
+    assert ranking.places[1].resolved
+
+
+def test_what_is_not_resolved_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, log_prob in {"a": LOG_PROB, "b": LOG_PROB, "c": LOG_PROB - 1.0}.items():
+        scored(tmp_path / name, log_prob)
+    lines = [line for line in printed(capsys, tmp_path).splitlines() if "likelihood.exact  " in line][-3:]
+    assert ["not resolved" in line for line in lines] == [False, True, False]
+
+
+def test_the_best_founded_figure_ranks(tmp_path: Path) -> None:
+    figures = {
+        "ais": estimate(-1.0, kind="estimate"),
+        "reverse_ais": estimate(-30.0, kind="lower_bound"),
+        "old": estimate(-2.0, of={"weights_sha256": "0" * 64}),
+        "simulated": estimate(-3.0, kind="upper_bound"),
+        "unwritten": estimate(-4.0),
+    }
+    run = write(tmp_path / "a", figures)
+    for method in ("ais", "reverse_ais", "old", "simulated"):
+        score(run, LOG_PROB, f"test-{method}")
+    scored(tmp_path / "b", LOG_PROB)
+    (ranking,) = rankings(read([tmp_path]))
+    assert [place.label for place in ranking.places] == ["likelihood.exact", "likelihood.reverse_ais"]
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {"support": "real"},
+        {"transform": "logit"},
+        {"binarisation": "dynamic"},
+        {"splits": {"test": {"sha256": "b" * 64}}},
+        {"splits": None},
+        {"support": None},
+    ],
+)
+def test_what_disagrees_is_not_ranked(tmp_path: Path, dataset: dict[str, Any]) -> None:
+    scored(tmp_path / "a", LOG_PROB)
+    scored(tmp_path / "b", LOG_PROB, dataset=dataset)
+    assert rankings(read([tmp_path])) == []
+
+
+def test_other_examples_are_not_ranked(tmp_path: Path) -> None:
+    scored(tmp_path / "a", LOG_PROB)
+    scored(tmp_path / "b", LOG_PROB[:49])
+    assert rankings(read([tmp_path])) == []
+
+
+@pytest.mark.parametrize("content", ["rubbish", "nan", "no index", "pickle"])
+def test_unreadable_scores_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    scored(tmp_path / "a", LOG_PROB)
+    file = scored(tmp_path / "b", LOG_PROB).path / "per_example" / "test-exact.npz"
+    if content == "rubbish":
+        file.write_bytes(b"PK rubbish")
+    else:
+        values = {"nan": LOG_PROB * np.nan, "no index": LOG_PROB, "pickle": np.array([{}] * 50)}[content]
+        np.savez(file, log_prob=values, **({} if content == "no index" else {"index": np.arange(50)}))
+    assert rankings(read([tmp_path])) == []
+    assert capsys.readouterr().err.startswith(f"warning: {file} is left out: ")
+
+
+def test_csv_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a", {"exact": estimate(-20.5)})
+    write(tmp_path / "b", settings=config(name="one, two", model={"hidden": 8}))
+    one, two = csv.DictReader(io.StringIO(printed(capsys, tmp_path, "--csv")))
+    expected = {
+        "path": str(tmp_path / "a"),
+        "name": "a",
+        "model": "rbm",
+        "objective": "pcd",
+        "dataset": "digits",
+    }
+    expected |= {"seed": "0", "status": "done", "steps": "200", "seconds": "1.25", "model.hidden": "10"}
+    parts = {"value": "-20.5", "standard_error": "0.25", "low": "-30.0", "high": "", "kind": "exact"}
+    expected |= {f"likelihood.exact.{part}": text for part, text in (parts | {"split": "test"}).items()}
+    assert one == expected
+    assert (two["name"], two["model.hidden"], two["likelihood.exact.value"]) == ("one, two", "8", "")
+
+
+def test_json_is_a_list_of_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write(tmp_path / "a")
+    (run.path / "results.json").write_text('{"path": "elsewhere", "train": {"seconds": NaN, "steps": 1e999}}')
+    text = printed(capsys, tmp_path, "--json")
+    assert json.loads(text) == [{"path": str(run.path), "train": {"seconds": None, "steps": None}}]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("results.json", "[]"),
+        ("results.json", "{"),
+        ("results.json", "[" * 100_000),
+        ("config.yaml", "a: ${b}"),
+        ("config.yaml", "a: &a [*a]"),
+        ("config.yaml", "a: 2001-99-99"),
+    ],
+)
+def test_a_malformed_run_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str
+) -> None:
+    write(tmp_path / "a")
+    run = write(tmp_path / "b")
+    (run.path / file).write_text(text)
+    assert [entry.name for entry in read([tmp_path])] == ["a"]
+    err = capsys.readouterr().err
+    assert err.startswith(f"warning: {run.path} is left out: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        "{}",
+        '{"train": 3, "dataset": [], "likelihood": {"exact": 1}, "status": {}}',
+        '{"log_z": {"a": {"value": "x"}}}',
+    ],
+)
+def test_missing_figures_are_no_mishap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], results: str
+) -> None:
+    (write(tmp_path / "a").path / "results.json").write_text(results)
+    for form in ([], ["--csv"], ["--json"]):
+        assert printed(capsys, tmp_path, *form)
+
+
+def test_a_terminal_obeys_nothing_in_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a", settings=config(name="\x1b[31m[bold]red\ud83d"))
+    write(tmp_path / "b", settings=config(name="b"))
+    assert printed(capsys, tmp_path).splitlines()[2].startswith("?[31m[bold]red")
+
+
+def test_a_narrow_terminal_gets_several_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a", {method: estimate(-20.0) for method in ("exact", "ais", "reverse_ais")})
+    monkeypatch.setattr("dgmrun.report.terminal.WIDE", 60)
+    lines = printed(capsys, tmp_path).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum(line.startswith("a  ") for line in lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--xml"], "`dgmrun compare` unrecognized arguments: --xml"),
+        (["--csv", "--json"], "not allowed with argument"),
+        (["nowhere"], "`DIR` must be a folder with runs, but nowhere is no folder"),
+        ([], "`DIR` must be a folder with runs, but outputs has none"),
+    ],
+)
+def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str) -> None:
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Mistake, match=message):
+        main(argv)
+
+
+def test_no_readable_run_is_a_mistake(tmp_path: Path) -> None:
+    (write(tmp_path / "a").path / "results.json").write_text("[]")
+    with pytest.raises(Mistake, match="`DIR` must have a run that can be read"):
+        main([str(tmp_path)])

@@ -1,0 +1,130 @@
+"""`dgmrun list` over the shipped configuration."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dgmrun.errors import Mistake
+from dgmrun.paths import options
+from dgmrun.report.list import groups, header, main
+
+MODEL = """\
+# @package _global_
+# A model: p(x).
+# With a second line.
+# Source: Someone 2001.
+defaults:
+  - override /objective: one
+
+model:
+  _target_: package.Model
+  sizes: [3, 4] # units of each layer
+  prior:
+    std: 1.0e-8
+"""
+
+
+class Model:
+    def swim(self) -> None: ...
+
+
+class Fish:
+    def swim(self) -> None: ...
+
+
+class Bird:
+    def fly(self) -> None: ...
+
+
+class Pond:
+    requires = Fish
+
+
+class Sky:
+    requires = Bird
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {
+        "model/other.yaml": MODEL,
+        "objective/pond.yaml": "# Swims.\n_target_: package.Pond\n",
+        "objective/sky.yaml": "# Flies.\n_target_: package.Sky\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    classes = {"package.Model": Model, "package.Pond": Pond, "package.Sky": Sky}
+    for module in ("paths", "report.list"):
+        monkeypatch.setattr(f"dgmrun.{module}.config_dir", lambda: tmp_path)
+    monkeypatch.setattr("dgmrun.build.target", lambda node: classes[node["_target_"]])
+
+
+def test_every_option_has_its_line_and_source(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    out = capsys.readouterr().out
+    for group in groups():
+        assert f"{group}\n" in out
+        for name, file in options(group).items():
+            assert f"  {name} " in out
+            assert header(file).lines[0] in out
+            assert header(file).source in out
+
+
+@pytest.mark.parametrize("group", ["model", "objective", "dataset", "log_z"])
+def test_whatever_has_an_author_names_a_source(group: str) -> None:
+    assert [name for name, file in options(group).items() if not header(file).source] == []
+
+
+def test_a_group_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["device"])
+    assert capsys.readouterr().out.startswith("device\n  auto  ")
+
+
+@pytest.mark.usefixtures("configs")
+def test_an_option_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["model=other"])
+    assert capsys.readouterr().out.splitlines() == [
+        "model=other",
+        "  A model: p(x).",
+        "  With a second line.",
+        "  source      Someone 2001.",
+        "",
+        "  keys",
+        "    model.sizes=[3, 4]      units of each layer",
+        "    model.prior.std=1.0e-8",
+        "",
+        "  fits        objective=pond",
+    ]
+
+
+@pytest.mark.usefixtures("configs")
+@pytest.mark.parametrize(("objective", "fits"), [("pond", "model=other"), ("sky", "no model")])
+def test_an_objective_names_its_models(capsys: pytest.CaptureFixture[str], objective: str, fits: str) -> None:
+    main([f"objective={objective}"])
+    assert capsys.readouterr().out.endswith(f"  fits        {fits}\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["model=rmb"], "`model` must be one of .*, but is rmb .did you mean `rbm`"),
+        (["modle"], "the group must be one of .*, but is modle .did you mean `model`"),
+        (["model=rbm", "more"], "unrecognized arguments: more"),
+        (["--all"], "unrecognized arguments: --all"),
+    ],
+)
+def test_mistakes(argv: list[str], message: str) -> None:
+    with pytest.raises(Mistake, match=message):
+        main(argv)
+
+
+@pytest.mark.parametrize("tool", ["list", "compare"])
+def test_tools_import_nothing_heavy(tool: str) -> None:
+    heavy = {"torch", "lightning", "hydra", "numpy"}
+    code = f"import sys, dgmrun.report.{tool}; print(sorted({heavy!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

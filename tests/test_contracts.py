@@ -1,0 +1,250 @@
+"""Contracts 1, 2, 4 and 6 of every model with every objective that fits it, found in configs/."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dgmrun import build
+from dgmrun.paths import config_dir, options
+
+Command = Callable[..., int]
+TINY = (
+    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 "
+    "trainer.max_steps=11 trainer.validate_every_n_steps=3 "
+    "checkpoint.every_n_steps=2 schedule=linear optimizer.ema=0.9 optimizer.clip_norm=1.0 optimizer.momentum=0.5 "
+    "trainer.patience=100 log_z.ais.num_temperatures=100 log_z.reverse_ais.num_temperatures=100"
+).split()
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Every model with every objective that fits it."""
+    models = {name: yaml.safe_load(file.read_text())["model"] for name, file in options("model").items()}
+    objectives = {name: yaml.safe_load(file.read_text()) for name, file in options("objective").items()}
+    return [
+        (model, objective)
+        for model, node in models.items()
+        for objective, other in objectives.items()
+        if build.fits(build.target(node), build.target(other).requires)
+    ]
+
+
+every_pair = pytest.mark.parametrize(("model", "objective"), pairs())
+
+
+class Killed(BaseException):
+    """As good as SIGKILL: nothing of ours catches it to save anything."""
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Everything that exact resume promises, of a finished run."""
+    from dgmrun.stages.train.checkpoints import newest
+
+    last = newest(run / "checkpoints")
+    assert last is not None
+    state = torch.load(last, weights_only=True)
+    for clocked in ("callbacks", "pytorch-lightning_version"):
+        state.pop(clocked, None) if clocked != "callbacks" else state["callbacks"].pop("Limits")
+    results = json.loads((run / "results.json").read_text())
+    train = {key: results["train"][key] for key in ("steps", "epochs", "examples", "complete")}
+    weights = {file.name: load_file(file) for file in run.glob("weights*.safetensors")}
+    return {"state": state, "weights": weights, "train": train, "logged": logged(run)}
+
+
+def logged(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every scalar as TensorBoard reads it."""
+    events = EventAccumulator(str(run))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def assert_same(a: Any, b: Any, where: str = "") -> None:
+    """Equal to the bit."""
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), where
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}[{index}]")
+    else:
+        assert a == b, where
+
+
+@every_pair
+def test_reloads_and_scores_the_same_to_the_last_bit(
+    model: str, objective: str, dgmrun: Command, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}") == 0
+    first = json.loads((run / "results.json").read_text())
+    assert dgmrun("log_z", "likelihood", f"run={run}") == 0
+    again = json.loads((run / "results.json").read_text())
+    for word in ("log_z", "likelihood"):
+        assert first[word].keys() == again[word].keys()
+        for label, estimate in first[word].items():
+            assert again[word][label] | {"seconds": 0} == estimate | {"seconds": 0}
+
+
+@every_pair
+def test_results_are_complete_and_honest(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}") == 0
+    results = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
+    assert results["status"] == "done"
+    assert results["dataset"]["splits"]["test"]["examples"] == 6
+    for label, estimate in (results["log_z"] | results["likelihood"]).items():
+        assert estimate["kind"] in ("exact", "estimate", "lower_bound", "upper_bound"), label
+        assert estimate["bias"] in ("none", "up", "down", "unknown")
+        assert estimate["unit"] == "nats"
+        assert math.isfinite(estimate["value"])
+        assert estimate["standard_error"] is not None
+        assert estimate["interval"] or estimate["warnings"]
+        assert len(estimate["of"]["weights_sha256"]) == 64
+        assert estimate["of"]["step"] == 11
+    for estimate in results["likelihood"].values():
+        assert (estimate["split"], estimate["examples"]) == ("test", 6)
+
+
+@every_pair
+@pytest.mark.parametrize("killed_at", [1, 3, 4, 8, 10])
+def test_killed_after_any_step_and_taken_up_is_never_killed(
+    model: str, objective: str, killed_at: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dgmrun.objectives.base import Objective
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    command = (f"model={model}", f"objective={objective}", *TINY, "train")
+    assert dgmrun(*command, f"hydra.run.dir={whole}") == 0
+    step = Objective.training_step
+
+    def dies(self: Objective, batch: Any, batch_idx: int) -> Any:
+        if self.iteration == killed_at:
+            raise Killed
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Objective, "training_step", dies)
+    with pytest.raises(Killed):
+        dgmrun(*command, f"hydra.run.dir={cut}")
+    monkeypatch.setattr(Objective, "training_step", step)
+    assert dgmrun("train", f"run={cut}") == 0
+    assert_same(outcome(cut), outcome(whole))
+
+
+@every_pair
+@pytest.mark.parametrize("write", range(0, 40, 3))
+def test_killed_within_any_write_and_taken_up_is_never_killed(
+    model: str, objective: str, write: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    command = (f"model={model}", f"objective={objective}", *TINY, "train")
+    assert dgmrun(*command, f"hydra.run.dir={whole}") == 0
+    rename, count = os.replace, [0]
+
+    def dies(source: Any, destination: Any) -> None:
+        if count[0] == write + 2:
+            raise Killed
+        count[0] += 1
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(Killed):
+        dgmrun(*command, f"hydra.run.dir={cut}")
+    monkeypatch.setattr(os, "replace", rename)
+    assert dgmrun("train", f"run={cut}") == 0
+    assert_same(outcome(cut), outcome(whole))
+
+
+@every_pair
+def test_every_parameter_gets_a_gradient(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "optimizer.momentum=0.9", f"hydra.run.dir={run}") == 0
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    momenta = [entry["momentum_buffer"] for entry in state["optimizer_states"][0]["state"].values()]
+    assert len(momenta) == len(load_file(run / "weights.safetensors"))
+    assert all(bool(momentum.abs().sum() > 0) for momentum in momenta)
+
+
+def test_a_real_sigkill_through_the_console_script(dgmrun: Command, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    command = ["model=rbm", *TINY, "trainer.max_steps=3000", "trainer.validate_every_n_steps=1000", "train"]
+    assert dgmrun(*command, f"hydra.run.dir={whole}") == 0
+    process = subprocess.Popen([sys.executable, "-m", "dgmrun", *command, f"hydra.run.dir={cut}"])
+    deadline = time.monotonic() + 120
+    while not (cut / "checkpoints" / "previous.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert json.loads((cut / "results.json").read_text())["status"] == "running"
+    assert dgmrun("train", f"run={cut}") == 0
+    assert_same(outcome(cut), outcome(whole))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_as_interrupted(number: int, dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["model=rbm", *TINY, "trainer.max_steps=1000000", "train", f"hydra.run.dir={run}"]
+    process = subprocess.Popen([sys.executable, "-m", "dgmrun", *command], stderr=subprocess.PIPE, text=True)
+    while not (run / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert f"hint: dgmrun run={run}" in errors
+    results = json.loads((run / "results.json").read_text())
+    assert results["status"] == "interrupted"
+    steps = results["train"]["steps"]
+    assert dgmrun(f"run={run}", f"trainer.max_steps={steps + 1}") == 0
+    assert json.loads((run / "results.json").read_text())["train"]["steps"] == steps + 1
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert dgmrun("model=rbm", *TINY, "train", f"hydra.run.dir={run}") == 0
+    last, previous = run / "checkpoints" / "last.ckpt", run / "checkpoints" / "previous.ckpt"
+    flipped = bytearray(last.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    last.write_bytes(flipped)
+    assert dgmrun("train", f"run={run}", "trainer.max_steps=12") == 0
+    for file in (last, previous):
+        file.write_bytes(b"nothing")
+    assert dgmrun("train", f"run={run}", "trainer.max_steps=13") == 1
+
+
+def test_a_loss_that_is_not_finite_stops_and_saves(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:
+    run = tmp_path / "run"
+    assert dgmrun("model=rbm", *TINY, "optimizer.lr=1e38", "train", f"hydra.run.dir={run}") == 1
+    results = json.loads((run / "results.json").read_text())
+    assert results["status"] == "failed"
+    assert "is not finite at step" in capsys.readouterr().err
+    assert load_file(run / "non-finite-batch.safetensors")["x"].shape[1:] == (1, 2, 2)
+
+
+def test_longer_training_is_written_down(dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert dgmrun("model=rbm", *TINY, "train", f"hydra.run.dir={run}") == 0
+    assert dgmrun("train", f"run={run}", "trainer.max_steps=14") == 0
+    history = json.loads((run / "results.json").read_text())["train"]["history"]
+    assert history == [{"step": 11, "changes": {"trainer.max_steps": [11, 14]}}]
+    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 14
+    assert config_dir().is_dir()
