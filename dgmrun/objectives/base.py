@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,14 +20,14 @@ class Optimization:
     """How parameters follow gradients.
 
     Args:
-        optimizer: makes a torch optimiser from parameters.
+        optimizer: makes a torch optimiser from groups of parameters.
         schedule: makes a torch learning-rate schedule from an optimiser; it advances once per optimiser step.
         clip_norm: largest Euclidean norm of the gradient.
         ema: decay of the moving average of the weights, per optimiser step.
         accumulate: batches whose gradients make one optimiser step.
     """
 
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
     schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None
     clip_norm: float | None = None
     ema: float | None = None
@@ -91,8 +91,13 @@ class Objective(LightningModule, ABC):
         return self.model if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
-        """One optimiser over the model, with its schedule."""
-        optimizer = self.optimization.optimizer(self.model.parameters())
+        """One optimiser over the model, with its schedule; weight decay is for weights, not for biases."""
+        parameters = list(self.model.parameters())
+        groups = [
+            {"params": [parameter for parameter in parameters if parameter.dim() > 1]},
+            {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = self.optimization.optimizer([group for group in groups if group["params"]])
         schedule = self.optimization.schedule
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dgmrun.errors import Mistake, nearest
+from dgmrun.errors import Interrupted, Mistake, nearest
 from dgmrun.paths import words
 from dgmrun.run import Run, now
 from dgmrun.stages import _provenance, _weights
@@ -61,7 +61,7 @@ def execute(run: Run, setup: Setup) -> None:
     try:
         for word in setup.config["stages"]:
             _stage(word).main(run, setup)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         run.merge({"status": "interrupted", "finished": now()})
         raise
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from lightning import Callback, Trainer
@@ -28,6 +29,8 @@ class Board(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Opens the event file; after a resume, TensorBoard forgets the steps that are done again."""
         if trainer.is_global_zero:
+            while any(self.run.path.glob(f"events.out.tfevents.{int(time.time())}.*")):
+                time.sleep(0.05)  # files are read in the order of their names, which hold whole seconds
             self.writer = SummaryWriter(str(self.run.path), purge_step=pl_module.iteration + 1)
 
     def on_train_batch_end(
