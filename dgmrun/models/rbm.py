@@ -76,7 +76,8 @@ class RBM(nn.Module):
         """`x` after `steps` block sweeps v -> h -> v, each layer drawn given the other."""
         v = x.flatten(1)
         for _ in range(steps):
-            v = bernoulli(self.visible_logits(bernoulli(self.hidden_logits(v))))
+            h = bernoulli(torch.sigmoid(self.hidden_logits(v)))
+            v = bernoulli(torch.sigmoid(self.visible_logits(h)))
         return v.reshape(x.shape)
 
     def annealed(self, base_logits: Tensor) -> RBMPath:
@@ -101,7 +102,7 @@ class RBM(nn.Module):
         """Samples of x given the states numbered `index` of the smaller layer, [states, *event.shape]."""
         state = bits(index.to(self.weight.device), self.enumerable_bits()).to(self.weight)
         hidden_is_smaller = len(self.hidden_bias) <= len(self.visible_bias)
-        v = bernoulli(self.visible_logits(state)) if hidden_is_smaller else state
+        v = bernoulli(torch.sigmoid(self.visible_logits(state))) if hidden_is_smaller else state
         return v.reshape(-1, *self.event.shape)
 
     @torch.no_grad()
@@ -132,42 +133,49 @@ class RBMPath:
 
     def start(self, num: int) -> Tensor:
         """Independent visible units."""
-        return bernoulli(self.base_logits.expand(num, -1))
+        return bernoulli(torch.sigmoid(self.base_logits).expand(num, -1))
 
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
         """One block Gibbs sweep at `next_beta`, and the increment of the log-weight, [chains]."""
         logits = torch.addmm(self.hidden_bias, state, self.weight)
+        warm, cold = beta * logits, next_beta * logits
+        p_warm, p_cold = torch.sigmoid(warm), torch.sigmoid(cold)
         tilt = (next_beta - beta) * (state @ (self.visible_bias - self.base_logits))
-        increment = tilt + (log_partition(next_beta * logits) - log_partition(beta * logits)).sum(-1)
-        h = bernoulli(next_beta * logits)
+        increment = tilt + (log_partition(cold, p_cold) - log_partition(warm, p_warm)).sum(-1)
         bias = torch.lerp(self.base_logits, self.visible_bias, next_beta)
-        return bernoulli(bias + next_beta * (h @ self.weight.t())), increment
+        v_logits = bias + next_beta * (bernoulli(p_cold) @ self.weight.t())
+        return bernoulli(torch.sigmoid(v_logits)), increment
 
 
 class LogPartition(torch.autograd.Function):
-    """`log_partition`, with the one derivative it needs."""
+    """log(1 + e^logits), as `log_partition` has it, with its derivative, the probability of the unit."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
-        """log(1 + e^logits)."""
-        ctx.save_for_backward(logits)
-        return log_partition(logits)
+        """Saves the probabilities."""
+        probability = torch.sigmoid(logits)
+        ctx.save_for_backward(probability)
+        return log_partition(logits, probability)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """The probability of the unit."""
-        (logits,) = ctx.saved_tensors
-        return gradient * torch.sigmoid(logits)
+        """The chain rule."""
+        (probability,) = ctx.saved_tensors
+        return gradient * probability
 
 
-def log_partition(logits: Tensor) -> Tensor:
-    """log(1 + e^logits) of each unit, to an absolute rounding error: on a CPU a third of the time of `softplus`."""
-    return logits.abs().neg_().exp_().add_(1).log_().add_(logits.clamp(min=0))
+def log_partition(logits: Tensor, probability: Tensor) -> Tensor:
+    """log(1 + e^logits) = max(logits, 0) - log max(p, 1 - p) of units with probabilities p.
+
+    Right to an absolute rounding error, and on a CPU in a third of the time of `softplus`.
+    """
+    likelier = (probability - 0.5).abs_().add_(0.5)
+    return logits.clamp(min=0).sub_(likelier.log_())
 
 
-def bernoulli(logits: Tensor) -> Tensor:
-    """Draws of binary units with these log odds, several times faster than `torch.bernoulli` on a CPU."""
-    return (torch.rand_like(logits) < torch.sigmoid(logits)).to(logits.dtype)
+def bernoulli(probability: Tensor) -> Tensor:
+    """Draws of binary units, several times faster than `torch.bernoulli` on a CPU."""
+    return torch.rand_like(probability).lt_(probability)
 
 
 def bits(index: Tensor, num: int) -> Tensor:

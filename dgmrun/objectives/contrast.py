@@ -22,4 +22,5 @@ def contrast(
 ) -> Float[Tensor, ""]:
     """Mean log f of `x_model`, held fixed, less that of `x`, in nats; one product serves both."""
     log_f = model.log_unnormalised(torch.cat([x, x_model.detach()]))
-    return log_f[len(x) :].mean() - log_f[: len(x)].mean()
+    share = torch.cat([log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))])
+    return log_f @ share
