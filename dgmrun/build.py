@@ -6,6 +6,7 @@ the YAML in the search path, compared whole.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -63,6 +64,10 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     Errors of the target's own checks arrive as mistakes.
     """
     settings = {key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())}
+    try:
+        inspect.signature(target(node)).bind_partial(**{key: None for key in settings if key != "_target_"})
+    except TypeError as error:
+        raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
     return partial(checked, instantiate(settings, _partial_=True, _convert_="all"))
 
 
@@ -72,10 +77,6 @@ def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return make(*args, **kwargs)
     except ValueError as error:
         raise Mistake(str(error)) from error
-    except TypeError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            raise Mistake(f"the settings do not fit their target: {error}") from error
-        raise
 
 
 def event(node: Mapping[str, Any]) -> Event:

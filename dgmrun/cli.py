@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def _run(argv: list[str]) -> None:
 
             setup = stages.Setup(config)
             if arguments.run is None:
-                run = _create(setup, directory, command)
+                run = stages.create(setup, directory, command)
             else:
                 run = _take_up(setup, Run.open(directory), arguments.stages)
             sys.argv[1:] = compose.reentry(arguments, run.path, config["stages"])
@@ -77,16 +77,6 @@ def _run(argv: list[str]) -> None:
             _farewell(run)
 
     compose.run_with(arguments, task)
-
-
-def _create(setup: Any, directory: Path, command: str) -> Run:
-    from dgmrun import stages
-
-    try:
-        return stages.create(setup, directory, command)
-    except Mistake:
-        _remove_empty(directory)
-        raise
 
 
 def _take_up(setup: Any, run: Run, words: list[str]) -> Run:
@@ -103,12 +93,6 @@ def _farewell(run: Run) -> None:
     log.info("\nrun         %s", run.path)
     log.info("next        dgmrun compare %s", run.path.parent)
     log.info("            tensorboard --logdir %s --samples_per_plugin images=0", run.path)
-
-
-def _remove_empty(directory: Path) -> None:
-    """Hydra makes the directory before anything is checked."""
-    with suppress(OSError):
-        os.removedirs(directory)
 
 
 @contextmanager

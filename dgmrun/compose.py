@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +100,12 @@ def run_with(arguments: Arguments, task: Callable[[dict[str, Any], Path], None])
     raised: list[BaseException] = []
 
     def checked(composed: DictConfig) -> None:
+        directory = Path(HydraConfig.get().runtime.output_dir).absolute()
         try:
-            config = _resolved(composed, name)
-            task(config, Path(HydraConfig.get().runtime.output_dir).absolute())
+            task(_resolved(composed, name), directory)
         except BaseException as error:  # Hydra would print lines of its own about it
             raised.append(error)
+            _remove_empty(directory)
 
     try:
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(checked)()
@@ -115,6 +117,14 @@ def run_with(arguments: Arguments, task: Callable[[dict[str, Any], Path], None])
         if error.filename is None:
             raise
         raise Mistake(f"`hydra.run.dir` must be a folder to write to, but {error.filename}: {error.strerror}") from None
+
+
+def _remove_empty(directory: Path) -> None:
+    """Hydra makes the directory, and those above it, before anything is checked."""
+    with suppress(OSError):
+        directory.rmdir()
+        while (directory := directory.parent).is_relative_to(Path.cwd() / "outputs"):
+            directory.rmdir()
 
 
 def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:

@@ -75,8 +75,8 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The saved configuration: plain values, checked to hold no interpolation and no hydra key."""
         try:
-            config = yaml.safe_load((self.path / CONFIG).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            config = yaml.load((self.path / CONFIG).read_text(), _Plain)
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             raise Mistake(f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}") from None
         if not isinstance(config, dict):
             raise Mistake(f"{self.path / CONFIG} must be a mapping, but is {type(config).__name__}")
@@ -148,6 +148,16 @@ class Run:
 
         tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
         replace(self.path / f"{name}.safetensors", save(tensors))
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML of values alone: an alias could make a small file endless."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuses aliases."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias")
+        return super().compose_node(parent, index)
 
 
 def sha256(file: Path) -> str:

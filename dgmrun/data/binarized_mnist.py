@@ -42,5 +42,5 @@ def _labels(data_dir: Path) -> dict[str, Tensor]:
     path = find(data_dir, ("binarized_mnist/mnist_index_derived.npz", "mnist_index_derived.npz"))
     if path is None:
         return {}
-    with np.load(path) as arrays:
+    with np.load(path, allow_pickle=False) as arrays:
         return {split: torch.tensor(arrays[f"{split}_label"]).long() for split in SHA256}

@@ -48,12 +48,12 @@ def read(data_dir: Path, names: Sequence[str], url: str, sha256: str) -> bytes:
 def _download(data_dir: Path, names: Sequence[str], url: str, sha256: str) -> bytes:
     path = data_dir / names[0]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with urlopen(url, timeout=SECONDS_OF_SILENCE) as response:
             packed: bytes = response.read()
         content = _published(packed, sha256)
         if content is None:
             raise OSError("what came has another sha256")
+        path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, packed)
     except (OSError, HTTPException) as error:
         raise Mistake(

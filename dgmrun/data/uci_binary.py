@@ -28,6 +28,6 @@ def load(data_dir: Path, table: str, sha256: str) -> Splits:
     """
     name = f"{table}.npz"
     content = read(data_dir, (f"uci_binary/{name}", name), f"{URL}/{name}", sha256)
-    with warnings.catch_warnings(), np.load(BytesIO(content)) as arrays:
+    with warnings.catch_warnings(), np.load(BytesIO(content), allow_pickle=False) as arrays:
         warnings.filterwarnings("ignore", "Reading `.npy` or `.npz` file required additional header parsing")
         return {split: Split(torch.tensor(arrays[f"{split}_data"]).to(torch.uint8)) for split in SPLITS}

@@ -7,6 +7,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -174,5 +175,7 @@ def _train(
             f"the last good state in {saving.folder / 'last.ckpt'}",
             "lower optimizer.lr, or set optimizer.clip_norm",
         ) from None
+    except UnpicklingError as error:
+        raise RunFailed(f"{checkpoint} must be a checkpoint of tensors alone, but is not: {str(error)[:60]}") from None
     except SystemExit:
         raise KeyboardInterrupt from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Mapping
 
@@ -31,16 +30,19 @@ class Bar(Callback):
 
     def __init__(self, limits: Limits, validation: Validation) -> None:
         self.limits, self.validation = limits, validation
-        self.shown_step, self.shown_at = validation.step, 0.0
+        self.shown_step, self.shown_at = 0, 0.0
+        columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=console)
+        self.task = self.progress.add_task("", total=limits.max_steps, figures="")
+        self.is_shown = console.is_terminal
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Shows the bar, if there is a person at a terminal to see it."""
         self.shown_step = self.validation.step
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        visible = trainer.is_global_zero and sys.stderr.isatty()
-        self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True), disable=not visible)
-        self.task = self.progress.add_task("train", total=self.limits.max_steps, completed=pl_module.iteration, figures="")
-        self.progress.start()
+        self.is_shown &= trainer.is_global_zero
+        if self.is_shown:
+            self.progress.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: Mapping[str, Tensor], batch: object, batch_idx: int
@@ -49,7 +51,7 @@ class Bar(Callback):
         if trainer.is_global_zero and self.validation.step != self.shown_step:
             self.shown_step = self.validation.step
             log.info("train       step %-8d %s", self.shown_step, self.figures())
-        if not self.progress.disable and (now := time.monotonic()) - self.shown_at > PAUSE:
+        if self.is_shown and (now := time.monotonic()) - self.shown_at > PAUSE:
             self.shown_at = now
             figures = f"loss {float(outputs['loss']):.3f}  {self.figures()}"
             self.progress.update(self.task, completed=pl_module.iteration, figures=figures)

@@ -1,0 +1,259 @@
+"""The command line: words anywhere, one door for every run, and each mistake on one line with exit status 2."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import yaml
+
+Command = Callable[..., int]
+TINY = (
+    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 model.hidden=3 "
+    "trainer.max_steps=3 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=20 "
+    "log_z.reverse_ais.num_temperatures=20"
+).split()
+
+
+@pytest.fixture
+def run(dgmrun: Command, tmp_path: Path) -> Path:
+    """A trained run."""
+    assert dgmrun("model=rbm", *TINY, "train", "hydra.run.dir=run") == 0
+    return tmp_path / "run"
+
+
+def test_words_may_stand_anywhere(dgmrun: Command, tmp_path: Path) -> None:
+    assert dgmrun("train", "model=rbm", "log_z", *TINY, "hydra.run.dir=a", "likelihood", "sample") == 0
+    results = json.loads((tmp_path / "a" / "results.json").read_text())
+    assert {"train", "log_z", "likelihood", "sample"} <= set(results)
+    assert yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())["stages"] == [
+        "train",
+        "log_z",
+        "likelihood",
+        "sample",
+    ]
+    assert (tmp_path / "a" / "figures" / "samples.png").is_file()
+    assert set(numpy.load(tmp_path / "a" / "samples.npz", allow_pickle=False)) == {"x"}
+
+
+def test_no_word_means_train_and_argv_names_the_run(dgmrun: Command, tmp_path: Path) -> None:
+    assert dgmrun("model=rbm", *TINY, "hydra.run.dir=a b=c") == 0
+    assert sys.argv[1:] == [f"run='{tmp_path / 'a b=c'}'", "stages=[train]"]
+    assert dgmrun(*sys.argv[1:]) == 0
+
+
+def test_a_run_goes_on_with_what_it_has_not_finished(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:
+    assert dgmrun("model=rbm", *TINY, "train", "sample", "log_z", "hydra.run.dir=a", "sample.count=-1") == 2
+    assert not (tmp_path / "a").exists()
+    assert dgmrun("model=rbm", *TINY, "train", "sample", "log_z", "hydra.run.dir=a") == 0
+    results = json.loads((tmp_path / "a" / "results.json").read_text())
+    del results["log_z"]
+    (tmp_path / "a" / "results.json").write_text(json.dumps(results))
+    capsys.readouterr()
+    assert dgmrun("run=a") == 0
+    errors = capsys.readouterr().err
+    assert "log_z.exact" in errors
+    assert "samples (" not in errors
+
+
+def test_evaluation_leaves_the_configuration_alone(dgmrun: Command, run: Path) -> None:
+    before = (run / "config.yaml").read_bytes()
+    assert dgmrun("log_z", "log_z.methods=[ais]", "log_z.ais.num_chains=7", f"run={run}") == 0
+    assert (run / "config.yaml").read_bytes() == before
+    results = json.loads((run / "results.json").read_text())
+    assert list(results["log_z"]) == ["ais"]
+    assert results["log_z"]["ais"]["settings"]["num_chains"] == 7
+
+
+def test_weights_start_a_run_that_can_be_scored_at_once(dgmrun: Command, run: Path, tmp_path: Path) -> None:
+    assert dgmrun("model=rbm", *TINY, f"weights={run}", "log_z", "hydra.run.dir=b") == 0
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in (run, tmp_path / "b"))
+    assert second["inputs"][0]["role"] == "weights"
+    assert (tmp_path / "b" / "weights.safetensors").read_bytes() == (run / "weights.safetensors").read_bytes()
+    assert first["seed"] == second["seed"]
+
+
+def test_salakhutdinovs_names(dgmrun: Command, tmp_path: Path) -> None:
+    numpy.savez(tmp_path / "w.npz", vishid=numpy.ones((4, 3)), visbiases=numpy.ones((1, 4)), hidbiases=numpy.ones((1, 3)))
+    assert dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
+
+
+def npz(**arrays: Any) -> Callable[[Path], None]:
+    return lambda folder: numpy.savez(folder / "bad.npz", **arrays)
+
+
+def text(name: str, content: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(content) and None
+
+
+MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
+    ("model=rbm trian", "did you mean `train`", None),
+    ("model=rbn train", "did you mean `rbm`", None),
+    ("train", "`model` must be given", None),
+    ("model=rbm objective=pcdd", "did you mean `pcd`", None),
+    ("model=rbm dataset=digit", "did you mean `digits`", None),
+    ("model=rbm device=cpuu", "did you mean `cpu`", None),
+    ("model=rbm model.hiden=3", "`model.hiden`", None),
+    ("model=rbm modell.hidden=3", "`modell.hidden`", None),
+    ("model=rbm model.hidden=abc", "`model.hidden` must be a whole number", None),
+    ("model=rbm seed=abc", "`seed` must be a whole number", None),
+    ("model=rbm optimizer.lr=fast", "`optimizer.lr` must be a number", None),
+    ("model=rbm optimizer.lr=null", "`optimizer.lr` must be a number", None),
+    ("model=rbm optimizer.lr=-1.0", "learning rate", None),
+    ("model=rbm model.hidden=0", "`model.hidden` must be at least 1", None),
+    ("model=rbm model.hidden=-5", "`model.hidden` must be at least 1", None),
+    ("model=rbm objective.k=0", "`objective.k` must be at least 1", None),
+    ("model=rbm trainer.max_steps=0", "`trainer.max_steps` must be at least 1", None),
+    ("model=rbm trainer.max_time=soon", "`trainer.max_time`", None),
+    ("model=rbm trainer.accumulate=0", "`trainer.accumulate`", None),
+    ("model=rbm optimizer.ema=1.5", "`optimizer.ema`", None),
+    ("model=rbm dataset.batch_size=0", "`dataset.batch_size`", None),
+    ("model=rbm device=gpu", "there is no GPU", None),
+    ("model=rbm log_z log_z.methods=[aiss]", "did you mean `ais`", None),
+    ("model=rbm log_z log_z.ais.num_chains=1", "`log_z.ais.num_chains` must be at least 2", None),
+    ("model=rbm likelihood likelihood.split=tset", "did you mean `test`", None),
+    ("model=rbm dataset.binarisation=none", "must be binary for an RBM", None),
+    ("model=rbm dataset.binarisation=fixed", "`dataset.binarisation`", None),
+    ("model=rbm dataset=file", "`dataset.path` must be given", None),
+    ("model=rbm dataset=file dataset.path=nowhere.npz", "nowhere.npz", None),
+    ("model=rbm weights=nowhere.npz", "there is no file", None),
+    ("model=rbm weights=bad.npz", "must have the parameters", npz(a=numpy.ones(3))),
+    (
+        "model=rbm weights=bad.npz",
+        "must have the shape",
+        npz(weight=numpy.ones((3, 3)), visible_bias=numpy.ones(3), hidden_bias=numpy.ones(3)),
+    ),
+    ("model=rbm weights=bad.npz", "must be a whole", npz(weight=numpy.array([{}], dtype=object))),
+    ("model=rbm weights=bad.safetensors", "must be a whole", text("bad.safetensors", "nothing")),
+    ("run=nowhere log_z", "must be a run directory", None),
+    ("run=run model=rbm train", "`model` of a run cannot change", None),
+    ("run=run optimizer.lr=1.0 train", "`optimizer.lr` of a run cannot change", None),
+    ("model=rbm ~trainer", "must stay", None),
+    ("model=rbm +model.foo=1", "unexpected keyword argument 'foo'", None),
+    ("model=rbm stages=[dance]", "`stages` must be among", None),
+    ("model=rbm hydra.run.dir=run", "must be a directory without a run", None),
+    ("model=rbm 'a", "", None),
+    ("model=rbm -m seed=1,2", "`-m`", None),
+    ("model=rbm dataset.event.shape=[3]", "`dataset.event.shape`", None),
+    ("model=rbm experiment=nothing", "`experiment` must be one of", None),
+    ("compare nowhere", "nowhere", None),
+    ("compare --cvs", "--cvs", None),
+    ("list modell", "modell", None),
+    ("model=rbm dataset=dna data_dir=empty", "dna", lambda folder: (folder / "empty").mkdir()),
+    ("model=rbm --config-dir=nowhere", "`--config-dir` must be a folder", None),
+]
+
+
+@pytest.mark.parametrize(("command", "words", "prepare"), MISTAKES, ids=[f"{n}" for n in range(len(MISTAKES))])
+def test_a_mistake_is_one_line_and_exit_status_2(
+    command: str,
+    words: str,
+    prepare: Callable[[Path], None] | None,
+    dgmrun: Command,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "run=run" in command or "dir=run" in command:
+        assert dgmrun("model=rbm", *TINY, "train", "hydra.run.dir=run") == 0
+        capsys.readouterr()
+    if prepare:
+        prepare(tmp_path)
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    before = sorted(tmp_path.rglob("*"))
+    assert dgmrun(*command.split()) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert "Traceback" not in errors
+    assert words in errors
+    assert len(errors.strip().split("\n\n")[0].splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before, "a mistake leaves nothing behind"
+
+
+def no_network(*args: Any, **kwargs: Any) -> None:
+    raise OSError("no network")
+
+
+HOSTILE: list[tuple[str, str]] = [
+    ("model: {_target_: os.system, command: touch pwned}", "_target_"),
+    ("model: {_target_: torch.optim.optimizer.torch.load, f: x}", "_target_"),
+    ("notes: ${oc.env:HOME}", "interpolation"),
+    ("hydra: {run: {dir: /tmp}}", "hydra"),
+    ("notes: {_args_: [1]}", "_args_"),
+    ("a: &a [*a]", ""),
+    ("a: 2001-99-99", ""),
+    ("- 1", "mapping"),
+    ("{", ""),
+    ("notes: !!python/object/apply:os.system ['touch pwned']", ""),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), HOSTILE, ids=[f"{n}" for n in range(len(HOSTILE))])
+def test_a_strangers_configuration_executes_nothing(
+    line: str, words: str, dgmrun: Command, run: Path, tmp_path: Path, capsys: Any
+) -> None:
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    key = line.partition(":")[0]
+    saved.pop(key, None)
+    whole = line if line in ("- 1", "{") else yaml.safe_dump(saved) + line + "\n"
+    (run / "config.yaml").write_text(whole)
+    capsys.readouterr()
+    assert dgmrun("log_z", f"run={run}") == 2
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    assert words in errors
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_pickle_as_checkpoint_is_refused(dgmrun: Command, run: Path, capsys: Any) -> None:
+    import hashlib
+    import pickle
+
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return exec, ("open('pwned', 'w')",)
+
+    content = pickle.dumps(Bomb(), protocol=2)
+    for name in ("last", "previous"):
+        (run / "checkpoints" / f"{name}.ckpt").write_bytes(content)
+        (run / "checkpoints" / f"{name}.ckpt.sha256").write_text(hashlib.sha256(content).hexdigest())
+    capsys.readouterr()
+    assert dgmrun("train", f"run={run}", "trainer.max_steps=5") == 1
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    assert not list(run.parent.rglob("pwned"))
+
+
+def test_a_run_in_training_is_refused(dgmrun: Command, run: Path, capsys: Any) -> None:
+    from dgmrun.run import Run
+
+    with Run.open(run).training():
+        assert dgmrun("train", f"run={run}", "trainer.max_steps=5") == 2
+    assert "a live process is training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["--version"], ["list"]])
+def test_help_and_the_like_need_no_run(argv: list[str], dgmrun: Command, capsys: Any) -> None:
+    assert dgmrun(*argv) == 0
+    assert "dgmrun" in capsys.readouterr().out
+
+
+def test_mistakes_and_help_answer_at_once() -> None:
+    """Well under a second on a warm machine: the best of three, on machines that are shared."""
+    for argv in (["--help"], ["model=rbn"], ["model=rbm", "trian"]):
+        subprocess.run([sys.executable, "-m", "dgmrun", *argv], capture_output=True, check=False)
+        best = min(seconds(argv) for _ in range(3))
+        assert best < 1.0, (argv, best)
+
+
+def seconds(argv: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "dgmrun", *argv], capture_output=True, check=False)
+    return time.perf_counter() - start

@@ -1,0 +1,64 @@
+"""Every YAML that ships is composed, built and run for two steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dgmrun.paths import options
+
+Command = Callable[..., int]
+SHORT = (
+    "trainer.max_steps=2 trainer.validate_every_n_steps=2 model.hidden=3 "
+    "log_z.ais.num_temperatures=10 log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2"
+).split()
+STAGES = ("train", "log_z", "likelihood", "sample")
+
+
+def results(run: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((run / "results.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("dataset", [name for name in options("dataset") if name != "file"])
+def test_every_dataset(dataset: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
+    run = tmp_path / "run"
+    command = ("model=rbm", f"dataset={dataset}", f"data_dir={data_dir}", *SHORT, *STAGES, f"hydra.run.dir={run}")
+    assert dgmrun(*command) == 0
+    assert results(run)["status"] == "done"
+
+
+def test_a_file_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
+    rows = "\n".join(",".join(str((i >> bit) & 1) for bit in range(5)) for i in range(32))
+    (tmp_path / "my data, =1.csv").write_text(rows)
+    run = tmp_path / "run"
+    assert dgmrun("model=rbm", "dataset=file", "dataset.path=my data, =1.csv", *SHORT, *STAGES, f"hydra.run.dir={run}") == 0
+    assert dgmrun("likelihood", f"run={run}") == 0
+
+
+@pytest.mark.parametrize("group", ["objective", "device", "optimizer", "schedule"])
+def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
+    for name in options(group):
+        if (group, name) == ("device", "gpu"):
+            continue
+        run = tmp_path / f"{group}-{name}"
+        assert dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
+        assert results(run)["status"] == "done"
+
+
+@pytest.mark.parametrize("experiment", list(options("experiment")))
+def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
+    run = tmp_path / "run"
+    command = (f"experiment={experiment}", f"data_dir={data_dir}", *SHORT, "train", f"hydra.run.dir={run}")
+    assert dgmrun(*command) == 0
+    assert results(run)["status"] == "done"
+
+
+def test_every_yaml_is_among_the_tested(tmp_path: Path) -> None:
+    from dgmrun.paths import config_dir
+
+    tested = {"model", "objective", "device", "optimizer", "schedule", "experiment", "dataset", "log_z"}
+    assert {folder.name for folder in config_dir().iterdir() if folder.is_dir()} == tested
