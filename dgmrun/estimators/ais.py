@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.log_mean import MARKOV, log_mean
+from dgmrun.estimators.log_mean import INTERVAL, MARKOV, log_mean
 from dgmrun.protocols import AnnealingPath, Estimate, UnnormalisedDensity
 
 
@@ -92,7 +92,7 @@ class AIS:
             bias="down",
             samples=self.num_chains,
             effective_sample_size=mean.effective_sample_size,
-            settings=asdict(self),
+            settings=asdict(self) | {"interval": INTERVAL},
             diagnostics={"certain_low": mean.value - MARKOV, "pessimistic_sample_size": mean.pessimistic_sample_size},
             warnings=mean.warnings("ais"),
         )

@@ -21,6 +21,7 @@ from torch import Tensor
 CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
 """P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, whatever the chains do."""
+INTERVAL = "value +- t(0.9985, chains - 1) standard errors"
 FEW, NONE = 1 / 3, 1 / 50
 """Shares of the samples: a pessimistic effective sample size below FEW is warned of, below NONE has no interval."""
 

@@ -20,7 +20,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from dgmrun.estimators.ais import SPACINGS, anneal, check_settings
-from dgmrun.estimators.log_mean import log_mean
+from dgmrun.estimators.log_mean import INTERVAL, log_mean
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.protocols import Estimate, UnnormalisedDensity
 
@@ -67,7 +67,7 @@ class ReverseAIS:
             bias="up" if is_exact else "unknown",
             samples=self.num_chains,
             effective_sample_size=mean.effective_sample_size,
-            settings=asdict(self),
+            settings=asdict(self) | {"interval": INTERVAL},
             diagnostics={"pessimistic_sample_size": mean.pessimistic_sample_size},
             warnings=mean.warnings("reverse_ais") + [doubt] * (not is_exact),
         )
