@@ -1,7 +1,7 @@
 """From a configuration to objects. Only this file calls Hydra's `instantiate`.
 
-A saved configuration is a stranger's file. It can name only what could be composed here: the `_target_` strings of
-the YAML in the search path, compared whole.
+A saved configuration is a stranger's file. In each group it can name only what could be composed there: the `_target_`
+strings of that group's YAML in the search path, compared whole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from hydra.utils import get_class, get_method, instantiate
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import config_dir
+from dgmrun.paths import options
 from dgmrun.protocols import Event
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
@@ -29,27 +29,28 @@ OWN_KEYS = {
 """Keys of a group that are ours, not its target's."""
 
 
-def allowed_targets(search_path: Sequence[Path] = ()) -> set[str]:
-    """Every `_target_` that a configuration of this search path can name."""
-    files = (file for folder in (config_dir(), *search_path) for file in Path(folder).rglob("*.yaml"))
-    return {target for file in files for target in TARGET.findall(file.read_text())}
-
-
-def check_targets(config: Any, allowed: set[str], key: str = "") -> None:
-    """Refuses a `_target_` anywhere in `config` that is not in `allowed`.
+def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -> None:
+    """Refuses every `_target_` but those that the YAML files of the same group name.
 
     Raises:
         Mistake: names the key and the target.
     """
-    entries = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else ()
+    for group, node in config.items():
+        files = options(group, search_path).values()
+        allowed = {target for file in files for target in TARGET.findall(file.read_text(errors="replace"))}
+        _check_node(node, allowed, group)
+
+
+def _check_node(node: Any, allowed: set[str], key: str) -> None:
+    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     for name, entry in entries:
-        where = f"{key}.{name}" if key else str(name)
+        where = f"{key}.{name}"
         if name == "_target_" and entry not in allowed:
             raise Mistake(
-                f"`{where}` must be one that the configuration files name, but is {entry!r}{nearest(str(entry), allowed)}",
+                f"`{where}` must be one that configuration files name, but is {entry!r}{nearest(str(entry), allowed)}",
                 "dgmrun --config-dir=FOLDER ... adds configuration files of your own",
             )
-        check_targets(entry, allowed, where)
+        _check_node(entry, allowed, where)
 
 
 def target(node: Mapping[str, Any]) -> Any:
@@ -95,6 +96,7 @@ def event_of_files(dataset: Mapping[str, Any]) -> Event:
 
 def fits(model: type, protocol: type) -> bool:
     """Whether a model class has every method of a Protocol."""
-    members = [name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))]
+    members = [
+        name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))
+    ]
     return all(callable(getattr(model, name, None)) for name in members)
-

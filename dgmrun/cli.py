@@ -1,6 +1,6 @@
 """Words and argv in, exit code out. Nothing heavy is imported before a run is known to be wanted.
 
-    dgmrun [WORD ...] [group=option ...] [key=value ...] [other Hydra flags]
+dgmrun [WORD ...] [group=option ...] [key=value ...] [other Hydra flags]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ log = logging.getLogger("dgmrun")
 
 def main() -> int:
     """The console script."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _command(sys.argv[1:])
     except Mistake as mistake:
@@ -38,7 +40,7 @@ def main() -> int:
 
 
 def _command(argv: list[str]) -> None:
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or {"-h", "--help"} & set(argv):
         from dgmrun.report.help import text
 
         print(text())
@@ -62,7 +64,7 @@ def _run(argv: list[str]) -> None:
     arguments = compose.parse(argv)
 
     def task(config: dict[str, Any], directory: Path) -> None:
-        build.check_targets(config, build.allowed_targets(arguments.search_path))
+        build.check_targets(config, arguments.search_path)
         with _log():
             from dgmrun import stages
 
@@ -70,7 +72,7 @@ def _run(argv: list[str]) -> None:
             if arguments.run is None:
                 run = stages.create(setup, directory, command)
             else:
-                run = _take_up(setup, Run.open(directory), arguments.stages)
+                run = stages.take_up(setup, directory, named=bool(arguments.stages))
             sys.argv[1:] = compose.reentry(arguments, run.path, config["stages"])
             with _log_file(run.path / "run.log"):
                 stages.execute(run, setup)
@@ -79,20 +81,10 @@ def _run(argv: list[str]) -> None:
     compose.run_with(arguments, task)
 
 
-def _take_up(setup: Any, run: Run, words: list[str]) -> Run:
-    """Without a word, what the run was made for and has not finished."""
-    from dgmrun import stages
-
-    if not words:
-        setup.config["stages"] = stages.unfinished(run)
-    stages.check(setup)
-    return run
-
-
 def _farewell(run: Run) -> None:
     log.info("\nrun         %s", run.path)
-    log.info("next        dgmrun compare %s", run.path.parent)
-    log.info("            tensorboard --logdir %s --samples_per_plugin images=0", run.path)
+    log.info("next        dgmrun compare %s", shlex.quote(str(run.path.parent)))
+    log.info("            tensorboard --logdir %s --samples_per_plugin images=0", shlex.quote(str(run.path)))
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -26,8 +28,36 @@ from dgmrun.paths import config_dir, options, words
 from dgmrun.run import Run
 
 PATHS = ("run", "weights", "data_dir", "dataset.path", "log_z.proposal", "objective.teacher", "hydra.run.dir")
-ON_A_RUN = "run stages device trainer checkpoint log_z likelihood sample resume data_dir name tags notes".split()
+ON_A_RUN = [
+    "run",
+    "stages",
+    "device",
+    "trainer",
+    "checkpoint",
+    "log_z",
+    "likelihood",
+    "sample",
+    "resume",
+    "data_dir",
+    "name",
+    "tags",
+    "notes",
+]
 METHODS = ("log_z",)
+NEEDED = ("model", "objective", "dataset", "device", "optimizer")
+SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
+LEAST = {
+    "trainer.max_epochs": 1,
+    "trainer.max_steps": 1,
+    "trainer.validate_every_n_steps": 1,
+    "trainer.accumulate": 1,
+    "trainer.patience": 1,
+    "checkpoint.every_n_steps": 1,
+    "checkpoint.every_n_epochs": 1,
+    "dataset.batch_size": 1,
+    "sample.count": 1,
+    "sample.burn_in": 0,
+}
 CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
@@ -48,8 +78,15 @@ class Arguments:
     @property
     def run(self) -> str | None:
         """The run directory to take up."""
-        values = [value for key, value in map(_split, self.overrides) if key == "run" and value not in ("", "null")]
-        return _unquoted(values[-1]) if values else None
+        given = self.paths("run")
+        return str(given[-1]) if given else None
+
+    def paths(self, name: str) -> list[Path]:
+        """What the overrides of a path give."""
+        values = [
+            value for key, value in map(_split, self.overrides) if key == name and value not in ("", "null")
+        ]
+        return [Path(_unquoted(value)).expanduser() for value in values]
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -58,23 +95,38 @@ def parse(argv: Sequence[str]) -> Arguments:
     Raises:
         Mistake: a word is no stage, or a flag is not to be had.
     """
-    known, unknown = get_args_parser().parse_known_args(list(argv))
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            known, unknown = get_args_parser().parse_known_args(list(argv))
+    except SystemExit:
+        raise Mistake(
+            said.getvalue().strip().splitlines()[-1].partition("error: ")[2], "dgmrun --help"
+        ) from None
     positional = [*known.overrides, *(word for word in unknown if not word.startswith("-"))]
+    if strange := [word for word in unknown if word.startswith("-")]:
+        raise Mistake(f"there is no flag `{strange[0]}`", "dgmrun --help")
     if known.multirun:
-        raise Mistake("`-m` must not be given: sweeps are not supported yet", "one command for each combination")
+        raise Mistake(
+            "`-m` must not be given: sweeps are not supported yet", "one command for each combination"
+        )
     flags = list(argv)
     for word in positional:
-        flags.reverse()
-        flags.remove(word)
-        flags.reverse()
+        del flags[len(flags) - 1 - flags[::-1].index(word)]
     stages = [word for word in positional if "=" not in word and not word.startswith("~")]
     for word in stages:
         if word not in words():
-            raise Mistake(f"the word `{word}` must be one of {', '.join(words())}{nearest(word, words())}", "dgmrun --help")
+            raise Mistake(
+                f"the word `{word}` must be one of {', '.join(words())}{nearest(word, words())}",
+                "dgmrun --help",
+            )
     overrides = [_quoted(word) for word in positional if word not in stages]
     for override in overrides:
-        if override.startswith("~"):
-            raise Mistake(f"`{override[1:]}` must stay: no key of a run can be taken away")
+        key, value = _split(override)
+        if key.startswith("~"):
+            raise Mistake(f"`{key[1:]}` must stay: no key of a run can be taken away")
+        if key in NEEDED and value in ("", "null"):
+            raise Mistake(f"`{key}` must be one of {', '.join(options(key))}, but is null")
     folder = Path(known.config_dir).absolute() if known.config_dir else None
     if folder is not None and not folder.is_dir():
         raise Mistake(f"`--config-dir` must be a folder, but is {known.config_dir}")
@@ -97,26 +149,31 @@ def run_with(arguments: Arguments, task: Callable[[dict[str, Any], Path], None])
         added += [f"{group}=[{','.join(options(group, arguments.search_path))}]" for group in METHODS]
     sys.argv[1:] = [*arguments.flags, *arguments.overrides, *added]
 
+    entered: list[Path] = []
     raised: list[BaseException] = []
+    was_there = any(folder.is_dir() for folder in arguments.paths("hydra.run.dir"))
 
     def checked(composed: DictConfig) -> None:
-        directory = Path(HydraConfig.get().runtime.output_dir).absolute()
+        entered.append(Path(HydraConfig.get().runtime.output_dir).absolute())
         try:
-            task(_resolved(composed, name), directory)
+            task(_resolved(composed, name), entered[0])
         except BaseException as error:  # Hydra would print lines of its own about it
             raised.append(error)
-            _remove_empty(directory)
 
     try:
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(checked)()
-        if raised:
-            raise raised[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _mistake(error, arguments) from error
     except OSError as error:
-        if error.filename is None:
+        if entered:
             raise
-        raise Mistake(f"`hydra.run.dir` must be a folder to write to, but {error.filename}: {error.strerror}") from None
+        raise Mistake(
+            f"`hydra.run.dir` must be a folder to write to, but {error.filename}: {error.strerror}"
+        ) from None
+    if raised:
+        if not was_there:
+            _remove_empty(entered[0])
+        raise raised[0]
 
 
 def _remove_empty(directory: Path) -> None:
@@ -144,7 +201,10 @@ def _store(arguments: Arguments) -> None:
             )
     run = Run.open(arguments.run)
     methods = [{group: list(options(group, arguments.search_path))} for group in METHODS]
+    base = yaml.safe_load((config_dir() / "config.yaml").read_text())
     node = {
+        **_over(base, run.config),
+        **{"run": str(run.path), "data_dir": None, "resume": "exact"},
         "defaults": [
             *methods,
             "_self_",
@@ -152,11 +212,27 @@ def _store(arguments: Arguments) -> None:
             {"override hydra/job_logging": "none"},
             {"override hydra/hydra_logging": "none"},
         ],
-        **run.config,
-        **{"run": str(run.path), "data_dir": None, "resume": "exact"},
         "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
     }
     ConfigStore.instance().store(name="saved", node=node)
+
+
+def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    """What a run has saved, over what every run has.
+
+    Raises:
+        Mistake: a group of keys is missing, or is none.
+    """
+    for key in (*NEEDED, "choices"):
+        if not isinstance(saved.get(key), dict):
+            raise Mistake(f"`{key}` of a run must be a group of keys, but is {saved.get(key)!r}")
+    merged = {**base, **saved}
+    for key, value in base.items():
+        if isinstance(value, dict):
+            if not isinstance(merged[key], dict):
+                raise Mistake(f"`{key}` of a run must be a group of keys, but is {merged[key]!r}")
+            merged[key] = {**value, **merged[key]}
+    return merged
 
 
 def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
@@ -165,6 +241,7 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     _check_types(composed, name)
     config = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(config, dict)
+    _check_sizes(config)
     if name == "config":
         chosen = HydraConfig.get().runtime.choices
         config["choices"] = {group: chosen.get(group) for group in CHOICES}
@@ -181,6 +258,11 @@ def _check_types(composed: DictConfig, name: str) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     parsed = OverridesParser.create().parse_overrides(overrides)
     groups = [text for text, one in zip(overrides, parsed, strict=True) if _is_group(one.key_or_group)]
+    for one in parsed:
+        if one.is_add() and "_target_" not in (
+            OmegaConf.select(composed, one.key_or_group.rpartition(".")[0]) or ()
+        ):
+            raise Mistake(f"there is no key `{one.key_or_group}`", SHOW_KEYS)
     keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
     if not keys:
         return
@@ -188,9 +270,22 @@ def _check_types(composed: DictConfig, name: str) -> None:
     assert hydra_ is not None
     defaults = hydra_.compose_config(name, groups, RunMode.RUN, from_shell=False)
     for key in keys:
-        default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
+        default, value = (
+            OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed)
+        )
         if not _is_like(value, default):
-            raise Mistake(f"`{key}` must be {_kind(default)}, but is {value!r}")
+            raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
+
+
+def _check_sizes(config: dict[str, Any]) -> None:
+    """Keys of config.yaml and of every dataset; what a model or method takes, its constructor checks."""
+    for key, least in LEAST.items():
+        section, name = key.split(".")
+        value = config[section].get(name)
+        if value is not None and (type(value) is not int or value < least):
+            raise Mistake(f"`{key}` must be a whole number and at least {least}, but is {value}")
+    if config["resume"] not in ("exact", "approximate"):
+        raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
 
 
 def _is_group(key: str) -> bool:
@@ -202,11 +297,18 @@ def _is_like(value: Any, default: Any) -> bool:
         return True
     if isinstance(default, float):
         return type(value) is int
-    return isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
+    return (
+        isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
+    )
 
 
 def _kind(default: Any) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    names = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a word or a list of words",
+    }
     return names.get(type(default), "a list" if OmegaConf.is_list(default) else "a group of keys")
 
 
@@ -233,15 +335,21 @@ def _mistake(error: Exception, arguments: Arguments) -> Mistake:
     causes = list(_causes(error))
     text = " ".join(str(causes[0]).split())
     if text.startswith("You must specify 'model'"):
-        return Mistake("`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train")
+        return Mistake(
+            "`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train"
+        )
     for group, _ in map(_split, arguments.overrides):
         if f"Could not find '{group}/" in text:
             value = text.split(f"'{group}/")[1].split("'")[0]
             known = options(group, arguments.search_path)
-            return Mistake(f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}")
+            return Mistake(
+                f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}"
+            )
     for key, _ in map(_split, arguments.overrides):
-        if f"'{key}'" in text and ("not in struct" in " ".join(map(str, causes)) or "Could not override" in text):
-            return Mistake(f"there is no key `{key}`", "dgmrun --cfg job model=... shows every key")
+        if f"'{key}'" in text and (
+            "not in struct" in " ".join(map(str, causes)) or "Could not override" in text
+        ):
+            return Mistake(f"there is no key `{key}`", SHOW_KEYS)
     return Mistake(text)
 
 

@@ -51,7 +51,7 @@ class Estimate:
 
     Args:
         value: the estimate.
-        standard_error: one standard error of `value`.
+        standard_error: one standard error of `value`; None where none is known, and a warning says why.
         interval: 99.7 % interval; an end is None where it is open, the whole is None where none is claimed.
         kind: `exact`, `estimate`, `lower_bound` or `upper_bound`.
         bias: direction in which `value` errs in the mean: `none`, `down`, `up` or `unknown`.
@@ -63,19 +63,19 @@ class Estimate:
     """
 
     value: float
-    standard_error: float
+    standard_error: float | None
     interval: tuple[float | None, float | None] | None
     kind: str
     bias: str
     samples: int | None = None
     effective_sample_size: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    diagnostics: dict[str, float] = field(default_factory=dict)
+    diagnostics: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The estimate as results.json holds it, its unit named."""
-        return {**dataclasses.asdict(self), "unit": "nats"}
+        """The estimate as results.json holds it; what its stage knows better replaces the empty entries."""
+        return {**dataclasses.asdict(self), "unit": "nats", "split": None, "examples": None, "proposal": None}
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Estimate:
@@ -126,6 +126,18 @@ class Enumerable(Protocol):
 
     def complete(self, index: Tensor) -> Tensor:
         """Samples x drawn given the states numbered `index` of the smaller layer, [states, *event.shape]."""
+
+
+class LogZMethod(Protocol):
+    """A way to log Z: settings, which its constructor checks, and a call."""
+
+    requires: type
+
+    def check(self, model: Any) -> None:
+        """Raises ValueError where this model is too much for these settings."""
+
+    def __call__(self, model: Any, base_logits: Tensor) -> Estimate:
+        """log Z of `model`; `base_logits` are log odds of the independent units that annealing starts from."""
 
 
 @runtime_checkable

@@ -1,15 +1,16 @@
 """A run directory: create it, take it up, read and write it. Nothing that is read is ever executed.
 
-    config.yaml            the resolved configuration
-    results.json           every figure; merged under a lock, replaced atomically
-    weights.safetensors    the parameters of the last step; weights-ema.safetensors, which evaluation prefers
-    checkpoints/  per_example/  samples.npz  figures/  run.log  events.out.tfevents.*
+config.yaml            the resolved configuration
+results.json           every figure; merged under a lock, replaced atomically
+weights.safetensors    the parameters of the last step; weights-ema.safetensors, which evaluation prefers
+checkpoints/  per_example/  samples.npz  figures/  run.log  events.out.tfevents.*
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -25,10 +26,12 @@ import yaml
 from dgmrun.errors import Mistake
 
 if TYPE_CHECKING:
+    import numpy
     from torch import Tensor
 
 CONFIG, RESULTS = "config.yaml", "results.json"
 LARGEST_RESULTS = 64 * 2**20
+MAPPINGS = ("train", "dataset", "stages", "log_z", "likelihood", "sample")
 
 
 class Run:
@@ -68,6 +71,8 @@ class Run:
         run = cls(Path(path).expanduser())
         if not (run.path / CONFIG).is_file() or not (run.path / RESULTS).is_file():
             raise Mistake(f"`run` must be a run directory, but {run.path} has no {CONFIG} and {RESULTS}")
+        if links := [entry.name for entry in run.path.iterdir() if entry.is_symlink()]:
+            raise Mistake(f"{run.path} must hold files of its own, but {links[0]!r} is a link")
         run.config, run.results  # noqa: B018, both are read to be checked
         return run
 
@@ -77,7 +82,9 @@ class Run:
         try:
             config = yaml.load((self.path / CONFIG).read_text(), _Plain)
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-            raise Mistake(f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}") from None
+            raise Mistake(
+                f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}"
+            ) from None
         if not isinstance(config, dict):
             raise Mistake(f"{self.path / CONFIG} must be a mapping, but is {type(config).__name__}")
         _refuse_dispatch(config, str(self.path / CONFIG))
@@ -93,18 +100,29 @@ class Run:
             results = json.loads(file.read_text() or "{}")
         except (OSError, ValueError, RecursionError) as error:
             raise Mistake(f"{file} must be JSON, but cannot be read: {_line(error)}") from None
-        if not isinstance(results, dict):
-            raise Mistake(f"{file} must hold a JSON object, but holds {type(results).__name__}")
+        if not _has_shape(results):
+            raise Mistake(f"{file} must hold the results of a run, but its structure is another")
         return results
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces config.yaml."""
-        replace(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+        replace(
+            self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode()
+        )
 
     def merge(self, changes: Mapping[str, Any]) -> None:
         """Merges `changes` into results.json: mappings are merged level by level, all else is replaced."""
         with locked(self.path):
             replace(self.path / RESULTS, _json(_merged(self.results, changes)).encode())
+
+    def write_arrays(self, name: str, **arrays: numpy.ndarray) -> None:
+        """Replaces an .npz file of the run."""
+        import numpy
+
+        (self.path / name).parent.mkdir(exist_ok=True)
+        content = io.BytesIO()
+        numpy.savez_compressed(content, **arrays)
+        replace(self.path / name, content.getvalue())
 
     def record(self, word: str, label: str, estimate: Mapping[str, Any]) -> None:
         """Replaces the estimate `label` of the stage `word`."""
@@ -125,7 +143,9 @@ class Run:
             with locked(self.path / "checkpoints", wait=False):
                 yield
         except BlockingIOError:
-            raise Mistake(f"`run` must not be in training, but a live process is training {self.path}") from None
+            raise Mistake(
+                f"`run` must not be in training, but a live process is training {self.path}"
+            ) from None
 
     @property
     def weights_file(self) -> Path:
@@ -139,7 +159,7 @@ class Run:
 
     def identity(self) -> dict[str, Any]:
         """What a figure of this run is a figure of."""
-        step = self.results.get("train", {}).get("steps", 0)
+        step = self.results.get("train", {}).get("weights_step", 0)
         return {"run": str(self.path), "step": step, "weights_sha256": self.weights_sha256()}
 
     def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
@@ -218,11 +238,19 @@ def _merged(old: Any, new: Any) -> Any:
     return new
 
 
+def _has_shape(results: Any) -> bool:
+    """Whether what is read elsewhere is where it is looked for."""
+    if not isinstance(results, dict) or not all(isinstance(results.get(key, {}), dict) for key in MAPPINGS):
+        return False
+    estimates = [entry for word in ("log_z", "likelihood") for entry in results.get(word, {}).values()]
+    return all(isinstance(entry, dict) and isinstance(entry.get("of"), dict) for entry in estimates)
+
+
 def _refuse_dispatch(value: Any, where: str) -> None:
     """Refuses whatever could make Hydra do more than read values."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            if key == "hydra" or (str(key).startswith("_") and key not in ("_target_", "_partial_")):
+            if key in ("hydra", "defaults") or (str(key).startswith("_") and key != "_target_"):
                 raise Mistake(f"{where} must not have the key `{key}`, but has it")
             _refuse_dispatch(entry, where)
     elif isinstance(value, list):
@@ -230,6 +258,8 @@ def _refuse_dispatch(value: Any, where: str) -> None:
             _refuse_dispatch(entry, where)
     elif isinstance(value, str) and "${" in value:
         raise Mistake(f"{where} must hold plain values, but has the interpolation {value!r}")
+    elif not isinstance(value, (str, int, float, type(None))):
+        raise Mistake(f"{where} must hold plain values, but has {value!r}")
 
 
 def _line(error: Exception) -> str:

@@ -61,7 +61,9 @@ def test_imports_follow_the_house(file: Path) -> None:
             assert here in ONLY_IN[root], f"{file} imports {module}"
     if here == "models":
         text = file.read_text()
-        assert set(re.findall(r"from dgmrun.protocols import (.*)", text)) <= {"Event"}, "models never import a Protocol"
+        assert set(re.findall(r"from dgmrun.protocols import (.*)", text)) <= {"Event"}, (
+            "models never import a Protocol"
+        )
 
 
 def test_every_configurable_class_is_reached_by_a_yaml() -> None:
@@ -72,8 +74,14 @@ def test_every_configurable_class_is_reached_by_a_yaml() -> None:
             for node in ast.parse(file.read_text()).body:
                 names = {item.name for item in getattr(node, "body", []) if isinstance(item, ast.FunctionDef)}
                 bases = {ast.unparse(base) for base in getattr(node, "bases", [])}
-                is_final = isinstance(node, ast.ClassDef) and method in names and not bases & {"ABC", "Exception"}
-                if is_final and "abstractmethod" not in ast.unparse(node) and (folder != "models" or "nn.Module" in bases):
+                is_final = (
+                    isinstance(node, ast.ClassDef) and method in names and not bases & {"ABC", "Exception"}
+                )
+                if (
+                    is_final
+                    and "abstractmethod" not in ast.unparse(node)
+                    and (folder != "models" or "nn.Module" in bases)
+                ):
                     assert f"dgmrun.{folder}.{file.stem}.{node.name}" in targets, node.name
 
 

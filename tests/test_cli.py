@@ -15,11 +15,17 @@ import pytest
 import yaml
 
 Command = Callable[..., int]
-TINY = (
-    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 model.hidden=3 "
-    "trainer.max_steps=3 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=20 "
-    "log_z.reverse_ais.num_temperatures=20"
-).split()
+TINY = [
+    "dataset=bars_and_stripes",
+    "dataset.side=2",
+    "dataset.event.shape=[1,2,2]",
+    "dataset.batch_size=4",
+    "model.hidden=3",
+    "trainer.max_steps=3",
+    "trainer.validate_every_n_steps=2",
+    "log_z.ais.num_temperatures=20",
+    "log_z.reverse_ais.num_temperatures=20",
+]
 
 
 @pytest.fixture
@@ -81,8 +87,15 @@ def test_weights_start_a_run_that_can_be_scored_at_once(dgmrun: Command, run: Pa
 
 
 def test_salakhutdinovs_names(dgmrun: Command, tmp_path: Path) -> None:
-    numpy.savez(tmp_path / "w.npz", vishid=numpy.ones((4, 3)), visbiases=numpy.ones((1, 4)), hidbiases=numpy.ones((1, 3)))
-    assert dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
+    numpy.savez(
+        tmp_path / "w.npz",
+        vishid=numpy.ones((4, 3)),
+        visbiases=numpy.ones((1, 4)),
+        hidbiases=numpy.ones((1, 3)),
+    )
+    assert (
+        dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
+    )
 
 
 def npz(**arrays: Any) -> Callable[[Path], None]:
@@ -151,7 +164,9 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("command", "words", "prepare"), MISTAKES, ids=[f"{n}" for n in range(len(MISTAKES))])
+@pytest.mark.parametrize(
+    ("command", "words", "prepare"), MISTAKES, ids=[f"{n}" for n in range(len(MISTAKES))]
+)
 def test_a_mistake_is_one_line_and_exit_status_2(
     command: str,
     words: str,

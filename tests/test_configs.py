@@ -11,10 +11,15 @@ import pytest
 from dgmrun.paths import options
 
 Command = Callable[..., int]
-SHORT = (
-    "trainer.max_steps=2 trainer.validate_every_n_steps=2 model.hidden=3 "
-    "log_z.ais.num_temperatures=10 log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2"
-).split()
+SHORT = [
+    "trainer.max_steps=2",
+    "trainer.validate_every_n_steps=2",
+    "model.hidden=3",
+    "log_z.ais.num_temperatures=10",
+    "log_z.reverse_ais.num_temperatures=10",
+    "log_z.reverse_ais.burn_in=2",
+    "sample.burn_in=2",
+]
 STAGES = ("train", "log_z", "likelihood", "sample")
 
 
@@ -26,7 +31,14 @@ def results(run: Path) -> dict[str, object]:
 @pytest.mark.parametrize("dataset", [name for name in options("dataset") if name != "file"])
 def test_every_dataset(dataset: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
-    command = ("model=rbm", f"dataset={dataset}", f"data_dir={data_dir}", *SHORT, *STAGES, f"hydra.run.dir={run}")
+    command = (
+        "model=rbm",
+        f"dataset={dataset}",
+        f"data_dir={data_dir}",
+        *SHORT,
+        *STAGES,
+        f"hydra.run.dir={run}",
+    )
     assert dgmrun(*command) == 0
     assert results(run)["status"] == "done"
 
@@ -35,7 +47,17 @@ def test_a_file_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
     rows = "\n".join(",".join(str((i >> bit) & 1) for bit in range(5)) for i in range(32))
     (tmp_path / "my data, =1.csv").write_text(rows)
     run = tmp_path / "run"
-    assert dgmrun("model=rbm", "dataset=file", "dataset.path=my data, =1.csv", *SHORT, *STAGES, f"hydra.run.dir={run}") == 0
+    assert (
+        dgmrun(
+            "model=rbm",
+            "dataset=file",
+            "dataset.path=my data, =1.csv",
+            *SHORT,
+            *STAGES,
+            f"hydra.run.dir={run}",
+        )
+        == 0
+    )
     assert dgmrun("likelihood", f"run={run}") == 0
 
 
@@ -45,7 +67,9 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
         if (group, name) == ("device", "gpu"):
             continue
         run = tmp_path / f"{group}-{name}"
-        assert dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
+        assert (
+            dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
+        )
         assert results(run)["status"] == "done"
 
 

@@ -22,12 +22,23 @@ from dgmrun import build
 from dgmrun.paths import config_dir, options
 
 Command = Callable[..., int]
-TINY = (
-    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 "
-    "trainer.max_steps=11 trainer.validate_every_n_steps=3 "
-    "checkpoint.every_n_steps=2 schedule=linear optimizer.ema=0.9 optimizer.clip_norm=1.0 optimizer.momentum=0.5 "
-    "trainer.patience=100 log_z.ais.num_temperatures=100 log_z.reverse_ais.num_temperatures=100"
-).split()
+TINY = [
+    "dataset=bars_and_stripes",
+    "dataset.side=2",
+    "dataset.event.shape=[1,2,2]",
+    "dataset.batch_size=4",
+    "trainer.max_steps=11",
+    "trainer.validate_every_n_steps=3",
+    "checkpoint.every_n_steps=2",
+    "schedule=linear",
+    "optimizer.ema=0.9",
+    "optimizer.clip_norm=1.0",
+    "optimizer.momentum=0.5",
+    "trainer.patience=100",
+    "trainer.accumulate=3",
+    "log_z.ais.num_temperatures=100",
+    "log_z.reverse_ais.num_temperatures=100",
+]
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -68,7 +79,9 @@ def logged(run: Path) -> dict[str, list[tuple[int, float]]]:
     """Every scalar as TensorBoard reads it."""
     events = EventAccumulator(str(run))
     events.Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]
+    }
 
 
 def assert_same(a: Any, b: Any, where: str = "") -> None:
@@ -93,7 +106,12 @@ def test_reloads_and_scores_the_same_to_the_last_bit(
     model: str, objective: str, dgmrun: Command, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}") == 0
+    assert (
+        dgmrun(
+            f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}"
+        )
+        == 0
+    )
     first = json.loads((run / "results.json").read_text())
     assert dgmrun("log_z", "likelihood", f"run={run}") == 0
     again = json.loads((run / "results.json").read_text())
@@ -106,7 +124,12 @@ def test_reloads_and_scores_the_same_to_the_last_bit(
 @every_pair
 def test_results_are_complete_and_honest(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}") == 0
+    assert (
+        dgmrun(
+            f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}"
+        )
+        == 0
+    )
     results = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
     assert results["status"] == "done"
     assert results["dataset"]["splits"]["test"]["examples"] == 6
@@ -118,7 +141,7 @@ def test_results_are_complete_and_honest(model: str, objective: str, dgmrun: Com
         assert estimate["standard_error"] is not None
         assert estimate["interval"] or estimate["warnings"]
         assert len(estimate["of"]["weights_sha256"]) == 64
-        assert estimate["of"]["step"] == 11
+        assert estimate["of"]["step"] == results["train"]["weights_step"]
     for estimate in results["likelihood"].values():
         assert (estimate["split"], estimate["examples"]) == ("test", 6)
 
@@ -126,7 +149,12 @@ def test_results_are_complete_and_honest(model: str, objective: str, dgmrun: Com
 @every_pair
 @pytest.mark.parametrize("killed_at", [1, 3, 4, 8, 10])
 def test_killed_after_any_step_and_taken_up_is_never_killed(
-    model: str, objective: str, killed_at: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str,
+    objective: str,
+    killed_at: int,
+    dgmrun: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from dgmrun.objectives.base import Objective
 
@@ -149,7 +177,7 @@ def test_killed_after_any_step_and_taken_up_is_never_killed(
 
 
 @every_pair
-@pytest.mark.parametrize("write", range(0, 40, 3))
+@pytest.mark.parametrize("write", range(40))
 def test_killed_within_any_write_and_taken_up_is_never_killed(
     model: str, objective: str, write: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +205,16 @@ def test_killed_within_any_write_and_taken_up_is_never_killed(
 @every_pair
 def test_every_parameter_gets_a_gradient(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "optimizer.momentum=0.9", f"hydra.run.dir={run}") == 0
+    assert (
+        dgmrun(
+            f"model={model}",
+            f"objective={objective}",
+            *TINY,
+            "optimizer.momentum=0.9",
+            f"hydra.run.dir={run}",
+        )
+        == 0
+    )
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     momenta = [entry["momentum_buffer"] for entry in state["optimizer_states"][0]["state"].values()]
     assert len(momenta) == len(load_file(run / "weights.safetensors"))

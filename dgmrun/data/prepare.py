@@ -41,10 +41,13 @@ def prepare(
 def _binarised_once(x: Tensor, binarisation: str, split: str) -> Tensor:
     if binarisation == "threshold":
         return threshold(x).to(torch.uint8)
-    if binarisation == "dynamic" and split != "train":
-        with seeded(0, "binarise", split):
-            return bernoulli(x).to(torch.uint8)
-    return x
+    return drawn_once(x, split) if binarisation == "dynamic" and split != "train" else x
+
+
+def drawn_once(x: Tensor, split: str) -> Tensor:
+    """Grey levels binarised with the same draws for every run: how a split is scored under `dynamic`."""
+    with seeded(0, "binarise", split):
+        return bernoulli(x).to(torch.uint8)
 
 
 def _ordered(x: Tensor, pixel_order: str | None) -> Tensor:

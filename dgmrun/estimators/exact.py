@@ -18,7 +18,7 @@ from dgmrun.protocols import Enumerable, Estimate
 BLOCK = 2**15
 
 
-def log_masses(model: Enumerable) -> Float64[Tensor, "states"]:
+def log_masses(model: Enumerable) -> Float64[Tensor, states]:
     """Unnormalised log-masses of all 2^bits states of the smaller layer; 8 bytes a state."""
     states = torch.arange(2 ** model.enumerable_bits())
     return torch.cat([model.log_masses(block) for block in states.split(BLOCK)])
@@ -39,23 +39,32 @@ class Exact:
     Use it wherever it is affordable: 2^20 states of a 784-dimensional model take about 20 s on two cores.
 
     Args:
-        max_bits: refuse a smaller layer of more units than this.
+        max_bits: refuse a smaller layer of more units than this, at most 25: 2^25 masses are 256 MiB.
+
+    Raises:
+        ValueError: `max_bits` is not from 1 to 25.
     """
 
     requires: ClassVar[type] = Enumerable
     max_bits: int = 25
 
-    def __call__(self, model: Enumerable, base_logits: Tensor) -> Estimate:
-        """log Z of `model`; `base_logits`, which sampling methods start from, has no part in it.
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_bits <= 25:
+            raise ValueError(f"`log_z.exact.max_bits` must be from 1 to 25, but is {self.max_bits}")
 
-        Raises:
-            ValueError: the smaller layer has more than `max_bits` units.
-        """
-        bits = model.enumerable_bits()
-        if bits > self.max_bits:
+    def check(self, model: Enumerable) -> None:
+        """Refuses a smaller layer of more than `max_bits` units."""
+        if (bits := model.enumerable_bits()) > self.max_bits:
             raise ValueError(
-                f"`log_z.exact.max_bits` is {self.max_bits}, but the smaller layer of the model has {bits} units"
+                f"`log_z.methods` must not have exact above {self.max_bits} units in the smaller layer, "
+                f"but the model has {bits}"
             )
+
+    def __call__(self, model: Enumerable, base_logits: Tensor) -> Estimate:
+        """log Z of `model`; `base_logits`, which sampling methods start from, has no part in it."""
+        self.check(model)
         value = float(torch.logsumexp(log_masses(model), 0))
         interval = (value, value)
-        return Estimate(value, 0.0, interval, "exact", "none", samples=2**bits, settings=asdict(self))
+        return Estimate(
+            value, 0.0, interval, "exact", "none", samples=2 ** model.enumerable_bits(), settings=asdict(self)
+        )

@@ -22,8 +22,9 @@ CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
 """P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, whatever the chains do."""
 INTERVAL = "value +- t(0.9985, chains - 1) standard errors"
-FEW, NONE = 1 / 3, 1 / 50
-"""Shares of the samples: a pessimistic effective sample size below FEW is warned of, below NONE has no interval."""
+DOUBTFUL_SHARE, LEAST_SHARE = 1 / 3, 1 / 50
+"""Shares of the samples: a pessimistic effective sample size below the first is warned of, below the second has no
+error bar."""
 
 
 class LogMean(NamedTuple):
@@ -32,7 +33,7 @@ class LogMean(NamedTuple):
     Args:
         value: log of the mean.
         standard_error: of `value`.
-        interval: 99.7 %, or None where too few weights count to claim one.
+        interval: 99.7 %. This and the standard error are None where too few weights count to claim one.
         effective_sample_size: (sum w)^2 / sum w^2.
         pessimistic_sample_size: the same by the worse of the two variances, N / (1 + relative variance).
         variance: of the log-weights.
@@ -40,7 +41,7 @@ class LogMean(NamedTuple):
     """
 
     value: float
-    standard_error: float
+    standard_error: float | None
     interval: tuple[float, float] | None
     effective_sample_size: float
     pessimistic_sample_size: float
@@ -54,16 +55,16 @@ class LogMean(NamedTuple):
 
     def warnings(self, method: str) -> list[str]:
         """Doubts in words, each with the key of `method` that cures it."""
-        if self.pessimistic_sample_size >= FEW * self.samples:
+        if self.pessimistic_sample_size >= DOUBTFUL_SHARE * self.samples:
             return []
-        claim = "" if self.interval else ", too few for an interval"
+        claim = "" if self.interval else ", too few for an error bar"
         return [
             f"effective sample size is at most {self.pessimistic_sample_size:.2g} of {self.samples} chains{claim}: "
             f"raise `log_z.{method}.num_temperatures`"
         ]
 
 
-def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
+def log_mean(log_w: Float64[Tensor, samples]) -> LogMean:
     r""":math:`\log \frac{1}{N} \sum_n w_n`, unbiased before the logarithm, in nats.
 
     With :math:`r = \max(\mathrm{var}(w / \bar w),\ e^{\mathrm{var}(\log w)} - 1)` the standard error is
@@ -76,10 +77,11 @@ def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
     error = math.sqrt(relative_variance / num)
     pessimistic = num / (1 + relative_variance)
     half = float(student_t.ppf((1 + CONFIDENCE) / 2, num - 1)) * error
+    is_known = pessimistic >= LEAST_SHARE * num
     return LogMean(
         value=float(value),
-        standard_error=error,
-        interval=(float(value) - half, float(value) + half) if pessimistic >= NONE * num else None,
+        standard_error=error if is_known else None,
+        interval=(float(value) - half, float(value) + half) if is_known else None,
         effective_sample_size=float(num**2 / (relative_weight**2).sum()),
         pessimistic_sample_size=pessimistic,
         variance=float(log_w.var()),

@@ -50,6 +50,9 @@ class ReverseAIS:
         if self.burn_in < 0:
             raise ValueError(f"`log_z.reverse_ais.burn_in` must not be negative, but is {self.burn_in}")
 
+    def check(self, model: UnnormalisedDensity) -> None:
+        """Any model will do."""
+
     def __call__(self, model: UnnormalisedDensity, base_logits: Tensor) -> Estimate:
         """log Z of `model`, annealed to independent units with the log odds `base_logits`."""
         path = model.annealed(base_logits)

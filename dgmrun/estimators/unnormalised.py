@@ -19,12 +19,12 @@ BLOCK = 1000
 
 
 @torch.no_grad()
-def log_unnormalised(model: UnnormalisedDensity, x: Tensor) -> Float[Tensor, "examples"]:
+def log_unnormalised(model: UnnormalisedDensity, x: Tensor) -> Float[Tensor, examples]:
     """log f of every example, in blocks."""
     return torch.cat([model.log_unnormalised(block.float()).double() for block in x.split(BLOCK)])
 
 
-def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
+def log_likelihood(log_f: Float[Tensor, examples], log_z: Estimate) -> Estimate:
     r"""Mean log p(x) in nats per example.
 
     :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`, and each side of the interval is put
@@ -34,19 +34,12 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
         log_f: log f(x) of every example.
         log_z: the estimate of log Z that it rests on.
     """
-    examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else 0.0
+    examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else None
     value = float(log_f.mean()) - log_z.value
-
-    def side(of_log_z: float | None, sign: int) -> float | None:
-        if of_log_z is None:
-            return None
-        return value + sign * math.hypot(3 * examples_error, of_log_z - log_z.value)
-
-    interval = None if log_z.interval is None else (side(log_z.interval[1], -1), side(log_z.interval[0], 1))
     return Estimate(
         value=value,
-        standard_error=math.hypot(examples_error, log_z.standard_error),
-        interval=interval,
+        standard_error=_hypot(examples_error, log_z.standard_error),
+        interval=_interval(value, examples_error, log_z),
         kind=KIND.get(log_z.kind, log_z.kind),
         bias=OPPOSITE[log_z.bias],
         samples=log_z.samples,
@@ -57,5 +50,19 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
             "standard_error_examples": examples_error,
             "standard_error_log_z": log_z.standard_error,
         },
-        warnings=log_z.warnings,
+        warnings=log_z.warnings + ["one example has no standard error"] * (examples_error is None),
     )
+
+
+def _interval(
+    value: float, examples_error: float | None, log_z: Estimate
+) -> tuple[float | None, float | None] | None:
+    if log_z.interval is None or examples_error is None:
+        return None
+    below, above = (None if end is None else end - log_z.value for end in log_z.interval[::-1])
+    low, high = _hypot(3 * examples_error, below), _hypot(3 * examples_error, above)
+    return None if low is None else value - low, None if high is None else value + high
+
+
+def _hypot(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else math.hypot(a, b)

@@ -64,6 +64,7 @@ class Objective(LightningModule, ABC):
         self.model = model
         self.optimization = optimization
         self.iteration = 0
+        self.waiting: dict[str, Tensor] = {}
         self.average = None if optimization.ema is None else average(model, optimization.ema)
 
     @abstractmethod
@@ -99,13 +100,17 @@ class Objective(LightningModule, ABC):
         ]
         optimizer = self.optimization.optimizer([group for group in groups if group["params"]])
         schedule = self.optimization.schedule
-        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
+        return (
+            optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One batch: gradients, and after `accumulate` of them one optimiser step."""
         loss, terms = self.loss(batch)
         if not torch.isfinite(loss):
-            raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
+            raise NonFiniteError(
+                first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch
+            )
         self.manual_backward(loss / self.optimization.accumulate)
         self.iteration += 1
         if self.iteration % self.optimization.accumulate == 0:
@@ -125,12 +130,21 @@ class Objective(LightningModule, ABC):
             self.average.update_parameters(self.model)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the count of iterations."""
+        """Adds the count of iterations, and gradients that wait for their optimiser step."""
         checkpoint["iteration"] = self.iteration
+        waiting = {name: part.grad for name, part in self.model.named_parameters() if part.grad is not None}
+        checkpoint["gradients"] = waiting
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the count of iterations back."""
+        """Takes them back."""
         self.iteration = checkpoint["iteration"]
+        self.waiting = checkpoint["gradients"]
+
+    def on_train_start(self) -> None:
+        """Puts gradients from a checkpoint where they wait; Lightning has cleared what it found there."""
+        parameters = dict(self.model.named_parameters())
+        for name, gradient in self.waiting.items():
+            parameters[name].grad = gradient.to(parameters[name].device)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """The batch as it is: sources gather it on the device."""

@@ -22,5 +22,7 @@ def contrast(
 ) -> Float[Tensor, ""]:
     """Mean log f of `x_model`, held fixed, less that of `x`, in nats; one product serves both."""
     log_f = model.log_unnormalised(torch.cat([x, x_model.detach()]))
-    share = torch.cat([log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))])
+    share = torch.cat(
+        [log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))]
+    )
     return log_f @ share

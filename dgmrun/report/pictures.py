@@ -30,7 +30,9 @@ def save(file: Path, x: Tensor) -> Path:
     file.parent.mkdir(exist_ok=True)
     grey = render(x)
     factor = max(1, math.ceil(SMALLEST_SIDE / max(grey.shape)))
-    Image.fromarray(grey).resize((grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST).save(file)
+    Image.fromarray(grey).resize(
+        (grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST
+    ).save(file)
     return file
 
 

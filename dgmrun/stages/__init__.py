@@ -1,11 +1,12 @@
 """The stage words, one file each: `check` refuses what a run cannot have before it is made, `main` does it.
 
-    check(setup)        raises Mistake
-    main(run, setup)    works on a claimed run and writes its figures there
+check(setup)        raises Mistake
+main(run, setup)    works on a claimed run and writes its figures there
 """
 
 from __future__ import annotations
 
+import shlex
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dgmrun.run import Run, now
 from dgmrun.stages import _provenance, _weights
 from dgmrun.stages._setup import Setup
 
-__all__ = ["Setup", "check", "create", "execute", "unfinished"]
+__all__ = ["Setup", "create", "execute", "take_up"]
 UNSAVED = ("run", "data_dir", "resume")
 
 
@@ -31,7 +32,7 @@ def create(setup: Setup, path: Path, command: str) -> Run:
     Raises:
         Mistake: names the key that cannot be.
     """
-    check(setup)
+    check(setup, has_weights=bool(setup.config["weights"]))
     model = setup.new_model()
     if weights := setup.config["weights"]:
         file = _weights.locate(weights)
@@ -43,7 +44,27 @@ def create(setup: Setup, path: Path, command: str) -> Run:
     return run
 
 
-def check(setup: Setup) -> None:
+def take_up(setup: Setup, path: Path, named: bool) -> Run:
+    """Opens a run to do its stages, or, where the user named none, what it was made for and has not finished.
+
+    Raises:
+        Mistake: it is no run, cannot have a stage, or its data are no longer what they were.
+    """
+    run = Run.open(path)
+    if not named:
+        setup.config["stages"] = unfinished(run, setup)
+    check(setup, has_weights=run.weights_file.exists())
+    for name, split in _provenance.splits(setup).items():
+        was = run.results.get("dataset", {}).get("splits", {}).get(name)
+        if was != split:
+            raise Mistake(
+                f"`dataset` of a run must stay what it was, but the {name} split has another sha256",
+                f"dgmrun weights={shlex.quote(str(run.path))} ... starts a new run on the new data",
+            )
+    return run
+
+
+def check(setup: Setup, has_weights: bool) -> None:
     """Refuses what this configuration cannot do, without training.
 
     Raises:
@@ -51,16 +72,23 @@ def check(setup: Setup) -> None:
     """
     setup.device  # noqa: B018, refuses a device that is not there
     for word in setup.config["stages"]:
-        _stage(word).check(setup)
+        stage = _stage(word)
+        has_weights |= word == "train"
+        if not has_weights:
+            raise Mistake(
+                f"`stages` must have train before {word}, or `weights` must be given, but neither is so"
+            )
+        stage.check(setup)
     setup.splits  # noqa: B018, refuses data that are not there
 
 
 def execute(run: Run, setup: Setup) -> None:
-    """Runs the stages one after another and keeps `status` true."""
+    """Runs the stages one after another, keeps `status` true and notes each stage that is finished."""
     run.merge({"status": "running", "error": None})
     try:
         for word in setup.config["stages"]:
             _stage(word).main(run, setup)
+            run.merge({"stages": {word: run.weights_sha256()}})
     except (KeyboardInterrupt, Interrupted):
         run.merge({"status": "interrupted", "finished": now()})
         raise
@@ -70,14 +98,22 @@ def execute(run: Run, setup: Setup) -> None:
     run.merge({"status": "done", "finished": now()})
 
 
-def unfinished(run: Run) -> list[str]:
-    """The stages that the run was made for and that have not finished."""
+def unfinished(run: Run, setup: Setup) -> list[str]:
+    """The stages that the run was made for and that are not finished with its present weights and settings."""
     results = run.results
-    trained = results.get("train", {}).get("complete", False)
-    return [word for word in run.config["stages"] if (not trained if word == "train" else word not in results)]
+    finished = results.get("stages", {})
+    trained = results.get("train", {}).get("complete") and setup.config["trainer"] == run.config["trainer"]
+    weights = run.weights_sha256() if run.weights_file.exists() else None
+    return [
+        word
+        for word in run.config["stages"]
+        if (not trained if word == "train" else finished.get(word) != weights or not weights)
+    ]
 
 
 def _stage(word: Any) -> Any:
     if word not in words():
-        raise Mistake(f"`stages` must be among {', '.join(words())}, but has {word}{nearest(str(word), words())}")
+        raise Mistake(
+            f"`stages` must be among {', '.join(words())}, but has {word}{nearest(str(word), words())}"
+        )
     return import_module(f"dgmrun.stages.{word}")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from dgmrun import build
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.sampling import can_be_exact
-from dgmrun.protocols import Estimate
+from dgmrun.protocols import LogZMethod
 from dgmrun.stages._setup import Setup
 
-Method = Callable[..., Estimate]
 SETTINGS = ("methods", "proposal")
 
 
-def methods(setup: Setup, word: str = "log_z") -> dict[str, Method]:
+def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     """The log Z methods that `<word>.methods` selects, ready to call; auto is every one that fits.
 
     Raises:
@@ -34,9 +32,13 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, Method]:
         names = [name for name in nodes if name != "exact" or can_be_exact(model)]
     else:
         names = [asked] if isinstance(asked, str) else list(asked)
-    for name in names:
+    for name in names or [""]:
         if name not in nodes:
             raise Mistake(
-                f"`{word}.methods` must be auto or among {', '.join(nodes)}, but has {name}{nearest(name, nodes)}"
+                f"`{word}.methods` must be auto or among {', '.join(nodes)}, "
+                f"but has {name or 'none'}{nearest(name, nodes)}"
             )
-    return {name: build.maker("log_z", nodes[name])() for name in names}
+    made: dict[str, LogZMethod] = {name: build.maker("log_z", nodes[name])() for name in names}
+    for method in made.values():
+        build.checked(method.check, model)
+    return made

@@ -49,13 +49,20 @@ def results(setup: Setup, command: str) -> dict[str, Any]:
 
 def _dataset(setup: Setup) -> dict[str, Any]:
     dataset = setup.config["dataset"]
-    splits = {name: {"examples": len(part.x), "sha256": sha256(part.x)} for name, part in setup.splits.items()}
     return {
         "name": dataset["name"],
         "binarisation": dataset["binarisation"],
         "support": setup.event.support,
         "transform": "none",
-        "splits": splits,
+        "splits": splits(setup),
+    }
+
+
+def splits(setup: Setup) -> dict[str, Any]:
+    """How many examples each split has, and the sha256 of what is scored."""
+    return {
+        name: {"examples": len(part.x), "sha256": sha256(setup.scored(name))}
+        for name, part in setup.splits.items()
     }
 
 
@@ -65,7 +72,11 @@ def _weights(weights: str) -> dict[str, Any]:
 
 
 def _device(device: torch.device) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
     return f"{device.type}: {name}"
 
 
@@ -81,4 +92,7 @@ def _git() -> dict[str, Any]:
 
     if not (PACKAGE.parent / ".git").exists() or os.environ.get("GIT_DIR"):
         return {"commit": None, "dirty": None}
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dgmrun import build
 from dgmrun.data.binarise import binarised
-from dgmrun.data.prepare import prepare
+from dgmrun.data.prepare import drawn_once, prepare
 from dgmrun.data.splits import Splits
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
@@ -40,6 +40,17 @@ class Setup:
             pixel_order=dataset["pixel_order"],
         )
 
+    def scored(self, split: str) -> Tensor:
+        """x of a split as it is evaluated: under dynamic binarisation one draw, the same for every run."""
+        is_grey = split == "train" and self.config["dataset"]["binarisation"] == "dynamic"
+        return drawn_once(self.splits[split].x, split) if is_grey else self.splits[split].x
+
+    def upright(self, x: Tensor) -> Tensor:
+        """Pictures as a person wants them, whatever their pixel order; anything else as it is."""
+        return (
+            x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() == 4 else x
+        )
+
     @cached_property
     def event(self) -> Event:
         """One example as the model sees it."""
@@ -52,7 +63,9 @@ class Setup:
         accelerator = self.config["device"]["accelerator"]
         available = torch.cuda.is_available()
         if accelerator in ("gpu", "cuda") and not available:
-            raise Mistake("`device.accelerator` must be one that this machine has, but there is no GPU", "device=cpu")
+            raise Mistake(
+                "`device.accelerator` must be one that this machine has, but there is no GPU", "device=cpu"
+            )
         return torch.device("cuda" if available and accelerator != "cpu" else "cpu")
 
     @cached_property

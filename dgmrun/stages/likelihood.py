@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy
 from torch import Tensor
 
+from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.unnormalised import log_likelihood, log_unnormalised
-from dgmrun.protocols import Estimate
+from dgmrun.protocols import Estimate, LogZMethod
 from dgmrun.report import text
 from dgmrun.run import Run
-from dgmrun.stages._log_z import Method, methods
+from dgmrun.stages._log_z import methods
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.log_z import measure
 
@@ -31,11 +33,10 @@ def splits(setup: Setup) -> list[str]:
     """The splits that `likelihood.split` selects."""
     asked = setup.config["likelihood"]["split"]
     names = [asked] if isinstance(asked, str) else list(asked)
-    for name in names:
-        if name not in ("train", "valid", "test"):
+    for name in names or [""]:
+        if name not in SPLITS:
             raise Mistake(
-                f"`likelihood.split` must be among train, valid, test, but has {name}"
-                f"{nearest(name, ('train', 'valid', 'test'))}"
+                f"`likelihood.split` must be among {', '.join(SPLITS)}, but has {name or 'none'}{nearest(name, SPLITS)}"
             )
     return names
 
@@ -44,27 +45,33 @@ def main(run: Run, setup: Setup) -> None:
     """Scores every selected split by every selected method."""
     model = setup.trained_model(run)
     for split in splits(setup):
-        log_f = log_unnormalised(model, setup.splits[split].x.to(setup.device))  # type: ignore[arg-type]
+        log_f = log_unnormalised(model, setup.scored(split).to(setup.device))  # type: ignore[arg-type]
         for name, method in methods(setup, "likelihood").items():
             started = time.perf_counter()
             log_z = stored(run, setup, name, method)
-            _record(run, split, name, log_f, log_likelihood(log_f, log_z), started)
+            _record(run, split, name, log_f, log_z, started)
 
 
-def stored(run: Run, setup: Setup, name: str, method: Method) -> Estimate:
+def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
     """The run's log Z by a method, of its weights as they are; estimated first where there is none."""
     entry: dict[str, Any] | None = run.results.get("log_z", {}).get(name)
-    if entry is None or entry["of"]["weights_sha256"] != run.weights_sha256():
+    if entry is None or not _is_current(entry, run, method):
         entry = measure(run, setup, name, method)
     return Estimate.from_dict(entry)
 
 
-def _record(run: Run, split: str, name: str, log_f: Tensor, estimate: Estimate, started: float) -> None:
+def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
+    """Whether a stored log Z is of the present weights, by the present settings."""
+    settings = dataclasses.asdict(method)  # type: ignore[call-overload]
+    of_these = entry["of"].get("weights_sha256") == run.weights_sha256()
+    return of_these and settings.items() <= entry["settings"].items()
+
+
+def _record(run: Run, split: str, name: str, log_f: Tensor, log_z: Estimate, started: float) -> None:
+    estimate = log_likelihood(log_f, log_z)
     label = name if split == "test" else f"{name}@{split}"
-    folder = run.path / "per_example"
-    folder.mkdir(exist_ok=True)
-    log_prob = (log_f - estimate.diagnostics["log_z"]).cpu().numpy()
-    numpy.savez_compressed(folder / f"{split}-{name}.npz", log_prob=log_prob, index=numpy.arange(len(log_prob)))
+    log_prob = (log_f - log_z.value).cpu().numpy()
+    run.write_arrays(f"per_example/{split}-{name}.npz", log_prob=log_prob, index=numpy.arange(len(log_prob)))
     entry = estimate.to_dict() | {
         "split": split,
         "examples": len(log_prob),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 import time
 from typing import Any
 
+from dgmrun.protocols import LogZMethod
 from dgmrun.report import text
 from dgmrun.rng import seeded
 from dgmrun.run import Run
-from dgmrun.stages._log_z import Method, methods
+from dgmrun.stages._log_z import methods
 from dgmrun.stages._setup import Setup
 
 log = logging.getLogger("dgmrun")
@@ -29,7 +29,7 @@ def main(run: Run, setup: Setup) -> None:
         log.warning("warning: %s", message)
 
 
-def measure(run: Run, setup: Setup, name: str, method: Method) -> dict[str, Any]:
+def measure(run: Run, setup: Setup, name: str, method: LogZMethod) -> dict[str, Any]:
     """log Z of the run's model by one method, recorded and shown."""
     model = setup.trained_model(run)
     started = time.perf_counter()

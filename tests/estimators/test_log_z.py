@@ -122,8 +122,10 @@ def test_refuses_sizes_without_an_error_bar(make: type) -> None:
 
 
 def test_exact_refuses_too_many_states() -> None:
-    with pytest.raises(ValueError, match=r"log_z.exact.max_bits"):
+    with pytest.raises(ValueError, match=r"above 5 units"):
         Exact(max_bits=5)(random_rbm(1.0), BASE)
+    with pytest.raises(ValueError, match=r"log_z.exact.max_bits"):
+        Exact(max_bits=26)
 
 
 def test_single_precision_loses_nothing_that_shows() -> None:

@@ -63,7 +63,6 @@ def test_the_bias_of_cd_vanishes_with_k() -> None:
     assert (short - truth).norm() > 5 * (long - truth).norm()
 
 
-
 def test_chains_of_pcd_persist_and_reach_the_model() -> None:
     """With fixed parameters, the mean over a long run is the gradient of the likelihood (batch means for the error)."""
     model, x = rbm(), STATES[[3, 17, 30]]
@@ -78,7 +77,9 @@ def test_chains_of_pcd_persist_and_reach_the_model() -> None:
     assert not torch.equal(before, objective.chains)
 
 
-@pytest.mark.parametrize(("make", "key"), [(partial(CD, k=0), "k"), (partial(PCD, num_chains=0), "num_chains")])
+@pytest.mark.parametrize(
+    ("make", "key"), [(partial(CD, k=0), "k"), (partial(PCD, num_chains=0), "num_chains")]
+)
 def test_refuses(make: type, key: str) -> None:
     with pytest.raises(ValueError, match=f"objective.{key}"):
         make(rbm(), OPTIMIZATION)

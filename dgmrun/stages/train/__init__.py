@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-
 from dgmrun import build
 from dgmrun.errors import Mistake
 from dgmrun.run import Run
 from dgmrun.stages._setup import Setup
 
-log = logging.getLogger("dgmrun")
-AT_LEAST_ONE = {
-    "trainer": ("max_epochs", "max_steps", "validate_every_n_steps", "patience"),
-    "checkpoint": ("every_n_steps", "every_n_epochs"),
-    "dataset": ("batch_size",),
-}
-
 
 def check(setup: Setup) -> None:
     """Refuses an objective that the model does not fit, and settings that no training can have."""
     model, node, names = setup.new_model(), setup.config["objective"], setup.config["choices"]
-    if not node:
-        raise Mistake("`objective` must be given, but is null", "dgmrun list")
     if not build.fits(type(model), build.target(node).requires):
         raise Mistake(
             f"`objective` must be one that fits the model {names['model']}, but is {names['objective']}",
             f"dgmrun list model={names['model']}",
         )
-    for section, keys in AT_LEAST_ONE.items():
-        for key in keys:
-            if (value := setup.config[section][key]) is not None and value < 1:
-                raise Mistake(f"`{section}.{key}` must be at least 1, but is {value}")
+    if setup.config["device"]["devices"] != 1 or setup.config["device"]["num_nodes"] != 1:
+        raise Mistake(
+            "`device.devices` and `device.num_nodes` must be 1: several processes are not supported yet"
+        )
     from dgmrun.stages.train import fit
 
-    fit.objective(setup, model, steps=1).configure_optimizers()
     fit.limits(setup, 1)
+    fit.objective(setup, model, steps=1).configure_optimizers()
+    try:
+        fit.make_trainer(setup.config["device"])
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        raise Mistake(
+            f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def main(run: Run, setup: Setup) -> None:

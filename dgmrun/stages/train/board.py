@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lightning import Callback, Trainer
 from torch import Tensor
@@ -20,10 +20,11 @@ class Board(Callback):
     Args:
         run: where to.
         every: iterations between two rows of training terms.
+        upright: turns pictures as a person wants them.
     """
 
-    def __init__(self, run: Run, every: int) -> None:
-        self.run, self.every = run, every
+    def __init__(self, run: Run, every: int, upright: Callable[[Tensor], Tensor]) -> None:
+        self.run, self.every, self.upright = run, every, upright
         self.writer: SummaryWriter | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
@@ -34,12 +35,19 @@ class Board(Callback):
             self.writer = SummaryWriter(str(self.run.path), purge_step=pl_module.iteration + 1)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Objective, outputs: Mapping[str, Tensor], batch: object, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: Objective,
+        outputs: Mapping[str, Tensor],
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Writes the terms of this batch and the learning rate."""
         if pl_module.iteration % self.every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
-            self.scalars({f"train/{name}": float(term) for name, term in outputs.items()}, pl_module.iteration)
+            self.scalars(
+                {f"train/{name}": float(term) for name, term in outputs.items()}, pl_module.iteration
+            )
             self.scalars({"train/lr": float(rate)}, pl_module.iteration)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: object) -> None:
@@ -61,6 +69,6 @@ class Board(Callback):
     def pictures(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Writes named pictures here and to figures/."""
         if self.writer is not None:
-            for name, x in tensors.items():
+            for name, x in ((name, self.upright(x)) for name, x in tensors.items()):
                 self.writer.add_image(f"train/{name}", pictures.render(x), step, dataformats="HW")
                 pictures.save(self.run.path / "figures" / f"{name}.png", x)

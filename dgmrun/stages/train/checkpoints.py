@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from lightning import Callback, Trainer
@@ -20,6 +23,7 @@ from dgmrun.protocols import Batch
 from dgmrun.run import Run, replace, sha256
 
 log = logging.getLogger("dgmrun")
+PARTS = {"state_dict", "optimizer_states", "callbacks", "ranks", "iteration", "gradients", "environment"}
 
 
 class Checkpoints(Callback):
@@ -31,7 +35,7 @@ class Checkpoints(Callback):
         record: writes to results.json how far the training is.
     """
 
-    def __init__(self, run: Run, every: int, record: Callable[[Objective], None]) -> None:
+    def __init__(self, run: Run, every: int, record: Callable[[Objective, int], None]) -> None:
         self.run, self.every, self.record = run, every, record
         self.folder = run.path / "checkpoints"
         self.saved_at: int | None = None
@@ -59,7 +63,7 @@ class Checkpoints(Callback):
                 _publish(self.folder / "last.ckpt", self.folder / "previous.ckpt")
             _publish(temporary, self.folder / "last.ckpt")
             save_weights(self.run, objective)
-            self.record(objective)
+            self.record(objective, objective.iteration)
         self.saved_at = objective.iteration
 
     def save_best(self, trainer: Trainer) -> None:
@@ -89,7 +93,10 @@ def newest(folder: Path) -> Path | None:
             return file
         log.warning("warning: %s is damaged (its sha256 differs)", file)
     if files:
-        raise RunFailed(f"{folder} must have a whole checkpoint, but all are damaged", f"dgmrun weights={folder.parent} ...")
+        raise RunFailed(
+            f"{folder} must have a whole checkpoint, but all are damaged",
+            f"dgmrun weights={shlex.quote(str(folder.parent))} ... starts a new run from its weights",
+        )
     return None
 
 
@@ -108,18 +115,27 @@ def save_weights(run: Run, objective: Objective) -> None:
         run.save_weights(objective.average.module.state_dict(), "weights-ema")
 
 
-def best_weights(run: Run, objective: Objective) -> None:
-    """Writes the weights of best.ckpt in place of those of the last step.
+def read(file: Path) -> dict[str, Any]:
+    """What a checkpoint holds: tensors and plain values.
 
     Raises:
-        RunFailed: best.ckpt is damaged.
+        RunFailed: it is not whole, or not of this program.
     """
-    best = run.path / "checkpoints" / "best.ckpt"
-    if not is_whole(best):
-        raise RunFailed(f"{best} must be whole, but is damaged", "trainer.patience=null keeps the last step's weights")
-    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    objective.load_state_dict(state)
-    save_weights(run, objective)
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True) if is_whole(file) else {}
+    except (UnpicklingError, RuntimeError, EOFError):
+        state = {}
+    if not isinstance(state, dict) or not state.keys() >= PARTS:
+        raise RunFailed(
+            f"{file} must be a whole checkpoint of tensors alone, but is not", f"rm {shlex.quote(str(file))}"
+        )
+    return state
+
+
+def restore(objective: Objective, state: dict[str, Any]) -> None:
+    """Gives an objective the parameters and the step of a checkpoint."""
+    objective.load_state_dict(state["state_dict"])
+    objective.iteration = state["iteration"]
 
 
 def _publish(file: Path, name: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
+import shlex
 import warnings
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -26,14 +25,13 @@ from dgmrun.stages import _weights
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.train import history
 from dgmrun.stages.train.board import Board
-from dgmrun.stages.train.checkpoints import Checkpoints, best_weights, newest
+from dgmrun.stages.train.checkpoints import Checkpoints, newest, read, restore, save_weights
 from dgmrun.stages.train.limits import Limits, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.ranks import Ranks
 from dgmrun.stages.train.validation import Validation, scorer
 
 log = logging.getLogger("dgmrun")
-ENDLESS = sys.maxsize
 for library in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -45,25 +43,47 @@ def fit(run: Run, setup: Setup) -> None:
         RunFailed: the loss was not finite, or no checkpoint is whole.
         Interrupted: by Ctrl-C or SIGTERM; everything is saved.
     """
-    trainer = _trainer(setup.config["device"])
+    trainer = make_trainer(setup.config["device"])
     with seeded(setup.config["seed"], "train", trainer.global_rank):
         device = trainer.strategy.root_device
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
-        checkpoint = newest(run.path / "checkpoints")
-        if checkpoint is not None and history.is_complete(run, clock):
-            log.info("train       all %d steps are done", clock.max_steps)
-            return
         trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
         source = trained.source(data)
-        history.record_changes(run, setup)
-        callbacks, saving = _callbacks(run, setup, data, source, clock)
-        trainer.callbacks = callbacks  # type: ignore[attr-defined]
-        _train(trainer, trained, source, checkpoint, run, saving)
+        checkpoint = newest(run.path / "checkpoints")
+        state = None if checkpoint is None else read(checkpoint)
+        if state is not None and is_over(state, setup, clock):
+            restore(trained, state)
+            clock.load_state_dict(state["callbacks"]["Limits"])
+            log.info("train       all is done, at step %d", trained.iteration)
+        else:
+            if trainer.is_global_zero:
+                history.record_changes(run, setup)
+            _train(trainer, trained, source, checkpoint, _callbacks(run, setup, data, source, clock), run)
     if clock.reason == "interrupted":
-        raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", f"dgmrun run={run.path}")
+        hint = f"dgmrun run={shlex.quote(str(run.path))}"
+        raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
+    if trainer.is_global_zero:
+        _finish(run, setup, data, clock, trained)
+
+
+def is_over(state: dict[str, Any], setup: Setup, clock: Limits) -> bool:
+    """Whether a checkpoint is of the last step, by the present settings."""
+    patience = setup.config["trainer"]["patience"]
+    is_late = patience is not None and state["callbacks"]["Validation"]["waited"] >= patience
+    return is_late or state["iteration"] >= clock.max_steps
+
+
+def _finish(run: Run, setup: Setup, data: InMemorySource, clock: Limits, trained: Objective) -> None:
+    """Writes the weights that count and that the training is complete; done again, it does the same."""
+    steps = weights_step = trained.iteration
     if setup.config["trainer"]["patience"] is not None:
-        best_weights(run, trained)
+        best = read(run.path / "checkpoints" / "best.ckpt")
+        restore(trained, best)
+        weights_step = best["iteration"]
+    save_weights(run, trained)
+    trained.iteration = steps
+    history.record(run, data, clock, trained, weights_step, complete=True)
 
 
 def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
@@ -95,7 +115,7 @@ def limits(setup: Setup, batches: int) -> Limits:
     """When the training ends; `batches` are in an epoch."""
     trainer = setup.config["trainer"]
     steps = trainer["max_steps"] if trainer["max_epochs"] is None else trainer["max_epochs"] * batches
-    return Limits(ENDLESS if steps is None else steps, seconds(trainer["max_time"]))
+    return Limits(steps, seconds(trainer["max_time"]))
 
 
 def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
@@ -112,6 +132,8 @@ def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
     )
     made = build.maker("objective", config["objective"])(model, optimization)
     assert isinstance(made, Objective)
+    if config["device"]["compile"]:
+        made.loss = torch.compile(made.loss)  # type: ignore[method-assign]
     return made
 
 
@@ -119,7 +141,7 @@ def _schedule(node: dict[str, Any], optimizer_steps: int) -> Any:
     return build.maker("schedule", node | {node["horizon"]: optimizer_steps})
 
 
-def _trainer(device: dict[str, Any]) -> Trainer:
+def make_trainer(device: dict[str, Any]) -> Trainer:
     """A trainer that only drives: stopping, saving, logging and showing are our callbacks'."""
     return Trainer(
         **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
@@ -132,19 +154,17 @@ def _trainer(device: dict[str, Any]) -> Trainer:
     )
 
 
-def _callbacks(
-    run: Run, setup: Setup, data: InMemorySource, source: Source, clock: Limits
-) -> tuple[list[Callback], Checkpoints]:
+def _callbacks(run: Run, setup: Setup, data: InMemorySource, source: Source, clock: Limits) -> list[Callback]:
     """In the order in which they act after a batch: a checkpoint holds what those before it know."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
-    valid, seen = setup.splits["valid"].x, data.x[: len(setup.splits["valid"].x)]
-    board = Board(run, max(1, every // 10))
-    record = partial(history.record, run, data=data, limits=clock)
+    valid = setup.scored("valid").to(data.x.device)
+    board = Board(run, max(1, every // 10), setup.upright)
+    record = partial(history.record, run, data, clock)
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(data)), record)
     validation = Validation(
         score=scorer(setup),
-        x=valid.to(data.x.device),
-        x_train=seen,
+        x=valid,
+        x_train=setup.scored("train")[: len(valid)].to(data.x.device),
         every=every,
         patience=config["trainer"]["patience"],
         seed=config["seed"],
@@ -152,7 +172,7 @@ def _callbacks(
         board=board,
         checkpoints=saving,
     )
-    return [Ranks(source, config["resume"]), clock, validation, board, saving, Bar(clock, validation)], saving
+    return [Ranks(source, config["resume"]), clock, validation, board, saving, Bar(clock, validation)]
 
 
 def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:
@@ -161,8 +181,14 @@ def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:
 
 
 def _train(
-    trainer: Trainer, trained: Objective, source: Source, checkpoint: Path | None, run: Run, saving: Checkpoints
+    trainer: Trainer,
+    trained: Objective,
+    source: Source,
+    checkpoint: Path | None,
+    callbacks: list[Callback],
+    run: Run,
 ) -> None:
+    trainer.callbacks = callbacks  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
@@ -172,10 +198,8 @@ def _train(
         save_file({"x": error.batch.x, "index": error.batch.index}, batch)
         raise RunFailed(
             f"`{error}` is not finite at step {trained.iteration}; the batch is in {batch}, "
-            f"the last good state in {saving.folder / 'last.ckpt'}",
+            f"the last good state, if there was one, in {run.path / 'checkpoints'}",
             "lower optimizer.lr, or set optimizer.clip_norm",
         ) from None
-    except UnpicklingError as error:
-        raise RunFailed(f"{checkpoint} must be a checkpoint of tensors alone, but is not: {str(error)[:60]}") from None
-    except SystemExit:
+    except SystemExit:  # Lightning's answer to a second Ctrl-C
         raise KeyboardInterrupt from None

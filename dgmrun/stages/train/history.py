@@ -13,22 +13,25 @@ from dgmrun.stages.train.limits import Limits
 CHANGEABLE = ("device", "trainer", "checkpoint")
 
 
-def is_complete(run: Run, limits: Limits) -> bool:
-    """Whether the run has all its steps already."""
-    return run.results.get("train", {}).get("steps", 0) >= limits.max_steps
-
-
-def record(run: Run, objective: Objective, data: InMemorySource, limits: Limits) -> None:
-    """Writes how far the training is."""
-    epochs = objective.iteration / len(data)
-    examples = round(epochs * data.examples)
+def record(
+    run: Run,
+    data: InMemorySource,
+    limits: Limits,
+    objective: Objective,
+    weights_step: int,
+    complete: bool = False,
+) -> None:
+    """Writes how far the training is; `weights_step` is that of weights.safetensors."""
+    epochs, rest = divmod(objective.iteration, len(data))
+    examples = epochs * data.examples + rest * data.batch_size
     progress = {
         "steps": objective.iteration,
-        "epochs": epochs,
+        "weights_step": weights_step,
+        "epochs": objective.iteration / len(data),
         "examples": examples,
         "seconds": limits.elapsed,
-        "examples_per_second": examples / limits.elapsed,
-        "complete": limits.reason in ("steps", "time", "patience"),
+        "examples_per_second": examples / max(limits.elapsed, 1e-9),
+        "complete": complete,
         "ended_by": limits.reason,
     }
     run.merge({"train": progress})
@@ -47,4 +50,4 @@ def record_changes(run: Run, setup: Setup) -> None:
     if changes:
         entries = [*entries, {"step": train.get("steps", 0), "changes": changes}]
         run.write_config(saved | {section: setup.config[section] for section in CHANGEABLE})
-    run.merge({"train": {"history": entries}})
+    run.merge({"train": {"history": entries, "complete": False}})

@@ -25,7 +25,10 @@ def seconds(duration: str | None) -> float | None:
         return None
     parts = PARTS.fullmatch(str(duration))
     if parts is None:
-        raise Mistake(f"`trainer.max_time` must be null or DD:HH:MM:SS, but is {duration}", "trainer.max_time=00:00:20:00")
+        raise Mistake(
+            f"`trainer.max_time` must be null or DD:HH:MM:SS, but is {duration}",
+            "trainer.max_time=00:00:20:00",
+        )
     days, hours, minutes, rest = (int(part or 0) for part in parts.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
 
@@ -41,6 +44,7 @@ class Limits(Callback):
     def __init__(self, max_steps: int, max_time: float | None) -> None:
         self.max_steps, self.max_time = max_steps, max_time
         self.reason: str | None = None
+        self.is_interrupted = False
         self.started, self.before = time.monotonic(), 0.0
 
     @property
@@ -70,8 +74,8 @@ class Limits(Callback):
             self.stop(trainer, "steps")
         elif self.max_time is not None and time.monotonic() - self.started >= self.max_time:
             self.stop(trainer, "time")
-        elif self.reason is not None:
-            trainer.should_stop = True
+        elif self.is_interrupted:
+            self.stop(trainer, "interrupted")
 
     def stop(self, trainer: Trainer, reason: str) -> None:
         """Ends the training after this batch; `reason` is steps, time, patience or interrupted."""
@@ -79,6 +83,6 @@ class Limits(Callback):
         trainer.should_stop = True
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.reason == "interrupted":
+        if self.is_interrupted:
             raise KeyboardInterrupt
-        self.reason = "interrupted"
+        self.is_interrupted = True

@@ -45,7 +45,12 @@ class Bar(Callback):
             self.progress.start()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Objective, outputs: Mapping[str, Tensor], batch: object, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: Objective,
+        outputs: Mapping[str, Tensor],
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Moves the bar a few times a second, and says what a validation gave."""
         if trainer.is_global_zero and self.validation.step != self.shown_step:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
 from torch import distributed
 
-from dgmrun import rng
+from dgmrun import __version__, rng
 from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
 from dgmrun.protocols import Source
+
+log = logging.getLogger("dgmrun")
 
 
 class Ranks(Callback):
@@ -22,8 +25,7 @@ class Ranks(Callback):
 
     Args:
         source: what this process trains on.
-        environment: what exact resume depends on; another number of processes is refused.
-        resume: `exact` or `approximate`.
+        resume: `exact` refuses another number of processes, `approximate` takes it.
     """
 
     def __init__(self, source: Source, resume: str) -> None:
@@ -32,9 +34,13 @@ class Ranks(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: dict[str, Any]) -> None:
         """Adds one state for each process."""
-        mine = {"rng": rng.get_state(), "source": self.source.state_dict(), "objective": pl_module.rank_state()}
+        mine = {
+            "rng": rng.get_state(),
+            "source": self.source.state_dict(),
+            "objective": pl_module.rank_state(),
+        }
         checkpoint["ranks"] = _gather(mine, trainer.world_size)
-        checkpoint["threads"] = torch.get_num_threads()
+        checkpoint["environment"] = _environment(pl_module.device)
         checkpoint.pop("loops")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: dict[str, Any]) -> None:
@@ -49,16 +55,31 @@ class Ranks(Callback):
                 f"`device` must give the {len(ranks)} processes of the checkpoint, but gives {trainer.world_size}",
                 "resume=approximate",
             )
+        for key, value in _environment(pl_module.device).items():
+            if (was := checkpoint["environment"].get(key)) != value:
+                log.warning("warning: resume is not exact, as %s was %s and is %s", key, was, value)
         mine = ranks[trainer.global_rank % len(ranks)]
         self.source.load_state_dict(mine["source"])
         pl_module.load_rank_state(mine["objective"])
         self.generators = mine["rng"]
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int
+    ) -> None:
         """Sets the generators just before the first draw."""
         if self.generators is not None:
             rng.set_state(self.generators)
             self.generators = None
+
+
+def _environment(device: torch.device) -> dict[str, Any]:
+    """What exact resume depends on, besides the number of processes."""
+    return {
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "dgmrun": __version__,
+        "device": device.type,
+    }
 
 
 def _gather(state: dict[str, Any], world_size: int) -> list[dict[str, Any]]:
