@@ -22,9 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         data = _data.overrides(Path(folder))
-        print(
-            f"torch {torch.__version__}, {torch.get_num_threads()} threads, {data[0]}\n{HEADER}", flush=True
-        )
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {data[0]}\n{HEADER}", flush=True)
         for subject in [arguments.only] if arguments.only else subjects:
             for comparison in import_module(f"benchmarks.{subject}").comparisons(data, arguments.quick):
                 print(comparison.row(rounds=2 if arguments.quick else 5), flush=True)

@@ -13,9 +13,7 @@ SIGNS = {">=": ge, "<=": le}
 def line(*cells: str) -> str:
     """One line of the table."""
     widths = (-48, 11, 9, 9, 8, 15, 9, -7)
-    return " ".join(
-        cell.rjust(w) if w > 0 else cell.ljust(-w) for cell, w in zip(cells, widths, strict=True)
-    ).rstrip()
+    return " ".join(cell.rjust(w) if w > 0 else cell.ljust(-w) for cell, w in zip(cells, widths, strict=True)).rstrip()
 
 
 HEADER = line("comparison", "unit", "dgmrun", "peer", "ratio", "lowest-highest", "target", "")
@@ -47,9 +45,7 @@ class Comparison:
         ours, theirs = (_number(median(column)) for column in zip(*pairs, strict=True))
         figures = [self.figure(*pair) for pair in pairs]
         figure, spread = median(figures), f"{min(figures):.2f}-{max(figures):.2f}"
-        return line(
-            self.name, self.unit, ours, theirs, f"{figure:.2f}", spread, self.target, self._verdict(figure)
-        )
+        return line(self.name, self.unit, ours, theirs, f"{figure:.2f}", spread, self.target, self._verdict(figure))
 
     def _verdict(self, figure: float) -> str:
         if not self.target:

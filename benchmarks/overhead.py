@@ -30,7 +30,7 @@ def bare_loop(setup: Setup, steps: int) -> float:
     start = perf_counter()
     for _ in range(steps):
         loss, _terms = objective.loss(next(batches))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return steps * BATCH / (perf_counter() - start)

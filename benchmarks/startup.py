@@ -15,9 +15,7 @@ from benchmarks._compare import Comparison
 def comparisons(data: list[str], quick: bool) -> list[Comparison]:
     """Fresh processes, on the bundled digits; the figure is a difference."""
     libraries = partial(seconds, "-c", "import os, torch, lightning; os._exit(0)")
-    return [
-        Comparison("first step less import torch, lightning", "s", first_step, libraries, "<= 2", figure=sub)
-    ]
+    return [Comparison("first step less import torch, lightning", "s", first_step, libraries, "<= 2", figure=sub)]
 
 
 def first_step() -> float:

@@ -96,7 +96,5 @@ def event_of_files(dataset: Mapping[str, Any]) -> Event:
 
 def fits(model: type, protocol: type) -> bool:
     """Whether a model class has every method of a Protocol."""
-    members = [
-        name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))
-    ]
+    members = [name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))]
     return all(callable(getattr(model, name, None)) for name in members)

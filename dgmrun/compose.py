@@ -28,21 +28,7 @@ from dgmrun.paths import config_dir, options, words
 from dgmrun.run import Run
 
 PATHS = ("run", "weights", "data_dir", "dataset.path", "log_z.proposal", "objective.teacher", "hydra.run.dir")
-ON_A_RUN = [
-    "run",
-    "stages",
-    "device",
-    "trainer",
-    "checkpoint",
-    "log_z",
-    "likelihood",
-    "sample",
-    "resume",
-    "data_dir",
-    "name",
-    "tags",
-    "notes",
-]
+ON_A_RUN = "run stages device trainer checkpoint log_z likelihood sample resume data_dir name tags notes".split()
 METHODS = ("log_z",)
 NEEDED = ("model", "objective", "dataset", "device", "optimizer")
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
@@ -83,9 +69,7 @@ class Arguments:
 
     def paths(self, name: str) -> list[Path]:
         """What the overrides of a path give."""
-        values = [
-            value for key, value in map(_split, self.overrides) if key == name and value not in ("", "null")
-        ]
+        values = [value for key, value in map(_split, self.overrides) if key == name and value not in ("", "null")]
         return [Path(_unquoted(value)).expanduser() for value in values]
 
 
@@ -100,16 +84,12 @@ def parse(argv: Sequence[str]) -> Arguments:
         with redirect_stderr(said):
             known, unknown = get_args_parser().parse_known_args(list(argv))
     except SystemExit:
-        raise Mistake(
-            said.getvalue().strip().splitlines()[-1].partition("error: ")[2], "dgmrun --help"
-        ) from None
+        raise Mistake(said.getvalue().strip().splitlines()[-1].partition("error: ")[2], "dgmrun --help") from None
     positional = [*known.overrides, *(word for word in unknown if not word.startswith("-"))]
     if strange := [word for word in unknown if word.startswith("-")]:
         raise Mistake(f"there is no flag `{strange[0]}`", "dgmrun --help")
     if known.multirun:
-        raise Mistake(
-            "`-m` must not be given: sweeps are not supported yet", "one command for each combination"
-        )
+        raise Mistake("`-m` must not be given: sweeps are not supported yet", "one command for each combination")
     flags = list(argv)
     for word in positional:
         del flags[len(flags) - 1 - flags[::-1].index(word)]
@@ -167,9 +147,7 @@ def run_with(arguments: Arguments, task: Callable[[dict[str, Any], Path], None])
     except OSError as error:
         if entered:
             raise
-        raise Mistake(
-            f"`hydra.run.dir` must be a folder to write to, but {error.filename}: {error.strerror}"
-        ) from None
+        raise Mistake(f"`hydra.run.dir` must be a folder to write to, but {error.filename}: {error.strerror}") from None
     if raised:
         if not was_there:
             _remove_empty(entered[0])
@@ -239,8 +217,7 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     if missing := sorted(OmegaConf.missing_keys(composed)):
         raise Mistake(f"`{missing[0]}` must be given, but is not", f"dgmrun ... {missing[0]}=VALUE")
     _check_types(composed, name)
-    config = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(config, dict)
+    config: Any = OmegaConf.to_container(composed, resolve=True)
     _check_sizes(config)
     if name == "config":
         chosen = HydraConfig.get().runtime.choices
@@ -259,9 +236,7 @@ def _check_types(composed: DictConfig, name: str) -> None:
     parsed = OverridesParser.create().parse_overrides(overrides)
     groups = [text for text, one in zip(overrides, parsed, strict=True) if _is_group(one.key_or_group)]
     for one in parsed:
-        if one.is_add() and "_target_" not in (
-            OmegaConf.select(composed, one.key_or_group.rpartition(".")[0]) or ()
-        ):
+        if one.is_add() and "_target_" not in (OmegaConf.select(composed, one.key_or_group.rpartition(".")[0]) or ()):
             raise Mistake(f"there is no key `{one.key_or_group}`", SHOW_KEYS)
     keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
     if not keys:
@@ -270,9 +245,7 @@ def _check_types(composed: DictConfig, name: str) -> None:
     assert hydra_ is not None
     defaults = hydra_.compose_config(name, groups, RunMode.RUN, from_shell=False)
     for key in keys:
-        default, value = (
-            OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed)
-        )
+        default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
         if not _is_like(value, default):
             raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
 
@@ -297,9 +270,7 @@ def _is_like(value: Any, default: Any) -> bool:
         return True
     if isinstance(default, float):
         return type(value) is int
-    return (
-        isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
-    )
+    return isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
 
 
 def _kind(default: Any) -> str:
@@ -335,20 +306,14 @@ def _mistake(error: Exception, arguments: Arguments) -> Mistake:
     causes = list(_causes(error))
     text = " ".join(str(causes[0]).split())
     if text.startswith("You must specify 'model'"):
-        return Mistake(
-            "`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train"
-        )
+        return Mistake("`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train")
     for group, _ in map(_split, arguments.overrides):
         if f"Could not find '{group}/" in text:
             value = text.split(f"'{group}/")[1].split("'")[0]
             known = options(group, arguments.search_path)
-            return Mistake(
-                f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}"
-            )
+            return Mistake(f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}")
     for key, _ in map(_split, arguments.overrides):
-        if f"'{key}'" in text and (
-            "not in struct" in " ".join(map(str, causes)) or "Could not override" in text
-        ):
+        if f"'{key}'" in text and ("not in struct" in " ".join(map(str, causes)) or "Could not override" in text):
             return Mistake(f"there is no key `{key}`", SHOW_KEYS)
     return Mistake(text)
 

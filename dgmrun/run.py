@@ -26,7 +26,6 @@ import yaml
 from dgmrun.errors import Mistake
 
 if TYPE_CHECKING:
-    import numpy
     from torch import Tensor
 
 CONFIG, RESULTS = "config.yaml", "results.json"
@@ -82,9 +81,7 @@ class Run:
         try:
             config = yaml.load((self.path / CONFIG).read_text(), _Plain)
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-            raise Mistake(
-                f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}"
-            ) from None
+            raise Mistake(f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}") from None
         if not isinstance(config, dict):
             raise Mistake(f"{self.path / CONFIG} must be a mapping, but is {type(config).__name__}")
         _refuse_dispatch(config, str(self.path / CONFIG))
@@ -106,16 +103,14 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces config.yaml."""
-        replace(
-            self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode()
-        )
+        replace(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
 
     def merge(self, changes: Mapping[str, Any]) -> None:
         """Merges `changes` into results.json: mappings are merged level by level, all else is replaced."""
         with locked(self.path):
             replace(self.path / RESULTS, _json(_merged(self.results, changes)).encode())
 
-    def write_arrays(self, name: str, **arrays: numpy.ndarray) -> None:
+    def write_arrays(self, name: str, **arrays: Any) -> None:
         """Replaces an .npz file of the run."""
         import numpy
 
@@ -143,9 +138,7 @@ class Run:
             with locked(self.path / "checkpoints", wait=False):
                 yield
         except BlockingIOError:
-            raise Mistake(
-                f"`run` must not be in training, but a live process is training {self.path}"
-            ) from None
+            raise Mistake(f"`run` must not be in training, but a live process is training {self.path}") from None
 
     @property
     def weights_file(self) -> Path:

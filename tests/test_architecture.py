@@ -74,9 +74,7 @@ def test_every_configurable_class_is_reached_by_a_yaml() -> None:
             for node in ast.parse(file.read_text()).body:
                 names = {item.name for item in getattr(node, "body", []) if isinstance(item, ast.FunctionDef)}
                 bases = {ast.unparse(base) for base in getattr(node, "bases", [])}
-                is_final = (
-                    isinstance(node, ast.ClassDef) and method in names and not bases & {"ABC", "Exception"}
-                )
+                is_final = isinstance(node, ast.ClassDef) and method in names and not bases & {"ABC", "Exception"}
                 if (
                     is_final
                     and "abstractmethod" not in ast.unparse(node)

@@ -15,17 +15,11 @@ import pytest
 import yaml
 
 Command = Callable[..., int]
-TINY = [
-    "dataset=bars_and_stripes",
-    "dataset.side=2",
-    "dataset.event.shape=[1,2,2]",
-    "dataset.batch_size=4",
-    "model.hidden=3",
-    "trainer.max_steps=3",
-    "trainer.validate_every_n_steps=2",
-    "log_z.ais.num_temperatures=20",
-    "log_z.reverse_ais.num_temperatures=20",
-]
+TINY = (
+    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 "
+    "model.hidden=3 trainer.max_steps=3 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=20 "
+    "log_z.reverse_ais.num_temperatures=20"
+).split()
 
 
 @pytest.fixture
@@ -93,9 +87,7 @@ def test_salakhutdinovs_names(dgmrun: Command, tmp_path: Path) -> None:
         visbiases=numpy.ones((1, 4)),
         hidbiases=numpy.ones((1, 3)),
     )
-    assert (
-        dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
-    )
+    assert dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
 
 
 def npz(**arrays: Any) -> Callable[[Path], None]:
@@ -164,9 +156,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("command", "words", "prepare"), MISTAKES, ids=[f"{n}" for n in range(len(MISTAKES))]
-)
+@pytest.mark.parametrize(("command", "words", "prepare"), MISTAKES, ids=[f"{n}" for n in range(len(MISTAKES))])
 def test_a_mistake_is_one_line_and_exit_status_2(
     command: str,
     words: str,

@@ -11,15 +11,10 @@ import pytest
 from dgmrun.paths import options
 
 Command = Callable[..., int]
-SHORT = [
-    "trainer.max_steps=2",
-    "trainer.validate_every_n_steps=2",
-    "model.hidden=3",
-    "log_z.ais.num_temperatures=10",
-    "log_z.reverse_ais.num_temperatures=10",
-    "log_z.reverse_ais.burn_in=2",
-    "sample.burn_in=2",
-]
+SHORT = (
+    "trainer.max_steps=2 trainer.validate_every_n_steps=2 model.hidden=3 log_z.ais.num_temperatures=10 "
+    "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2"
+).split()
 STAGES = ("train", "log_z", "likelihood", "sample")
 
 
@@ -67,9 +62,7 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
         if (group, name) == ("device", "gpu"):
             continue
         run = tmp_path / f"{group}-{name}"
-        assert (
-            dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
-        )
+        assert dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
         assert results(run)["status"] == "done"
 
 

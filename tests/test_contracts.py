@@ -22,23 +22,12 @@ from dgmrun import build
 from dgmrun.paths import config_dir, options
 
 Command = Callable[..., int]
-TINY = [
-    "dataset=bars_and_stripes",
-    "dataset.side=2",
-    "dataset.event.shape=[1,2,2]",
-    "dataset.batch_size=4",
-    "trainer.max_steps=11",
-    "trainer.validate_every_n_steps=3",
-    "checkpoint.every_n_steps=2",
-    "schedule=linear",
-    "optimizer.ema=0.9",
-    "optimizer.clip_norm=1.0",
-    "optimizer.momentum=0.5",
-    "trainer.patience=100",
-    "trainer.accumulate=3",
-    "log_z.ais.num_temperatures=100",
-    "log_z.reverse_ais.num_temperatures=100",
-]
+TINY = (
+    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 "
+    "trainer.max_steps=11 trainer.validate_every_n_steps=3 checkpoint.every_n_steps=2 schedule=linear "
+    "optimizer.ema=0.9 optimizer.clip_norm=1.0 optimizer.momentum=0.5 trainer.patience=100 "
+    "trainer.accumulate=3 log_z.ais.num_temperatures=100 log_z.reverse_ais.num_temperatures=100"
+).split()
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -79,9 +68,7 @@ def logged(run: Path) -> dict[str, list[tuple[int, float]]]:
     """Every scalar as TensorBoard reads it."""
     events = EventAccumulator(str(run))
     events.Reload()
-    return {
-        tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]
-    }
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def assert_same(a: Any, b: Any, where: str = "") -> None:
@@ -106,12 +93,7 @@ def test_reloads_and_scores_the_same_to_the_last_bit(
     model: str, objective: str, dgmrun: Command, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    assert (
-        dgmrun(
-            f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}"
-        )
-        == 0
-    )
+    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}") == 0
     first = json.loads((run / "results.json").read_text())
     assert dgmrun("log_z", "likelihood", f"run={run}") == 0
     again = json.loads((run / "results.json").read_text())
@@ -124,12 +106,7 @@ def test_reloads_and_scores_the_same_to_the_last_bit(
 @every_pair
 def test_results_are_complete_and_honest(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert (
-        dgmrun(
-            f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}"
-        )
-        == 0
-    )
+    assert dgmrun(f"model={model}", f"objective={objective}", *TINY, "train", "likelihood", f"hydra.run.dir={run}") == 0
     results = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
     assert results["status"] == "done"
     assert results["dataset"]["splits"]["test"]["examples"] == 6

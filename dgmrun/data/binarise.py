@@ -26,8 +26,7 @@ def binarised(event: Event, binarisation: str) -> Event:
     fitting = [name for name, support in SUPPORT_NEEDED.items() if support in (None, event.support)]
     if binarisation not in fitting:
         raise Mistake(
-            f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.support} data, "
-            f"but is {binarisation}",
+            f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.support} data, but is {binarisation}",
             hint=f"dataset.binarisation={fitting[0]}",
         )
     return event if binarisation == "none" else replace(event, support="binary")

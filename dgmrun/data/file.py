@@ -99,8 +99,7 @@ def _examples(arrays: Arrays) -> Tensor:
     x = arrays["x"]
     if x.dtype.kind not in "biuf" or x.ndim < 2 or len(x) < 3 or x.size == 0:
         raise Mistake(
-            "`dataset.path` must hold numbers x [N, ...] with N at least 3, "
-            f"but x is {x.dtype.name} {list(x.shape)}"
+            f"`dataset.path` must hold numbers x [N, ...] with N at least 3, but x is {x.dtype.name} {list(x.shape)}"
         )
     with np.errstate(over="ignore"):
         examples = torch.from_numpy(x.astype(np.float32))

@@ -23,17 +23,17 @@ from dgmrun.estimators.log_mean import INTERVAL, MARKOV, log_mean
 from dgmrun.protocols import AnnealingPath, Estimate, UnnormalisedDensity
 
 
-def linear(num: int) -> Float64[Tensor, temperatures]:
+def linear(num: int) -> Float64[Tensor, "temperatures"]:
     """`num` inverse temperatures from 0 to 1, equally spaced."""
     return torch.linspace(0, 1, num, dtype=torch.float64)
 
 
-def quadratic(num: int) -> Float64[Tensor, temperatures]:
+def quadratic(num: int) -> Float64[Tensor, "temperatures"]:
     r""":math:`\beta = 1 - (1 - u)^2` for equally spaced u: closer together towards the model, which mixes worst."""
     return 1 - (1 - linear(num)) ** 2
 
 
-def published(num: int) -> Float64[Tensor, temperatures]:
+def published(num: int) -> Float64[Tensor, "temperatures"]:
     """Salakhutdinov and Murray's 14,500 (500 up to 0.5, 4,000 up to 0.9, 10,000 up to 1), or `num` in proportion."""
     beta = numpy.interp(14_500 * linear(num).numpy(), (0, 500, 4_500, 14_500), (0, 0.5, 0.9, 1))
     return torch.from_numpy(beta)
@@ -43,9 +43,7 @@ SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, publish
 
 
 @torch.no_grad()
-def anneal(
-    path: AnnealingPath, state: Tensor, betas: Float64[Tensor, temperatures]
-) -> Float64[Tensor, chains]:
+def anneal(path: AnnealingPath, state: Tensor, betas: Float64[Tensor, "temperatures"]) -> Float64[Tensor, "chains"]:
     """Log-weights of chains that start at `state` and follow `path` along `betas`, accumulated in float64."""
     log_w = torch.zeros(len(state), dtype=torch.float64, device=state.device)
     steps = betas.to(state.device, state.dtype)
@@ -114,6 +112,4 @@ def check_settings(method: str, settings: Any) -> None:
         if (size := getattr(settings, key)) < 2:
             raise ValueError(f"`log_z.{method}.{key}` must be at least 2, but is {size}")
     if settings.spacing not in SPACINGS:
-        raise ValueError(
-            f"`log_z.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}"
-        )
+        raise ValueError(f"`log_z.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}")

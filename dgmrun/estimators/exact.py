@@ -18,7 +18,7 @@ from dgmrun.protocols import Enumerable, Estimate
 BLOCK = 2**15
 
 
-def log_masses(model: Enumerable) -> Float64[Tensor, states]:
+def log_masses(model: Enumerable) -> Float64[Tensor, "states"]:
     """Unnormalised log-masses of all 2^bits states of the smaller layer; 8 bytes a state."""
     states = torch.arange(2 ** model.enumerable_bits())
     return torch.cat([model.log_masses(block) for block in states.split(BLOCK)])

@@ -1,9 +1,9 @@
 r"""The log of a mean weight, with an error bar that covers and the doubts about it.
 
-The error bar believes the worse of two variances of :math:`w / \bar w`: the one seen, and the one that log-normal weights
-with the same :math:`\mathrm{var}(\log w)` would have. A lucky draw, whose heavy tail has not shown yet, shrinks the first
-and leaves the second; a rare huge weight inflates the first. What no function of the weights can see is a mode that no
-chain has reached: every error bar here is conditional on the chains having been everywhere.
+The error bar believes the worse of two variances of :math:`w / \bar w`: the one seen, and the one that log-normal
+weights with the same :math:`\mathrm{var}(\log w)` would have. A lucky draw, whose heavy tail has not shown yet, shrinks
+the first and leaves the second; a rare huge weight inflates the first. What no function of the weights can see is a
+mode that no chain has reached: every error bar here is conditional on the chains having been everywhere.
 
 Calibrated on random RBMs by `tests/estimators/test_calibration.py`; figures in RESULTS.md.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 
 CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
-"""P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, whatever the chains do."""
+"""P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, always."""
 INTERVAL = "value +- t(0.9985, chains - 1) standard errors"
 DOUBTFUL_SHARE, LEAST_SHARE = 1 / 3, 1 / 50
 """Shares of the samples: a pessimistic effective sample size below the first is warned of, below the second has no
@@ -64,7 +64,7 @@ class LogMean(NamedTuple):
         ]
 
 
-def log_mean(log_w: Float64[Tensor, samples]) -> LogMean:
+def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
     r""":math:`\log \frac{1}{N} \sum_n w_n`, unbiased before the logarithm, in nats.
 
     With :math:`r = \max(\mathrm{var}(w / \bar w),\ e^{\mathrm{var}(\log w)} - 1)` the standard error is

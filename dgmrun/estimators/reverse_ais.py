@@ -3,7 +3,8 @@ r"""Annealed importance sampling backwards, from the model to the base.
 .. math:: \log w = \sum_k \log f_{\beta_k}(x_k) - \log f_{\beta_{k+1}}(x_k), \qquad E[w] = Z_0 / Z_1
 
 for :math:`x` from the model: the mean of w is unbiased for the inverse of the ratio, so
-:math:`\log Z_0 - \log \frac{1}{N} \sum_n w_n` is above log Z in the mean. Started at approximate samples it has no direction.
+:math:`\log Z_0 - \log \frac{1}{N} \sum_n w_n` is above log Z in the mean. Started at approximate samples it has no
+direction.
 
 References:
     Burda, Grosse and Salakhutdinov (2015), Accurate and conservative estimates of MRF log-likelihood using reverse

@@ -19,12 +19,12 @@ BLOCK = 1000
 
 
 @torch.no_grad()
-def log_unnormalised(model: UnnormalisedDensity, x: Tensor) -> Float[Tensor, examples]:
+def log_unnormalised(model: UnnormalisedDensity, x: Tensor) -> Float[Tensor, "examples"]:
     """log f of every example, in blocks."""
     return torch.cat([model.log_unnormalised(block.float()).double() for block in x.split(BLOCK)])
 
 
-def log_likelihood(log_f: Float[Tensor, examples], log_z: Estimate) -> Estimate:
+def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
     r"""Mean log p(x) in nats per example.
 
     :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`, and each side of the interval is put
@@ -54,9 +54,7 @@ def log_likelihood(log_f: Float[Tensor, examples], log_z: Estimate) -> Estimate:
     )
 
 
-def _interval(
-    value: float, examples_error: float | None, log_z: Estimate
-) -> tuple[float | None, float | None] | None:
+def _interval(value: float, examples_error: float | None, log_z: Estimate) -> tuple[float | None, float | None] | None:
     if log_z.interval is None or examples_error is None:
         return None
     below, above = (None if end is None else end - log_z.value for end in log_z.interval[::-1])

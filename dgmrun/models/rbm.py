@@ -55,7 +55,7 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the visible biases to the log odds of the smoothed means of `x`, so that p(v) starts at its marginals."""
+        """Sets the visible biases to the log odds of the smoothed means of `x`, where p(v) has its marginals."""
         self.visible_bias.copy_(torch.logit((x.flatten(1).sum(0) + 0.5) / (len(x) + 1)))
 
     def hidden_logits(self, v: Tensor) -> Tensor:
@@ -91,9 +91,9 @@ class RBM(nn.Module):
     @torch.no_grad()
     def log_masses(self, index: Tensor) -> Tensor:
         """Log-mass of the states numbered `index` of the smaller layer, the other summed out, float64 [states]."""
-        near, far, weight = self.visible_bias, self.hidden_bias, self.weight
-        if len(far) <= len(near):
-            near, far, weight = far, near, weight.t()
+        near, far, weight = self.hidden_bias, self.visible_bias, self.weight.t()
+        if len(far) < len(near):
+            near, far, weight = far, near, self.weight
         state = bits(index.to(near.device), len(near)).double()
         return state @ near.double() + softplus(torch.addmm(far.double(), state, weight.double())).sum(-1)
 

@@ -94,23 +94,19 @@ class Objective(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """One optimiser over the model, with its schedule; weight decay is for weights, not for biases."""
         parameters = list(self.model.parameters())
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [parameter for parameter in parameters if parameter.dim() > 1]},
             {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0},
         ]
         optimizer = self.optimization.optimizer([group for group in groups if group["params"]])
         schedule = self.optimization.schedule
-        return (
-            optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
-        )
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One batch: gradients, and after `accumulate` of them one optimiser step."""
         loss, terms = self.loss(batch)
         if not torch.isfinite(loss):
-            raise NonFiniteError(
-                first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch
-            )
+            raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
         self.manual_backward(loss / self.optimization.accumulate)
         self.iteration += 1
         if self.iteration % self.optimization.accumulate == 0:
@@ -125,7 +121,7 @@ class Objective(LightningModule, ABC):
         optimizer.step()
         optimizer.zero_grad()
         if (schedule := self.lr_schedulers()) is not None:
-            schedule.step()  # type: ignore[union-attr, call-arg]
+            schedule.step()  # type: ignore[union-attr]
         if self.average is not None:
             self.average.update_parameters(self.model)
 

@@ -17,12 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def contrast(
-    model: Any, x: Float[Tensor, "batch ..."], x_model: Float[Tensor, "chains ..."]
-) -> Float[Tensor, ""]:
+def contrast(model: Any, x: Float[Tensor, "batch ..."], x_model: Float[Tensor, "chains ..."]) -> Float[Tensor, ""]:
     """Mean log f of `x_model`, held fixed, less that of `x`, in nats; one product serves both."""
     log_f = model.log_unnormalised(torch.cat([x, x_model.detach()]))
-    share = torch.cat(
-        [log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))]
-    )
+    share = torch.cat([log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))])
     return log_f @ share

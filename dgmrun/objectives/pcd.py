@@ -32,9 +32,7 @@ class PCD(Objective):
 
     requires: ClassVar[type] = UnnormalisedDensity
 
-    def __init__(
-        self, model: nn.Module, optimization: Optimization, k: int = 1, num_chains: int | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, num_chains: int | None = None) -> None:
         super().__init__(model, optimization)
         for key, value in (("k", k), ("num_chains", num_chains)):
             if value is not None and value < 1:
@@ -44,7 +42,7 @@ class PCD(Objective):
     def source(self, data: Source) -> Source:
         """The data; the chains start at random bits, this process's share of them."""
         num = (self.num_chains or data.batch_size) // data.world_size
-        shape = (max(num, 1), *self.model.event.shape)  # type: ignore[union-attr]
+        shape = (max(num, 1), *self.model.event.shape)  # type: ignore[misc]
         self.chains = torch.rand(shape).round().to(next(self.model.parameters()))
         return data
 

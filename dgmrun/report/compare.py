@@ -136,9 +136,7 @@ def _csv(entries: Sequence[Entry]) -> None:
 def _parts(entry: Entry, labels: Sequence[str]) -> dict[str, object]:
     """The figures of a run, a column for each of their parts."""
     parts = ("value", "standard_error", "low", "high", "kind", "split")
-    return {
-        f"{label}.{part}": getattr(entry.figures.get(label), part, None) for label in labels for part in parts
-    }
+    return {f"{label}.{part}": getattr(entry.figures.get(label), part, None) for label in labels for part in parts}
 
 
 def _json(entries: Sequence[Entry]) -> None:

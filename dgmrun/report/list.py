@@ -68,9 +68,7 @@ def header(file: Path) -> Header:
 
 def _check(name: str, known: list[str], what: str) -> None:
     if name not in known:
-        raise Mistake(
-            f"{what} must be one of {', '.join(known)}, but is {name}{nearest(name, known)}", "dgmrun list"
-        )
+        raise Mistake(f"{what} must be one of {', '.join(known)}, but is {name}{nearest(name, known)}", "dgmrun list")
 
 
 def _group(group: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ SMALLEST_SIDE = 600
 
 
 def render(x: Tensor) -> numpy.ndarray:
-    """Grey levels [height, width] uint8: a grid of pictures [num, channels, height, width], or a matrix [rows, columns].
+    """Grey levels [height, width] uint8 of pictures [num, channels, height, width], in a grid, or of a matrix.
 
     Black is the least entry and white the largest; at most 100 examples are shown.
     """
@@ -30,9 +30,7 @@ def save(file: Path, x: Tensor) -> Path:
     file.parent.mkdir(exist_ok=True)
     grey = render(x)
     factor = max(1, math.ceil(SMALLEST_SIDE / max(grey.shape)))
-    Image.fromarray(grey).resize(
-        (grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST
-    ).save(file)
+    Image.fromarray(grey).resize((grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST).save(file)
     return file
 
 

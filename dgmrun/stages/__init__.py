@@ -75,9 +75,7 @@ def check(setup: Setup, has_weights: bool) -> None:
         stage = _stage(word)
         has_weights |= word == "train"
         if not has_weights:
-            raise Mistake(
-                f"`stages` must have train before {word}, or `weights` must be given, but neither is so"
-            )
+            raise Mistake(f"`stages` must have train before {word}, or `weights` must be given, but neither is so")
         stage.check(setup)
     setup.splits  # noqa: B018, refuses data that are not there
 
@@ -113,7 +111,5 @@ def unfinished(run: Run, setup: Setup) -> list[str]:
 
 def _stage(word: Any) -> Any:
     if word not in words():
-        raise Mistake(
-            f"`stages` must be among {', '.join(words())}, but has {word}{nearest(str(word), words())}"
-        )
+        raise Mistake(f"`stages` must be among {', '.join(words())}, but has {word}{nearest(str(word), words())}")
     return import_module(f"dgmrun.stages.{word}")

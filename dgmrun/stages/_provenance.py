@@ -61,8 +61,7 @@ def _dataset(setup: Setup) -> dict[str, Any]:
 def splits(setup: Setup) -> dict[str, Any]:
     """How many examples each split has, and the sha256 of what is scored."""
     return {
-        name: {"examples": len(part.x), "sha256": sha256(setup.scored(name))}
-        for name, part in setup.splits.items()
+        name: {"examples": len(part.x), "sha256": sha256(setup.scored(name))} for name, part in setup.splits.items()
     }
 
 
@@ -72,11 +71,7 @@ def _weights(weights: str) -> dict[str, Any]:
 
 
 def _device(device: torch.device) -> str:
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return f"{device.type}: {name}"
 
 

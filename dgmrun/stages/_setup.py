@@ -47,9 +47,7 @@ class Setup:
 
     def upright(self, x: Tensor) -> Tensor:
         """Pictures as a person wants them, whatever their pixel order; anything else as it is."""
-        return (
-            x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() == 4 else x
-        )
+        return x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() == 4 else x
 
     @cached_property
     def event(self) -> Event:
@@ -63,9 +61,7 @@ class Setup:
         accelerator = self.config["device"]["accelerator"]
         available = torch.cuda.is_available()
         if accelerator in ("gpu", "cuda") and not available:
-            raise Mistake(
-                "`device.accelerator` must be one that this machine has, but there is no GPU", "device=cpu"
-            )
+            raise Mistake("`device.accelerator` must be one that this machine has, but there is no GPU", "device=cpu")
         return torch.device("cuda" if available and accelerator != "cpu" else "cpu")
 
     @cached_property

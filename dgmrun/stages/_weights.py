@@ -41,9 +41,7 @@ def read(file: Path) -> dict[str, Tensor]:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         return load_file(file)
     except (SafetensorError, OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise Mistake(
-            f"{file} must be a whole .safetensors or .npz file of numbers, but is not: {error}"
-        ) from None
+        raise Mistake(f"{file} must be a whole .safetensors or .npz file of numbers, but is not: {error}") from None
 
 
 def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:

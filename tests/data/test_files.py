@@ -72,9 +72,7 @@ def test_without_network_it_says_what_where_and_how(tmp_path: Path) -> None:
     assert "DGMRUN_DATA" in caught.value.hint
 
 
-def test_a_read_only_folder_without_the_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_folder_without_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("read-only file system")
 

@@ -66,18 +66,14 @@ def test_either_layer_gives_the_same_log_z(dims: int, hidden: int) -> None:
 
 def test_without_weights_log_z_is_a_sum_of_softplus() -> None:
     rbm = random_rbm(6, 4, 0.0)
-    closed = sum(
-        math.log1p(math.exp(bias)) for bias in [*rbm.visible_bias.tolist(), *rbm.hidden_bias.tolist()]
-    )
+    closed = sum(math.log1p(math.exp(bias)) for bias in [*rbm.visible_bias.tolist(), *rbm.hidden_bias.tolist()])
     assert float(torch.logsumexp(exact.log_masses(rbm), 0)) == pytest.approx(closed, abs=1e-12)
 
 
 def test_gradient_of_log_unnormalised_is_that_of_its_definition() -> None:
     torch.manual_seed(0)
     rbm = random_rbm(6, 4, 1.0)
-    definition = STATES @ rbm.visible_bias + torch.nn.functional.softplus(
-        STATES @ rbm.weight + rbm.hidden_bias
-    ).sum(1)
+    definition = STATES @ rbm.visible_bias + torch.nn.functional.softplus(STATES @ rbm.weight + rbm.hidden_bias).sum(1)
     torch.testing.assert_close(rbm.log_unnormalised(STATES), definition, rtol=0, atol=1e-12)
     ours = torch.autograd.grad(rbm.log_unnormalised(STATES).sum(), list(rbm.parameters()))
     theirs = torch.autograd.grad(definition.sum(), list(rbm.parameters()))

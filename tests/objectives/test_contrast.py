@@ -77,9 +77,7 @@ def test_chains_of_pcd_persist_and_reach_the_model() -> None:
     assert not torch.equal(before, objective.chains)
 
 
-@pytest.mark.parametrize(
-    ("make", "key"), [(partial(CD, k=0), "k"), (partial(PCD, num_chains=0), "num_chains")]
-)
+@pytest.mark.parametrize(("make", "key"), [(partial(CD, k=0), "k"), (partial(PCD, num_chains=0), "num_chains")])
 def test_refuses(make: type, key: str) -> None:
     with pytest.raises(ValueError, match=f"objective.{key}"):
         make(rbm(), OPTIMIZATION)

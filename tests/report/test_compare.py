@@ -188,9 +188,7 @@ def test_other_examples_are_not_ranked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["rubbish", "nan", "no index", "pickle"])
-def test_unreadable_scores_are_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
-) -> None:
+def test_unreadable_scores_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
     scored(tmp_path / "a", LOG_PROB)
     file = scored(tmp_path / "b", LOG_PROB).path / "per_example" / "test-exact.npz"
     if content == "rubbish":
@@ -238,9 +236,7 @@ def test_json_is_a_list_of_results(tmp_path: Path, capsys: pytest.CaptureFixture
         ("config.yaml", "a: 2001-99-99"),
     ],
 )
-def test_a_malformed_run_is_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str
-) -> None:
+def test_a_malformed_run_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str) -> None:
     write(tmp_path / "a")
     run = write(tmp_path / "b")
     (run.path / file).write_text(text)
@@ -258,9 +254,7 @@ def test_a_malformed_run_is_left_out(
         '{"log_z": {"a": {"value": "x"}}}',
     ],
 )
-def test_missing_figures_are_no_mishap(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], results: str
-) -> None:
+def test_missing_figures_are_no_mishap(tmp_path: Path, capsys: pytest.CaptureFixture[str], results: str) -> None:
     (write(tmp_path / "a").path / "results.json").write_text(results)
     for form in ([], ["--csv"], ["--json"]):
         assert printed(capsys, tmp_path, *form)

@@ -17,9 +17,7 @@ def check(setup: Setup) -> None:
             f"dgmrun list model={names['model']}",
         )
     if setup.config["device"]["devices"] != 1 or setup.config["device"]["num_nodes"] != 1:
-        raise Mistake(
-            "`device.devices` and `device.num_nodes` must be 1: several processes are not supported yet"
-        )
+        raise Mistake("`device.devices` and `device.num_nodes` must be 1: several processes are not supported yet")
     from dgmrun.stages.train import fit
 
     fit.limits(setup, 1)
@@ -27,9 +25,7 @@ def check(setup: Setup) -> None:
     try:
         fit.make_trainer(setup.config["device"])
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
-        raise Mistake(
-            f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}"
-        ) from None
+        raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
 
 
 def main(run: Run, setup: Setup) -> None:

@@ -63,9 +63,7 @@ class Ranks(Callback):
         pl_module.load_rank_state(mine["objective"])
         self.generators = mine["rng"]
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
         """Sets the generators just before the first draw."""
         if self.generators is not None:
             rng.set_state(self.generators)

@@ -92,18 +92,18 @@ class Validation(Callback):
                 self.limits.stop(trainer, "patience")
 
     def _terms(self, objective: Objective) -> dict[str, float]:
-        model = objective.evaluated
+        model: Any = objective.evaluated
         estimate = self.score(model, self.x)
         gap = log_unnormalised(model, self.x_train).mean() - log_unnormalised(model, self.x).mean()
         return {
             "nll": -estimate.value,
-            "nll_standard_error": estimate.standard_error,
+            "nll_standard_error": estimate.standard_error or math.nan,
             "free_energy_gap": float(gap),
         }
 
 
 def scorer(setup: Setup) -> Score:
-    """The cheap estimate of the log-likelihood that validation uses: exact log Z up to 2^14 states, else a short AIS."""
+    """The cheap log-likelihood that validation uses: with exact log Z up to 2^14 states, else by a short AIS."""
     nodes = setup.config["log_z"]
     exact = build.maker("log_z", nodes["exact"])()
     ais = build.maker("log_z", nodes["ais"] | AIS)()
