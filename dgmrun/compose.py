@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -246,6 +247,11 @@ def _check_types(composed: DictConfig, name: str) -> None:
     defaults = hydra_.compose_config(name, groups, RunMode.RUN, from_shell=False)
     for key in keys:
         default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
+        section, _, leaf = key.rpartition(".")
+        if value is None and OmegaConf.is_missing(OmegaConf.select(defaults, section) if section else defaults, leaf):
+            raise Mistake(f"`{key}` must be given, but is null")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Mistake(f"`{key}` must be a finite number, but is {value}")
         if not _is_like(value, default):
             raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
 
@@ -257,6 +263,10 @@ def _check_sizes(config: dict[str, Any]) -> None:
         value = config[section].get(name)
         if value is not None and (type(value) is not int or value < least):
             raise Mistake(f"`{key}` must be a whole number and at least {least}, but is {value}")
+    for key in ("ema", "clip_norm"):
+        value = config["optimizer"].get(key)
+        if not isinstance(value, (int, float, type(None))):
+            raise Mistake(f"`optimizer.{key}` must be a number or null, but is {value}")
     if config["resume"] not in ("exact", "approximate"):
         raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
 

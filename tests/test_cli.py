@@ -54,7 +54,7 @@ def test_a_run_goes_on_with_what_it_has_not_finished(dgmrun: Command, tmp_path: 
     assert not (tmp_path / "a").exists()
     assert dgmrun("model=rbm", *TINY, "train", "sample", "log_z", "hydra.run.dir=a") == 0
     results = json.loads((tmp_path / "a" / "results.json").read_text())
-    del results["log_z"]
+    del results["log_z"], results["stages"]["log_z"]
     (tmp_path / "a" / "results.json").write_text(json.dumps(results))
     capsys.readouterr()
     assert dgmrun("run=a") == 0
@@ -115,15 +115,15 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm model.hidden=0", "`model.hidden` must be at least 1", None),
     ("model=rbm model.hidden=-5", "`model.hidden` must be at least 1", None),
     ("model=rbm objective.k=0", "`objective.k` must be at least 1", None),
-    ("model=rbm trainer.max_steps=0", "`trainer.max_steps` must be at least 1", None),
+    ("model=rbm trainer.max_steps=0", "`trainer.max_steps` must be a whole number and at least 1", None),
     ("model=rbm trainer.max_time=soon", "`trainer.max_time`", None),
     ("model=rbm trainer.accumulate=0", "`trainer.accumulate`", None),
     ("model=rbm optimizer.ema=1.5", "`optimizer.ema`", None),
     ("model=rbm dataset.batch_size=0", "`dataset.batch_size`", None),
     ("model=rbm device=gpu", "there is no GPU", None),
-    ("model=rbm log_z log_z.methods=[aiss]", "did you mean `ais`", None),
-    ("model=rbm log_z log_z.ais.num_chains=1", "`log_z.ais.num_chains` must be at least 2", None),
-    ("model=rbm likelihood likelihood.split=tset", "did you mean `test`", None),
+    ("model=rbm train log_z log_z.methods=[aiss]", "did you mean `ais`", None),
+    ("model=rbm train log_z log_z.ais.num_chains=1", "`log_z.ais.num_chains` must be at least 2", None),
+    ("model=rbm train likelihood likelihood.split=tset", "did you mean `test`", None),
     ("model=rbm dataset.binarisation=none", "must be binary for an RBM", None),
     ("model=rbm dataset.binarisation=fixed", "`dataset.binarisation`", None),
     ("model=rbm dataset=file", "`dataset.path` must be given", None),
@@ -148,6 +148,34 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm -m seed=1,2", "`-m`", None),
     ("model=rbm dataset.event.shape=[3]", "`dataset.event.shape`", None),
     ("model=rbm experiment=nothing", "`experiment` must be one of", None),
+    ("model=rbm log_z", "must have train before log_z", None),
+    ("model=rbm train log_z log_z.methods=[exact]", "must not have exact above 25 units", None),
+    ("model=rbm train log_z log_z.methods=[]", "but has none", None),
+    ("model=rbm train log_z log_z.exact.max_bits=60", "`log_z.exact.max_bits` must be from 1 to 25", None),
+    ("model=rbm train log_z log_z.ais.spacing=cubic", "`log_z.ais.spacing` must be one of", None),
+    ("model=rbm likelihood.split=[] train likelihood", "but has none", None),
+    ("model=rbm objective=null", "`objective` must be one of", None),
+    ("model=rbm device=null", "`device` must be one of", None),
+    ("model=rbm trainer.max_epochs=abc", "`trainer.max_epochs` must be a whole number", None),
+    ("model=rbm trainer.max_epochs=1.5", "`trainer.max_epochs` must be a whole number", None),
+    ("model=rbm trainer.patience=abc", "`trainer.patience` must be a whole number", None),
+    ("model=rbm optimizer.ema=abc", "`optimizer.ema`", None),
+    ("model=rbm optimizer.clip_norm=abc", "`optimizer.clip_norm`", None),
+    ("model=rbm optimizer.lr=nan", "`optimizer.lr`", None),
+    ("model=rbm resume=foo", "`resume` must be exact or approximate", None),
+    ("model=rbm +nonsense=1", "there is no key `nonsense`", None),
+    ("model=rbm +objective.foo=3", "'foo'", None),
+    ("model=rbm optimizer._target_=torch.load", "`optimizer._target_`", None),
+    ("model=rbm model._target_=dgmrun.objectives.cd.CD", "`model._target_`", None),
+    ("model=rbm device.accelerator=tpuu", "`device` must be", None),
+    ("model=rbm device.devices=0", "`device.devices`", None),
+    ("model=rbm device.devices=2", "`device.devices`", None),
+    ("model=rbm device.precision=foo", "`device` must be", None),
+    ("model=rbm dataset=file dataset.path=null", "`dataset.path`", None),
+    ("model=rbm dataset.context=5", "`dataset.context`", None),
+    ("--cfg foo model=rbm", "--cfg", None),
+    ("model=rbm --nope", "there is no flag `--nope`", None),
+    ("model=rbm objective.k=0 hydra.run.dir=mine", "`objective.k`", lambda folder: (folder / "mine").mkdir()),
     ("compare nowhere", "nowhere", None),
     ("compare --cvs", "--cvs", None),
     ("list modell", "modell", None),
@@ -192,6 +220,11 @@ HOSTILE: list[tuple[str, str]] = [
     ("notes: ${oc.env:HOME}", "interpolation"),
     ("hydra: {run: {dir: /tmp}}", "hydra"),
     ("notes: {_args_: [1]}", "_args_"),
+    ("defaults: [_self_, ../../../../../../tmp/evil]", "defaults"),
+    ("model: {_target_: dgmrun.objectives.cd.CD}", "_target_"),
+    ("model: 5", "`model` of a run must be a group of keys"),
+    ("trainer: 5", "`trainer` of a run must be a group of keys"),
+    ("choices: 5", "`choices` of a run must be a group of keys"),
     ("a: &a [*a]", ""),
     ("a: 2001-99-99", ""),
     ("- 1", "mapping"),
@@ -215,6 +248,52 @@ def test_a_strangers_configuration_executes_nothing(
     assert "Traceback" not in errors
     assert words in errors
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_file_beside_a_run_makes_no_target_legal(dgmrun: Command, run: Path, tmp_path: Path, capsys: Any) -> None:
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    saved["model"] = {"_target_": "torch.nn.modules.module.torch.hub.load", "repo_or_dir": "."}
+    (run / "config.yaml").write_text(yaml.safe_dump(saved))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text(yaml.safe_dump(saved))
+    assert dgmrun("log_z", f"run={run}", f"--config-dir={tmp_path / 'mine'}") == 2
+    assert "`model._target_` must be one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", ['{"train": 5}', '{"log_z": 5}', '{"log_z": {"exact": {}}}', "[]", "{", '{"a": ' * 5000]
+)
+def test_malformed_results_are_refused_in_one_line(content: str, dgmrun: Command, run: Path, capsys: Any) -> None:
+    (run / "results.json").write_text(content)
+    capsys.readouterr()
+    assert dgmrun("likelihood", f"run={run}") == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_link_out_of_the_run_is_not_followed(dgmrun: Command, run: Path, tmp_path: Path) -> None:
+    (run / "run.log").unlink()
+    (run / "run.log").symlink_to(tmp_path / "precious")
+    assert dgmrun("log_z", f"run={run}") == 2
+    assert not (tmp_path / "precious").exists()
+
+
+def test_changed_data_are_noticed(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:
+    numpy.save(tmp_path / "x.npy", numpy.eye(20)[:, :5])
+    tiny = [word for word in TINY if not word.startswith("dataset")]
+    assert dgmrun("model=rbm", "dataset=file", "dataset.path=x.npy", *tiny, "train", "hydra.run.dir=d") == 0
+    numpy.save(tmp_path / "x.npy", 1 - numpy.eye(20)[:, :5])
+    assert dgmrun("likelihood", "run=d") == 2
+    assert "another sha256" in capsys.readouterr().err
+
+
+def test_grey_levels_are_never_scored(dgmrun: Command, tmp_path: Path) -> None:
+    numpy.save(tmp_path / "x.npy", numpy.random.default_rng(0).random((30, 4)))
+    tiny = [word for word in TINY if not word.startswith("dataset")]
+    command = ("model=rbm", "dataset=file", "dataset.path=x.npy", "dataset.binarisation=dynamic", *tiny)
+    split = "likelihood.split=[train,test]"
+    assert dgmrun(*command, "train", "likelihood", split, "likelihood.methods=[exact]", "hydra.run.dir=e") == 0
+    log_prob = numpy.load(tmp_path / "e" / "per_example" / "train-exact.npz", allow_pickle=False)["log_prob"]
+    assert len({round(float(value), 9) for value in log_prob}) <= 2**4
 
 
 def test_a_pickle_as_checkpoint_is_refused(dgmrun: Command, run: Path, capsys: Any) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dgmrun import build
-from dgmrun.paths import config_dir, options
+from dgmrun.paths import options
 
 Command = Callable[..., int]
 TINY = (
@@ -254,6 +254,21 @@ def test_a_loss_that_is_not_finite_stops_and_saves(dgmrun: Command, tmp_path: Pa
     assert load_file(run / "non-finite-batch.safetensors")["x"].shape[1:] == (1, 2, 2)
 
 
+def test_patience_keeps_the_best_weights_and_stays_over(dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = [word for word in TINY if not word.startswith(("trainer.patience", "trainer.max_steps", "schedule"))]
+    command = ("model=rbm", *words, "trainer.patience=2", "trainer.max_steps=500", "optimizer.lr=5.0", "train")
+    assert dgmrun(*command, f"hydra.run.dir={run}") == 0
+    train = json.loads((run / "results.json").read_text())["train"]
+    assert train["ended_by"] == "patience"
+    assert train["weights_step"] == train["steps"] - 6
+    weights = (run / "weights.safetensors").read_bytes()
+    assert dgmrun("train", f"run={run}") == 0
+    again = json.loads((run / "results.json").read_text())["train"]
+    assert (again["steps"], again["weights_step"]) == (train["steps"], train["weights_step"])
+    assert (run / "weights.safetensors").read_bytes() == weights
+
+
 def test_longer_training_is_written_down(dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert dgmrun("model=rbm", *TINY, "train", f"hydra.run.dir={run}") == 0
@@ -261,4 +276,3 @@ def test_longer_training_is_written_down(dgmrun: Command, tmp_path: Path) -> Non
     history = json.loads((run / "results.json").read_text())["train"]["history"]
     assert history == [{"step": 11, "changes": {"trainer.max_steps": [11, 14]}}]
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 14
-    assert config_dir().is_dir()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dgmrun import build
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.sampling import can_be_exact
@@ -20,25 +18,20 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
         Mistake: a method is unknown, has a wrong setting, or the model cannot have it.
     """
     model, choice = setup.new_model(), setup.config["choices"]["model"]
-    nodes: dict[str, Any] = {
-        name: node
+    made: dict[str, LogZMethod] = {
+        name: build.maker("log_z", node)()
         for name, node in setup.config["log_z"].items()
         if name not in SETTINGS and build.fits(type(model), build.target(node).requires)
     }
-    if not nodes:
+    if not made:
         raise Mistake(f"`{word}` must have a model without a normalised density, but `model` is {choice}")
     asked = setup.config[word]["methods"]
     if asked == "auto":
-        names = [name for name in nodes if name != "exact" or can_be_exact(model)]
-    else:
-        names = [asked] if isinstance(asked, str) else list(asked)
-    for name in names or [""]:
-        if name not in nodes:
+        return {name: method for name, method in made.items() if name != "exact" or can_be_exact(model)}
+    for name in (names := [asked] if isinstance(asked, str) else list(asked)) or [""]:
+        if name not in made:
             raise Mistake(
-                f"`{word}.methods` must be auto or among {', '.join(nodes)}, "
-                f"but has {name or 'none'}{nearest(name, nodes)}"
+                f"`{word}.methods` must be auto or among {', '.join(made)}, but has {name or 'none'}{nearest(name, made)}"
             )
-    made: dict[str, LogZMethod] = {name: build.maker("log_z", nodes[name])() for name in names}
-    for method in made.values():
-        build.checked(method.check, model)
-    return made
+        build.checked(made[name].check, model)
+    return {name: made[name] for name in names}

@@ -1,7 +1,7 @@
 """How often the intervals of AIS hold the exact log Z, over random RBMs: `pytest -m slow -s` prints the table.
 
 Visible 12 to 20, hidden 1 to 12, weight scale 0.3 to 4 and 10 to 1,000 temperatures, both log-uniform; Gaussian,
-uniform or sparse weights; six laws of biases, one of which makes two far modes of unequal mass; 100 chains from fair bits.
+uniform or sparse weights; six laws of biases, one with two far modes of unequal mass; 100 chains from fair bits.
 """
 
 from __future__ import annotations
