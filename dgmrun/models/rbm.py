@@ -76,8 +76,8 @@ class RBM(nn.Module):
         """`x` after `steps` block sweeps v -> h -> v, each layer drawn given the other."""
         v = x.flatten(1)
         for _ in range(steps):
-            h = bernoulli(torch.sigmoid(self.hidden_logits(v)))
-            v = bernoulli(torch.sigmoid(self.visible_logits(h)))
+            h = bernoulli(self.hidden_logits(v).sigmoid_())
+            v = bernoulli(self.visible_logits(h).sigmoid_())
         return v.reshape(x.shape)
 
     def annealed(self, base_logits: Tensor) -> RBMPath:

@@ -31,7 +31,8 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     for name in (names := [asked] if isinstance(asked, str) else list(asked)) or [""]:
         if name not in made:
             raise Mistake(
-                f"`{word}.methods` must be auto or among {', '.join(made)}, but has {name or 'none'}{nearest(name, made)}"
+                f"`{word}.methods` must be auto or among {', '.join(made)}, "
+                f"but has {name or 'none'}{nearest(name, made)}"
             )
         build.checked(made[name].check, model)
     return {name: made[name] for name in names}

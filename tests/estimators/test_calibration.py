@@ -78,7 +78,7 @@ def outcome() -> Outcome:
     return Outcome(
         warned=bool(estimate.warnings),
         covers=low <= estimate.value - error <= high,
-        near=abs(error) <= estimate.standard_error,
+        near=abs(error) <= (estimate.standard_error or 0),
         effective=estimate.effective_sample_size,
     )
 
