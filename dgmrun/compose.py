@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +15,12 @@ import hydra
 import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dgmrun import checks
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import config_dir, options, words
 from dgmrun.run import Run
@@ -32,19 +29,6 @@ PATHS = ("run", "weights", "data_dir", "dataset.path", "log_z.proposal", "object
 ON_A_RUN = "run stages device trainer checkpoint log_z likelihood sample resume data_dir name tags notes".split()
 METHODS = ("log_z",)
 NEEDED = ("model", "objective", "dataset", "device", "optimizer")
-SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
-LEAST = {
-    "trainer.max_epochs": 1,
-    "trainer.max_steps": 1,
-    "trainer.validate_every_n_steps": 1,
-    "trainer.accumulate": 1,
-    "trainer.patience": 1,
-    "checkpoint.every_n_steps": 1,
-    "checkpoint.every_n_epochs": 1,
-    "dataset.batch_size": 1,
-    "sample.count": 1,
-    "sample.burn_in": 0,
-}
 CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
@@ -217,9 +201,9 @@ def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
 def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     if missing := sorted(OmegaConf.missing_keys(composed)):
         raise Mistake(f"`{missing[0]}` must be given, but is not", f"dgmrun ... {missing[0]}=VALUE")
-    _check_types(composed, name)
+    checks.check_types(composed, name)
     config: Any = OmegaConf.to_container(composed, resolve=True)
-    _check_sizes(config)
+    checks.check_sizes(config)
     if name == "config":
         chosen = HydraConfig.get().runtime.choices
         config["choices"] = {group: chosen.get(group) for group in CHOICES}
@@ -229,68 +213,6 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
         if isinstance(place, dict) and isinstance(place.get(leaf), str):
             place[leaf] = str(Path(place[leaf]).expanduser().absolute())
     return config
-
-
-def _check_types(composed: DictConfig, name: str) -> None:
-    """Each overridden leaf must have the type of its default."""
-    overrides = list(HydraConfig.get().overrides.task)
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    groups = [text for text, one in zip(overrides, parsed, strict=True) if _is_group(one.key_or_group)]
-    for one in parsed:
-        if one.is_add() and "_target_" not in (OmegaConf.select(composed, one.key_or_group.rpartition(".")[0]) or ()):
-            raise Mistake(f"there is no key `{one.key_or_group}`", SHOW_KEYS)
-    keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
-    if not keys:
-        return
-    hydra_ = GlobalHydra.instance().hydra
-    assert hydra_ is not None
-    defaults = hydra_.compose_config(name, groups, RunMode.RUN, from_shell=False)
-    for key in keys:
-        default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
-        section, _, leaf = key.rpartition(".")
-        if value is None and OmegaConf.is_missing(OmegaConf.select(defaults, section) if section else defaults, leaf):
-            raise Mistake(f"`{key}` must be given, but is null")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Mistake(f"`{key}` must be a finite number, but is {value}")
-        if not _is_like(value, default):
-            raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
-
-
-def _check_sizes(config: dict[str, Any]) -> None:
-    """Keys of config.yaml and of every dataset; what a model or method takes, its constructor checks."""
-    for key, least in LEAST.items():
-        section, name = key.split(".")
-        value = config[section].get(name)
-        if value is not None and (type(value) is not int or value < least):
-            raise Mistake(f"`{key}` must be a whole number and at least {least}, but is {value}")
-    for key in ("ema", "clip_norm"):
-        value = config["optimizer"].get(key)
-        if not isinstance(value, (int, float, type(None))):
-            raise Mistake(f"`optimizer.{key}` must be a number or null, but is {value}")
-    if config["resume"] not in ("exact", "approximate"):
-        raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
-
-
-def _is_group(key: str) -> bool:
-    return (config_dir() / key).is_dir()
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    if default is None or type(value) is type(default):
-        return True
-    if isinstance(default, float):
-        return type(value) is int
-    return isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
-
-
-def _kind(default: Any) -> str:
-    names = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: "a word or a list of words",
-    }
-    return names.get(type(default), "a list" if OmegaConf.is_list(default) else "a group of keys")
 
 
 def _split(override: str) -> tuple[str, str]:
@@ -324,7 +246,7 @@ def _mistake(error: Exception, arguments: Arguments) -> Mistake:
             return Mistake(f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}")
     for key, _ in map(_split, arguments.overrides):
         if f"'{key}'" in text and ("not in struct" in " ".join(map(str, causes)) or "Could not override" in text):
-            return Mistake(f"there is no key `{key}`", SHOW_KEYS)
+            return Mistake(f"there is no key `{key}`", checks.SHOW_KEYS)
     return Mistake(text)
 
 

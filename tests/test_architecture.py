@@ -15,7 +15,8 @@ from dgmrun.paths import PACKAGE, config_dir, words
 EVERYWHERE = {"protocols", "errors", "rng", "paths", "run", ""}
 MAY_IMPORT = {
     "cli": {"compose", "build", "stages", "report"},
-    "compose": set(),
+    "compose": {"checks"},
+    "checks": set(),
     "build": set(),
     "stages": {"build", "objectives", "estimators", "data", "report"},
     "objectives": {"gradients"},
@@ -27,8 +28,8 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "lightning": {"objectives", "stages"},
-    "hydra": {"cli", "compose", "build", "launcher"},
-    "omegaconf": {"cli", "compose", "build", "launcher"},
+    "hydra": {"cli", "checks", "compose", "build", "launcher"},
+    "omegaconf": {"cli", "checks", "compose", "build", "launcher"},
 }
 FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if "configs" not in file.parts]
 

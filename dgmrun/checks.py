@@ -1,0 +1,103 @@
+"""What Hydra lets pass and must not: wrong types, impossible sizes, keys that nothing reads."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from dgmrun.errors import Mistake
+from dgmrun.paths import config_dir
+
+SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
+LEAST = {
+    "trainer.max_epochs": 1,
+    "trainer.max_steps": 1,
+    "trainer.validate_every_n_steps": 1,
+    "trainer.accumulate": 1,
+    "trainer.patience": 1,
+    "checkpoint.every_n_steps": 1,
+    "checkpoint.every_n_epochs": 1,
+    "dataset.batch_size": 1,
+    "sample.count": 1,
+    "sample.burn_in": 0,
+}
+
+
+def check_types(composed: DictConfig, name: str) -> None:
+    """Each overridden leaf must have the type of its default: null takes any, a whole number goes for a number.
+
+    Args:
+        composed: the configuration.
+        name: of the primary configuration it was composed from.
+
+    Raises:
+        Mistake: names the key.
+    """
+    overrides = list(HydraConfig.get().overrides.task)
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    groups = [text for text, one in zip(overrides, parsed, strict=True) if _is_group(one.key_or_group)]
+    for one in parsed:
+        if one.is_add() and "_target_" not in (OmegaConf.select(composed, one.key_or_group.rpartition(".")[0]) or ()):
+            raise Mistake(f"there is no key `{one.key_or_group}`", SHOW_KEYS)
+    keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
+    if not keys:
+        return
+    hydra_ = GlobalHydra.instance().hydra
+    assert hydra_ is not None
+    defaults = hydra_.compose_config(name, groups, RunMode.RUN, from_shell=False)
+    for key in keys:
+        default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
+        section, _, leaf = key.rpartition(".")
+        if value is None and OmegaConf.is_missing(OmegaConf.select(defaults, section) if section else defaults, leaf):
+            raise Mistake(f"`{key}` must be given, but is null")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Mistake(f"`{key}` must be a finite number, but is {value}")
+        if not _is_like(value, default):
+            raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
+
+
+def check_sizes(config: dict[str, Any]) -> None:
+    """Keys of config.yaml and of every dataset; what a model or method takes, its constructor checks.
+
+    Raises:
+        Mistake: names the key.
+    """
+    for key, least in LEAST.items():
+        section, name = key.split(".")
+        value = config[section].get(name)
+        if value is not None and (type(value) is not int or value < least):
+            raise Mistake(f"`{key}` must be a whole number and at least {least}, but is {value}")
+    for key in ("ema", "clip_norm"):
+        value = config["optimizer"].get(key)
+        if not isinstance(value, (int, float, type(None))):
+            raise Mistake(f"`optimizer.{key}` must be a number or null, but is {value}")
+    if config["resume"] not in ("exact", "approximate"):
+        raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
+
+
+def _is_group(key: str) -> bool:
+    return (config_dir() / key).is_dir()
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if default is None or type(value) is type(default):
+        return True
+    if isinstance(default, float):
+        return type(value) is int
+    return isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
+
+
+def _kind(default: Any) -> str:
+    names = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a word or a list of words",
+    }
+    return names.get(type(default), "a list" if OmegaConf.is_list(default) else "a group of keys")
