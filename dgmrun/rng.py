@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,9 +24,22 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
         names: what is being done, say `"order", epoch`.
     """
     digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(int.from_bytes(digest[:8], "big"))
+    with torch.random.fork_rng(devices=_gpus()):
+        _seed(int.from_bytes(digest[:8], "big"))
         yield
+
+
+def _seed(seed: int) -> None:
+    """`torch.manual_seed` for what is there: for what is not, it keeps a stack trace of every call, for ever."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
+
+
+@cache
+def _gpus() -> range:
+    """Asked once: where there is no GPU, looking for one takes milliseconds."""
+    return range(torch.cuda.device_count())
 
 
 def get_state() -> dict[str, Any]:
