@@ -61,7 +61,7 @@ def test_a_download_of_something_else_is_not_kept(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(files, "urlopen", lambda url, timeout: page.open("rb"))
     with pytest.raises(Mistake, match="what came has another sha256"):
         files.read(tmp_path / "data", NAMES, NOWHERE, SHA256)
-    assert not list((tmp_path / "data" / "folder").iterdir())
+    assert not (tmp_path / "data").exists()
 
 
 def test_without_network_it_says_what_where_and_how(tmp_path: Path) -> None:
@@ -76,6 +76,9 @@ def test_a_read_only_folder_without_the_file_is_refused(tmp_path: Path, monkeypa
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("read-only file system")
 
+    page = tmp_path / "page"
+    page.write_bytes(CONTENT)
+    monkeypatch.setattr(files, "urlopen", lambda url, timeout: page.open("rb"))
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(Mistake, match="read-only file system"):
         files.read(tmp_path, NAMES, NOWHERE, SHA256)
