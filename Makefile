@@ -34,6 +34,7 @@ clean: ## remove what tools left behind; .venv and outputs stay
 
 # One request for both: only torch and torchvision of the same age go together.
 .venv/.installed: pyproject.toml
+	@echo "installing dgmrun, torch and the rest into .venv: a few minutes, 5 GB"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install torch torchvision -e '.[dev,bench]'
+	$(BIN)/pip install --quiet torch torchvision -e '.[dev,bench]'
 	touch $@
