@@ -45,7 +45,7 @@ def _check_node(node: Any, allowed: set[str], key: str) -> None:
     entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     for name, entry in entries:
         where = f"{key}.{name}"
-        if name == "_target_" and entry not in allowed:
+        if name == "_target_" and (not isinstance(entry, str) or entry not in allowed):
             raise Mistake(
                 f"`{where}` must be one that configuration files name, but is {entry!r}{nearest(str(entry), allowed)}",
                 "dgmrun --config-dir=FOLDER ... adds configuration files of your own",
@@ -78,6 +78,9 @@ def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return make(*args, **kwargs)
     except ValueError as error:
         raise Mistake(str(error)) from error
+    except (TypeError, OverflowError) as error:
+        line = str(error).splitlines()[0]
+        raise Mistake(f"the settings must have types and sizes that can be used, but: {line}") from error
 
 
 def event(node: Mapping[str, Any]) -> Event:

@@ -12,15 +12,17 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dgmrun import __version__
-from dgmrun.errors import DONE, INTERRUPTED, Mistake, render
+from dgmrun.errors import DONE, INTERRUPTED, Mistake, RunFailed, render
 from dgmrun.run import Run
 
 TOOLS = ("compare", "list")
+OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 log = logging.getLogger("dgmrun")
 
 
@@ -34,8 +36,19 @@ def main() -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        elif error.errno in OF_THE_SYSTEM:
+            return render(
+                RunFailed(f"{error.filename or 'a file'}: {error.strerror}", "room and rights to write there")
+            )
+        else:
+            raise
+    except (MemoryError, RuntimeError) as error:
+        if "allocate" not in str(error):
+            raise
+        return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
     return DONE
 
 

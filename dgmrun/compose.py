@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, suppress
@@ -55,7 +56,7 @@ class Arguments:
     def paths(self, name: str) -> list[Path]:
         """What the overrides of a path give."""
         values = [value for key, value in map(_split, self.overrides) if key == name and value not in ("", "null")]
-        return [Path(_unquoted(value)).expanduser() for value in values]
+        return [Path(os.path.expanduser(_unquoted(value))) for value in values]
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -90,8 +91,12 @@ def parse(argv: Sequence[str]) -> Arguments:
         key, value = _split(override)
         if key.startswith("~"):
             raise Mistake(f"`{key[1:]}` must stay: no key of a run can be taken away")
-        if key in NEEDED and value in ("", "null"):
-            raise Mistake(f"`{key}` must be one of {', '.join(options(key))}, but is null")
+        if key in NEEDED and (value in ("", "null") or value.startswith("[")):
+            raise Mistake(f"`{key}` must be one of {', '.join(options(key))}, but is {value or 'null'}")
+        if key in ("run", "hydra.run.dir") and value in ("", "null"):
+            raise Mistake(f"`{key}` must be a folder, but is {value or 'empty'}")
+        if key == "dataset.name" and not re.fullmatch(r"[\w-]+", value):
+            raise Mistake(f"`dataset.name` must be a word, as a folder is named after it, but is {value}")
     folder = Path(known.config_dir).absolute() if known.config_dir else None
     if folder is not None and not folder.is_dir():
         raise Mistake(f"`--config-dir` must be a folder, but is {known.config_dir}")
@@ -211,7 +216,7 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
         section, _, leaf = key.rpartition(".")
         place = config.get(section) if section else config
         if isinstance(place, dict) and isinstance(place.get(leaf), str):
-            place[leaf] = str(Path(place[leaf]).expanduser().absolute())
+            place[leaf] = os.path.abspath(os.path.expanduser(place[leaf]))
     return config
 
 

@@ -29,4 +29,4 @@ def words() -> list[str]:
 
 def data_dir(configured: str | None) -> Path:
     """Where datasets are looked for: `data_dir`, else $DGMRUN_DATA, else ./data."""
-    return Path(configured or os.environ.get("DGMRUN_DATA") or "data").expanduser().absolute()
+    return Path(os.path.abspath(os.path.expanduser(configured or os.environ.get("DGMRUN_DATA") or "data")))

@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,11 +68,15 @@ class Run:
         Raises:
             Mistake: there is no run at `path`, or its files cannot be read or trusted.
         """
-        run = cls(Path(path).expanduser())
+        run = cls(Path(os.path.expanduser(path)))
         if not (run.path / CONFIG).is_file() or not (run.path / RESULTS).is_file():
             raise Mistake(f"`run` must be a run directory, but {run.path} has no {CONFIG} and {RESULTS}")
+        for folder, _, files in os.walk(run.path):
+            for name in (*files, ""):
+                if not stat.S_IFMT(os.lstat(Path(folder, name)).st_mode) == (stat.S_IFREG if name else stat.S_IFDIR):
+                    raise Mistake(f"{run.path} must hold files and folders of its own, but has {name!r}")
         if links := [entry.name for entry in run.path.iterdir() if entry.is_symlink()]:
-            raise Mistake(f"{run.path} must hold files of its own, but {links[0]!r} is a link")
+            raise Mistake(f"{run.path} must hold files and folders of its own, but {links[0]!r} is a link")
         run.config, run.results  # noqa: B018, both are read to be checked
         return run
 
@@ -235,15 +240,21 @@ def _has_shape(results: Any) -> bool:
     """Whether what is read elsewhere is where it is looked for."""
     if not isinstance(results, dict) or not all(isinstance(results.get(key, {}), dict) for key in MAPPINGS):
         return False
+    if not isinstance(results.get("dataset", {}).get("splits", {}), dict):
+        return False
     estimates = [entry for word in ("log_z", "likelihood") for entry in results.get(word, {}).values()]
-    return all(isinstance(entry, dict) and isinstance(entry.get("of"), dict) for entry in estimates)
+    return all(isinstance(entry, dict) and isinstance(entry.get("of") or {}, dict) for entry in estimates)
 
 
 def _refuse_dispatch(value: Any, where: str) -> None:
     """Refuses whatever could make Hydra do more than read values."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            if key in ("hydra", "defaults") or (str(key).startswith("_") and key != "_target_"):
+            if (
+                not isinstance(key, str)
+                or key in ("hydra", "defaults")
+                or (str(key).startswith("_") and key != "_target_")
+            ):
                 raise Mistake(f"{where} must not have the key `{key}`, but has it")
             _refuse_dispatch(entry, where)
     elif isinstance(value, list):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -176,6 +178,14 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("--cfg foo model=rbm", "--cfg", None),
     ("model=rbm --nope", "there is no flag `--nope`", None),
     ("model=rbm objective.k=0 hydra.run.dir=mine", "`objective.k`", lambda folder: (folder / "mine").mkdir()),
+    ("model=[rbm]", "`model` must be one of", None),
+    ("model=rbm hydra.run.dir=", "`hydra.run.dir` must be a folder", None),
+    ("run= log_z", "`run` must be a folder", None),
+    ("model=rbm dataset.name=../../esc", "`dataset.name` must be a word", None),
+    ("model=rbm train log_z log_z.proposal=foo", "`log_z.proposal` must be null", None),
+    ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
+    ("model=rbm device.precision=16-true", "`device` must be", None),
+    ("model=rbm weights=~nosuchuser/x", "there is no file", None),
     ("compare nowhere", "nowhere", None),
     ("compare --cvs", "--cvs", None),
     ("list modell", "modell", None),
@@ -225,6 +235,9 @@ HOSTILE: list[tuple[str, str]] = [
     ("model: 5", "`model` of a run must be a group of keys"),
     ("trainer: 5", "`trainer` of a run must be a group of keys"),
     ("choices: 5", "`choices` of a run must be a group of keys"),
+    ("1: 2", ""),
+    ("model: {_target_: [1]}", "_target_"),
+    ("model: {_target_: dgmrun.models.rbm.RBM, hidden: [1], weight_std: 0.1}", "types and sizes"),
     ("a: &a [*a]", ""),
     ("a: 2001-99-99", ""),
     ("- 1", "mapping"),
@@ -268,6 +281,28 @@ def test_malformed_results_are_refused_in_one_line(content: str, dgmrun: Command
     capsys.readouterr()
     assert dgmrun("likelihood", f"run={run}") == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_pipe_in_a_run_is_refused(dgmrun: Command, run: Path) -> None:
+    (run / "weights.safetensors").unlink()
+    os.mkfifo(run / "weights.safetensors")
+    assert dgmrun("log_z", f"run={run}") == 2
+
+
+def test_damaged_weights_leave_a_finished_run_done(dgmrun: Command, run: Path) -> None:
+    (run / "weights.safetensors").write_bytes((run / "weights.safetensors").read_bytes()[:30])
+    assert dgmrun("log_z", f"run={run}") == 2
+    assert json.loads((run / "results.json").read_text())["status"] == "done"
+
+
+def test_a_full_disk_is_one_line(dgmrun: Command, run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results.json")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    capsys.readouterr()
+    assert dgmrun("log_z", f"run={run}") == 1
+    assert capsys.readouterr().err.startswith("error: results.json: No space left")
 
 
 def test_a_link_out_of_the_run_is_not_followed(dgmrun: Command, run: Path, tmp_path: Path) -> None:

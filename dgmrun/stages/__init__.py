@@ -53,7 +53,10 @@ def take_up(setup: Setup, path: Path, named: bool) -> Run:
     run = Run.open(path)
     if not named:
         setup.config["stages"] = unfinished(run, setup)
-    check(setup, has_weights=run.weights_file.exists())
+    has_weights = run.weights_file.exists()
+    check(setup, has_weights)
+    if has_weights:
+        setup.trained_model(run)
     for name, split in _provenance.splits(setup).items():
         was = run.results.get("dataset", {}).get("splits", {}).get(name)
         if was != split:

@@ -25,6 +25,8 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     }
     if not made:
         raise Mistake(f"`{word}` must have a model without a normalised density, but `model` is {choice}")
+    if setup.config["log_z"]["proposal"] is not None:
+        raise Mistake("`log_z.proposal` must be null: no method here draws from another run yet")
     asked = setup.config[word]["methods"]
     if asked == "auto":
         return {name: method for name, method in made.items() if name != "exact" or can_be_exact(model)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def locate(weights: str) -> Path:
     Raises:
         Mistake: there is no such file.
     """
-    path = Path(weights).expanduser().absolute()
+    path = Path(os.path.abspath(os.path.expanduser(weights)))
     if path.is_dir():
         path = Run.open(path).weights_file
     if not path.is_file():
@@ -56,7 +57,7 @@ def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
     for name, parameter in state.items():
         if name not in named:
             raise Mistake(f"{file} must have the parameters {', '.join(state)}, but has {', '.join(tensors)}")
-        given = named[name].squeeze() if parameter.dim() == 1 else named[name]
+        given = (named[name].squeeze() if parameter.dim() == 1 else named[name]).to(parameter)
         if given.shape != parameter.shape:
             raise Mistake(
                 f"`{name}` in {file} must have the shape {list(parameter.shape)} of the configured model, "
@@ -65,5 +66,5 @@ def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
             )
         if not torch.isfinite(given).all():
             raise Mistake(f"`{name}` in {file} must be finite, but is not")
-        state[name] = given.to(parameter)
+        state[name] = given
     model.load_state_dict(state)

@@ -63,7 +63,8 @@ def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
 def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
     """Whether a stored log Z is of the present weights, by the present settings."""
     settings = dataclasses.asdict(method)  # type: ignore[call-overload]
-    of_these = entry["of"].get("weights_sha256") == run.weights_sha256()
+    whole = {part.name for part in dataclasses.fields(Estimate)} <= entry.keys()
+    of_these = whole and entry["of"].get("weights_sha256") == run.weights_sha256()
     return of_these and settings.items() <= entry["settings"].items()
 
 

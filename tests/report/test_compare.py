@@ -250,7 +250,7 @@ def test_a_malformed_run_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixtu
     "results",
     [
         "{}",
-        '{"train": 3, "dataset": [], "likelihood": {"exact": 1}, "status": {}}',
+        '{"train": {}, "dataset": {"splits": {}}, "likelihood": {"exact": {"value": null}}, "status": {}}',
         '{"log_z": {"a": {"value": "x"}}}',
     ],
 )

@@ -24,7 +24,9 @@ def check(setup: Setup) -> None:
     fit.objective(setup, model, steps=1).configure_optimizers()
     try:
         fit.make_trainer(setup.config["device"])
-    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        if str(setup.config["device"]["precision"]).startswith("16"):
+            raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
+    except Exception as error:  # Lightning's own kinds among them
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
 
 
