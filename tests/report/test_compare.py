@@ -111,7 +111,7 @@ def test_names(tmp_path: Path) -> None:
         (estimate(-20.0, kind="estimate", warnings=["few chains"]), "~ -20.000 +- 0.250 !"),
         (estimate(-20.0, of={"weights_sha256": "0" * 64}), "-20.000 +- 0.250 stale"),
         (estimate(None, kind=None, standard_error=None, interval=None), "? ? +- ?"),
-        ({"value": [1], "of": "nothing", "warnings": 3, "interval": [1], "kind": {}}, "? ? +- ? stale"),
+        ({"value": [1], "of": {"run": 1}, "warnings": 3, "interval": [1], "kind": {}}, "? ? +- ? stale"),
     ],
 )
 def test_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], cell: str) -> None:
