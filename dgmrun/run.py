@@ -70,7 +70,10 @@ class Run:
         """
         run = cls(Path(os.path.expanduser(path)))
         if not (run.path / CONFIG).is_file() or not (run.path / RESULTS).is_file():
-            raise Mistake(f"`run` must be a run directory, but {run.path} has no {CONFIG} and {RESULTS}")
+            raise Mistake(
+                f"`run` must be a run directory, but {run.path} has not both {CONFIG} and {RESULTS}",
+                "a command that was killed while it made a run leaves one of them: remove the folder and start again",
+            )
         for folder, _, files in os.walk(run.path):
             for name in (*files, ""):
                 if not stat.S_IFMT(os.lstat(Path(folder, name)).st_mode) == (stat.S_IFREG if name else stat.S_IFDIR):
