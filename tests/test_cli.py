@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -365,14 +365,14 @@ def test_help_and_the_like_need_no_run(argv: list[str], dgmrun: Command, capsys:
 
 
 def test_mistakes_and_help_answer_at_once() -> None:
-    """Well under a second on a warm machine: the best of three, on machines that are shared."""
-    for argv in (["--help"], ["model=rbn"], ["model=rbm", "trian"]):
-        subprocess.run([sys.executable, "-m", "dgmrun", *argv], capture_output=True, check=False)
-        best = min(seconds(argv) for _ in range(3))
-        assert best < 1.0, (argv, best)
+    """Well under a second of processor time on a warm machine: the best of three, as machines are shared."""
+    for argv in (["--help"], ["model=rbn"], ["model=rbm", "trian"], ["model=rbm", "trainer.max_steps=0"]):
+        assert min(seconds(argv) for _ in range(3)) < 1.0, argv
 
 
 def seconds(argv: list[str]) -> float:
-    start = time.perf_counter()
+    """Processor time of the command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "dgmrun", *argv], capture_output=True, check=False)
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
