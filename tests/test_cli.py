@@ -186,6 +186,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
     ("model=rbm device.precision=16-true", "`device` must be", None),
     ("model=rbm weights=~nosuchuser/x", "there is no file", None),
+    ("model=rbm dataset=dna dataset.table=../../x", "`dataset.table` must be the name", None),
     ("compare nowhere", "nowhere", None),
     ("compare --cvs", "--cvs", None),
     ("list modell", "modell", None),

@@ -5,6 +5,7 @@ The files are those of Germain, Gregor, Murray and Larochelle 2015, MADE (https:
 
 from __future__ import annotations
 
+import re
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from dgmrun.data.files import read
 from dgmrun.data.splits import SPLITS, Split, Splits
+from dgmrun.errors import Mistake
 
 URL = "https://raw.githubusercontent.com/mgermain/MADE/514849eb9451311c02049f9e2d9a17fac589996a/datasets"
 
@@ -25,7 +27,12 @@ def load(data_dir: Path, table: str, sha256: str) -> Splits:
         data_dir: the folder of all datasets.
         table: name of the file, without `.npz`.
         sha256: of the file.
+
+    Raises:
+        Mistake: `table` is no plain name, and could lead out of the folder.
     """
+    if not re.fullmatch(r"[\w-]+", table):
+        raise Mistake(f"`dataset.table` must be the name of a file without its ending, but is {table}")
     name = f"{table}.npz"
     content = read(data_dir, (f"uci_binary/{name}", name), f"{URL}/{name}", sha256)
     with warnings.catch_warnings(), np.load(BytesIO(content), allow_pickle=False) as arrays:
