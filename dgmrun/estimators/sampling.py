@@ -22,10 +22,10 @@ def samples(model: UnnormalisedDensity, num: int, base_logits: Tensor, burn_in: 
     Args:
         model: an unnormalised density.
         num: how many.
-        base_logits: log odds of the independent units from which chains start [D].
+        base_logits: log odds of the independent units from which chains start [*event.shape].
         burn_in: sweeps of each chain, where samples cannot be exact.
     """
     if isinstance(model, Enumerable) and can_be_exact(model):
         return exact.samples(model, num)
     start = model.annealed(base_logits).start(num)
-    return model.gibbs(start, burn_in)
+    return model.gibbs(start.reshape(num, *base_logits.shape), burn_in)

@@ -1,0 +1,25 @@
+"""Samples have the shape of an example, and the law of the model, whichever way they are drawn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dgmrun.estimators import exact, sampling
+from dgmrun.models.rbm import RBM
+from dgmrun.protocols import Event
+
+
+@pytest.mark.parametrize("exact_bits", [0, 23])
+def test_samples_are_examples_of_the_model(exact_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means of 20,000 samples against enumeration, 4.5 standard errors."""
+    monkeypatch.setattr(sampling, "EXACT_BITS", exact_bits)
+    torch.manual_seed(0)
+    rbm = RBM(Event((1, 2, 3), "binary"), hidden=4, weight_std=0.7).double().requires_grad_(False)
+    x = sampling.samples(rbm, 20_000, torch.zeros(1, 2, 3, dtype=torch.float64), burn_in=50)
+    assert x.shape == (20_000, 1, 2, 3)
+    mass = torch.softmax(exact.log_masses(rbm), 0)
+    states = ((torch.arange(16)[:, None] >> torch.arange(4)) & 1).double()
+    mean = mass @ torch.sigmoid(rbm.visible_logits(states))
+    error = (mean * (1 - mean) / len(x)).sqrt()
+    assert ((x.flatten(1).mean(0) - mean).abs() < 4.5 * error).all()
