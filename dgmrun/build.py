@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class, get_method, instantiate
+from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import options
@@ -54,9 +54,16 @@ def _check_node(node: Any, allowed: set[str], key: str) -> None:
 
 
 def target(node: Mapping[str, Any]) -> Any:
-    """The class or function that a node names."""
-    name = str(node["_target_"])
-    return get_class(name) if name.rpartition(".")[2][:1].isupper() else get_method(name)
+    """The class or function that a node names.
+
+    Raises:
+        Mistake: it cannot be imported.
+    """
+    module, _, name = str(node["_target_"]).rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Mistake(f"`_target_` must be importable, but {module}.{name} is not: {error}") from None
 
 
 def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -26,6 +27,7 @@ LEAST = {
     "dataset.batch_size": 1,
     "sample.count": 1,
     "sample.burn_in": 0,
+    "sweep.jobs": 1,
 }
 
 
@@ -48,9 +50,7 @@ def check_types(composed: DictConfig, name: str) -> None:
     keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
     if not keys:
         return
-    hydra_ = GlobalHydra.instance().hydra
-    assert hydra_ is not None
-    defaults = hydra_.compose_config(name, groups, RunMode.RUN, from_shell=False)
+    defaults = _defaults(name, tuple(groups))
     for key in keys:
         default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
         section, _, leaf = key.rpartition(".")
@@ -79,6 +79,14 @@ def check_sizes(config: dict[str, Any]) -> None:
             raise Mistake(f"`optimizer.{key}` must be a number or null, but is {value}")
     if config["resume"] not in ("exact", "approximate"):
         raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
+
+
+@cache
+def _defaults(name: str, groups: tuple[str, ...]) -> DictConfig:
+    """The configuration without the keys that the command gives."""
+    hydra_ = GlobalHydra.instance().hydra
+    assert hydra_ is not None
+    return hydra_.compose_config(name, list(groups), RunMode.RUN, from_shell=False)
 
 
 def _is_group(key: str) -> bool:

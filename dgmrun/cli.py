@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from dgmrun import __version__
-from dgmrun.errors import DONE, INTERRUPTED, Mistake, RunFailed, render
+from dgmrun import __version__, children
+from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, render
 from dgmrun.run import Run
 
-TOOLS = ("compare", "list")
+TOOLS = ("compare", "list", "clean")
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 log = logging.getLogger("dgmrun")
 
@@ -29,13 +28,13 @@ log = logging.getLogger("dgmrun")
 def main() -> int:
     """The console script."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    children.attach()
     try:
         _command(sys.argv[1:])
     except Mistake as mistake:
         return render(mistake)
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return render(Interrupted("interrupted"))
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,12 +43,19 @@ def main() -> int:
                 RunFailed(f"{error.filename or 'a file'}: {error.strerror}", "room and rights to write there")
             )
         else:
-            raise
-    except (MemoryError, RuntimeError) as error:
-        if "allocate" not in str(error):
-            raise
-        return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
+            return _bug(error)
+    except Exception as error:
+        if isinstance(error, (MemoryError, RuntimeError)) and "allocate" in str(error):
+            return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
+        return _bug(error)
     return DONE
+
+
+def _bug(error: Exception) -> int:
+    """Shows a traceback; a process that dgmrun has started leaves that to its run.log."""
+    if not children.is_child():
+        raise error
+    return render(RunFailed(f"{type(error).__name__}: {error}".splitlines()[0], "its run.log has the traceback"))
 
 
 def _command(argv: list[str]) -> None:
@@ -69,29 +75,34 @@ def _run(argv: list[str]) -> None:
     """Creates a run or takes one up, and executes its stages.
 
     Stage words become the override `stages=[...]` in `sys.argv` itself, and a new run its `run=...`, so that whoever
-    starts this command again (a child of a distributed training, a requeue) enters by the same door.
+    starts this command again (a rank of a training in several processes, a requeue) enters by the same door.
     """
-    from dgmrun import build, compose
+    from dgmrun import arguments, build, compose
 
-    command = shlex.join(["dgmrun", *argv])
-    arguments = compose.parse(argv)
+    given = arguments.parse(argv)
+    if given.is_sweep:
+        from dgmrun import launcher
 
-    def task(config: dict[str, Any], directory: Path) -> None:
-        build.check_targets(config, arguments.search_path)
-        with _log():
-            from dgmrun import stages
+        launcher.register(given.config_dir)
+        compose.compose_sweep(given)
+        return
+    if (composed := compose.compose(given)) is None:
+        return
+    config, directory = composed
+    build.check_targets(config, given.search_path)
+    with _log():
+        from dgmrun import stages
 
-            setup = stages.Setup(config)
-            if arguments.run is None:
-                run = stages.create(setup, directory, command)
-            else:
-                run = stages.take_up(setup, directory, named=bool(arguments.stages))
-            sys.argv[1:] = compose.reentry(arguments, run.path, config["stages"])
-            with _log_file(run.path / "run.log"):
-                stages.execute(run, setup)
+        setup = stages.Setup(config)
+        if given.run is not None and Run.open(directory).is_claimed:
+            run = stages.take_up(setup, directory, given.names_stages)
+        else:
+            run = stages.create(setup, directory, shlex.join(["dgmrun", *argv]))
+        sys.argv[1:] = arguments.reentry(given, run.path, config["stages"])
+        with _log_file(run.path / "run.log"):
+            stages.execute(run, setup)
+        if not children.is_rank():
             _farewell(run)
-
-    compose.run_with(arguments, task)
 
 
 def _farewell(run: Run) -> None:
@@ -102,10 +113,10 @@ def _farewell(run: Run) -> None:
 
 @contextmanager
 def _log() -> Iterator[None]:
-    """Messages to stderr, warnings of libraries to the log."""
+    """Messages to stderr, warnings of libraries to the log; of several processes one speaks."""
     handler = logging.StreamHandler(sys.stderr)
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.ERROR if children.is_silent() else logging.INFO)
     log.propagate = False
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").propagate = False
@@ -118,7 +129,7 @@ def _log() -> Iterator[None]:
 
 @contextmanager
 def _log_file(file: Path) -> Iterator[None]:
-    """The same and the warnings to a file, each with its time."""
+    """The same and the warnings to a file, each with its time; tracebacks to the file alone."""
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))
@@ -126,6 +137,10 @@ def _log_file(file: Path) -> Iterator[None]:
         logger.addHandler(handler)
     try:
         yield
+    except Exception as error:
+        if not isinstance(error, Mistake):
+            handler.emit(log.makeRecord("dgmrun", logging.ERROR, __file__, 0, str(error), (), sys.exc_info()))
+        raise
     finally:
         for logger in loggers:
             logger.removeHandler(handler)

@@ -8,9 +8,13 @@ Anything else that escapes is a bug of ours and shows a traceback.
 from __future__ import annotations
 
 import difflib
+import json
+import os
 import sys
 from collections.abc import Iterable
 
+ERROR_FILE = "DGMRUN_ERROR_FILE"
+"""The environment variable that names, in a process that dgmrun has started, where its error is to be written."""
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -47,8 +51,21 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
+def of_status(message: str, hint: str | None, status: int) -> Mistake:
+    """The kind of mistake that ends with `status`."""
+    kinds = {kind.status: kind for kind in (Mistake, RunFailed, Interrupted)}
+    return kinds[status](message, hint)
+
+
 def render(mistake: Mistake) -> int:
-    """Prints a mistake to stderr as `error: ...`, a blank line, `hint: ...`; returns the exit status."""
+    """Prints a mistake to stderr as `error: ...`, a blank line, `hint: ...`; returns the exit status.
+
+    A process that dgmrun has started writes it to a file instead, for its parent to tell.
+    """
+    if ERROR_FILE in os.environ:
+        with open(os.environ[ERROR_FILE], "w") as file:
+            json.dump({"message": str(mistake), "hint": mistake.hint, "status": mistake.status}, file)
+        return mistake.status
     print(f"error: {mistake}", file=sys.stderr)
     if mistake.hint:
         print(f"\nhint: {mistake.hint}", file=sys.stderr)

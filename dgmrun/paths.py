@@ -1,11 +1,14 @@
-"""Where the configuration lies, and which options its groups have."""
+"""Where the configuration lies, which options its groups have, and which of its keys are paths."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+PATHS = ("run", "weights", "data_dir", "dataset.path", "log_z.proposal", "objective.teacher", "hydra.run.dir")
+"""Keys that hold a path."""
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -30,3 +33,20 @@ def words() -> list[str]:
 def data_dir(configured: str | None) -> Path:
     """Where datasets are looked for: `data_dir`, else $DGMRUN_DATA, else ./data."""
     return Path(os.path.abspath(os.path.expanduser(configured or os.environ.get("DGMRUN_DATA") or "data")))
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes a folder, and those above it in ./outputs, as far as nothing lies there."""
+    with suppress(OSError):
+        folder.rmdir()
+        while (folder := folder.parent).is_relative_to(Path.cwd() / "outputs"):
+            folder.rmdir()
+
+
+def quoted(override: str) -> str:
+    """An override `key=value`; a path may hold what Hydra's grammar gives a meaning to, and in quotes it holds."""
+    key, _, value = override.partition("=")
+    if key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
+        return override
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"

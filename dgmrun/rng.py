@@ -17,7 +17,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Forks torch's generators (CPU and GPUs) and seeds them from a hash of the arguments.
+    """Forks torch's generators (CPU and this process's GPU) and seeds them from a hash of the arguments.
 
     Args:
         seed: the run's seed.
@@ -33,21 +33,22 @@ def _seed(seed: int) -> None:
     """`torch.manual_seed` for what is there: for what is not, it keeps a stack trace of every call, for ever."""
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_available():
-        torch.cuda.manual_seed_all(seed)
+        torch.cuda.manual_seed(seed)
 
 
 @cache
-def _gpus() -> range:
-    """Asked once: where there is no GPU, looking for one takes milliseconds."""
-    return range(torch.cuda.device_count())
+def _gpus() -> list[int]:
+    """The GPU of this process. Asked once: where there is none, looking for one takes milliseconds."""
+    return [torch.cuda.current_device()] if torch.cuda.is_available() else []
 
 
 def get_state() -> dict[str, Any]:
     """The state of torch's default generators, in tensors alone."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state(gpu) for gpu in _gpus()]}
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Takes back what `get_state` gave, on a machine with as many GPUs."""
+    """Takes back what `get_state` gave, with a GPU if that had one."""
     torch.set_rng_state(state["cpu"])
-    torch.cuda.set_rng_state_all(state["cuda"])
+    for gpu, gpu_state in zip(_gpus(), state["cuda"], strict=True):
+        torch.cuda.set_rng_state(gpu_state, gpu)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 CONFIG, RESULTS = "config.yaml", "results.json"
 LARGEST_RESULTS = 64 * 2**20
+UNSAVED = ("run", "data_dir", "resume", "sweep")
+"""Keys of a command, not of the run that it makes."""
+ON_A_RUN = "run stages device trainer checkpoint log_z likelihood sample resume data_dir name tags notes".split()
+"""Keys that a command may change of a run that there is."""
 MAPPINGS = ("train", "dataset", "stages", "log_z", "likelihood", "sample")
 
 
@@ -42,37 +46,44 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], results: Mapping[str, Any]) -> Run:
-        """Claims a directory by creating its results.json, which only one process can.
+        """Claims a directory by its results.json, under a lock; a kill in between leaves what `prepare` leaves.
 
         Raises:
             Mistake: the directory holds a run already.
         """
         run = cls(path)
         run.path.mkdir(parents=True, exist_ok=True)
-        try:
-            claim = os.open(run.path / RESULTS, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            raise Mistake(
-                f"`hydra.run.dir` must be a directory without a run, but {run.path} has one",
-                f"dgmrun run={run.path} to take it up",
-            ) from None
-        with os.fdopen(claim, "w") as file:
-            file.write(_json(results))
-        run.write_config(config)
+        with locked(run.path):
+            if run.is_claimed:
+                raise Mistake(
+                    f"`hydra.run.dir` must be a directory without a run, but {run.path} has one",
+                    f"dgmrun run={run.path} to take it up",
+                )
+            run.write_config(config)
+            replace(run.path / RESULTS, _json(results).encode())
+        return run
+
+    @classmethod
+    def prepare(cls, path: Path, config: Mapping[str, Any]) -> Run:
+        """Makes a directory that `run=` will claim: a configuration without results."""
+        run = cls(path)
+        run.path.mkdir(parents=True, exist_ok=True)
+        with locked(run.path):
+            if not run.is_claimed:
+                run.write_config(config)
         return run
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Takes up a run directory.
+        """Takes up a run directory, or one that is prepared.
 
         Raises:
             Mistake: there is no run at `path`, or its files cannot be read or trusted.
         """
         run = cls(Path(os.path.expanduser(path)))
-        if not (run.path / CONFIG).is_file() or not (run.path / RESULTS).is_file():
+        if not (run.path / CONFIG).is_file():
             raise Mistake(
-                f"`run` must be a run directory, but {run.path} has not both {CONFIG} and {RESULTS}",
-                "a command that was killed while it made a run leaves one of them: remove the folder and start again",
+                f"`run` must be a run directory, but {run.path} has no {CONFIG}", "dgmrun compare outputs shows runs"
             )
         for folder, _, files in os.walk(run.path):
             for name in (*files, ""):
@@ -82,6 +93,11 @@ class Run:
             raise Mistake(f"{run.path} must hold files and folders of its own, but {links[0]!r} is a link")
         run.config, run.results  # noqa: B018, both are read to be checked
         return run
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the run was made, not only prepared."""
+        return os.path.lexists(self.path / RESULTS)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -97,8 +113,10 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What results.json holds now."""
+        """What results.json holds now; nothing, where the run is only prepared."""
         file = self.path / RESULTS
+        if not self.is_claimed:
+            return {}
         try:
             if file.stat().st_size > LARGEST_RESULTS:
                 raise Mistake(f"{file} must be smaller than 64 MiB, but has {file.stat().st_size} bytes")
@@ -111,7 +129,8 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces config.yaml."""
-        replace(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+        saved = {key: value for key, value in config.items() if key not in UNSAVED}
+        replace(self.path / CONFIG, yaml.safe_dump(saved, sort_keys=False, allow_unicode=True).encode())
 
     def merge(self, changes: Mapping[str, Any]) -> None:
         """Merges `changes` into results.json: mappings are merged level by level, all else is replaced."""
@@ -163,6 +182,25 @@ class Run:
         step = self.results.get("train", {}).get("weights_step", 0)
         return {"run": str(self.path), "step": step, "weights_sha256": self.weights_sha256()}
 
+    def finish(self, word: str, config: Mapping[str, Any]) -> None:
+        """Notes that a stage is finished with the present weights, by these settings."""
+        self.merge({"stages": {word: self._state(word, config)}})
+
+    def unfinished(self, config: Mapping[str, Any]) -> list[str]:
+        """Those of the stages in `config` that are not finished with the present weights, by its settings."""
+        results = self.results
+        finished = dict(results.get("stages", {}))
+        if not results.get("train", {}).get("complete") or config["trainer"] != self.config["trainer"]:
+            finished.pop("train", None)
+        return [word for word in config["stages"] if finished.get(word) != self._state(word, config)]
+
+    def _state(self, word: str, config: Mapping[str, Any]) -> str | None:
+        """What a stage depends on: the weights and, for an evaluation, its settings."""
+        if not self.weights_file.exists():
+            return None
+        settings = None if word == "train" else [config.get(word), config["log_z"]]
+        return hashlib.sha256(json.dumps([word, self.weights_sha256(), settings]).encode()).hexdigest()
+
     def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
         """Writes parameters to NAME.safetensors."""
         from safetensors.torch import save
@@ -184,6 +222,18 @@ class _Plain(yaml.SafeLoader):
 def sha256(file: Path) -> str:
     """sha256 of a file's bytes."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def fingerprint(path: str | Path) -> str:
+    """sha256 of what a path names: of a file, or of the weights of a run.
+
+    Raises:
+        Mistake: there is no such file.
+    """
+    file = Run(Path(path)).weights_file if os.path.isdir(path) else Path(path)
+    if not file.is_file():
+        raise Mistake(f"there must be a file or a run with weights at {path}, but there is none")
+    return sha256(file)
 
 
 def now() -> str:

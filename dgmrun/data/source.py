@@ -20,8 +20,9 @@ class InMemorySource:
     """Batches of one split, an epoch for each `iter`, and a state from which they go on to the bit.
 
     The order of epoch e is a function of (seed, e) alone. Of the global batch, process r of W takes the rows
-    r, r + W, r + 2W, ...: nothing is padded or repeated. The last batch of an epoch may be smaller, and is
-    left out only if it has fewer rows than there are processes.
+    r, r + W, r + 2W, ...: nothing is padded or repeated, and all have as many, so that the mean over processes of
+    their means is the mean over the batch. The last batch of an epoch may be smaller; the fewer than W rows that
+    cannot be shared out are left to another epoch.
 
     Args:
         x: examples [N, ...], on the device; uint8 is converted batch by batch.
@@ -46,12 +47,13 @@ class InMemorySource:
         self.x, self.y, self.seed = x, y, seed
         self.rank, self.world_size, self.dynamic = rank, world_size, dynamic
         self.examples = len(x)
-        self.batch_size = min(batch_size, self.examples)
+        shareable = self.examples - self.examples % world_size
+        self.batch_size = min(batch_size, shareable)
         self.epoch = self.position = 0
-        if self.batch_size < world_size:
+        if batch_size % world_size or not shareable:
             raise Mistake(
-                f"`dataset.batch_size` must give a row to each process, of which there are {world_size}, "
-                f"but gives {self.batch_size}"
+                f"`dataset.batch_size` must be a multiple of the {world_size} processes and not above the "
+                f"{self.examples} examples, but is {batch_size}"
             )
 
     def __len__(self) -> int:
@@ -65,9 +67,9 @@ class InMemorySource:
             self.epoch, self.position = self.epoch + 1, 0
         order = self._order()
         while self.position < len(self):
-            start = self.position * self.batch_size
+            batch = order[self.position * self.batch_size :][: self.batch_size]
             self.position += 1
-            yield self._batch(order[start + self.rank : start + self.batch_size : self.world_size])
+            yield self._batch(batch[: len(batch) - len(batch) % self.world_size][self.rank :: self.world_size])
 
     def state_dict(self) -> dict[str, int]:
         """The place in the data, the batch last given included."""

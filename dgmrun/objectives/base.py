@@ -107,7 +107,7 @@ class Objective(LightningModule, ABC):
         loss, terms = self.loss(batch)
         if not torch.isfinite(loss):
             raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
-        (loss / self.optimization.accumulate).backward()
+        self.manual_backward(loss / self.optimization.accumulate)
         self.iteration += 1
         if self.iteration % self.optimization.accumulate == 0:
             self._step()

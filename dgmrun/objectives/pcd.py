@@ -40,9 +40,17 @@ class PCD(Objective):
         self.k, self.num_chains = k, num_chains
 
     def source(self, data: Source) -> Source:
-        """The data; the chains start at random bits, this process's share of them."""
-        num = (self.num_chains or data.batch_size) // data.world_size
-        shape = (max(num, 1), *self.model.event.shape)  # type: ignore[misc]
+        """The data; the chains start at random bits, this process's share of them.
+
+        Raises:
+            ValueError: the processes cannot have equal shares.
+        """
+        num = self.num_chains or data.batch_size
+        if num % data.world_size:
+            raise ValueError(
+                f"`objective.num_chains` must be a multiple of the {data.world_size} processes, but is {num}"
+            )
+        shape = (num // data.world_size, *self.model.event.shape)  # type: ignore[misc]
         self.chains = torch.rand(shape).round().to(next(self.model.parameters()))
         return data
 

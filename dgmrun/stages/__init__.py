@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dgmrun import children
 from dgmrun.errors import Interrupted, Mistake, nearest
 from dgmrun.paths import words
 from dgmrun.run import Run, now
@@ -18,7 +19,6 @@ from dgmrun.stages import _provenance, _weights
 from dgmrun.stages._setup import Setup
 
 __all__ = ["Setup", "create", "execute", "take_up"]
-UNSAVED = ("run", "data_dir", "resume")
 
 
 def create(setup: Setup, path: Path, command: str) -> Run:
@@ -32,13 +32,17 @@ def create(setup: Setup, path: Path, command: str) -> Run:
     Raises:
         Mistake: names the key that cannot be.
     """
+    if setup.config["device"]["num_nodes"] > 1 and "train" in setup.config["stages"]:
+        raise Mistake(
+            "`run` must be given where `device.num_nodes` is above 1, as all nodes train one run",
+            "dgmrun ... stages=[] makes it; then on every node dgmrun train run=DIR",
+        )
     check(setup, has_weights=bool(setup.config["weights"]))
     model = setup.new_model()
     if weights := setup.config["weights"]:
         file = _weights.locate(weights)
         _weights.load(model, _weights.read(file), file)
-    saved = {key: value for key, value in setup.config.items() if key not in UNSAVED}
-    run = Run.create(path, saved, _provenance.results(setup, command))
+    run = Run.create(path, setup.config, _provenance.results(setup, command))
     if weights:
         run.save_weights(model.state_dict())
     return run
@@ -47,12 +51,18 @@ def create(setup: Setup, path: Path, command: str) -> Run:
 def take_up(setup: Setup, path: Path, named: bool) -> Run:
     """Opens a run to do its stages, or, where the user named none, what it was made for and has not finished.
 
+    A rank opens what the process that started it has checked.
+
     Raises:
         Mistake: it is no run, cannot have a stage, or its data are no longer what they were.
     """
     run = Run.open(path)
+    if children.is_rank():
+        return run
     if not named:
-        setup.config["stages"] = unfinished(run, setup)
+        setup.config["stages"] = run.unfinished(setup.config)
+    if "train" in setup.config["stages"]:
+        _stage("train").check_run(run, setup)
     has_weights = run.weights_file.exists()
     check(setup, has_weights)
     if has_weights:
@@ -84,12 +94,18 @@ def check(setup: Setup, has_weights: bool) -> None:
 
 
 def execute(run: Run, setup: Setup) -> None:
-    """Runs the stages one after another, keeps `status` true and notes each stage that is finished."""
+    """Runs the stages one after another, keeps `status` true and notes each stage that is finished.
+
+    Ranks, and nodes other than the first, only train: the first process of all does the rest.
+    """
+    if children.is_rank() or children.node() > 0:
+        _stage("train").main(run, setup)
+        return
     run.merge({"status": "running", "error": None})
     try:
         for word in setup.config["stages"]:
             _stage(word).main(run, setup)
-            run.merge({"stages": {word: run.weights_sha256()}})
+            run.finish(word, setup.config)
     except (KeyboardInterrupt, Interrupted):
         run.merge({"status": "interrupted", "finished": now()})
         raise
@@ -97,19 +113,6 @@ def execute(run: Run, setup: Setup) -> None:
         run.merge({"status": "failed", "error": str(error) or type(error).__name__, "finished": now()})
         raise
     run.merge({"status": "done", "finished": now()})
-
-
-def unfinished(run: Run, setup: Setup) -> list[str]:
-    """The stages that the run was made for and that are not finished with its present weights and settings."""
-    results = run.results
-    finished = results.get("stages", {})
-    trained = results.get("train", {}).get("complete") and setup.config["trainer"] == run.config["trainer"]
-    weights = run.weights_sha256() if run.weights_file.exists() else None
-    return [
-        word
-        for word in run.config["stages"]
-        if (not trained if word == "train" else finished.get(word) != weights or not weights)
-    ]
 
 
 def _stage(word: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgmrun import build
+from dgmrun import build, children
 from dgmrun.errors import Mistake
 from dgmrun.run import Run
 from dgmrun.stages._setup import Setup
@@ -16,10 +16,9 @@ def check(setup: Setup) -> None:
             f"`objective` must be one that fits the model {names['model']}, but is {names['objective']}",
             f"dgmrun list model={names['model']}",
         )
-    if setup.config["device"]["devices"] != 1 or setup.config["device"]["num_nodes"] != 1:
-        raise Mistake("`device.devices` and `device.num_nodes` must be 1: several processes are not supported yet")
-    from dgmrun.stages.train import fit
+    from dgmrun.stages.train import fit, processes
 
+    processes.check(setup.config["device"])
     fit.limits(setup, 1)
     fit.objective(setup, model, steps=1).configure_optimizers()
     try:
@@ -30,9 +29,29 @@ def check(setup: Setup) -> None:
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
 
 
-def main(run: Run, setup: Setup) -> None:
-    """Trains the run from where it stands to where its limits are."""
-    from dgmrun.stages.train import fit
+def check_run(run: Run, setup: Setup) -> None:
+    """Refuses to train a run that is in training, or that several processes have trained, with another number of them.
+
+    Raises:
+        Mistake: names the key.
+    """
+    from dgmrun.stages.train import processes
 
     with run.training():
+        was = run.results.get("train", {}).get("processes")
+    number = processes.total(setup.config["device"])
+    if was not in (None, number) and setup.config["resume"] == "exact":
+        raise Mistake(
+            f"`device` must give the {was} processes of the training so far, but gives {number}", "resume=approximate"
+        )
+
+
+def main(run: Run, setup: Setup) -> None:
+    """Trains the run from where it stands to where its limits are, in as many processes as its device has."""
+    from dgmrun.stages.train import fit, processes
+
+    device = setup.config["device"]
+    if processes.total(device) > 1 and not children.is_rank():
+        processes.train(device)
+    else:
         fit.fit(run, setup)

@@ -42,10 +42,11 @@ class Board(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Writes the terms of this batch and the learning rate."""
+        """Writes the terms of this batch, means over the processes, and the learning rate."""
         if pl_module.iteration % self.every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
-            self.scalars({f"train/{name}": float(term) for name, term in outputs.items()}, pl_module.iteration)
+            terms = {name: trainer.strategy.reduce(term, reduce_op="mean") for name, term in outputs.items()}
+            self.scalars({f"train/{name}": float(term) for name, term in terms.items()}, pl_module.iteration)
             self.scalars({"train/lr": float(rate)}, pl_module.iteration)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: object) -> None:

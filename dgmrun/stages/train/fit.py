@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import shlex
 import warnings
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from safetensors.torch import save_file
 from torch import nn
 
@@ -44,12 +46,17 @@ def fit(run: Run, setup: Setup) -> None:
         Interrupted: by Ctrl-C or SIGTERM; everything is saved.
     """
     trainer = make_trainer(setup.config["device"])
-    with seeded(setup.config["seed"], "train", trainer.global_rank):
-        device = trainer.strategy.root_device
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    with ExitStack() as held:
+        if trainer.is_global_zero:
+            held.enter_context(run.training())
+        held.enter_context(seeded(setup.config["seed"], "train", trainer.global_rank))
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
         trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
-        source = trained.source(data)
+        source = build.checked(trained.source, data)
         checkpoint = newest(run.path / "checkpoints")
         state = None if checkpoint is None else read(checkpoint)
         if state is not None and is_over(state, setup, clock):
@@ -151,6 +158,7 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        plugins=LightningEnvironment(),
     )
 
 

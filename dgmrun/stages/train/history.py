@@ -33,6 +33,7 @@ def record(
         "examples_per_second": examples / max(limits.elapsed, 1e-9),
         "complete": complete,
         "ended_by": limits.reason,
+        "processes": data.world_size,
     }
     run.merge({"train": progress})
 

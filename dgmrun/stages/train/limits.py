@@ -12,6 +12,8 @@ from lightning import Callback, Trainer
 from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
 
+TOLD_EVERY = 10
+"""Iterations between two words of the first process to the others on whether to go on."""
 PARTS = re.compile(r"(?:(\d+):)?(\d+):(\d+):(\d+)")
 
 
@@ -69,13 +71,21 @@ class Limits(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Stops if a limit is reached."""
+        """Stops if a limit is reached. Of several processes the first has the clock, and tells it now and then."""
         if pl_module.iteration >= self.max_steps:
             self.stop(trainer, "steps")
-        elif self.max_time is not None and time.monotonic() - self.started >= self.max_time:
-            self.stop(trainer, "time")
-        elif self.is_interrupted:
-            self.stop(trainer, "interrupted")
+        elif reason := self._reason(trainer, pl_module.iteration):
+            self.stop(trainer, reason)
+
+    def _reason(self, trainer: Trainer, iteration: int) -> str | None:
+        if trainer.world_size == 1:
+            return self._wish()
+        return trainer.strategy.broadcast(self._wish()) if iteration % TOLD_EVERY == 0 else None
+
+    def _wish(self) -> str | None:
+        if self.max_time is not None and time.monotonic() - self.started >= self.max_time:
+            return "time"
+        return "interrupted" if self.is_interrupted else None
 
     def stop(self, trainer: Trainer, reason: str) -> None:
         """Ends the training after this batch; `reason` is steps, time, patience or interrupted."""

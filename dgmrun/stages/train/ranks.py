@@ -37,7 +37,7 @@ class Ranks(Callback):
         mine = {
             "rng": rng.get_state(),
             "source": self.source.state_dict(),
-            "objective": pl_module.rank_state(),
+            "objective": _on_cpu(pl_module.rank_state()),
         }
         checkpoint["ranks"] = _gather(mine, trainer.world_size)
         checkpoint["environment"] = _environment(pl_module.device)
@@ -68,6 +68,10 @@ class Ranks(Callback):
         if self.generators is not None:
             rng.set_state(self.generators)
             self.generators = None
+
+
+def _on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in state.items()}
 
 
 def _environment(device: torch.device) -> dict[str, Any]:

@@ -28,7 +28,7 @@ AIS = {"num_chains": 100, "num_temperatures": 500}
 class Validation(Callback):
     """Every so many iterations: nll of the validation split, the best so far, patience, pictures.
 
-    Nothing that it draws is seen by the training.
+    Nothing that it draws is seen by the training. Of several processes the first validates.
 
     Args:
         score: estimates the mean log-likelihood of `x` under a model, in nats.
@@ -80,9 +80,10 @@ class Validation(Callback):
                 self._validate(trainer, pl_module)
 
     def _validate(self, trainer: Trainer, objective: Objective) -> None:
-        self.latest = self._terms(objective)
-        self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
-        self.board.pictures(objective.pictures(self.x[:PICTURED].float()), self.step)
+        self.latest = trainer.strategy.broadcast(self._terms(objective) if trainer.is_global_zero else {})
+        if trainer.is_global_zero:
+            self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
+            self.board.pictures(objective.pictures(self.x[:PICTURED].float()), self.step)
         if self.latest["nll"] < self.best:
             self.best, self.waited = self.latest["nll"], 0
             self.checkpoints.save_best(trainer)

@@ -1,0 +1,56 @@
+"""What a person sees of a sweep: a line when a job starts and ends, and a table of what became of all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from dgmrun.report.terminal import plain, show, tables
+
+
+class Shown(Protocol):
+    """What is shown of a job."""
+
+    path: Path
+    overrides: list[str]
+    state: str
+    error: str
+    seconds: float
+
+
+def tell(line: str) -> None:
+    """A line of progress, to stderr."""
+    print(plain(line), file=sys.stderr, flush=True)
+
+
+def settings(job: Shown, jobs: Sequence[Shown]) -> str:
+    """What a job has and not all have."""
+    same = set.intersection(*(set(one.overrides) for one in jobs))
+    return plain(" ".join(one for one in job.overrides if one not in same))
+
+
+def show_jobs(jobs: Sequence[Shown]) -> None:
+    """Prints the table to stdout."""
+    apart = [settings(job, jobs) for job in jobs]
+    columns = [
+        ("job", [job.path.name for job in jobs]),
+        *([("settings", apart)] if any(apart) else []),
+        ("state", [job.state for job in jobs]),
+        ("time", [_duration(job.seconds) for job in jobs]),
+        *([("error", [plain(job.error) for job in jobs])] if any(job.error for job in jobs) else []),
+    ]
+    show(*tables(columns), *_summary(jobs))
+
+
+def _summary(jobs: Sequence[Shown]) -> Iterable[str]:
+    states = [job.state for job in jobs]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    yield f"\n{counts}: dgmrun compare {jobs[0].path.parent}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds else "-"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
