@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
 
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from dgmrun import compose, stages
+from dgmrun import arguments, compose, stages
 from dgmrun.stages import train
 
 BATCH, HIDDEN, RATE = 100, 500, 0.05
@@ -34,10 +33,9 @@ class Stage:
             limits += [f"trainer.validate_every_n_steps={2 * steps}", f"checkpoint.every_n_steps={2 * steps}"]
         with TemporaryDirectory() as folder:
             argv = ["model=rbm", "device=cpu", *data, *sizes, *limits, *overrides, f"hydra.run.dir={folder}"]
-            compose.run_with(compose.parse(argv), self._compose)
-
-    def _compose(self, config: dict[str, Any], directory: Path) -> None:
-        self.setup = stages.Setup(config)
+            composed = compose.compose(arguments.parse(argv))
+        assert composed is not None
+        self.setup = stages.Setup(composed[0])
         self.x: Tensor = self.setup.splits["train"].x.flatten(1).float()
 
     def rate(self) -> float:

@@ -59,11 +59,15 @@ def _bug(error: Exception) -> int:
 
 
 def _command(argv: list[str]) -> None:
-    if not argv or {"-h", "--help"} & set(argv):
+    if {"-sc", "--shell-completion"} & set(argv):
+        from dgmrun import completion
+
+        completion.main(argv)
+    elif not argv or {"-h", "--help"} & set(argv):
         from dgmrun.report.help import text
 
         print(text())
-    elif argv[0] == "--version":
+    elif "--version" in argv:
         print(f"dgmrun {__version__}")
     elif argv[0] in TOOLS:
         import_module(f"dgmrun.report.{argv[0]}").main(argv[1:])
@@ -108,7 +112,7 @@ def _run(argv: list[str]) -> None:
 def _farewell(run: Run) -> None:
     log.info("\nrun         %s", run.path)
     log.info("next        dgmrun compare %s", shlex.quote(str(run.path.parent)))
-    log.info("            tensorboard --logdir %s --samples_per_plugin images=0", shlex.quote(str(run.path)))
+    log.info("            tensorboard --logdir %s --samples_per_plugin images=0", shlex.quote(str(run.path.parent)))
 
 
 @contextmanager

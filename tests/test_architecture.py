@@ -14,11 +14,15 @@ from dgmrun.paths import PACKAGE, config_dir, words
 
 EVERYWHERE = {"protocols", "errors", "rng", "paths", "run", ""}
 MAY_IMPORT = {
-    "cli": {"compose", "build", "stages", "report"},
-    "compose": {"checks"},
+    "cli": {"arguments", "children", "completion", "compose", "launcher", "build", "stages", "report"},
+    "arguments": set(),
+    "compose": {"arguments", "checks"},
+    "completion": {"arguments", "compose"},
     "checks": set(),
+    "children": set(),
+    "launcher": {"children", "report"},
     "build": set(),
-    "stages": {"build", "objectives", "estimators", "data", "report"},
+    "stages": {"build", "children", "objectives", "estimators", "data", "report"},
     "objectives": {"gradients"},
     "models": {"nn"},
     "estimators": set(),
@@ -28,8 +32,8 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "lightning": {"objectives", "stages"},
-    "hydra": {"cli", "checks", "compose", "build", "launcher"},
-    "omegaconf": {"cli", "checks", "compose", "build", "launcher"},
+    "hydra": {"arguments", "checks", "compose", "completion", "build", "launcher"},
+    "omegaconf": {"checks", "compose", "completion", "launcher"},
 }
 FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if "configs" not in file.parts]
 

@@ -14,6 +14,7 @@ from typing import Any
 from dgmrun import children
 from dgmrun.errors import Interrupted, Mistake, nearest
 from dgmrun.paths import words
+from dgmrun.report import hparams
 from dgmrun.run import Run, now
 from dgmrun.stages import _provenance, _weights
 from dgmrun.stages._setup import Setup
@@ -106,6 +107,7 @@ def execute(run: Run, setup: Setup) -> None:
         for word in setup.config["stages"]:
             _stage(word).main(run, setup)
             run.finish(word, setup.config)
+        hparams.write(run)
     except (KeyboardInterrupt, Interrupted):
         run.merge({"status": "interrupted", "finished": now()})
         raise

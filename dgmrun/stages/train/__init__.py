@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from dgmrun import build, children
 from dgmrun.errors import Mistake
 from dgmrun.run import Run
@@ -30,7 +32,7 @@ def check(setup: Setup) -> None:
 
 
 def check_run(run: Run, setup: Setup) -> None:
-    """Refuses to train a run that is in training, or that several processes have trained, with another number of them.
+    """Refuses to train a run that cannot go on: in training, without its checkpoints, or by other processes.
 
     Raises:
         Mistake: names the key.
@@ -38,7 +40,13 @@ def check_run(run: Run, setup: Setup) -> None:
     from dgmrun.stages.train import processes
 
     with run.training():
-        was = run.results.get("train", {}).get("processes")
+        so_far = run.results.get("train", {})
+    if so_far.get("steps") and not any((run.path / "checkpoints").glob("*.ckpt")):
+        raise Mistake(
+            "`run` must have its checkpoints to be trained on, but they were removed",
+            f"dgmrun weights={shlex.quote(str(run.path))} ... starts a new run from its weights",
+        )
+    was = so_far.get("processes")
     number = processes.total(setup.config["device"])
     if was not in (None, number) and setup.config["resume"] == "exact":
         raise Mistake(
