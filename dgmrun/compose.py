@@ -65,7 +65,7 @@ def compose_sweep(arguments: Arguments) -> None:
     Raises:
         Mistake: the arguments do not compose.
     """
-    added = [*_stages(arguments), *_methods(arguments), "hydra/launcher=process"]
+    added = [*_stages(arguments), *_methods(arguments), "hydra/launcher=process", "hydra/sweeper=process"]
     _main(arguments, added, "config", partial(_resolved, name="config"))
 
 

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.plugin import Plugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
@@ -33,14 +35,32 @@ from dgmrun.run import ON_A_RUN, UNSAVED, Run, fingerprint
 
 IDENTITY = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
 """The sections that make a run what it is: never where it lies, on what it runs or how it is evaluated."""
-TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
 
 
 def register(config_dir: Path | None) -> None:
-    """Makes the launcher known to Hydra as `process`; it takes plugins of its own namespace alone."""
-    Plugins.instance().class_name_to_class[TARGET] = ProcessLauncher
-    node = {"_target_": TARGET, "config_dir": None if config_dir is None else str(config_dir)}
-    ConfigStore.instance().store(group="hydra/launcher", name="process", node=node)
+    """Makes launcher and sweeper known to Hydra as `process`; it takes plugins of its own namespace alone."""
+    _register(ProcessLauncher, "hydra/launcher", config_dir=None if config_dir is None else str(config_dir))
+    _register(ProcessSweeper, "hydra/sweeper", max_batch_size=None, params=None)
+
+
+def _register(plugin: type[Plugin], group: str, **settings: Any) -> None:
+    target = f"hydra_plugins.dgmrun.{plugin.__name__}"
+    Plugins.instance().class_name_to_class[target] = plugin
+    ConfigStore.instance().store(group=group, name="process", node={"_target_": target, **settings})
+
+
+class ProcessSweeper(BasicSweeper):
+    """Hydra's sweeper over every combination, without the file that it leaves beside the jobs."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launches the jobs."""
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        try:
+            return super().sweep(arguments)
+        finally:
+            (folder / "multirun.yaml").unlink(missing_ok=True)
+            remove_empty(folder)
 
 
 @dataclass
@@ -84,8 +104,6 @@ class ProcessLauncher(Launcher):
             RunFailed: a job is not done.
         """
         sweep = Path(self.config.hydra.sweep.dir).absolute()
-        (sweep / "multirun.yaml").unlink(missing_ok=True)
-        remove_empty(sweep)
         jobs = unique([self._job(sweep, list(overrides)) for overrides in job_overrides])
         pool = Pool(jobs, self.config.sweep.jobs, self.config.sweep.fail_fast, self.flags)
         pool.run()

@@ -199,7 +199,7 @@ class Run:
         if not self.weights_file.exists():
             return None
         settings = None if word == "train" else [config.get(word), config["log_z"]]
-        return hashlib.sha256(json.dumps([word, self.weights_sha256(), settings]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([word, self.weights_sha256(), settings], sort_keys=True).encode()).hexdigest()
 
     def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
         """Writes parameters to NAME.safetensors."""

@@ -59,7 +59,7 @@ def test_a_file_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", ["objective", "device", "optimizer", "schedule"])
 def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
     for name in options(group):
-        if (group, name) == ("device", "gpu"):
+        if group == "device" and "gpu" in name:
             continue
         run = tmp_path / f"{group}-{name}"
         assert dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0

@@ -62,10 +62,10 @@ def take_up(setup: Setup, path: Path, named: bool) -> Run:
         return run
     if not named:
         setup.config["stages"] = run.unfinished(setup.config)
-    if "train" in setup.config["stages"]:
-        _stage("train").check_run(run, setup)
     has_weights = run.weights_file.exists()
     check(setup, has_weights)
+    if "train" in setup.config["stages"]:
+        _stage("train").check_run(run, setup)
     if has_weights:
         setup.trained_model(run)
     for name, split in _provenance.splits(setup).items():

@@ -80,28 +80,31 @@ def test_position_counts_the_batch_just_given() -> None:
     assert (one.epoch, one.position, one.examples) == (0, 1, N)
 
 
-@pytest.mark.parametrize("batch_size", [5, 7, 11, 23])
-def test_shards_partition_the_global_batch(batch_size: int) -> None:
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("batch_size", [6, 12, 18, 600])
+def test_shards_are_equal_and_partition_the_global_batch(batch_size: int, world_size: int) -> None:
+    """So the mean over processes of their means is the mean over the batch; what cannot be shared out is left."""
     whole = list(source(batch_size=batch_size))
-    shards = [list(source(batch_size=batch_size, rank=rank, world_size=2)) for rank in (0, 1)]
-    for batch, zeroth, first in zip(whole, *shards, strict=False):
-        assert torch.equal(zeroth.index, batch.index[0::2])
-        assert torch.equal(first.index, batch.index[1::2])
-    assert {len(shard) for shard in shards} == {len(source(batch_size=batch_size, world_size=2))}
+    shards = [list(source(batch_size=batch_size, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    for batch, *parts in zip(whole, *shards, strict=False):
+        shared = len(batch.index) - len(batch.index) % world_size
+        assert {len(part.index) for part in parts} == {shared // world_size}
+        assert torch.equal(torch.stack([part.index for part in parts]).T.flatten(), batch.index[:shared])
+    assert {len(shard) for shard in shards} == {len(source(batch_size=batch_size, world_size=world_size))}
 
 
 def test_a_last_batch_too_small_for_all_processes_is_left_out() -> None:
-    assert [len(source(batch_size=11, world_size=size)) for size in (1, 2)] == [3, 2]
-    assert len(list(source(batch_size=11, rank=1, world_size=2))) == 2
+    assert [len(source(x=X[:9], y=Y[:9], batch_size=4, world_size=size)) for size in (1, 2)] == [3, 2]
+    assert len(list(source(x=X[:9], y=Y[:9], batch_size=4, rank=1, world_size=2))) == 2
 
 
 def test_a_batch_size_above_the_split_is_the_split() -> None:
     assert [len(batch.x) for batch in source(batch_size=1000)] == [N]
 
 
-@pytest.mark.parametrize("changes", [{"batch_size": 2}, {"batch_size": 0}, {"x": X[:2], "y": Y[:2]}])
-def test_each_process_needs_a_row(changes: dict[str, Any]) -> None:
-    with pytest.raises(Mistake, match=r"`dataset.batch_size` must give a row to each process"):
+@pytest.mark.parametrize("changes", [{"batch_size": 2}, {"batch_size": 4}, {"x": X[:2], "y": Y[:2], "batch_size": 3}])
+def test_every_process_has_as_many_rows(changes: dict[str, Any]) -> None:
+    with pytest.raises(Mistake, match=r"`dataset.batch_size` must be a multiple of the 3 processes"):
         source(world_size=3, **changes)
 
 
