@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -158,8 +159,6 @@ def test_killed_after_any_step_and_taken_up_is_never_killed(
 def test_killed_within_any_write_and_taken_up_is_never_killed(
     model: str, objective: str, write: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     command = (f"model={model}", f"objective={objective}", *TINY, "train")
     assert dgmrun(*command, f"hydra.run.dir={whole}") == 0
@@ -209,6 +208,27 @@ def test_a_real_sigkill_through_the_console_script(dgmrun: Command, tmp_path: Pa
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert json.loads((cut / "results.json").read_text())["status"] == "running"
+    assert dgmrun("train", f"run={cut}") == 0
+    assert_same(outcome(cut), outcome(whole))
+
+
+@every_pair
+def test_two_processes_killed_and_taken_up_are_never_killed(
+    model: str, objective: str, dgmrun: Command, tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    steps = ("trainer.max_steps=300", "trainer.validate_every_n_steps=70")
+    command = (f"model={model}", f"objective={objective}", *TINY, *steps, "device=ddp_cpu", "train")
+    assert dgmrun(*command, f"hydra.run.dir={whole}") == 0
+    process = subprocess.Popen([sys.executable, "-m", "dgmrun", *command, f"hydra.run.dir={cut}"])
+    while not (cut / "checkpoints" / "previous.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        if str(cut) in place.read_text():
+            os.kill(int(place.parent.name), signal.SIGKILL)
+    process.wait()
+    assert json.loads((cut / "results.json").read_text())["train"]["steps"] < 300
     assert dgmrun("train", f"run={cut}") == 0
     assert_same(outcome(cut), outcome(whole))
 

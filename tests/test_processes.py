@@ -1,0 +1,157 @@
+"""Trainings in several processes: the same mathematics as in one, and no end that leaves the others waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+Command = Callable[..., int]
+TINY = (
+    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 model.hidden=3 "
+    "trainer.max_steps=12 trainer.validate_every_n_steps=6 checkpoint.every_n_steps=4 optimizer.momentum=0.5 "
+    "optimizer.ema=0.9 optimizer.clip_norm=1.0 trainer.accumulate=3"
+).split()
+PROBE = '''
+import os, signal
+from dgmrun.objectives.contrast import contrast
+from dgmrun.objectives.cd import CD
+
+class Probe(CD):
+    """The contrast with the inverted data: nothing is drawn."""
+    def __init__(self, model, optimization, fate="well"):
+        super().__init__(model, optimization)
+        self.fate = fate
+
+    def loss(self, batch):
+        if self.iteration == 6 and os.environ.get("LOCAL_RANK") == self.fate[-1]:
+            if self.fate.startswith("raises"):
+                raise RuntimeError("as it should")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return contrast(self.model, batch.x, 1 - batch.x), {}
+'''
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments that choose a deterministic objective, whose `fate` may be to raise or to be killed in rank 0 or 1."""
+    (tmp_path / "mine" / "objective").mkdir(parents=True)
+    (tmp_path / "mine" / "probing.py").write_text(PROBE)
+    (tmp_path / "mine" / "objective" / "probe.yaml").write_text("_target_: probing.Probe\nfate: well\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "mine"))
+    monkeypatch.syspath_prepend(tmp_path / "mine")
+    return [f"--config-dir={tmp_path / 'mine'}", "model=rbm", "objective=probe", *TINY]
+
+
+def start(*argv: str, **environment: str) -> subprocess.Popen[str]:
+    """`dgmrun ...`, started."""
+    command = [sys.executable, "-m", "dgmrun", *argv]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
+
+
+def results(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return content
+
+
+def of_run(run: Path) -> list[int]:
+    """The processes that work on a run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"{run}" in place.read_text() and int(place.parent.name) != os.getpid():
+                found.append(int(place.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_two_processes_take_the_steps_of_one(probe: list[str], dgmrun: Command, tmp_path: Path) -> None:
+    """Shares of a batch, their means, the mean of these: the gradient of the whole batch, up to rounding."""
+    for device in ("cpu", "ddp_cpu"):
+        assert dgmrun(*probe, f"device={device}", "train", f"hydra.run.dir={device}") == 0
+    for name in ("weights", "weights-ema"):
+        one, two = (load_file(tmp_path / device / f"{name}.safetensors") for device in ("cpu", "ddp_cpu"))
+        assert one.keys() == two.keys()
+        for key in one:
+            torch.testing.assert_close(one[key], two[key], rtol=1e-5, atol=1e-6)
+    assert results(tmp_path / "ddp_cpu")["train"]["processes"] == 2
+
+
+@pytest.mark.parametrize("fate", ["raises 0", "raises 1", "is killed 1"])
+def test_a_rank_that_dies_ends_the_run_with_its_error(
+    fate: str, probe: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*probe, f"objective.fate='{fate}'", "device=ddp_cpu", "train", "hydra.run.dir=run"]
+    assert dgmrun(*command) == 1
+    cause = "RuntimeError: as it should" if "raises" in fate else "ended by signal 9 (SIGKILL)"
+    errors = capsys.readouterr().err
+    assert f"error: process {fate[-1]} of 2: {cause}" in errors
+    assert "Traceback" not in errors
+    assert results(tmp_path / "run")["status"] == "failed"
+    assert results(tmp_path / "run")["error"] == f"process {fate[-1]} of 2: {cause}"
+    assert "is killed" in fate or "RuntimeError: as it should" in (tmp_path / "run" / "run.log").read_text()
+    assert of_run(tmp_path / "run") == []
+
+
+def started(run: Path, process: subprocess.Popen[str]) -> None:
+    """Until the run has a checkpoint."""
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def test_a_signal_saves_and_a_killed_parent_takes_its_ranks_along(probe: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(*probe, "trainer.max_steps=1000000", "device=ddp_cpu", "train", f"hydra.run.dir={run}")
+    started(run, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"hint: dgmrun run={run}" in errors
+    assert (results(run)["status"], of_run(run)) == ("interrupted", [])
+    saved = results(run)["train"]["steps"]
+
+    process = start(probe[0], f"run={run}", "train")
+    while results(run)["train"]["steps"] == saved:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while of_run(run):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> None:
+    """Two machines of one process each are one machine of two."""
+    assert dgmrun(*probe, "device=ddp_cpu", "train", "hydra.run.dir=one") == 0
+    assert dgmrun(*probe, "stages=[]", "hydra.run.dir=two") == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    nodes = [
+        start(
+            *(probe[0], f"run={tmp_path / 'two'}", "train", "device=ddp_cpu", "device.devices=1", "device.num_nodes=2"),
+            **{"NODE_RANK": str(node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+        )
+        for node in range(2)
+    ]
+    for node in nodes:
+        _, errors = node.communicate(timeout=100)
+        assert node.returncode == 0, errors
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert results(tmp_path / "two")["status"] == "done"
