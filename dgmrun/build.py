@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
@@ -21,16 +22,20 @@ from dgmrun.paths import options
 from dgmrun.protocols import Event
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
-OWN_KEYS = {
+OWN_KEYS: dict[str, tuple[str, ...]] = {
+    "model": (),
+    "objective": (),
     "optimizer": ("clip_norm", "ema"),
     "schedule": ("horizon",),
     "dataset": ("name", "event", "context", "pixel_order", "binarisation", "batch_size"),
 }
-"""Keys of a group that are ours, not its target's."""
+"""Groups that have a target, and which keys of them are ours, not its target's."""
+SETTINGS = ("methods", "proposal")
+"""Keys of `log_z` that are no method."""
 
 
 def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -> None:
-    """Refuses every `_target_` but those that the YAML files of the same group name.
+    """Refuses every `_target_` but those that the YAML files of the same group name, and a group that lacks its own.
 
     Raises:
         Mistake: names the key and the target.
@@ -39,18 +44,24 @@ def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -
         files = options(group, search_path).values()
         allowed = {target for file in files for target in TARGET.findall(file.read_text(errors="replace"))}
         _check_node(node, allowed, group)
+    for group, keys in OWN_KEYS.items():
+        node = config[group]
+        lacking = {"_target_", *keys} - (node.keys() if isinstance(node, Mapping) else set())
+        if lacking and not (group == "schedule" and node is None):
+            raise Mistake(f"`{group}` must have the key {min(lacking)}, but has not")
+    for name, node in config["log_z"].items():
+        if name not in SETTINGS and not (isinstance(node, Mapping) and "_target_" in node):
+            raise Mistake(f"`log_z.{name}` must be a method with a _target_, but is {node!r}")
 
 
 def _check_node(node: Any, allowed: set[str], key: str) -> None:
-    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    for name, entry in entries:
-        where = f"{key}.{name}"
-        if name == "_target_" and (not isinstance(entry, str) or entry not in allowed):
-            raise Mistake(
-                f"`{where}` must be one that configuration files name, but is {entry!r}{nearest(str(entry), allowed)}",
-                "dgmrun --config-dir=FOLDER ... adds configuration files of your own",
-            )
-        _check_node(entry, allowed, where)
+    if key.rpartition(".")[2] == "_target_" and (not isinstance(node, str) or node not in allowed):
+        raise Mistake(
+            f"`{key}` must be one that configuration files name, but is {node!r}{nearest(str(node), allowed)}",
+            "dgmrun --config-dir=FOLDER ... adds configuration files of your own",
+        )
+    for name, entry in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ():
+        _check_node(entry, allowed, f"{key}.{name}")
 
 
 def target(node: Mapping[str, Any]) -> Any:
@@ -90,17 +101,32 @@ def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         raise Mistake(f"the settings must have types and sizes that can be used, but: {line}") from error
 
 
-def event(node: Mapping[str, Any]) -> Event:
-    """The Event that a configuration writes as shape and support."""
-    return Event(tuple(node["shape"]), node["support"])
+def event(node: Any, key: str = "dataset.event") -> Event:
+    """The Event that a configuration writes as shape and support.
+
+    Raises:
+        Mistake: it is written otherwise.
+    """
+    shape, support = (node.get("shape"), node.get("support")) if isinstance(node, Mapping) else (None, None)
+    if not isinstance(support, str) or not isinstance(shape, list) or not all(map(_is_size, shape)):
+        raise Mistake(f"`{key}` must be {{shape: [sizes], support: word}}, but is {node!r}")
+    return Event(tuple(shape), support)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def event_of_files(dataset: Mapping[str, Any]) -> Event:
     """What the files of a dataset hold: its `event`, or, where that is null, what its module finds in them."""
     if dataset["event"] is not None:
         return event(dataset["event"])
+    maker("dataset", dataset)
+    module = import_module(target(dataset).__module__)
+    if not hasattr(module, "event"):
+        raise Mistake("`dataset.event` must be {shape: [sizes], support: word}, but is null")
     settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
-    found: Event = import_module(target(dataset).__module__).event(**settings)
+    found: Event = checked(module.event, **settings)
     return found
 
 
@@ -108,3 +134,21 @@ def fits(model: type, protocol: type) -> bool:
     """Whether a model class has every method of a Protocol."""
     members = [name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))]
     return all(callable(getattr(model, name, None)) for name in members)
+
+
+def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:
+    """What goes with an option, by group: objectives and log Z methods with a model, models with one of these."""
+    one = _class(group, options(group, search_path)[option])
+    found: dict[str, list[str]] = {}
+    for other in ("objective", "log_z") if group == "model" else ("model",):
+        classes = {name: _class(other, file) for name, file in options(other, search_path).items()}
+        pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
+        found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]
+    return found
+
+
+def _class(group: str, file: Path) -> Any:
+    """The class that an option's file names."""
+    loaded = yaml.safe_load(file.read_text())
+    node = loaded.get(group) or loaded.get(file.stem) or loaded
+    return target(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 from typing import Any
 
@@ -77,8 +78,34 @@ def check_sizes(config: dict[str, Any]) -> None:
         value = config["optimizer"].get(key)
         if not isinstance(value, (int, float, type(None))):
             raise Mistake(f"`optimizer.{key}` must be a number or null, but is {value}")
+    for key, name in {"dataset.name": config["dataset"].get("name"), **_named(config.get("choices", {}))}.items():
+        if name is not None and not is_word(name):
+            raise Mistake(f"`{key}` must be a word, as folders are named after it, but is {name!r}")
     if config["resume"] not in ("exact", "approximate"):
         raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
+
+
+def is_word(name: Any) -> bool:
+    """Whether a folder can be named so."""
+    return isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*", name) is not None
+
+
+def _named(choices: dict[str, Any]) -> dict[str, Any]:
+    return {f"choices.{group}": name for group, name in choices.items()}
+
+
+def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> None:
+    """What a run has saved must have the keys that every run has, and each the type of its default.
+
+    Raises:
+        Mistake: names the key.
+    """
+    for key, default in defaults.items():
+        value = saved.get(key, default)
+        if not _is_like(value, default):
+            raise Mistake(f"`{prefix}{key}` of a run must be {_kind(default)}, but is {value!r}")
+        if isinstance(default, dict):
+            check_saved(value, default, f"{prefix}{key}.")
 
 
 @cache
@@ -98,7 +125,8 @@ def _is_like(value: Any, default: Any) -> bool:
         return True
     if isinstance(default, float):
         return type(value) is int
-    return isinstance(default, str) and OmegaConf.is_list(value) and all(isinstance(word, str) for word in value)
+    is_list = OmegaConf.is_list(value) or isinstance(value, list)
+    return isinstance(default, str) and is_list and all(isinstance(word, str) for word in value)
 
 
 def _kind(default: Any) -> str:
@@ -108,4 +136,5 @@ def _kind(default: Any) -> str:
         float: "a number",
         str: "a word or a list of words",
     }
-    return names.get(type(default), "a list" if OmegaConf.is_list(default) else "a group of keys")
+    is_list = OmegaConf.is_list(default) or isinstance(default, list)
+    return names.get(type(default), "a list" if is_list else "a group of keys")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -17,12 +18,22 @@ from importlib import import_module
 from pathlib import Path
 
 from dgmrun import __version__, children
-from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, render
+from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
 from dgmrun.run import Run
 
 TOOLS = ("compare", "list", "clean")
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
+TOO_LARGE = re.compile("allocate|overflow")
+"""How numpy and torch say that the memory, or a count of bytes, does not do."""
 log = logging.getLogger("dgmrun")
+
+
+class Lines(logging.Formatter):
+    """Lines that a terminal shows and does not obey, whatever file their words are from."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, each line printable."""
+        return "\n".join(map(printable, super().format(record).splitlines()))
 
 
 def main() -> int:
@@ -45,7 +56,7 @@ def main() -> int:
         else:
             return _bug(error)
     except Exception as error:
-        if isinstance(error, (MemoryError, RuntimeError)) and "allocate" in str(error):
+        if isinstance(error, (MemoryError, RuntimeError)) and TOO_LARGE.search(str(error)):
             return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
         return _bug(error)
     return DONE
@@ -87,8 +98,8 @@ def _run(argv: list[str]) -> None:
     if given.is_sweep:
         from dgmrun import launcher
 
-        launcher.register(given.config_dir)
-        compose.compose_sweep(given)
+        with launcher.registered(given.config_dir):
+            compose.compose_sweep(given)
         return
     if (composed := compose.compose(given)) is None:
         return
@@ -119,6 +130,7 @@ def _farewell(run: Run) -> None:
 def _log() -> Iterator[None]:
     """Messages to stderr, warnings of libraries to the log; of several processes one speaks."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
     log.addHandler(handler)
     log.setLevel(logging.ERROR if children.is_silent() else logging.INFO)
     log.propagate = False
@@ -135,14 +147,14 @@ def _log() -> Iterator[None]:
 def _log_file(file: Path) -> Iterator[None]:
     """The same and the warnings to a file, each with its time; tracebacks to the file alone."""
     handler = logging.FileHandler(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.setFormatter(Lines("%(asctime)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))
     for logger in loggers:
         logger.addHandler(handler)
     try:
         yield
     except Exception as error:
-        if not isinstance(error, Mistake):
+        if not isinstance(error, Mistake) or error.__cause__ is not None:
             handler.emit(log.makeRecord("dgmrun", logging.ERROR, __file__, 0, str(error), (), sys.exc_info()))
         raise
     finally:

@@ -22,6 +22,7 @@ from dgmrun.arguments import NEEDED, Arguments, root, split
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import PATHS, config_dir, options, remove_empty
 from dgmrun.run import ON_A_RUN, Run
+from dgmrun.untrusted import RESERVED
 
 METHODS = ("log_z",)
 CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
@@ -65,7 +66,7 @@ def compose_sweep(arguments: Arguments) -> None:
     Raises:
         Mistake: the arguments do not compose.
     """
-    added = [*_stages(arguments), *_methods(arguments), "hydra/launcher=process", "hydra/sweeper=process"]
+    added = [*_stages(arguments), *_methods(arguments), "hydra/launcher=process"]
     _main(arguments, added, "config", partial(_resolved, name="config"))
 
 
@@ -102,7 +103,7 @@ def _store(arguments: Arguments) -> None:
             )
     run = Run.open(arguments.run)
     methods = [{group: list(options(group, arguments.search_path))} for group in METHODS]
-    base = yaml.safe_load((config_dir() / "config.yaml").read_text())
+    base = _yaml("config") | {"device": _yaml("device/auto")}
     node = {
         **_over(base, run.config),
         **{"run": str(run.path), "data_dir": None, "resume": "exact"},
@@ -118,6 +119,12 @@ def _store(arguments: Arguments) -> None:
     ConfigStore.instance().store(name="saved", node=node)
 
 
+def _yaml(name: str) -> dict[str, Any]:
+    """A shipped file of keys and their defaults, without what it says to Hydra."""
+    loaded = yaml.safe_load((config_dir() / f"{name}.yaml").read_text())
+    return {key: value for key, value in loaded.items() if key not in RESERVED}
+
+
 def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
     """What a run has saved, over what every run has.
 
@@ -127,13 +134,12 @@ def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
     for key in (*NEEDED, "choices"):
         if not isinstance(saved.get(key), dict):
             raise Mistake(f"`{key}` of a run must be a group of keys, but is {saved.get(key)!r}")
-    merged = {**base, **saved}
-    for key, value in base.items():
-        if isinstance(value, dict):
-            if not isinstance(merged[key], dict):
-                raise Mistake(f"`{key}` of a run must be a group of keys, but is {merged[key]!r}")
-            merged[key] = {**value, **merged[key]}
-    return merged
+    checks.check_saved(saved, base)
+    return {
+        **base,
+        **saved,
+        **{key: {**value, **saved.get(key, {})} for key, value in base.items() if isinstance(value, dict)},
+    }
 
 
 def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:

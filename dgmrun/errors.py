@@ -16,6 +16,8 @@ from collections.abc import Iterable
 ERROR_FILE = "DGMRUN_ERROR_FILE"
 """The environment variable that names, in a process that dgmrun has started, where its error is to be written."""
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+LONGEST = 1000
+"""Letters of anything that is told."""
 
 
 class Mistake(Exception):
@@ -51,6 +53,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
+def printable(text: str) -> str:
+    """A text on one line and of bearable length; what a terminal could obey becomes `?`."""
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+
+
 def of_status(message: str, hint: str | None, status: int) -> Mistake:
     """The kind of mistake that ends with `status`."""
     kinds = {kind.status: kind for kind in (Mistake, RunFailed, Interrupted)}
@@ -66,7 +74,7 @@ def render(mistake: Mistake) -> int:
         with open(os.environ[ERROR_FILE], "w") as file:
             json.dump({"message": str(mistake), "hint": mistake.hint, "status": mistake.status}, file)
         return mistake.status
-    print(f"error: {mistake}", file=sys.stderr)
+    print(f"error: {printable(' '.join(str(mistake).split()))}", file=sys.stderr)
     if mistake.hint:
-        print(f"\nhint: {mistake.hint}", file=sys.stderr)
+        print(f"\nhint: {printable(mistake.hint)}", file=sys.stderr)
     return mistake.status

@@ -11,19 +11,18 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.plugins.launcher import Launcher
-from hydra.plugins.plugin import Plugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
@@ -33,33 +32,24 @@ from dgmrun.paths import PATHS, quoted, remove_empty
 from dgmrun.report import sweep as report
 from dgmrun.run import ON_A_RUN, UNSAVED, Run, fingerprint
 
+TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
+"""Hydra takes plugins of its own namespace alone."""
 IDENTITY = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
 """The sections that make a run what it is: never where it lies, on what it runs or how it is evaluated."""
 
 
-def register(config_dir: Path | None) -> None:
-    """Makes launcher and sweeper known to Hydra as `process`; it takes plugins of its own namespace alone."""
-    _register(ProcessLauncher, "hydra/launcher", config_dir=None if config_dir is None else str(config_dir))
-    _register(ProcessSweeper, "hydra/sweeper", max_batch_size=None, params=None)
-
-
-def _register(plugin: type[Plugin], group: str, **settings: Any) -> None:
-    target = f"hydra_plugins.dgmrun.{plugin.__name__}"
-    Plugins.instance().class_name_to_class[target] = plugin
-    ConfigStore.instance().store(group=group, name="process", node={"_target_": target, **settings})
-
-
-class ProcessSweeper(BasicSweeper):
-    """Hydra's sweeper over every combination, without the file that it leaves beside the jobs."""
-
-    def sweep(self, arguments: list[str]) -> Any:
-        """Launches the jobs."""
-        assert self.config is not None
-        folder = Path(self.config.hydra.sweep.dir).absolute()
-        try:
-            return super().sweep(arguments)
-        finally:
-            (folder / "multirun.yaml").unlink(missing_ok=True)
+@contextmanager
+def registered(config_dir: Path | None) -> Iterator[None]:
+    """Makes the launcher known to Hydra as `process`; of the folder, which Hydra makes, nothing stays but runs."""
+    Plugins.instance().class_name_to_class[TARGET] = ProcessLauncher
+    node = {"_target_": TARGET, "config_dir": None if config_dir is None else str(config_dir)}
+    ConfigStore.instance().store(group="hydra/launcher", name="process", node=node)
+    try:
+        yield
+    finally:
+        for folder in ProcessLauncher.folders:
+            with suppress(OSError):
+                (folder / "multirun.yaml").unlink()
             remove_empty(folder)
 
 
@@ -89,12 +79,16 @@ class ProcessLauncher(Launcher):
         config_dir: the user's folder of configuration files, for the jobs.
     """
 
+    folders: ClassVar[list[Path]] = []
+
     def __init__(self, config_dir: str | None) -> None:
         self.flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Takes what Hydra has; `task_function` resolves and checks a configuration."""
         self.loader, self.resolved, self.config = hydra_context.config_loader, task_function, config
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.folders.append(self.folder)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs, shows what became of each, and fails if any is not done.
@@ -103,8 +97,7 @@ class ProcessLauncher(Launcher):
             Mistake: a job does not compose, or two would share a directory; nothing was started.
             RunFailed: a job is not done.
         """
-        sweep = Path(self.config.hydra.sweep.dir).absolute()
-        jobs = unique([self._job(sweep, list(overrides)) for overrides in job_overrides])
+        jobs = unique([self._job(list(overrides)) for overrides in job_overrides])
         pool = Pool(jobs, self.config.sweep.jobs, self.config.sweep.fail_fast, self.flags)
         pool.run()
         report.show_jobs(jobs)
@@ -117,13 +110,13 @@ class ProcessLauncher(Launcher):
             )
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
 
-    def _job(self, sweep: Path, overrides: list[str]) -> Job:
+    def _job(self, overrides: list[str]) -> Job:
         composed = self.loader.load_sweep_config(self.config, overrides)
         HydraConfig.instance().set_config(composed)
         with open_dict(composed):
             del composed["hydra"]
         config = self.resolved(composed)
-        return Job(sweep / identity(config), config, list(filter_overrides(overrides)))
+        return Job(self.folder / identity(config), config, list(filter_overrides(overrides)))
 
 
 def identity(config: Mapping[str, Any]) -> str:

@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from dgmrun import untrusted
 from dgmrun.errors import Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG, RESULTS = "config.yaml", "results.json"
-LARGEST_RESULTS = 64 * 2**20
+BLOCK = 2**20
 UNSAVED = ("run", "data_dir", "resume", "sweep")
 """Keys of a command, not of the run that it makes."""
 ON_A_RUN = "run stages device trainer checkpoint log_z likelihood sample resume data_dir name tags notes".split()
 """Keys that a command may change of a run that there is."""
-MAPPINGS = ("train", "dataset", "stages", "log_z", "likelihood", "sample")
 
 
 class Run:
@@ -85,12 +85,13 @@ class Run:
             raise Mistake(
                 f"`run` must be a run directory, but {run.path} has no {CONFIG}", "dgmrun compare outputs shows runs"
             )
-        for folder, _, files in os.walk(run.path):
-            for name in (*files, ""):
-                if not stat.S_IFMT(os.lstat(Path(folder, name)).st_mode) == (stat.S_IFREG if name else stat.S_IFDIR):
-                    raise Mistake(f"{run.path} must hold files and folders of its own, but has {name!r}")
-        if links := [entry.name for entry in run.path.iterdir() if entry.is_symlink()]:
-            raise Mistake(f"{run.path} must hold files and folders of its own, but {links[0]!r} is a link")
+        if "${" in str(run.path):
+            raise Mistake(f"`run` must be a folder without `${{` in its name, but is {run.path}")
+        for folder, folders, files in os.walk(run.path):
+            for name in ("", *folders, *files):
+                kind = stat.S_IFREG if name in files else stat.S_IFDIR
+                if stat.S_IFMT(os.lstat(Path(folder, name)).st_mode) != kind:
+                    raise Mistake(f"{run.path} must hold files and folders of its own, but {name!r} is neither")
         run.config, run.results  # noqa: B018, both are read to be checked
         return run
 
@@ -101,31 +102,29 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The saved configuration: plain values, checked to hold no interpolation and no hydra key."""
+        """The saved configuration: plain values, no interpolation and no key of Hydra's.
+
+        Raises:
+            Mistake: it is something else.
+        """
         try:
-            config = yaml.load((self.path / CONFIG).read_text(), _Plain)
-        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-            raise Mistake(f"{self.path / CONFIG} must be a configuration, but cannot be read: {_line(error)}") from None
-        if not isinstance(config, dict):
-            raise Mistake(f"{self.path / CONFIG} must be a mapping, but is {type(config).__name__}")
-        _refuse_dispatch(config, str(self.path / CONFIG))
-        return config
+            return untrusted.config(self.path / CONFIG)
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{self.path / CONFIG} must be the configuration of a run, but: {error}") from None
 
     @property
     def results(self) -> dict[str, Any]:
-        """What results.json holds now; nothing, where the run is only prepared."""
-        file = self.path / RESULTS
+        """What results.json holds now; nothing, where the run is only prepared.
+
+        Raises:
+            Mistake: it holds something else.
+        """
         if not self.is_claimed:
             return {}
         try:
-            if file.stat().st_size > LARGEST_RESULTS:
-                raise Mistake(f"{file} must be smaller than 64 MiB, but has {file.stat().st_size} bytes")
-            results = json.loads(file.read_text() or "{}")
-        except (OSError, ValueError, RecursionError) as error:
-            raise Mistake(f"{file} must be JSON, but cannot be read: {_line(error)}") from None
-        if not _has_shape(results):
-            raise Mistake(f"{file} must hold the results of a run, but its structure is another")
-        return results
+            return untrusted.results(self.path / RESULTS)
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{self.path / RESULTS} must hold the results of a run, but: {error}") from None
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces config.yaml."""
@@ -192,7 +191,7 @@ class Run:
         finished = dict(results.get("stages", {}))
         if not results.get("train", {}).get("complete") or config["trainer"] != self.config["trainer"]:
             finished.pop("train", None)
-        return [word for word in config["stages"] if finished.get(word) != self._state(word, config)]
+        return [word for word in config["stages"] if finished.get(word, "") != self._state(word, config)]
 
     def _state(self, word: str, config: Mapping[str, Any]) -> str | None:
         """What a stage depends on: the weights and, for an evaluation, its settings."""
@@ -209,19 +208,13 @@ class Run:
         replace(self.path / f"{name}.safetensors", save(tensors))
 
 
-class _Plain(yaml.SafeLoader):
-    """YAML of values alone: an alias could make a small file endless."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuses aliases."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has an alias")
-        return super().compose_node(parent, index)
-
-
 def sha256(file: Path) -> str:
     """sha256 of a file's bytes."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def fingerprint(path: str | Path) -> str:
@@ -287,37 +280,3 @@ def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return {**old, **{key: _merged(old.get(key), entry) for key, entry in new.items()}}
     return new
-
-
-def _has_shape(results: Any) -> bool:
-    """Whether what is read elsewhere is where it is looked for."""
-    if not isinstance(results, dict) or not all(isinstance(results.get(key, {}), dict) for key in MAPPINGS):
-        return False
-    if not isinstance(results.get("dataset", {}).get("splits", {}), dict):
-        return False
-    estimates = [entry for word in ("log_z", "likelihood") for entry in results.get(word, {}).values()]
-    return all(isinstance(entry, dict) and isinstance(entry.get("of") or {}, dict) for entry in estimates)
-
-
-def _refuse_dispatch(value: Any, where: str) -> None:
-    """Refuses whatever could make Hydra do more than read values."""
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            if (
-                not isinstance(key, str)
-                or key in ("hydra", "defaults")
-                or (str(key).startswith("_") and key != "_target_")
-            ):
-                raise Mistake(f"{where} must not have the key `{key}`, but has it")
-            _refuse_dispatch(entry, where)
-    elif isinstance(value, list):
-        for entry in value:
-            _refuse_dispatch(entry, where)
-    elif isinstance(value, str) and "${" in value:
-        raise Mistake(f"{where} must hold plain values, but has the interpolation {value!r}")
-    elif not isinstance(value, (str, int, float, type(None))):
-        raise Mistake(f"{where} must hold plain values, but has {value!r}")
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,18 +10,17 @@ and test. Values are taken as they are: integers up to 255 are counts, and grey 
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dgmrun import untrusted
 from dgmrun.data.check import inside
 from dgmrun.data.splits import SPLITS, Split, Splits
 from dgmrun.errors import Mistake
@@ -59,18 +58,12 @@ def _read(name: str) -> Arrays:
     if not path.is_file():
         raise Mistake(f"`dataset.path` must be a file, but there is no {path}")
     try:
-        arrays = _read_csv(path) if path.suffix == ".csv" else _read_numpy(path)
-    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        arrays = _read_csv(path) if path.suffix == ".csv" else untrusted.arrays(path)
+    except (OSError, ValueError) as error:
         raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {error}") from error
     if "x" not in arrays:
         raise Mistake(f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}")
     return arrays
-
-
-def _read_numpy(path: Path) -> Arrays:
-    with path.open("rb") as file:
-        loaded = np.load(file, allow_pickle=False)
-        return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
 def _read_csv(path: Path) -> Arrays:

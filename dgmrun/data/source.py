@@ -76,8 +76,15 @@ class InMemorySource:
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Takes up the place that `state_dict` gave."""
-        self.epoch, self.position = state["epoch"], state["position"]
+        """Takes up the place that `state_dict` gave.
+
+        Raises:
+            ValueError: there is no such place.
+        """
+        epoch, position = int(state["epoch"]), int(state["position"])
+        if epoch < 0 or not 0 <= position <= len(self):
+            raise ValueError(f"its place in the data must be among {len(self)} batches, but is {position}")
+        self.epoch, self.position = epoch, position
 
     def _order(self) -> Tensor:
         with seeded(self.seed, "order", self.epoch):

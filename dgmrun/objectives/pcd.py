@@ -64,8 +64,15 @@ class PCD(Objective):
         return {"chains": self.chains}
 
     def load_rank_state(self, state: dict[str, Any]) -> None:
-        """Takes the chains back."""
-        self.chains.copy_(state["chains"])
+        """Takes the chains back.
+
+        Raises:
+            ValueError: they are not such as these.
+        """
+        chains = state["chains"]
+        if chains.shape != self.chains.shape or not chains.eq(chains.ne(0)).all():
+            raise ValueError(f"its chains must be bits {list(self.chains.shape)}, but are {list(chains.shape)}")
+        self.chains.copy_(chains)
 
     def pictures(self, x: Tensor) -> dict[str, Tensor]:
         """What the model shows, and the chains."""

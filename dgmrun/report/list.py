@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,7 +13,7 @@ from dgmrun.paths import config_dir, options
 from dgmrun.report.help import GROUPS
 from dgmrun.report.terminal import Parser, wrapped
 
-PARTNERS = {"model": "objective", "objective": "model"}
+PARTNERED = ("model", "objective", "log_z")
 """Groups whose options must fit each other."""
 
 
@@ -79,6 +78,8 @@ def _group(group: str) -> Iterator[str]:
         yield from wrapped(top.lines[0] if top.lines else "", f"  {name}".ljust(margin))
         if top.source:
             yield from wrapped(f"source: {top.source}", " " * margin)
+        if group == "model":
+            yield from wrapped(f"fits: {_fits(group, name)}", " " * margin)
 
 
 def _option(group: str, option: str) -> Iterator[str]:
@@ -92,9 +93,16 @@ def _option(group: str, option: str) -> Iterator[str]:
         yield from wrapped(top.source, "  source      ")
     yield from ("", "  keys")
     yield from _keys(group, file)
-    if group in PARTNERS:
-        partner, fitting = PARTNERS[group], ", ".join(_fitting(group, file))
-        yield from ("", *wrapped(f"{partner}={fitting}" if fitting else f"no {partner}", "  fits        "))
+    if group in PARTNERED:
+        yield from ("", *wrapped(_fits(group, option), "  fits        "))
+
+
+def _fits(group: str, option: str) -> str:
+    """What goes with an option; it takes seconds, as classes are asked."""
+    from dgmrun import build
+
+    partners = build.partners(group, option).items()
+    return "; ".join(f"{partner}={', '.join(names)}" if names else f"no {partner}" for partner, names in partners)
 
 
 def _keys(group: str, file: Path) -> Iterator[str]:
@@ -118,23 +126,3 @@ def _leaves(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, yaml.Nod
             yield from _leaves(value, f"{name}.")
         else:
             yield name, value
-
-
-def _fitting(group: str, file: Path) -> list[str]:
-    """The models that an objective can train, or the objectives that can train a model."""
-    from dgmrun import build
-
-    partners = {name: _node(PARTNERS[group], other) for name, other in options(PARTNERS[group]).items()}
-    one = build.target(_node(group, file))
-    fits = []
-    for name, node in partners.items():
-        pair = {group: one, PARTNERS[group]: build.target(node)}
-        if build.fits(pair["model"], pair["objective"].requires):
-            fits.append(name)
-    return fits
-
-
-def _node(group: str, file: Path) -> dict[str, Any]:
-    loaded = yaml.safe_load(file.read_text())
-    node: dict[str, Any] = loaded.get(group, loaded)
-    return node

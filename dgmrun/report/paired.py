@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dgmrun import untrusted
 from dgmrun.report.figures import Figure, at
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import warn
@@ -119,14 +120,14 @@ def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
     import numpy
 
     try:
-        with numpy.load(file, allow_pickle=False) as arrays:
-            log_prob, index = arrays["log_prob"].astype(numpy.float64), arrays["index"].astype(numpy.int64)
+        arrays = untrusted.arrays(file)
+        log_prob, index = arrays["log_prob"].astype(numpy.float64), arrays["index"].astype(numpy.int64)
         index, order = numpy.unique(index, return_index=True)
         whole = log_prob.ndim == 1 and log_prob.shape == index.shape and len(index) > 1
         if whole and numpy.isfinite(log_prob).all():
             return log_prob[order], index
         reason = "it must hold finite log_prob [N] and distinct index [N], N > 1"
-    except Exception as error:  # a stranger's archive can fail in any way
+    except Exception as error:  # arrays of any kind and shape
         reason = str(error)
     warn(f"{file} is left out: {reason}")
     return None

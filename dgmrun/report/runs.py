@@ -5,7 +5,6 @@ They are read and never executed.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -70,25 +69,17 @@ def _find(folders: Sequence[Path]) -> list[Path]:
 
 def _entry(path: Path) -> Entry | None:
     try:
-        return _read(Run(path))
-    except Exception as error:  # YAML and JSON of a stranger can fail in any way
+        return _read(Run.open(path))
+    except (Mistake, OSError) as error:
         warn(f"{path} is left out: {error}")
         return None
 
 
 def _read(run: Run) -> Entry:
-    if not all((run.path / name).is_file() for name in (CONFIG, RESULTS)):
-        raise Mistake(f"{CONFIG} and {RESULTS} must be files, but are not")
-    config, results = run.config, _finite(run.results)
+    config, results = run.config, run.results
     name = config.get("name")
     weights = run.weights_sha256() if run.weights_file.is_file() else None
     return Entry(run.path, plain(name) if name else "", _settings(config), results, figures(results, weights))
-
-
-def _finite(results: dict[str, Any]) -> dict[str, Any]:
-    """With null for what is no number: Python reads NaN and infinity, JSON has neither."""
-    finite: dict[str, Any] = json.loads(json.dumps(results), parse_constant=lambda _: None)
-    return finite
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
@@ -108,4 +99,4 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _relative(path: Path, entries: Sequence[Entry]) -> str:
     common = Path(os.path.commonpath([entry.path for entry in entries]))
-    return path.name if path == common else plain(str(path.relative_to(common)))
+    return plain(path.name if path == common else str(path.relative_to(common)))

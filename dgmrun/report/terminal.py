@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, printable
 
 WIDE = 10_000
 """Columns of an output that is no terminal: nothing is wrapped or cut there."""
@@ -31,9 +31,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def plain(value: Any) -> str:
-    """A value on one line, as configuration files write it; what a terminal could obey becomes `?`."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True)
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """A value on one line, as configuration files write it, and nothing that a terminal could obey."""
+    return printable(value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True))
 
 
 def warn(message: str) -> None:

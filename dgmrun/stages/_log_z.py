@@ -8,8 +8,6 @@ from dgmrun.estimators.sampling import can_be_exact
 from dgmrun.protocols import LogZMethod
 from dgmrun.stages._setup import Setup
 
-SETTINGS = ("methods", "proposal")
-
 
 def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     """The log Z methods that `<word>.methods` selects, ready to call; auto is every one that fits.
@@ -21,7 +19,7 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     made: dict[str, LogZMethod] = {
         name: build.maker("log_z", node)()
         for name, node in setup.config["log_z"].items()
-        if name not in SETTINGS and build.fits(type(model), build.target(node).requires)
+        if name not in build.SETTINGS and build.fits(type(model), build.target(node).requires)
     }
     if not made:
         raise Mistake(f"`{word}` must have a model without a normalised density, but `model` is {choice}")

@@ -35,7 +35,7 @@ class Setup:
         return prepare(
             loaded,
             event=build.event(dataset["event"]),
-            context=build.event(dataset["context"]) if dataset["context"] else None,
+            context=build.event(dataset["context"], "dataset.context") if dataset["context"] else None,
             binarisation=dataset["binarisation"],
             pixel_order=dataset["pixel_order"],
         )

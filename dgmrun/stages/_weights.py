@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
-import numpy
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dgmrun import untrusted
 from dgmrun.errors import Mistake
 from dgmrun.run import Run
 
@@ -38,10 +37,9 @@ def read(file: Path) -> dict[str, Tensor]:
     """
     try:
         if file.suffix == ".npz":
-            with numpy.load(file, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+            return {name: torch.from_numpy(array) for name, array in untrusted.arrays(file).items()}
         return load_file(file)
-    except (SafetensorError, OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise Mistake(f"{file} must be a whole .safetensors or .npz file of numbers, but is not: {error}") from None
 
 
@@ -55,8 +53,10 @@ def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
     named = {aliases.get(name, name): tensor for name, tensor in tensors.items()}
     state = model.state_dict()
     for name, parameter in state.items():
-        if name not in named:
+        if name not in named or len(named) < len(tensors):
             raise Mistake(f"{file} must have the parameters {', '.join(state)}, but has {', '.join(tensors)}")
+        if not named[name].is_floating_point():
+            raise Mistake(f"`{name}` in {file} must be floating-point numbers, but is {named[name].dtype}")
         given = (named[name].squeeze() if parameter.dim() == 1 else named[name]).to(parameter)
         if given.shape != parameter.shape:
             raise Mistake(

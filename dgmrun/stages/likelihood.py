@@ -21,6 +21,8 @@ from dgmrun.stages._setup import Setup
 from dgmrun.stages.log_z import measure
 
 log = logging.getLogger("dgmrun")
+NEEDED = ("value", "kind", "bias", "settings", "of", "diagnostics", "warnings")
+"""What a stored log Z must say to be used."""
 
 
 def check(setup: Setup) -> None:
@@ -63,7 +65,7 @@ def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
 def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
     """Whether a stored log Z is of the present weights, by the present settings."""
     settings = dataclasses.asdict(method)  # type: ignore[call-overload]
-    whole = {part.name for part in dataclasses.fields(Estimate)} <= entry.keys()
+    whole = all(part.name in entry for part in dataclasses.fields(Estimate)) and None not in map(entry.get, NEEDED)
     of_these = whole and entry["of"].get("weights_sha256") == run.weights_sha256()
     return of_these and settings.items() <= entry["settings"].items()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+import torch
+
 from dgmrun import build, children
 from dgmrun.errors import Mistake
 from dgmrun.run import Run
@@ -15,14 +17,18 @@ def check(setup: Setup) -> None:
     model, node, names = setup.new_model(), setup.config["objective"], setup.config["choices"]
     if not build.fits(type(model), build.target(node).requires):
         raise Mistake(
-            f"`objective` must be one that fits the model {names['model']}, but is {names['objective']}",
+            f"`objective` must be one that fits the model {names['model']}: "
+            f"{', '.join(build.partners('model', names['model'])['objective'])}, but is {names['objective']}",
             f"dgmrun list model={names['model']}",
         )
     from dgmrun.stages.train import fit, processes
 
     processes.check(setup.config["device"])
     fit.limits(setup, 1)
-    fit.objective(setup, model, steps=1).configure_optimizers()
+    made = fit.objective(setup, model, steps=1)
+    made.configure_optimizers()
+    data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
+    build.checked(made.source, data)
     try:
         fit.make_trainer(setup.config["device"])
         if str(setup.config["device"]["precision"]).startswith("16"):

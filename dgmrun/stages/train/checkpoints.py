@@ -9,21 +9,28 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
 
-from dgmrun.errors import RunFailed
+from dgmrun.errors import Mistake, RunFailed
 from dgmrun.objectives.base import NonFiniteError, Objective, first_non_finite
 from dgmrun.protocols import Batch
 from dgmrun.run import Run, replace, sha256
+from dgmrun.untrusted import check_packing
 
 log = logging.getLogger("dgmrun")
-PARTS = {"state_dict", "optimizer_states", "callbacks", "ranks", "iteration", "gradients", "environment"}
+PARTS = {
+    **{"state_dict": dict, "optimizer_states": list, "callbacks": dict, "ranks": list},
+    **{"iteration": int, "gradients": dict, "environment": dict},
+}
+"""What a checkpoint must have, and its types."""
+NEEDED = ("Validation", "Limits")
+"""Callbacks without whose state a training would go on as another: Lightning passes over what is missing."""
 
 
 class Checkpoints(Callback):
@@ -103,7 +110,8 @@ def newest(folder: Path) -> Path | None:
 def is_whole(file: Path) -> bool:
     """Whether a checkpoint has the sha256 that was written beside it."""
     try:
-        return _checksum(file).read_text().strip() == sha256(file)
+        with _checksum(file).open("rb") as stream:
+            return stream.read(100).strip() == sha256(file).encode()
     except OSError:
         return False
 
@@ -121,21 +129,46 @@ def read(file: Path) -> dict[str, Any]:
     Raises:
         RunFailed: it is not whole, or not of this program.
     """
+    with blaming(file):
+        if not is_whole(file):
+            raise ValueError("its sha256 differs")
+        check_packing(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError("it is no mapping")
+        for part, kind in PARTS.items():
+            if not isinstance(state.get(part), kind):
+                raise ValueError(f"its {part} is no {kind.__name__}")
+        if state["iteration"] < 0 or "loops" in state or first_non_finite(state["state_dict"]):
+            raise ValueError("its iteration or its parameters are none that a training has")
+        if not all((state["optimizer_states"], *map(state["callbacks"].get, NEEDED))):
+            raise ValueError("it lacks an optimiser, the validation or the limits")
+        return state
+
+
+@contextmanager
+def blaming(file: Path) -> Iterator[None]:
+    """Lays to a checkpoint whatever goes wrong where it is read and put back.
+
+    Raises:
+        RunFailed: it cannot be used.
+    """
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True) if is_whole(file) else {}
-    except (UnpicklingError, RuntimeError, EOFError):
-        state = {}
-    if not isinstance(state, dict) or not state.keys() >= PARTS:
+        yield
+    except (Mistake, NonFiniteError):
+        raise
+    except Exception as error:  # values of any type and shape, in any place
         raise RunFailed(
-            f"{file} must be a whole checkpoint of tensors alone, but is not", f"rm {shlex.quote(str(file))}"
-        )
-    return state
+            f"{file} must be a whole checkpoint of this run, but is not: {type(error).__name__}: {error}",
+            f"dgmrun weights={shlex.quote(str(file.parent.parent))} ... starts a new run from its weights",
+        ) from error
 
 
-def restore(objective: Objective, state: dict[str, Any]) -> None:
-    """Gives an objective the parameters and the step of a checkpoint."""
-    objective.load_state_dict(state["state_dict"])
-    objective.iteration = state["iteration"]
+def restore(objective: Objective, file: Path, state: dict[str, Any]) -> None:
+    """Gives an objective the parameters and the step of a checkpoint, which is that of `file`."""
+    with blaming(file):
+        objective.load_state_dict(state["state_dict"])
+        objective.iteration = state["iteration"]
 
 
 def _publish(file: Path, name: Path) -> None:

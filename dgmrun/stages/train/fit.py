@@ -27,7 +27,7 @@ from dgmrun.stages import _weights
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.train import history
 from dgmrun.stages.train.board import Board
-from dgmrun.stages.train.checkpoints import Checkpoints, newest, read, restore, save_weights
+from dgmrun.stages.train.checkpoints import Checkpoints, blaming, newest, read, restore, save_weights
 from dgmrun.stages.train.limits import Limits, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.ranks import Ranks
@@ -59,14 +59,14 @@ def fit(run: Run, setup: Setup) -> None:
         source = build.checked(trained.source, data)
         checkpoint = newest(run.path / "checkpoints")
         state = None if checkpoint is None else read(checkpoint)
-        if state is not None and is_over(state, setup, clock):
-            restore(trained, state)
-            clock.load_state_dict(state["callbacks"]["Limits"])
+        if checkpoint is not None and state is not None and is_over(checkpoint, state, setup, clock):
+            restore(trained, checkpoint, state)
             log.info("train       all is done, at step %d", trained.iteration)
         else:
             if trainer.is_global_zero:
                 history.record_changes(run, setup)
-            _train(trainer, trained, source, checkpoint, _callbacks(run, setup, data, source, clock), run)
+            begun = 0 if state is None else state["iteration"]
+            _train(trainer, trained, source, checkpoint, begun, _callbacks(run, setup, data, source, clock), run)
     if clock.reason == "interrupted":
         hint = f"dgmrun run={shlex.quote(str(run.path))}"
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
@@ -74,19 +74,23 @@ def fit(run: Run, setup: Setup) -> None:
         _finish(run, setup, data, clock, trained)
 
 
-def is_over(state: dict[str, Any], setup: Setup, clock: Limits) -> bool:
-    """Whether a checkpoint is of the last step, by the present settings."""
+def is_over(checkpoint: Path, state: dict[str, Any], setup: Setup, clock: Limits) -> bool:
+    """Whether a checkpoint is of the last step, by the present settings; the clock then shows its seconds."""
     patience = setup.config["trainer"]["patience"]
-    is_late = patience is not None and state["callbacks"]["Validation"]["waited"] >= patience
-    return is_late or state["iteration"] >= clock.max_steps
+    with blaming(checkpoint):
+        is_late = patience is not None and state["callbacks"]["Validation"]["waited"] >= patience
+        if is_done := is_late or state["iteration"] >= clock.max_steps:
+            clock.load_state_dict(state["callbacks"]["Limits"])
+    return is_done
 
 
 def _finish(run: Run, setup: Setup, data: InMemorySource, clock: Limits, trained: Objective) -> None:
     """Writes the weights that count and that the training is complete; done again, it does the same."""
     steps = weights_step = trained.iteration
     if setup.config["trainer"]["patience"] is not None:
-        best = read(run.path / "checkpoints" / "best.ckpt")
-        restore(trained, best)
+        file = run.path / "checkpoints" / "best.ckpt"
+        best = read(file)
+        restore(trained, file, best)
         weights_step = best["iteration"]
     save_weights(run, trained)
     trained.iteration = steps
@@ -193,6 +197,7 @@ def _train(
     trained: Objective,
     source: Source,
     checkpoint: Path | None,
+    begun: int,
     callbacks: list[Callback],
     run: Run,
 ) -> None:
@@ -211,3 +216,10 @@ def _train(
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         raise KeyboardInterrupt from None
+    except (OSError, torch.OutOfMemoryError):
+        raise
+    except Exception:
+        if checkpoint is None or trained.iteration > begun + trained.optimization.accumulate:
+            raise
+        with blaming(checkpoint):
+            raise

@@ -60,7 +60,7 @@ class Limits(Callback):
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Takes the seconds back."""
-        self.before = state_dict["seconds"]
+        self.before = float(state_dict["seconds"])
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Starts the clock, and takes Ctrl-C and SIGTERM over from Lightning; a second Ctrl-C stops at once."""

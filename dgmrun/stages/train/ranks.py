@@ -57,7 +57,7 @@ class Ranks(Callback):
             )
         for key, value in _environment(pl_module.device).items():
             if (was := checkpoint["environment"].get(key)) != value:
-                log.warning("warning: resume is not exact, as %s was %s and is %s", key, was, value)
+                log.warning("warning: resume is not exact, as %s was %r and is %r", key, was, value)
         mine = ranks[trainer.global_rank % len(ranks)]
         self.source.load_state_dict(mine["source"])
         pl_module.load_rank_state(mine["objective"])

@@ -66,8 +66,12 @@ class Validation(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them back."""
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
-        self.step, self.latest = state_dict["step"], state_dict["latest"]
+        self.best, self.waited, self.step = (
+            float(state_dict["best"]),
+            int(state_dict["waited"]),
+            int(state_dict["step"]),
+        )
+        self.latest = {str(name): float(value) for name, value in state_dict["latest"].items()}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int

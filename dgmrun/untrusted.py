@@ -1,0 +1,239 @@
+"""Files that a stranger may have written: what is read from them is values, in bounds, and nothing is executed.
+
+A reader refuses with a ValueError of one line what it was not made for; its caller says whose file that is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+LARGEST_CONFIG, LARGEST_RESULTS = 2**16, 2**23
+DEEPEST = 32
+LARGEST_INTEGER = 2**63
+UNPACKED, PACKING = 2**26, 100
+"""Bytes that any archive may unpack to, and how many times its own size a larger one may. Deflate reaches 1032."""
+KEY = re.compile(r"[^\W_][\w-]*|_target_")
+RESERVED = ("hydra", "defaults")
+
+ESTIMATE = {
+    "value": float,
+    "standard_error": float,
+    "interval": [float, float],
+    "unit": ("nats",),
+    "kind": ("exact", "estimate", "lower_bound", "upper_bound"),
+    "bias": ("none", "down", "up", "unknown"),
+    "split": str,
+    "examples": int,
+    "samples": int,
+    "effective_sample_size": float,
+    "settings": {},
+    "of": {"run": str, "step": int, "weights_sha256": str},
+    "diagnostics": {...: float},
+    "warnings": [str],
+}
+DATASET = {"name": str, "support": str, "transform": str, "binarisation": str, "splits": {...: {"sha256": str}}}
+TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, "complete": bool, "history": [{}]}
+SHAPE = {
+    "status": ("running", "done", "failed", "interrupted"),
+    "error": str,
+    "dataset": DATASET,
+    "train": TRAIN,
+    "stages": {...: str},
+    "sample": {},
+    "log_z": {...: ESTIMATE},
+    "likelihood": {...: ESTIMATE},
+}
+"""What is read of results.json elsewhere: a type, one of some words, a mapping (`...`: any key), or a list: of entries
+of one kind, or of exactly these.
+
+Anything may be missing or null, and what is not named here is free.
+"""
+
+
+def config(file: Path) -> dict[str, Any]:
+    """The mapping in a config.yaml: finite plain values, no interpolation, no key that Hydra obeys.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = yaml.load(_text(file, LARGEST_CONFIG), _Plain)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"it is no mapping but {type(found).__name__}")
+    _refuse_dispatch(found)
+    return found
+
+
+def results(file: Path) -> dict[str, Any]:
+    """The mapping in a results.json: finite numbers, each key once, and of `SHAPE`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = json.loads(
+            _text(file, LARGEST_RESULTS) or "{}",
+            object_pairs_hook=_unique,
+            parse_constant=_finite,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    _check_depth(found)
+    if not isinstance(found, dict):
+        raise ValueError(f"it is no mapping but {type(found).__name__}")
+    _check_shape(found, SHAPE, "it")
+    return found
+
+
+def arrays(file: Path) -> dict[str, ndarray]:
+    """Every array of an .npz file; that of an .npy file as x.
+
+    Raises:
+        ValueError: it is neither, is damaged, or unpacks to far more than itself.
+    """
+    import numpy
+
+    try:
+        check_packing(file)
+        with file.open("rb") as stream:
+            loaded = numpy.load(stream, allow_pickle=False)
+            found = {"x": loaded} if isinstance(loaded, numpy.ndarray) else dict(loaded)
+    except Exception as error:  # an archive can fail in any way
+        raise ValueError(str(error) or type(error).__name__) from error
+    for name, array in found.items():
+        if not isinstance(array, numpy.ndarray):
+            raise ValueError(f"its part {name} is no array")
+    return found
+
+
+def check_packing(file: Path) -> None:
+    """Refuses an archive that would unpack to far more than itself.
+
+    Raises:
+        ValueError: it would, or is packed so that it cannot be known.
+    """
+    with file.open("rb") as stream:
+        if stream.read(4) != b"PK\3\4":
+            return
+        members = zipfile.ZipFile(stream).infolist()
+        size = stream.seek(0, 2)
+    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+        raise ValueError("it is packed otherwise than numpy packs")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > UNPACKED + PACKING * size:
+        raise ValueError(f"its {size} bytes would unpack to {unpacked}; numpy.savez packs nothing")
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML in which all that is meant is written where it is: no aliases, merges or second values of a key."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuses aliases, with which a small file could be endless, and what is nested too deeply."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias")
+        if self.depth == DEEPEST:
+            raise yaml.YAMLError("it is nested too deeply")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuses merges and keys that come twice."""
+        keys = [str(key.value) for key, _ in node.value]
+        if "<<" in keys or len(set(keys)) < len(keys):
+            raise yaml.YAMLError("it has a merge, or a key twice")
+        super().flatten_mapping(node)
+
+
+def _text(file: Path, most: int) -> str:
+    with file.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most} bytes")
+    return content.decode()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has a key twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
+def _entries(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [entry for one in level for entry in _entries(one)]
+    if level:
+        raise ValueError("it is nested too deeply")
+
+
+def _refuse_dispatch(value: Any) -> None:
+    """Refuses whatever could make Hydra do more than read values."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str) or not KEY.fullmatch(key) or key in RESERVED:
+                raise ValueError(f"it must not have the key `{key}`")
+    elif isinstance(value, str) and "${" in value:
+        raise ValueError(f"it must hold plain values, but has the interpolation {value!r}")
+    elif not (value is None or isinstance(value, (str, list)) or _is_number(value)):
+        raise ValueError(f"it must hold plain values, but has {value!r}")
+    for entry in _entries(value):
+        _refuse_dispatch(entry)
+
+
+def _is_number(value: Any) -> bool:
+    return abs(value) < LARGEST_INTEGER if isinstance(value, int) else isinstance(value, float) and math.isfinite(value)
+
+
+def _check_shape(value: Any, shape: Any, where: str) -> None:
+    if value is None:
+        return
+    if not _is_like(value, shape):
+        raise ValueError(f"{where} must not be {value!r}")
+    if isinstance(value, list):
+        for entry in value:
+            _check_shape(entry, shape[0], f"an entry of {where}")
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            if (inner := shape.get(key, shape.get(...))) is not None:
+                _check_shape(entry, inner, f"{key} in {where}")
+
+
+def _is_like(value: Any, shape: Any) -> bool:
+    if isinstance(shape, tuple):
+        return value in shape
+    if isinstance(shape, list):
+        return isinstance(value, list) and len(shape) in (1, len(value))
+    if shape is float:
+        return _is_number(value) and not isinstance(value, bool)
+    if shape is int:
+        return type(value) is int and 0 <= value < LARGEST_INTEGER
+    return isinstance(value, shape if isinstance(shape, type) else dict)
