@@ -48,7 +48,7 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Takes back what `get_state` gave, with a GPU if that had one."""
+    """Takes back what `get_state` gave, as far as this machine has them."""
     torch.set_rng_state(state["cpu"])
-    for gpu, gpu_state in zip(_gpus(), state["cuda"], strict=True):
+    for gpu, gpu_state in zip(_gpus(), state["cuda"], strict=False):
         torch.cuda.set_rng_state(gpu_state, gpu)

@@ -155,3 +155,19 @@ def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> Non
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert results(tmp_path / "two")["status"] == "done"
+
+
+@pytest.mark.parametrize(("before", "after"), [("cpu", "ddp_cpu"), ("ddp_cpu", "cpu")])
+def test_another_number_of_processes_resumes_approximately(
+    before: str, after: str, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert dgmrun("model=rbm", *TINY, f"device={before}", "train", f"hydra.run.dir={run}") == 0
+    longer = ("train", f"run={run}", f"device={after}", "trainer.max_steps=24")
+    assert dgmrun(*longer) == 2
+    capsys.readouterr()
+    assert dgmrun(*longer, "resume=approximate") == 0
+    assert "start anew" in capsys.readouterr().err + (run / "run.log").read_text()
+    train = results(run)["train"]
+    assert (train["steps"], train["processes"]) == (24, 2 if after == "ddp_cpu" else 1)
+    assert [entry["step"] for entry in train["history"]] == [12]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,15 +41,19 @@ def show_jobs(jobs: Sequence[Shown]) -> None:
         *([("settings", apart)] if any(apart) else []),
         ("state", [job.state for job in jobs]),
         ("time", [_duration(job.seconds) for job in jobs]),
-        *([("error", [plain(job.error) for job in jobs])] if any(job.error for job in jobs) else []),
     ]
-    show(*tables(columns), *_summary(jobs))
+    show(*tables(columns), *_errors(jobs), _summary(jobs))
 
 
-def _summary(jobs: Sequence[Shown]) -> Iterable[str]:
+def _errors(jobs: Sequence[Shown]) -> Iterable[str]:
+    errors = [f"{job.path.name}  {job.state}: {plain(job.error)}" for job in jobs if job.error]
+    return ["", *errors] if errors else []
+
+
+def _summary(jobs: Sequence[Shown]) -> str:
     states = [job.state for job in jobs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    yield f"\n{counts}: dgmrun compare {jobs[0].path.parent}"
+    return f"\n{counts}: dgmrun compare {shlex.quote(os.path.relpath(jobs[0].path.parent))}"
 
 
 def _duration(seconds: float) -> str:

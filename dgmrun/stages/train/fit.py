@@ -14,7 +14,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from safetensors.torch import save_file
-from torch import nn
+from torch import distributed, nn
 
 from dgmrun import build
 from dgmrun.data.source import InMemorySource
@@ -67,6 +67,8 @@ def fit(run: Run, setup: Setup) -> None:
                 history.record_changes(run, setup)
             begun = 0 if state is None else state["iteration"]
             _train(trainer, trained, source, checkpoint, begun, _callbacks(run, setup, data, source, clock), run)
+    if distributed.is_initialized():
+        distributed.destroy_process_group()  # left to the end of the process, it can abort it
     if clock.reason == "interrupted":
         hint = f"dgmrun run={shlex.quote(str(run.path))}"
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
@@ -210,8 +212,7 @@ def _train(
         batch = run.path / "non-finite-batch.safetensors"
         save_file({"x": error.batch.x, "index": error.batch.index}, batch)
         raise RunFailed(
-            f"`{error}` is not finite at step {trained.iteration}; the batch is in {batch}, "
-            f"the last good state, if there was one, in {run.path / 'checkpoints'}",
+            f"`{error}` is not finite at step {trained.iteration}; {batch.name} and the last good state are in {run.path}",
             "lower optimizer.lr, or set optimizer.clip_norm",
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C

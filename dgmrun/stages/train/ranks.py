@@ -58,10 +58,13 @@ class Ranks(Callback):
         for key, value in _environment(pl_module.device).items():
             if (was := checkpoint["environment"].get(key)) != value:
                 log.warning("warning: resume is not exact, as %s was %r and is %r", key, was, value)
-        mine = ranks[trainer.global_rank % len(ranks)]
-        self.source.load_state_dict(mine["source"])
-        pl_module.load_rank_state(mine["objective"])
-        self.generators = mine["rng"]
+        self.source.load_state_dict(ranks[0]["source"])
+        if len(ranks) == trainer.world_size:
+            mine = ranks[trainer.global_rank]
+            pl_module.load_rank_state(mine["objective"])
+            self.generators = mine["rng"]
+        else:
+            log.warning("warning: resume is not exact: chains and generators of each process start anew")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
         """Sets the generators just before the first draw."""
