@@ -104,6 +104,8 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
         raise Mistake(f"`{key}` must be a folder, but is {value or 'empty'}")
     if key in ("dataset.name", "sweep.name") and not re.fullmatch(r"[\w-]+", value):
         raise Mistake(f"`{key}` must be a word, as a folder is named after it, but is {value}")
+    if is_sweep and key.startswith("sweep.") and "," in value:
+        raise Mistake(f"`{key}` is of the sweep and cannot be swept, but is {value}")
     if is_sweep and key == "run":
         raise Mistake("`run` cannot be swept", f"for run in {value.replace(',', ' ')}; do dgmrun ... run=$run; done")
     if is_sweep and key == "hydra.run.dir":

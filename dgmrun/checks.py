@@ -29,6 +29,7 @@ LEAST = {
     "sample.count": 1,
     "sample.burn_in": 0,
     "sweep.jobs": 1,
+    "device.num_nodes": 1,
 }
 
 

@@ -15,14 +15,15 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dgmrun.errors import ERROR_FILE, Mistake, RunFailed, of_status
+from dgmrun.errors import ERROR_FILE, Interrupted, Mistake, RunFailed, of_status
 
 OF_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that make a process part of a distributed one."""
-GRACE = 60.0
+ORPHANED = 60.0
 """Seconds that an orphan has to save what it can."""
 
 
@@ -33,16 +34,20 @@ class Child:
         argv: its arguments.
         environment: what it has beyond ours; nothing of a distributed process is inherited.
         quiet: whether its standard error goes to a file, from where `failure` takes its last line.
+        locks: handles that it inherits, to hold what they lock.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], quiet: bool) -> None:
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], quiet: bool, locks: Sequence[int] = ()
+    ) -> None:
         self.folder = TemporaryDirectory(prefix="dgmrun-")
         self.error_file, self.said = (Path(self.folder.name, name) for name in ("error.json", "stderr"))
         inherited = {key: value for key, value in os.environ.items() if key not in OF_RANKS}
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dgmrun", *argv],
-                env={**inherited, **environment, ERROR_FILE: str(self.error_file)},
+                env={**inherited, **environment, "PYTHONSAFEPATH": "1", ERROR_FILE: str(self.error_file)},
+                pass_fds=locks,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=said if quiet else None,
@@ -68,8 +73,10 @@ class Child:
         code = self.process.returncode
         if code == 0:
             return None
-        if self.error_file.exists():
+        with suppress(OSError, ValueError):
             return of_status(**json.loads(self.error_file.read_text()))
+        if -code in (signal.SIGINT, signal.SIGTERM):
+            return Interrupted("interrupted")
         if code < 0:
             return RunFailed(f"ended by signal {-code} ({signal.Signals(-code).name})")
         lines = self.said.read_text(errors="replace").split("\n")
@@ -99,12 +106,20 @@ def is_silent() -> bool:
 
 def node() -> int:
     """Which of the machines that train together this is."""
-    return int(os.environ.get("NODE_RANK", "0"))
+    rank = os.environ.get("NODE_RANK", "0")
+    return int(rank) if rank.isdecimal() else 0
+
+
+def leave_others(num_nodes: int) -> None:
+    """Forgets what another launcher has put into the environment, but what several nodes need."""
+    kept = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if num_nodes > 1 else ()
+    for key in set(OF_RANKS) - set(kept):
+        os.environ.pop(key, None)
 
 
 def _await_end_of_parent() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
+    time.sleep(ORPHANED)
     os._exit(1)

@@ -104,6 +104,8 @@ def _run(argv: list[str]) -> None:
     if (composed := compose.compose(given)) is None:
         return
     config, directory = composed
+    if not children.is_rank():
+        children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)
     with _log():
         from dgmrun import stages

@@ -35,6 +35,10 @@ class Mistake(Exception):
         self.hint = hint
 
 
+class Busy(Mistake):
+    """A run that another process has; what it has written of itself stays."""
+
+
 class RunFailed(Mistake):
     """A run that broke on its way; `message` and `hint` as in `Mistake`."""
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,12 +29,15 @@ from omegaconf import DictConfig, open_dict
 
 from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
-from dgmrun.paths import PATHS, quoted, remove_empty
+from dgmrun.paths import PATHS, literal, quoted, remove_empty
 from dgmrun.report import sweep as report
-from dgmrun.run import ON_A_RUN, UNSAVED, Run, fingerprint
+from dgmrun.run import ON_A_RUN, Run, fingerprint
 
+_fingerprint = cache(fingerprint)
 TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
 """Hydra takes plugins of its own namespace alone."""
+CHANGEABLE = set(ON_A_RUN) - {"run", "stages", "trainer"}
+"""The sections by which a job may differ from the run that lies in its directory."""
 IDENTITY = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
 """The sections that make a run what it is: never where it lies, on what it runs or how it is evaluated."""
 
@@ -125,13 +129,19 @@ def identity(config: Mapping[str, Any]) -> str:
     Raises:
         Mistake: nothing lies there.
     """
-    hashed = json.loads(json.dumps({key: config[key] for key in IDENTITY}))
+    hashed = json.loads(json.dumps({key: config[key] for key in IDENTITY}), parse_float=_number)
     for key in PATHS:
         section, _, leaf = key.rpartition(".")
         place = hashed.get(section) if section else hashed
         if isinstance(place, dict) and isinstance(place.get(leaf), str):
-            place[leaf] = fingerprint(place[leaf])
+            place[leaf] = _fingerprint(place[leaf])
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _number(text: str) -> float:
+    """1 and 1.0 are the same."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def unique(jobs: Sequence[Job]) -> list[Job]:
@@ -143,7 +153,7 @@ def unique(jobs: Sequence[Job]) -> list[Job]:
     kept: dict[Path, Job] = {}
     for job in jobs:
         other = kept.setdefault(job.path, job)
-        if _saved(other.config) != _saved(job.config):
+        if _made(other.config) != _made(job.config):
             apart = sorted(set(job.overrides) ^ set(other.overrides))
             key = apart[0].partition("=")[0]
             values = " ".join(one.partition("=")[2] for one in apart if one.startswith(f"{key}="))
@@ -154,8 +164,8 @@ def unique(jobs: Sequence[Job]) -> list[Job]:
     return list(kept.values())
 
 
-def _saved(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in UNSAVED}
+def _made(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "sweep"}
 
 
 class Pool:
@@ -176,8 +186,8 @@ class Pool:
     def run(self) -> None:
         """Runs them all. Ctrl-C lets those that run save what they have; a second one ends them at once."""
         executor = ThreadPoolExecutor(self.width)
-        futures = [executor.submit(self._run, number, job) for number, job in enumerate(self.jobs, 1)]
         try:
+            futures = [executor.submit(self._run, number, job) for number, job in enumerate(self.jobs, 1)]
             for future in futures:
                 future.result()
         except KeyboardInterrupt:
@@ -200,8 +210,8 @@ class Pool:
         try:
             if not self.is_stopped.is_set():
                 self._execute(job, name)
-        except (Mistake, OSError) as error:
-            job.state, job.error = "refused", str(error)
+        except Exception as error:  # of a directory that a stranger or an accident has left there
+            job.state, job.error = "refused", str(error) or type(error).__name__
         if job.state != "not started":
             report.tell(f"{name}: {job.state}")
         if self.fail_fast and not job.state.startswith("done"):
@@ -227,15 +237,24 @@ class Pool:
             _withdraw(run)
 
     def _argv(self, job: Job, stages: Sequence[str]) -> list[str]:
-        """The door by which every process enters a run; its overrides are said again, as an older run may lie there."""
-        kept = [one for one in job.overrides if one.partition("=")[0].split(".")[0] in {*ON_A_RUN, "data_dir"}]
-        kept = [one for one in kept if not one.startswith("stages=")]
-        return [*self.flags, quoted(f"run={job.path}"), *kept, f"stages=[{','.join(stages)}]"]
+        """The door by which every process enters a run, and what the run that lies there has otherwise."""
+        saved = dict(_leaves(Run.open(job.path).config))
+        wanted = {key: value for key, value in _leaves(job.config) if key.split(".")[0] in CHANGEABLE}
+        changes = [f"{key}={literal(value)}" for key, value in wanted.items() if saved.get(key) != value]
+        return [*self.flags, quoted(f"run={job.path}"), *changes, f"stages=[{','.join(stages)}]"]
 
     def _environment(self) -> dict[str, str]:
         """Jobs that run at the same time share the cores."""
-        threads = max(1, (os.cpu_count() or 1) // self.width)
+        threads = max(1, len(os.sched_getaffinity(0)) // self.width)
         return {} if self.width == 1 else {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _outcome(child: Child) -> tuple[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 PATHS = ("run", "weights", "data_dir", "dataset.path", "log_z.proposal", "objective.teacher", "hydra.run.dir")
 """Keys that hold a path."""
@@ -43,10 +45,19 @@ def remove_empty(folder: Path) -> None:
             folder.rmdir()
 
 
+def literal(value: Any) -> str:
+    """A plain value as Hydra's grammar writes it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(literal, value))}]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    return json.dumps(value)
+
+
 def quoted(override: str) -> str:
     """An override `key=value`; a path may hold what Hydra's grammar gives a meaning to, and in quotes it holds."""
     key, _, value = override.partition("=")
     if key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
         return override
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    return f"{key}={literal(value)}"

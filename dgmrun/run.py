@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dgmrun import untrusted
-from dgmrun.errors import Mistake
+from dgmrun.errors import Busy, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +90,7 @@ class Run:
         for folder, folders, files in os.walk(run.path):
             for name in ("", *folders, *files):
                 kind = stat.S_IFREG if name in files else stat.S_IFDIR
-                if stat.S_IFMT(os.lstat(Path(folder, name)).st_mode) != kind:
+                if _kind(Path(folder, name)) not in (kind, None):
                     raise Mistake(f"{run.path} must hold files and folders of its own, but {name!r} is neither")
         run.config, run.results  # noqa: B018, both are read to be checked
         return run
@@ -153,18 +153,18 @@ class Run:
             replace(self.path / RESULTS, _json(results).encode())
 
     @contextmanager
-    def training(self) -> Iterator[None]:
-        """Holds the run for one training; SIGKILL releases it.
+    def training(self) -> Iterator[int]:
+        """Holds the run for one training, by the handle of a lock; SIGKILL releases it.
 
         Raises:
-            Mistake: a live process is training this run.
+            Busy: a live process is training this run.
         """
         (self.path / "checkpoints").mkdir(exist_ok=True)
         try:
-            with locked(self.path / "checkpoints", wait=False):
-                yield
+            with locked(self.path / "checkpoints", wait=False) as lock:
+                yield lock
         except BlockingIOError:
-            raise Mistake(f"`run` must not be in training, but a live process is training {self.path}") from None
+            raise Busy(f"`run` must not be in training, but a live process is training {self.path}") from None
 
     @property
     def weights_file(self) -> Path:
@@ -250,8 +250,8 @@ def replace(file: Path, content: bytes) -> None:
 
 
 @contextmanager
-def locked(folder: Path, wait: bool = True) -> Iterator[None]:
-    """Holds an exclusive flock on a folder.
+def locked(folder: Path, wait: bool = True) -> Iterator[int]:
+    """Holds an exclusive flock on a folder, by a handle; processes that inherit it hold it, too.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
@@ -259,9 +259,17 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        yield handle
     finally:
         os.close(handle)
+
+
+def _kind(path: Path) -> int | None:
+    """What lies at a path; nothing, where another process has just taken it away."""
+    try:
+        return stat.S_IFMT(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return None
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -127,7 +127,7 @@ def check_packing(file: Path) -> None:
         ValueError: it would, or is packed so that it cannot be known.
     """
     with file.open("rb") as stream:
-        if stream.read(4) != b"PK\3\4":
+        if not zipfile.is_zipfile(stream):
             return
         members = zipfile.ZipFile(stream).infolist()
         size = stream.seek(0, 2)

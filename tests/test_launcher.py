@@ -61,7 +61,6 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "mine"))
     for key in OF_RANKS:
         monkeypatch.setenv(key, "7")
-    monkeypatch.setenv("NODE_RANK", "0")
     return [f"--config-dir={tmp_path / 'mine'}", "model=rbm", "objective=probe", *TINY]
 
 
@@ -186,6 +185,33 @@ def test_jobs_end_with_the_sweep_that_started_them(probe: list[str]) -> None:
         time.sleep(0.1)
 
 
+def test_the_same_runs_with_other_settings_of_an_evaluation_are_evaluated_again(probe: list[str]) -> None:
+    settings = ("log_z.ais.num_temperatures=20", "log_z.methods=[ais]")
+    for added, state, chains in (
+        (["log_z.ais.num_chains=50"], "done", 50),
+        ([], "done", 100),
+        ([], "done before", 100),
+    ):
+        process = sweep(*probe, *settings, *added, "objective.fate=well1", "train", "log_z")
+        table, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+        assert f"  {state}  " in table
+        (results,) = map(json.loads, written().values())
+        assert results["log_z"]["ais"]["settings"]["num_chains"] == chains
+
+
+def test_a_directory_that_is_no_run_spoils_no_other_job(probe: list[str]) -> None:
+    command = [*probe, "objective.fate=well1,well2", "train"]
+    assert sweep(*command).wait(100) == 0
+    bad = next(Path("outputs", "sweeps", "default").iterdir())
+    (bad / "config.yaml").write_text("model: 5\n")
+    (bad / "results.json").write_text("{}")
+    process = sweep(*command)
+    table, errors = process.communicate(timeout=100)
+    assert process.returncode == 1, errors
+    assert sorted(states(table).values()) == ["done before", "refused"]
+
+
 CONFIG: dict[str, Any] = {
     **{key: {"a": 1} for key in ("model", "objective", "dataset", "optimizer", "trainer")},
     **{"schedule": None, "seed": 0, "weights": None, "device": {"devices": 1}, "stages": ["train"], "log_z": {}},
@@ -198,6 +224,7 @@ def test_what_makes_a_run_names_it_and_nothing_else_does() -> None:
     for key in ("model", "objective", "dataset", "optimizer", "trainer", "schedule"):
         assert identity(CONFIG | {key: {"a": 2}}) != name
     assert identity(CONFIG | {"seed": 1}) != name
+    assert identity(CONFIG | {"seed": 0.0}) == name, "1 and 1.0 are the same"
     for key in ("device", "stages", "log_z", "likelihood", "name", "data_dir"):
         assert identity(CONFIG | {key: {"a": 2}}) == name
 

@@ -142,13 +142,13 @@ def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> Non
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    nodes = [
-        start(
-            *(probe[0], f"run={tmp_path / 'two'}", "train", "device=ddp_cpu", "device.devices=1", "device.num_nodes=2"),
-            **{"NODE_RANK": str(node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
-        )
-        for node in range(2)
-    ]
+    nodes = []
+    for node in range(2):
+        environment = {"NODE_RANK": str(node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        device = ("device=ddp_cpu", "device.devices=1", "device.num_nodes=2")
+        nodes.append(start(probe[0], f"run={tmp_path / 'two'}", "train", *device, **environment))
+        while not of_run(tmp_path / "two") or (node == 0 and len(of_run(tmp_path / "two")) < 2):
+            time.sleep(0.1)  # the second comes when the first is at work
     for node in nodes:
         _, errors = node.communicate(timeout=100)
         assert node.returncode == 0, errors
@@ -171,3 +171,36 @@ def test_another_number_of_processes_resumes_approximately(
     train = results(run)["train"]
     assert (train["steps"], train["processes"]) == (24, 2 if after == "ddp_cpu" else 1)
     assert [entry["step"] for entry in train["history"]] == [12]
+
+
+def test_a_signal_to_all_processes_saves(probe: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(*probe, "trainer.max_steps=1000000", "device=ddp_cpu", "train", f"hydra.run.dir={run}")
+    started(run, process)
+    for one in {process.pid, *of_run(run)}:
+        os.kill(one, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "all is saved" in errors
+
+
+def test_a_signal_to_ranks_that_are_starting_is_an_interrupt(probe: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(*probe, "device=ddp_cpu", "train", f"hydra.run.dir={run}")
+    while len(of_run(run)) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert results(run)["status"] == "interrupted"
+    assert of_run(run) == []
+
+
+def test_what_another_launcher_left_makes_no_part_of_something(probe: list[str], tmp_path: Path) -> None:
+    environment = {"NODE_RANK": "1", "LOCAL_RANK": "7", "WORLD_SIZE": "9", "RANK": "x"}
+    process = start(*probe, "train", "log_z", f"hydra.run.dir={tmp_path / 'run'}", **environment)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert results(tmp_path / "run")["status"] == "done"
+    assert "log_z.exact" in errors

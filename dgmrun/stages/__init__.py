@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dgmrun import children
-from dgmrun.errors import Interrupted, Mistake, nearest
+from dgmrun.errors import Busy, Interrupted, Mistake, nearest
 from dgmrun.paths import words
 from dgmrun.report import hparams
 from dgmrun.run import Run, now
@@ -108,6 +108,8 @@ def execute(run: Run, setup: Setup) -> None:
             _stage(word).main(run, setup)
             run.finish(word, setup.config)
         hparams.write(run)
+    except Busy:
+        raise
     except (KeyboardInterrupt, Interrupted):
         run.merge({"status": "interrupted", "finished": now()})
         raise

@@ -45,8 +45,10 @@ def check_run(run: Run, setup: Setup) -> None:
     """
     from dgmrun.stages.train import processes
 
-    with run.training():
-        so_far = run.results.get("train", {})
+    if children.node() == 0:
+        with run.training():
+            pass
+    so_far = run.results.get("train", {})
     if so_far.get("steps") and not any((run.path / "checkpoints").glob("*.ckpt")):
         raise Mistake(
             "`run` must have its checkpoints to be trained on, but they were removed",
@@ -65,7 +67,13 @@ def main(run: Run, setup: Setup) -> None:
     from dgmrun.stages.train import fit, processes
 
     device = setup.config["device"]
-    if processes.total(device) > 1 and not children.is_rank():
-        processes.train(device)
-    else:
+    if children.is_rank():
         fit.fit(run, setup)
+    elif children.node() > 0:
+        processes.train(device, locks=())
+    else:
+        with run.training() as lock:
+            if processes.total(device) > 1:
+                processes.train(device, locks=(lock,))
+            else:
+                fit.fit(run, setup)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import warnings
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import distributed, nn
 
 from dgmrun import build
@@ -22,7 +21,7 @@ from dgmrun.errors import Interrupted, RunFailed
 from dgmrun.objectives.base import NonFiniteError, Objective, Optimization
 from dgmrun.protocols import Initialised, Source
 from dgmrun.rng import seeded
-from dgmrun.run import Run
+from dgmrun.run import Run, replace
 from dgmrun.stages import _weights
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.train import history
@@ -49,10 +48,7 @@ def fit(run: Run, setup: Setup) -> None:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    with ExitStack() as held:
-        if trainer.is_global_zero:
-            held.enter_context(run.training())
-        held.enter_context(seeded(setup.config["seed"], "train", trainer.global_rank))
+    with seeded(setup.config["seed"], "train", trainer.global_rank):
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
         trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
@@ -210,9 +206,10 @@ def _train(
             trainer.fit(trained, source, ckpt_path=checkpoint, weights_only=True)
     except NonFiniteError as error:
         batch = run.path / "non-finite-batch.safetensors"
-        save_file({"x": error.batch.x, "index": error.batch.index}, batch)
+        replace(batch, save({"x": error.batch.x, "index": error.batch.index}))
         raise RunFailed(
-            f"`{error}` is not finite at step {trained.iteration}; {batch.name} and the last good state are in {run.path}",
+            f"`{error}` is not finite at step {trained.iteration}; {batch.name} and the last good state, "
+            f"if there was one, are in {run.path}",
             "lower optimizer.lr, or set optimizer.clip_norm",
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C

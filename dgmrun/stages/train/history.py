@@ -23,7 +23,7 @@ def record(
 ) -> None:
     """Writes how far the training is; `weights_step` is that of weights.safetensors."""
     epochs, rest = divmod(objective.iteration, len(data))
-    examples = epochs * data.examples + rest * data.batch_size
+    examples = epochs * data.examples_per_epoch + rest * data.batch_size
     progress = {
         "steps": objective.iteration,
         "weights_step": weights_step,

@@ -12,6 +12,8 @@ from lightning import Callback, Trainer
 from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
 
+IMPATIENT = 1.0
+"""Seconds after which another signal means more than the first; one wish can arrive by several ways."""
 TOLD_EVERY = 10
 """Iterations between two words of the first process to the others on whether to go on."""
 PARTS = re.compile(r"(?:(\d+):)?(\d+):(\d+):(\d+)")
@@ -46,7 +48,7 @@ class Limits(Callback):
     def __init__(self, max_steps: int, max_time: float | None) -> None:
         self.max_steps, self.max_time = max_steps, max_time
         self.reason: str | None = None
-        self.is_interrupted = False
+        self.is_interrupted, self.interrupted = False, 0.0
         self.started, self.before = time.monotonic(), 0.0
 
     @property
@@ -93,6 +95,7 @@ class Limits(Callback):
         trainer.should_stop = True
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.is_interrupted:
+        if self.is_interrupted and time.monotonic() - self.interrupted > IMPATIENT:
             raise KeyboardInterrupt
-        self.is_interrupted = True
+        if not self.is_interrupted:
+            self.is_interrupted, self.interrupted = True, time.monotonic()

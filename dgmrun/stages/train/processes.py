@@ -38,6 +38,8 @@ def check(device: dict[str, Any]) -> None:
     """
     if here(device) < 1 or (device["devices"] == -1 and device["accelerator"] not in ("gpu", "cuda")):
         raise Mistake(f"`device.devices` must be at least 1, or -1 for every GPU, but is {device['devices']}")
+    if device["num_nodes"] > 1 and not os.environ.get("NODE_RANK", "0").isdecimal():
+        raise Mistake(f"NODE_RANK must be a whole number, but is {os.environ['NODE_RANK']}")
     if device["num_nodes"] > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
         raise Mistake(
             "`device.num_nodes` above 1 must have NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment",
@@ -45,15 +47,15 @@ def check(device: dict[str, Any]) -> None:
         )
 
 
-def train(device: dict[str, Any]) -> None:
-    """Starts a rank for each device and waits for them.
+def train(device: dict[str, Any], locks: Sequence[int]) -> None:
+    """Starts a rank for each device and waits for them; until the last has ended they hold the locks.
 
     Raises:
         Mistake: what the first rank that failed has said, of the kind that it was.
     """
     address, port = _address(device)
     ranks = [
-        Child([*sys.argv[1:], "stages=[train]"], _environment(device, rank, address, port), quiet=False)
+        Child([*sys.argv[1:], "stages=[train]"], _environment(device, rank, address, port), quiet=False, locks=locks)
         for rank in range(here(device))
     ]
     try:

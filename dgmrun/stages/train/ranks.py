@@ -40,7 +40,7 @@ class Ranks(Callback):
             "objective": _on_cpu(pl_module.rank_state()),
         }
         checkpoint["ranks"] = _gather(mine, trainer.world_size)
-        checkpoint["environment"] = _environment(pl_module.device)
+        checkpoint["environment"] = _environment(trainer.strategy.root_device)
         checkpoint.pop("loops")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: dict[str, Any]) -> None:
@@ -55,15 +55,17 @@ class Ranks(Callback):
                 f"`device` must give the {len(ranks)} processes of the checkpoint, but gives {trainer.world_size}",
                 "resume=approximate",
             )
-        for key, value in _environment(pl_module.device).items():
+        for key, value in _environment(trainer.strategy.root_device).items():
             if (was := checkpoint["environment"].get(key)) != value:
                 log.warning("warning: resume is not exact, as %s was %r and is %r", key, was, value)
-        self.source.load_state_dict(ranks[0]["source"])
         if len(ranks) == trainer.world_size:
             mine = ranks[trainer.global_rank]
+            self.source.load_state_dict(mine["source"])
             pl_module.load_rank_state(mine["objective"])
             self.generators = mine["rng"]
         else:
+            place = ranks[0]["source"]
+            self.source.load_state_dict(place | {"position": min(place["position"], len(self.source))})
             log.warning("warning: resume is not exact: chains and generators of each process start anew")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
