@@ -89,7 +89,7 @@ def test_two_processes_take_the_steps_of_one(probe: list[str], dgmrun: Command, 
     assert results(tmp_path / "ddp_cpu")["train"]["processes"] == 2
 
 
-@pytest.mark.parametrize("fate", ["raises 0", "raises 1", "is killed 1"])
+@pytest.mark.parametrize("fate", [pytest.param("raises 0", marks=pytest.mark.slow), "raises 1", "is killed 1"])
 def test_a_rank_that_dies_ends_the_run_with_its_error(
     fate: str, probe: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +135,7 @@ def test_a_signal_saves_and_a_killed_parent_takes_its_ranks_along(probe: list[st
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> None:
     """Two machines of one process each are one machine of two."""
     assert dgmrun(*probe, "device=ddp_cpu", "train", "hydra.run.dir=one") == 0
@@ -157,7 +158,9 @@ def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> Non
     assert results(tmp_path / "two")["status"] == "done"
 
 
-@pytest.mark.parametrize(("before", "after"), [("cpu", "ddp_cpu"), ("ddp_cpu", "cpu")])
+@pytest.mark.parametrize(
+    ("before", "after"), [pytest.param("cpu", "ddp_cpu", marks=pytest.mark.slow), ("ddp_cpu", "cpu")]
+)
 def test_another_number_of_processes_resumes_approximately(
     before: str, after: str, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
