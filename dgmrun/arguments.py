@@ -100,6 +100,8 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
         raise Mistake(f"`{key[1:]}` must stay: no key of a run can be taken away")
     if key in NEEDED and (value in ("", "null") or value.startswith("[")):
         raise Mistake(f"`{key}` must be one of {', '.join(options(key))}, but is {value or 'null'}")
+    if key in ("weights", "hydra.sweep.dir") and value == "":
+        raise Mistake(f"`{key}` must be a path, but is empty")
     if key in ("run", "hydra.run.dir") and value in ("", "null"):
         raise Mistake(f"`{key}` must be a folder, but is {value or 'empty'}")
     if key in ("dataset.name", "sweep.name") and not re.fullmatch(r"[\w-]+", value):

@@ -87,6 +87,8 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
     except (HydraException, OmegaConfBaseException) as error:
         raise _mistake(error, arguments) from error
     except OSError as error:
+        if error.filename is None:
+            raise
         key = "hydra.sweep.dir" if arguments.is_sweep else "hydra.run.dir"
         raise Mistake(f"`{key}` must be a folder to write to, but {error.filename}: {error.strerror}") from None
 

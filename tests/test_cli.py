@@ -216,6 +216,8 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=[rbm]", "`model` must be one of", None),
     ("model=rbm hydra.run.dir=", "`hydra.run.dir` must be a folder", None),
     ("run= log_z", "`run` must be a folder", None),
+    ("model=rbm weights=", "`weights` must be a path, but is empty", None),
+    ("-m model=rbm hydra.sweep.dir=", "`hydra.sweep.dir` must be a path, but is empty", None),
     ("model=rbm dataset.name=../../esc", "`dataset.name` must be a word", None),
     ("model=rbm train log_z log_z.proposal=foo", "`log_z.proposal` must be null", None),
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),

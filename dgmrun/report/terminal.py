@@ -42,7 +42,7 @@ def warn(message: str) -> None:
 
 def console() -> Console:
     """stdout, as wide as its terminal; no text is taken for markup."""
-    width = None if sys.stdout.isatty() else WIDE
+    width = None if sys.stdout is not None and sys.stdout.isatty() else WIDE
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
