@@ -42,6 +42,7 @@ class Child:
     ) -> None:
         self.folder = TemporaryDirectory(prefix="dgmrun-")
         self.error_file, self.said = (Path(self.folder.name, name) for name in ("error.json", "stderr"))
+        self.is_interrupted = False
         inherited = {key: value for key, value in os.environ.items() if key not in OF_RANKS}
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
@@ -56,6 +57,7 @@ class Child:
 
     def interrupt(self) -> None:
         """Asks it to save and end."""
+        self.is_interrupted = True
         self.process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
@@ -75,7 +77,7 @@ class Child:
             return None
         with suppress(OSError, ValueError):
             return of_status(**json.loads(self.error_file.read_text()))
-        if -code in (signal.SIGINT, signal.SIGTERM):
+        if self.is_interrupted or -code in (signal.SIGINT, signal.SIGTERM):
             return Interrupted("interrupted")
         if code < 0:
             return RunFailed(f"ended by signal {-code} ({signal.Signals(-code).name})")
