@@ -55,9 +55,10 @@ class Arguments:
         return bool(self.stages) or any(key == "stages" for key, _ in map(split, self.overrides))
 
     def paths(self, name: str) -> list[Path]:
-        """What the overrides of a path give."""
+        """What the overrides of a path give; in a sweep one can give several."""
         values = [value for key, value in map(split, self.overrides) if key == name and value not in ("", "null")]
-        return [Path(os.path.expanduser(_unquoted(value))) for value in values]
+        parts = [part for value in values for part in (value.split(",") if self.is_sweep else [value])]
+        return [Path(os.path.expanduser(_unquoted(part))) for part in parts]
 
 
 def parse(argv: Sequence[str]) -> Arguments:

@@ -18,7 +18,7 @@ import yaml
 from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import options
+from dgmrun.paths import METHODS, options
 from dgmrun.protocols import Event
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
@@ -30,8 +30,8 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("name", "event", "context", "pixel_order", "binarisation", "batch_size"),
 }
 """Groups that have a target, and which keys of them are ours, not its target's."""
-SETTINGS = ("methods", "proposal")
-"""Keys of `log_z` that are no method."""
+SETTINGS = ("methods", "proposal", "split")
+"""Keys beside methods that are none."""
 
 
 def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -> None:
@@ -49,9 +49,10 @@ def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -
         lacking = {"_target_", *keys} - (node.keys() if isinstance(node, Mapping) else set())
         if lacking and not (group == "schedule" and node is None):
             raise Mistake(f"`{group}` must have the key {min(lacking)}, but has not")
-    for name, node in config["log_z"].items():
-        if name not in SETTINGS and not (isinstance(node, Mapping) and "_target_" in node):
-            raise Mistake(f"`log_z.{name}` must be a method with a _target_, but is {node!r}")
+    for group in METHODS:
+        for name, node in config[group].items():
+            if name not in SETTINGS and not (isinstance(node, Mapping) and "_target_" in node):
+                raise Mistake(f"`{group}.{name}` must be a method with a _target_, but is {node!r}")
 
 
 def _check_node(node: Any, allowed: set[str], key: str) -> None:
@@ -140,7 +141,7 @@ def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[
     """What goes with an option, by group: objectives and log Z methods with a model, models with one of these."""
     one = _class(group, options(group, search_path)[option])
     found: dict[str, list[str]] = {}
-    for other in ("objective", "log_z") if group == "model" else ("model",):
+    for other in ("objective", *METHODS) if group == "model" else ("model",):
         classes = {name: _class(other, file) for name, file in options(other, search_path).items()}
         pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
         found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]

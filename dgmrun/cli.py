@@ -110,7 +110,7 @@ def _run(argv: list[str]) -> None:
     with _log():
         from dgmrun import stages
 
-        setup = stages.Setup(config)
+        setup = stages.Setup(config, given.search_path)
         if given.run is not None and Run.open(directory).is_claimed:
             run = stages.take_up(setup, directory, given.names_stages)
         else:

@@ -20,11 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 from dgmrun import checks
 from dgmrun.arguments import NEEDED, Arguments, root, split
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import PATHS, config_dir, options, remove_empty
+from dgmrun.paths import METHODS, PATHS, config_dir, options, remove_empty
 from dgmrun.run import ON_A_RUN, Run
 from dgmrun.untrusted import RESERVED
 
-METHODS = ("log_z",)
+OF_TEACHER = "of_teacher"
+"""The option of the group `dataset` that is the teacher's."""
 CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
@@ -40,7 +41,7 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
         name = "saved"
         _store(arguments)
     else:
-        added += _methods(arguments)
+        added += [*_methods(arguments), *_dataset(arguments)]
     composed: list[tuple[dict[str, Any], Path]] = []
     raised: list[Exception] = []
     was_there = any(folder.is_dir() for folder in arguments.paths("hydra.run.dir"))
@@ -66,7 +67,7 @@ def compose_sweep(arguments: Arguments) -> None:
     Raises:
         Mistake: the arguments do not compose.
     """
-    added = [*_stages(arguments), *_methods(arguments), "hydra/launcher=process"]
+    added = [*_stages(arguments), *_methods(arguments), *_dataset(arguments), "hydra/launcher=process"]
     _main(arguments, added, "config", partial(_resolved, name="config"))
 
 
@@ -76,6 +77,22 @@ def _stages(arguments: Arguments) -> list[str]:
 
 def _methods(arguments: Arguments) -> list[str]:
     return [f"{group}=[{','.join(options(group, arguments.search_path))}]" for group in METHODS]
+
+
+def _dataset(arguments: Arguments) -> list[str]:
+    """That of the teacher, for a student that names none.
+
+    Raises:
+        Mistake: there is no teacher, or several that have not the same.
+    """
+    teachers = arguments.paths("objective.teacher")
+    if not teachers or any(key == "dataset" for key, _ in map(split, arguments.overrides)):
+        return []
+    first, *others = [Run.open(teacher, "objective.teacher").config.get("dataset") for teacher in teachers]
+    if not isinstance(first, dict) or any(dataset != first for dataset in others):
+        raise Mistake("`dataset` must be given, as the teachers have not the same")
+    ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first)
+    return [f"dataset={OF_TEACHER}"]
 
 
 def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -153,6 +170,8 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     if name == "config":
         chosen = HydraConfig.get().runtime.choices
         config["choices"] = {group: chosen.get(group) for group in CHOICES}
+        if config["choices"]["dataset"] == OF_TEACHER:
+            config["choices"]["dataset"] = Run.open(config["objective"]["teacher"]).config["choices"]["dataset"]
     for key in PATHS:
         section, _, leaf = key.rpartition(".")
         place = config.get(section) if section else config

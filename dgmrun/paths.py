@@ -11,6 +11,8 @@ from typing import Any
 
 PATHS = ("run", "weights", "data_dir", "dataset.path", "log_z.proposal", "objective.teacher", "hydra.run.dir")
 """Keys that hold a path."""
+METHODS = ("log_z", "likelihood")
+"""Groups of which a run has every option, each a method under its name; `methods` among the keys selects."""
 PACKAGE = Path(__file__).resolve().parent
 
 

@@ -115,6 +115,17 @@ class UnnormalisedDensity(Protocol):
 
 
 @runtime_checkable
+class TractableDensity(Protocol):
+    """A density whose log-probabilities are exact, and that can be sampled."""
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x), [batch]."""
+
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
+        """Independent samples [num, *event.shape]."""
+
+
+@runtime_checkable
 class Enumerable(Protocol):
     """A density whose smaller layer of binary units can be enumerated."""
 
@@ -161,6 +172,8 @@ class Source(Protocol):
     """What is trained on: batches without end, with a place that a checkpoint can hold."""
 
     batch_size: int
+    seed: int
+    rank: int
     world_size: int
 
     def __iter__(self) -> Iterator[Batch]:
@@ -174,3 +187,6 @@ class Source(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes to a place."""
+
+    def progress(self, steps: int) -> dict[str, float | None]:
+        """How many `epochs` and `examples` so many batches are; streams have no epochs."""

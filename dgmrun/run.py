@@ -74,8 +74,8 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Takes up a run directory, or one that is prepared.
+    def open(cls, path: str | Path, key: str = "run") -> Run:
+        """Takes up a run directory, or one that is prepared; `key` is what names it.
 
         Raises:
             Mistake: there is no run at `path`, or its files cannot be read or trusted.
@@ -83,10 +83,10 @@ class Run:
         run = cls(Path(os.path.expanduser(path)))
         if not (run.path / CONFIG).is_file():
             raise Mistake(
-                f"`run` must be a run directory, but {run.path} has no {CONFIG}", "dgmrun compare outputs shows runs"
+                f"`{key}` must be a run directory, but {run.path} has no {CONFIG}", "dgmrun compare outputs shows runs"
             )
         if "${" in str(run.path):
-            raise Mistake(f"`run` must be a folder without `${{` in its name, but is {run.path}")
+            raise Mistake(f"`{key}` must be a folder without `${{` in its name, but is {run.path}")
         for folder, folders, files in os.walk(run.path):
             for name in ("", *folders, *files):
                 kind = stat.S_IFREG if name in files else stat.S_IFDIR

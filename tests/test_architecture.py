@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "stages": {"build", "children", "objectives", "estimators", "data", "report"},
     "objectives": {"gradients"},
     "models": {"nn"},
+    "nn": set(),
     "estimators": set(),
     "data": set(),
     "report": {"build"},  # `list model=...` asks what fits

@@ -12,9 +12,10 @@ from dgmrun.paths import options
 
 Command = Callable[..., int]
 SHORT = (
-    "trainer.max_steps=2 trainer.validate_every_n_steps=2 model.hidden=3 log_z.ais.num_temperatures=10 "
+    "trainer.max_steps=2 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
     "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2"
 ).split()
+RBM = ("model=rbm", "model.hidden=3")
 STAGES = ("train", "log_z", "likelihood", "sample")
 
 
@@ -27,7 +28,7 @@ def results(run: Path) -> dict[str, object]:
 def test_every_dataset(dataset: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
     command = (
-        "model=rbm",
+        *RBM,
         f"dataset={dataset}",
         f"data_dir={data_dir}",
         *SHORT,
@@ -44,7 +45,7 @@ def test_a_file_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert (
         dgmrun(
-            "model=rbm",
+            *RBM,
             "dataset=file",
             "dataset.path=my data, =1.csv",
             *SHORT,
@@ -56,13 +57,20 @@ def test_a_file_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
     assert dgmrun("likelihood", f"run={run}") == 0
 
 
+@pytest.mark.parametrize("model", list(options("model")))
+def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert dgmrun(f"model={model}", *SHORT, "train", "likelihood", "sample", f"hydra.run.dir={run}") == 0
+    assert results(run)["status"] == "done"
+
+
 @pytest.mark.parametrize("group", ["objective", "device", "optimizer", "schedule"])
 def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
     for name in options(group):
         if group == "device" and "gpu" in name:
             continue
         run = tmp_path / f"{group}-{name}"
-        assert dgmrun("model=rbm", f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
+        assert dgmrun(*RBM, f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
         assert results(run)["status"] == "done"
 
 

@@ -61,11 +61,12 @@ class InMemorySource:
         whole, rest = divmod(self.examples, self.batch_size)
         return whole + (rest >= self.world_size)
 
-    @property
-    def examples_per_epoch(self) -> int:
-        """What all processes are given together, without what cannot be shared out."""
+    def progress(self, steps: int) -> dict[str, float | None]:
+        """Epochs, and the examples that all processes were given together, without what cannot be shared out."""
         whole, rest = divmod(self.examples, self.batch_size)
-        return whole * self.batch_size + rest - rest % self.world_size
+        epoch = whole * self.batch_size + rest - rest % self.world_size
+        epochs, further = divmod(steps, len(self))
+        return {"epochs": steps / len(self), "examples": epochs * epoch + further * self.batch_size}
 
     def __iter__(self) -> Iterator[Batch]:
         """The rest of the epoch, or the next one if nothing is left: Lightning never exhausts an iterator."""

@@ -86,14 +86,18 @@ class Objective(LightningModule, ABC):
     def load_rank_state(self, state: dict[str, Any]) -> None:
         """Takes back what `rank_state` gave."""
 
+    def doubts(self) -> list[str]:
+        """What a user should know of this training that no figure says, in words."""
+        return []
+
     @property
     def evaluated(self) -> nn.Module:
         """The model whose figures count: the moving average where there is one."""
         return self.model if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
-        """One optimiser over the model, with its schedule; weight decay is for weights, not for biases."""
-        parameters = list(self.model.parameters())
+        """One optimiser over all that is trained, with its schedule; weight decay is for weights, not for biases."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [parameter for parameter in parameters if parameter.dim() > 1]},
             {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0},
@@ -128,7 +132,7 @@ class Objective(LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the count of iterations, and gradients that wait for their optimiser step."""
         checkpoint["iteration"] = self.iteration
-        waiting = {name: part.grad for name, part in self.model.named_parameters() if part.grad is not None}
+        waiting = {name: part.grad for name, part in self.named_parameters() if part.grad is not None}
         checkpoint["gradients"] = waiting
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -138,7 +142,7 @@ class Objective(LightningModule, ABC):
 
     def on_train_start(self) -> None:
         """Puts gradients from a checkpoint where they wait; Lightning has cleared what it found there."""
-        parameters = dict(self.model.named_parameters())
+        parameters = dict(self.named_parameters())
         for name, gradient in self.waiting.items():
             parameters[name].grad = gradient.to(parameters[name].device)
 

@@ -24,7 +24,6 @@ from dgmrun.stages._weights import locate
 def results(setup: Setup, command: str) -> dict[str, Any]:
     """The head of results.json, before any stage has run."""
     config = setup.config
-    weights = config["weights"]
     return {
         "dgmrun": __version__,
         "status": "running",
@@ -43,7 +42,7 @@ def results(setup: Setup, command: str) -> dict[str, Any]:
         "model": config["choices"]["model"],
         "objective": config["choices"]["objective"],
         "seed": config["seed"],
-        "inputs": [_weights(weights)] if weights else [],
+        "inputs": inputs(config),
     }
 
 
@@ -65,9 +64,14 @@ def splits(setup: Setup) -> dict[str, Any]:
     }
 
 
-def _weights(weights: str) -> dict[str, Any]:
-    file = locate(weights)
-    return {"run": str(Path(weights).absolute()), "weights_sha256": file_sha256(file), "role": "weights"}
+def inputs(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every run, or file of weights, that this run is made from."""
+    named = {"weights": config["weights"], "teacher": config["objective"].get("teacher")}
+    return [
+        {"run": str(Path(path).absolute()), "weights_sha256": file_sha256(locate(path)), "role": role}
+        for role, path in named.items()
+        if path
+    ]
 
 
 def _device(device: torch.device) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,10 +22,15 @@ from dgmrun.stages import _weights
 
 
 class Setup:
-    """A resolved configuration and what it names."""
+    """A resolved configuration and what it names.
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
+    Args:
+        config: the configuration.
+        search_path: the user's own configuration folders.
+    """
+
+    def __init__(self, config: dict[str, Any], search_path: Sequence[Path] = ()) -> None:
+        self.config, self.search_path = config, search_path
         event = build.event_of_files(config["dataset"])
         config["dataset"]["event"] = {"shape": list(event.shape), "support": event.support}
 

@@ -12,17 +12,16 @@ from torch import Tensor
 
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
-from dgmrun.estimators.unnormalised import log_likelihood, log_unnormalised
+from dgmrun.estimators.density import log_density, log_likelihood
 from dgmrun.protocols import Estimate, LogZMethod
 from dgmrun.report import text
 from dgmrun.run import Run
 from dgmrun.stages._log_z import methods
+from dgmrun.stages._other import is_whole
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.log_z import measure
 
 log = logging.getLogger("dgmrun")
-NEEDED = ("value", "kind", "bias", "settings", "of", "diagnostics", "warnings")
-"""What a stored log Z must say to be used."""
 
 
 def check(setup: Setup) -> None:
@@ -47,7 +46,7 @@ def main(run: Run, setup: Setup) -> None:
     """Scores every selected split by every selected method."""
     model = setup.trained_model(run)
     for split in splits(setup):
-        log_f = log_unnormalised(model, setup.scored(split).to(setup.device))  # type: ignore[arg-type]
+        log_f = log_density(model, setup.scored(split).to(setup.device))  # type: ignore[arg-type]
         for name, method in methods(setup, "likelihood").items():
             started = time.perf_counter()
             log_z = stored(run, setup, name, method)
@@ -65,8 +64,7 @@ def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
 def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
     """Whether a stored log Z is of the present weights, by the present settings."""
     settings = dataclasses.asdict(method)  # type: ignore[call-overload]
-    whole = all(part.name in entry for part in dataclasses.fields(Estimate)) and None not in map(entry.get, NEEDED)
-    of_these = whole and entry["of"].get("weights_sha256") == run.weights_sha256()
+    of_these = is_whole(entry) and entry["of"].get("weights_sha256") == run.weights_sha256()
     return of_these and settings.items() <= entry["settings"].items()
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dgmrun.estimators import exact
-from dgmrun.models.rbm import RBM, bits
+from dgmrun.models.rbm import RBM
+from dgmrun.nn.binary import bits
 from dgmrun.protocols import Event
 
 STATES = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6)), dtype=torch.float64)

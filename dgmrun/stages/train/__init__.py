@@ -28,7 +28,7 @@ def check(setup: Setup) -> None:
     made = fit.objective(setup, model, steps=1)
     made.configure_optimizers()
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
-    build.checked(made.source, data)
+    fit.source_of(made, data, setup)
     try:
         fit.make_trainer(setup.config["device"])
         if str(setup.config["device"]["precision"]).startswith("16"):

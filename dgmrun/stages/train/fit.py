@@ -17,20 +17,20 @@ from torch import distributed, nn
 
 from dgmrun import build
 from dgmrun.data.source import InMemorySource
-from dgmrun.errors import Interrupted, RunFailed
+from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.objectives.base import NonFiniteError, Objective, Optimization
 from dgmrun.protocols import Initialised, Source
 from dgmrun.rng import seeded
 from dgmrun.run import Run, replace
 from dgmrun.stages import _weights
+from dgmrun.stages._other import teacher
 from dgmrun.stages._setup import Setup
-from dgmrun.stages.train import history
+from dgmrun.stages.train import history, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, blaming, newest, read, restore, save_weights
 from dgmrun.stages.train.limits import Limits, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.ranks import Ranks
-from dgmrun.stages.train.validation import Validation, scorer
 
 log = logging.getLogger("dgmrun")
 for library in ("lightning.pytorch", "lightning.fabric"):
@@ -52,7 +52,7 @@ def fit(run: Run, setup: Setup) -> None:
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
         trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
-        source = build.checked(trained.source, data)
+        source = source_of(trained, data, setup)
         checkpoint = newest(run.path / "checkpoints")
         state = None if checkpoint is None else read(checkpoint)
         if checkpoint is not None and state is not None and is_over(checkpoint, state, setup, clock):
@@ -62,14 +62,14 @@ def fit(run: Run, setup: Setup) -> None:
             if trainer.is_global_zero:
                 history.record_changes(run, setup)
             begun = 0 if state is None else state["iteration"]
-            _train(trainer, trained, source, checkpoint, begun, _callbacks(run, setup, data, source, clock), run)
+            _train(trainer, trained, source, checkpoint, begun, _callbacks(run, setup, source, clock, device), run)
     if distributed.is_initialized():
         distributed.destroy_process_group()  # left to the end of the process, it can abort it
     if clock.reason == "interrupted":
         hint = f"dgmrun run={shlex.quote(str(run.path))}"
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
     if trainer.is_global_zero:
-        _finish(run, setup, data, clock, trained)
+        _finish(run, setup, source, clock, trained)
 
 
 def is_over(checkpoint: Path, state: dict[str, Any], setup: Setup, clock: Limits) -> bool:
@@ -82,7 +82,7 @@ def is_over(checkpoint: Path, state: dict[str, Any], setup: Setup, clock: Limits
     return is_done
 
 
-def _finish(run: Run, setup: Setup, data: InMemorySource, clock: Limits, trained: Objective) -> None:
+def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Objective) -> None:
     """Writes the weights that count and that the training is complete; done again, it does the same."""
     steps = weights_step = trained.iteration
     if setup.config["trainer"]["patience"] is not None:
@@ -92,7 +92,9 @@ def _finish(run: Run, setup: Setup, data: InMemorySource, clock: Limits, trained
         weights_step = best["iteration"]
     save_weights(run, trained)
     trained.iteration = steps
-    history.record(run, data, clock, trained, weights_step, complete=True)
+    history.record(run, source, clock, trained, weights_step, complete=True)
+    for doubt in trained.doubts():
+        log.warning("warning: %s", doubt)
 
 
 def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
@@ -107,6 +109,20 @@ def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) ->
         world_size,
         dynamic=dataset["binarisation"] == "dynamic",
     )
+
+
+def source_of(trained: Objective, data: InMemorySource, setup: Setup) -> Source:
+    """What the objective is trained on.
+
+    Raises:
+        Mistake: it cannot be shared out, or is a stream and epochs are asked for.
+    """
+    source: Source = build.checked(trained.source, data)
+    for key in ("trainer.max_epochs", "checkpoint.every_n_epochs"):
+        section, leaf = key.split(".")
+        if setup.config[section][leaf] is not None and source.progress(1)["epochs"] is None:
+            raise Mistake(f"`{key}` must be null, as a stream of samples has no epochs: give steps")
+    return source
 
 
 def initial_model(run: Run, setup: Setup) -> nn.Module:
@@ -139,7 +155,8 @@ def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
         ema=config["optimizer"]["ema"],
         accumulate=accumulate,
     )
-    made = build.maker("objective", config["objective"])(model, optimization)
+    others = {"teacher": teacher(setup)} if "teacher" in config["objective"] else {}
+    made = build.maker("objective", config["objective"])(model, optimization, **others)
     assert isinstance(made, Objective)
     if config["device"]["compile"]:
         made.loss = torch.compile(made.loss)  # type: ignore[method-assign]
@@ -164,17 +181,17 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
     )
 
 
-def _callbacks(run: Run, setup: Setup, data: InMemorySource, source: Source, clock: Limits) -> list[Callback]:
+def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: torch.device) -> list[Callback]:
     """In the order in which they act after a batch: a checkpoint holds what those before it know."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
-    valid = setup.scored("valid").to(data.x.device)
+    valid = setup.scored("valid").to(device)
     board = Board(run, max(1, every // 10), setup.upright)
-    record = partial(history.record, run, data, clock)
-    saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(data)), record)
-    validation = Validation(
-        score=scorer(setup),
+    record = partial(history.record, run, source, clock)
+    saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), record)
+    validating = validation.Validation(
+        log_z=validation.log_z(setup),
         x=valid,
-        x_train=setup.scored("train")[: len(valid)].to(data.x.device),
+        x_train=setup.scored("train")[: len(valid)].to(device),
         every=every,
         patience=config["trainer"]["patience"],
         seed=config["seed"],
@@ -182,7 +199,7 @@ def _callbacks(run: Run, setup: Setup, data: InMemorySource, source: Source, clo
         board=board,
         checkpoints=saving,
     )
-    return [Ranks(source, config["resume"]), clock, validation, board, saving, Bar(clock, validation)]
+    return [Ranks(source, config["resume"]), clock, validating, board, saving, Bar(clock, validating)]
 
 
 def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dgmrun.data.source import InMemorySource
 from dgmrun.objectives.base import Objective
+from dgmrun.protocols import Source
 from dgmrun.run import Run
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.train.limits import Limits
@@ -15,25 +15,24 @@ CHANGEABLE = ("device", "trainer", "checkpoint")
 
 def record(
     run: Run,
-    data: InMemorySource,
+    source: Source,
     limits: Limits,
     objective: Objective,
     weights_step: int,
     complete: bool = False,
 ) -> None:
     """Writes how far the training is; `weights_step` is that of weights.safetensors."""
-    epochs, rest = divmod(objective.iteration, len(data))
-    examples = epochs * data.examples_per_epoch + rest * data.batch_size
+    seen = source.progress(objective.iteration)
     progress = {
         "steps": objective.iteration,
         "weights_step": weights_step,
-        "epochs": objective.iteration / len(data),
-        "examples": examples,
+        **seen,
         "seconds": limits.elapsed,
-        "examples_per_second": examples / max(limits.elapsed, 1e-9),
+        "examples_per_second": seen["examples"] / max(limits.elapsed, 1e-9),
         "complete": complete,
         "ended_by": limits.reason,
-        "processes": data.world_size,
+        "processes": source.world_size,
+        "warnings": objective.doubts(),
     }
     run.merge({"train": progress})
 

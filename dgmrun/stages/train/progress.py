@@ -74,5 +74,5 @@ class Bar(Callback):
         latest = self.validation.latest
         if not latest:
             return ""
-        gap = f"  free energy gap {latest['free_energy_gap']:.3f}"
+        gap = f"  gap to train {latest['gap']:.3f}"
         return f"valid nll {latest['nll']:.3f} +- {latest['nll_standard_error']:.3f} nats{gap}"

@@ -1,6 +1,7 @@
-"""Log-likelihood of an unnormalised density: log p(x) = log f(x) - log Z, with both sources of error.
+"""Log-likelihood of a density: log p(x) = log f(x) - log Z, with both sources of error.
 
-An error of log Z is an error of every example, so it does not average out.
+An error of log Z is an error of every example, so it does not average out. A tractable density is one whose log Z is
+known to be 0.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dgmrun.protocols import Estimate, UnnormalisedDensity
+from dgmrun.protocols import Estimate, TractableDensity, UnnormalisedDensity
 
 OPPOSITE = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
 KIND = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
+NORMALISED = Estimate(0.0, 0.0, (0.0, 0.0), "exact", "none")
+"""log Z of a tractable density."""
 BLOCK = 1000
 
 
 @torch.no_grad()
-def log_unnormalised(model: UnnormalisedDensity, x: Tensor) -> Float[Tensor, "examples"]:
-    """log f of every example, in blocks."""
-    return torch.cat([model.log_unnormalised(block.float()).double() for block in x.split(BLOCK)])
+def log_density(model: TractableDensity | UnnormalisedDensity, x: Tensor) -> Float[Tensor, "examples"]:
+    """log f of every example, log p where the model is tractable; in blocks, float64."""
+    log_f = model.log_prob if isinstance(model, TractableDensity) else model.log_unnormalised
+    return torch.cat([log_f(block.float()).double() for block in x.split(BLOCK)])
 
 
 def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dgmrun.estimators.unnormalised import log_likelihood
+from dgmrun.estimators.density import log_likelihood
 from dgmrun.protocols import Estimate
 
 LOG_F = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)

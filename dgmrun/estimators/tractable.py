@@ -1,0 +1,24 @@
+"""Likelihood of a tractable density: no estimate, but a mean over examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.estimators.density import NORMALISED, log_density, log_likelihood
+from dgmrun.protocols import Estimate, TractableDensity
+
+
+@dataclass(frozen=True)
+class Exact:
+    r""":math:`\frac{1}{N} \sum_n \log p(x_n)` in nats; its only error is that of so many examples."""
+
+    requires: ClassVar[type] = TractableDensity
+
+    def __call__(self, model: Any, x: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """log p of each example, and their mean."""
+        log_p = log_density(model, x)
+        return log_p, log_likelihood(log_p, NORMALISED)

@@ -1,0 +1,54 @@
+"""Distillation by the square error between log-densities.
+
+References:
+    Papamakarios and Murray (2015), Distilling intractable generative models, section 2.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.distillation import Distillation, Offset, cross_entropy, some, square_error
+from dgmrun.objectives.teacher import StreamSettings, Teacher
+from dgmrun.protocols import Batch, Source
+
+
+class DistillSE(Distillation):
+    """Half the mean square of log q - log f + c at the teacher's samples, in square nats.
+
+    Args:
+        model: the student, a tractable density.
+        optimization: how its parameters follow the gradient.
+        teacher: the teacher.
+        stream: how the teacher is sampled.
+        offset: the c that stands in for log Z; see `Offset`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimization: Optimization,
+        teacher: Teacher,
+        stream: StreamSettings,
+        offset: float | str | None = None,
+    ) -> None:
+        super().__init__(model, optimization, teacher, stream)
+        self.offset = Offset(offset, teacher)
+
+    def source(self, data: Source) -> Source:
+        """The teacher's samples; an offset that is not given starts where it centres some data."""
+        x = some(data)
+        self.offset.initialise(self.model.log_prob(x) - self.log_f(x))  # type: ignore[operator]
+        return super().source(data)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The square error, and beside it c and E_p[-log q], both in nats."""
+        log_q = self.model.log_prob(batch.x)  # type: ignore[operator]
+        log_ratio = log_q - self.log_f(batch.x)
+        loss = square_error(log_ratio, self.offset(log_ratio))
+        return loss, {"offset": self.offset.c.detach().clone(), "cross_entropy": cross_entropy(log_q.detach())}
+
+    def doubts(self) -> list[str]:
+        """Of the offset."""
+        return self.offset.doubts()

@@ -1,0 +1,23 @@
+r"""Maximum likelihood of a tractable density.
+
+.. math:: \mathcal{L} = -\frac{1}{B} \sum_b \log p(x_b)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from dgmrun.objectives.base import Objective
+from dgmrun.protocols import Batch, TractableDensity
+
+
+class MLE(Objective):
+    """Maximum likelihood: the loss is the negative log-likelihood itself, in nats per example."""
+
+    requires: ClassVar[type] = TractableDensity
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Minus the mean log-probability of the batch."""
+        return -self.model.log_prob(batch.x, batch.context).mean(), {}  # type: ignore[operator]

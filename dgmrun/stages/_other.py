@@ -1,0 +1,95 @@
+"""Another run that a configuration names: the teacher of a student, the proposal that measures a log Z."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from dgmrun import build
+from dgmrun.errors import Mistake
+from dgmrun.objectives.teacher import Teacher
+from dgmrun.protocols import Estimate, TractableDensity, UnnormalisedDensity
+from dgmrun.run import Run
+from dgmrun.stages._setup import Setup
+
+LIKE = ("number of dimensions", "support", "pixel order")
+"""In what two runs agree that score the same examples."""
+
+
+class Other(NamedTuple):
+    """A run that is done, and what its configuration names."""
+
+    run: Run
+    setup: Setup
+
+    @property
+    def model(self) -> nn.Module:
+        """Its trained model, on the device of the run that asks."""
+        return self.setup.trained_model(self.run)
+
+
+def other(setup: Setup, key: str) -> Other:
+    """The run that `key` names, to be asked by the run of `setup`.
+
+    Raises:
+        Mistake: it is none, is not done, has no weights, is this run itself, or is of other dimensions.
+    """
+    section, _, leaf = key.partition(".")
+    run = Run.open(setup.config[section][leaf], key)
+    if str(run.path) == setup.config["run"]:
+        raise Mistake(f"`{key}` must be another run, but is {run.path} itself")
+    if (status := run.results.get("status")) != "done" or not run.weights_file.exists():
+        raise Mistake(
+            f"`{key}` must be a run that is done and has weights, but {run.path} is {status}",
+            f"dgmrun run={shlex.quote(str(run.path))} goes on with it",
+        )
+    saved = run.config
+    named = {group: saved.get(group) for group in ("model", "dataset")}
+    config = {**setup.config, **named, "choices": setup.config["choices"] | saved["choices"]}
+    build.check_targets(config, setup.search_path)
+    found = Setup(config, setup.search_path)
+    for what, its, ours in zip(LIKE, _kind(found), _kind(setup), strict=True):
+        if its != ours:
+            raise Mistake(f"`{key}` must be a run of the {what} {ours}, as `dataset` has, but {run.path} has {its}")
+    return Other(run, found)
+
+
+def _kind(setup: Setup) -> tuple[Any, ...]:
+    event = setup.event
+    return event.dims, event.support, setup.config["dataset"]["pixel_order"] if len(event.shape) > 1 else None
+
+
+def teacher(setup: Setup) -> Teacher:
+    """The model that `objective.teacher` names, and the best log Z that its run has.
+
+    Raises:
+        Mistake: it has no sampler.
+    """
+    found = other(setup, "objective.teacher")
+    model = found.model
+    if isinstance(model, TractableDensity):
+        return Teacher(model, Estimate(0.0, 0.0, (0.0, 0.0), "exact", "none"))
+    if not isinstance(model, UnnormalisedDensity):
+        name = found.setup.config["choices"]["model"]
+        raise Mistake(f"`objective.teacher` must be a run whose model can be sampled, but its model is {name}")
+    return Teacher(model, _best_log_z(found.run))
+
+
+def _best_log_z(run: Run) -> Estimate | None:
+    """Of the estimates of the present weights that have an interval, that with the least standard error."""
+    current = [
+        Estimate.from_dict(entry)
+        for entry in run.results.get("log_z", {}).values()
+        if is_whole(entry) and entry["of"].get("weights_sha256") == run.weights_sha256()
+    ]
+    claimed = [estimate for estimate in current if estimate.interval and estimate.standard_error is not None]
+    return min(claimed, key=lambda estimate: estimate.standard_error or 0.0, default=None)
+
+
+def is_whole(entry: dict[str, Any]) -> bool:
+    """Whether a stored log Z says all that is needed to use it."""
+    needed = ("value", "kind", "bias", "settings", "of", "diagnostics", "warnings")
+    return all(part.name in entry for part in dataclasses.fields(Estimate)) and None not in map(entry.get, needed)

@@ -1,0 +1,127 @@
+"""NADE against its definition, dimension by dimension, and against enumeration."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgmrun.models import nade as module
+from dgmrun.models.nade import NADE, Recomputed, activations, blocks, hidden_products
+from dgmrun.nn.binary import bits
+from dgmrun.protocols import Event
+
+
+def made(dims: int, hidden: int = 3, order: int | Sequence[int] | None = None) -> NADE:
+    """A NADE in float64 with weights that matter."""
+    nade = NADE(Event((dims,), "binary"), hidden, order).double()
+    for parameter in nade.parameters():
+        torch.nn.init.normal_(parameter)
+    return nade
+
+
+def states(dims: int) -> Tensor:
+    return bits(torch.arange(2**dims), dims).double()
+
+
+def by_definition(nade: NADE, x: Tensor) -> Tensor:
+    """log p(x) by the loop over dimensions, equations 6 and 7."""
+    log_p, a = x.new_zeros(len(x)), nade.hidden_bias
+    for d, dim in enumerate(nade.order.tolist()):
+        p = torch.sigmoid(nade.visible_bias[d] + torch.sigmoid(a) @ nade.output_weight[d])
+        log_p = log_p + torch.where(x[:, dim] > 0.5, p, 1 - p).log()
+        a = a + x[:, dim, None] * nade.weight[d]
+    return log_p
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
+def test_every_order_of_four_sums_to_one(order: Sequence[int]) -> None:
+    assert made(4, order=order).log_prob(states(4)).logsumexp(0).item() == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_random_orders_of_twelve_sum_to_one_and_look_back_only(seed: int) -> None:
+    nade = made(12, order=seed)
+    assert nade.log_prob(states(12)).logsumexp(0).item() == pytest.approx(0, abs=1e-10)
+    x = torch.rand(12, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: nade.logits(x[None, nade.order])[0], x)
+    in_order = jacobian[:, nade.order]
+    assert (in_order.triu() == 0).all()
+    assert (in_order.tril(-1)[torch.ones(12, 12).tril(-1).bool()] != 0).all()
+
+
+@pytest.mark.parametrize("cached", [1, 40, 10**6])
+@pytest.mark.parametrize("order", [None, 3])
+def test_log_prob_and_its_gradients_are_those_of_the_definition(
+    cached: int, order: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CACHED", cached)
+    nade, x = made(30, 4, order), torch.rand(7, 30).round().double()
+    fast, slow = nade.log_prob(x), by_definition(nade, x)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
+    weight = torch.randn(7, dtype=torch.float64)
+    parameters = list(nade.parameters())
+    for one, other in zip(
+        torch.autograd.grad(fast @ weight, parameters), torch.autograd.grad(slow @ weight, parameters), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_the_kernel_passes_gradcheck() -> None:
+    nade, x = made(23, 3), torch.rand(4, 23).round().double()
+    parameters = (nade.weight, nade.output_weight, nade.hidden_bias)
+    assert len(list(blocks(x, nade.weight))) > 5
+    assert torch.autograd.gradcheck(lambda *given: Recomputed.apply(x, *given)[0], parameters)
+
+
+def test_derivatives_in_x_and_of_them_pass_gradcheck() -> None:
+    nade, x = made(11, 2), torch.rand(2, 11, dtype=torch.float64, requires_grad=True)
+
+    def score(x: Tensor, *_: Tensor) -> Tensor:
+        return torch.autograd.grad(nade.log_prob(x).sum(), x, create_graph=True)[0]
+
+    assert torch.autograd.gradcheck(nade.log_prob, x)
+    assert torch.autograd.gradcheck(score, (x, *nade.parameters()))
+
+
+def test_samples_follow_the_probabilities() -> None:
+    torch.manual_seed(0)
+    nade, num = made(3, order=[2, 0, 1]), 40_000
+    x = nade.sample(num)
+    counts = torch.bincount((x @ torch.tensor([1.0, 2, 4], dtype=torch.float64)).long(), minlength=8)
+    p = nade.log_prob(states(3)).exp()
+    error = (num * p * (1 - p)).sqrt()
+    assert ((counts - num * p).abs() < 4.5 * error).all()
+
+
+def test_samples_have_the_shape_of_the_event_in_the_order_of_the_data() -> None:
+    nade = NADE(Event((1, 2, 3), "binary"), 2, order=[5, 4, 3, 2, 1, 0])
+    with torch.no_grad():
+        nade.visible_bias.copy_(torch.tensor([99.0, 99, 99, -99, -99, -99]))
+    x = nade.sample(1001)
+    assert x.shape == (1001, 1, 2, 3)
+    assert torch.equal(x.flatten(1)[0], torch.tensor([0.0, 0, 0, 1, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hidden": 0}, "`model.hidden`"),
+        ({"order": [0, 0, 1]}, "`model.order`"),
+        ({"order": "raster"}, "`model.order`"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        NADE(Event((3,), "binary"), **settings)  # type: ignore[arg-type]
+
+
+def test_a_block_holds_at_most_a_tenth_of_the_activations() -> None:
+    x, weight = torch.zeros(100, 784), torch.zeros(784, 500)
+    assert all(len(range(784)[block]) <= 78 for block in blocks(x, weight))
+    before, h = activations(torch.zeros(100, 500), x[:, :4], weight[:4])
+    assert h.shape == (100, 4, 500)
+    assert before.shape == (100, 4, 4)
