@@ -30,7 +30,7 @@ from dgmrun.run import ON_A_RUN
 
 COMMANDS = ("install", "uninstall", "query")
 SHELLS: dict[str, Any] = {"bash": BashCompletion, "zsh": BashCompletion, "fish": FishCompletion}
-TOOLS = {"compare": ("--csv", "--json"), "clean": ("--failed", "--checkpoints", "--yes"), "list": ()}
+TOOLS = {"compare": ("--csv", "--json", "--figures"), "clean": ("--failed", "--checkpoints", "--yes"), "list": ()}
 """The flags of each tool word."""
 SPECIAL = re.compile(r"[^\w@%+=:,./-]")
 """What a shell would split at, or expand: bash runs a `$(command)` in a file's name that is suggested to it."""

@@ -60,6 +60,7 @@ class Estimate:
         settings: what the figure was made with.
         diagnostics: further figures, each a number.
         warnings: in words, each with its cure.
+        curve: the estimate by the first so many samples: their number, value, and the ends of the interval.
     """
 
     value: float
@@ -72,6 +73,7 @@ class Estimate:
     settings: dict[str, Any] = field(default_factory=dict)
     diagnostics: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    curve: list[tuple[int, float, float | None, float | None]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as results.json holds it; what its stage knows better replaces the empty entries."""
@@ -143,12 +145,28 @@ class LogZMethod(Protocol):
     """A way to log Z: settings, which its constructor checks, and a call."""
 
     requires: type
+    needs_proposal: bool
 
     def check(self, model: Any) -> None:
         """Raises ValueError where this model is too much for these settings."""
 
-    def __call__(self, model: Any, base_logits: Tensor) -> Estimate:
-        """log Z of `model`; `base_logits` are log odds of the independent units that annealing starts from."""
+    def __call__(self, model: Any, base_logits: Tensor, proposal: Any = None) -> Estimate:
+        """log Z of `model`, in nats.
+
+        Args:
+            model: an unnormalised density.
+            base_logits: log odds of the independent units that annealing starts from, [*event.shape].
+            proposal: draws from a tractable density near the model, for methods that need one.
+        """
+
+
+class LikelihoodMethod(Protocol):
+    """A way to the log-likelihood of a normalised density."""
+
+    requires: type
+
+    def __call__(self, model: Any, x: Tensor) -> tuple[Tensor, Estimate]:
+        """log p of each example, [examples] float64, and their mean, in nats."""
 
 
 @runtime_checkable

@@ -26,6 +26,7 @@ UNPACKED, PACKING = 2**26, 100
 KEY = re.compile(r"[^\W_][\w-]*|_target_")
 RESERVED = ("hydra", "defaults")
 
+IDENTITY = {"run": str, "step": int, "weights_sha256": str}
 ESTIMATE = {
     "value": float,
     "standard_error": float,
@@ -38,9 +39,11 @@ ESTIMATE = {
     "samples": int,
     "effective_sample_size": float,
     "settings": {},
-    "of": {"run": str, "step": int, "weights_sha256": str},
+    "of": IDENTITY,
+    "proposal": IDENTITY,
     "diagnostics": {...: float},
     "warnings": [str],
+    "curve": [[float, float, float, float]],
 }
 DATASET = {"name": str, "support": str, "transform": str, "binarisation": str, "splits": {...: {"sha256": str}}}
 TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, "complete": bool, "history": [{}]}
@@ -99,8 +102,8 @@ def results(file: Path) -> dict[str, Any]:
     return found
 
 
-def arrays(file: Path) -> dict[str, ndarray]:
-    """Every array of an .npz file; that of an .npy file as x.
+def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
+    """Every array of an .npz file, of at most so many bytes in all; that of an .npy file as x.
 
     Raises:
         ValueError: it is neither, is damaged, or unpacks to far more than itself.
@@ -108,7 +111,7 @@ def arrays(file: Path) -> dict[str, ndarray]:
     import numpy
 
     try:
-        check_packing(file)
+        check_packing(file, most)
         with file.open("rb") as stream:
             loaded = numpy.load(stream, allow_pickle=False)
             found = {"x": loaded} if isinstance(loaded, numpy.ndarray) else dict(loaded)
@@ -120,20 +123,20 @@ def arrays(file: Path) -> dict[str, ndarray]:
     return found
 
 
-def check_packing(file: Path) -> None:
-    """Refuses an archive that would unpack to far more than itself.
+def check_packing(file: Path, most: int | None = None) -> None:
+    """Refuses an archive that would unpack to far more than itself, or to more than so many bytes.
 
     Raises:
         ValueError: it would, or is packed so that it cannot be known.
     """
     with file.open("rb") as stream:
-        if not zipfile.is_zipfile(stream):
-            return
-        members = zipfile.ZipFile(stream).infolist()
         size = stream.seek(0, 2)
+        members = zipfile.ZipFile(stream).infolist() if zipfile.is_zipfile(stream) else []
     if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
         raise ValueError("it is packed otherwise than numpy packs")
-    unpacked = sum(member.file_size for member in members)
+    unpacked = sum(member.file_size for member in members) if members else size
+    if most is not None and unpacked > most:
+        raise ValueError(f"it must hold at most {most} bytes, but holds {unpacked}")
     if unpacked > UNPACKED + PACKING * size:
         raise ValueError(f"its {size} bytes would unpack to {unpacked}; numpy.savez packs nothing")
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dgmrun.cli import main
+from dgmrun.paths import options
 
 Command = Callable[..., int]
 
@@ -34,3 +36,23 @@ def dgmrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
         return main()
 
     return command
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small RBM on bars and stripes, with an exact log Z."""
+    folder = tmp_path_factory.mktemp("teacher")
+    data = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4".split()
+    words = ("model=rbm", "model.hidden=3", "trainer.max_steps=50", "log_z.methods=[exact]", "train", "log_z")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["dgmrun", *words, *data, f"hydra.run.dir={folder / 'run'}"])
+        assert main() == 0
+    return folder / "run"
+
+
+def with_teacher(objective: str, teacher: Path) -> list[str]:
+    """What an objective needs beside its name: a teacher and a short stream, where it has one."""
+    if "teacher" not in yaml.safe_load(options("objective")[objective].read_text()):
+        return []
+    return [f"objective.teacher={teacher}", "objective.stream.num_chains=8", "objective.stream.burn_in=3"]

@@ -43,7 +43,7 @@ def test_words_may_stand_anywhere(dgmrun: Command, tmp_path: Path) -> None:
         "sample",
     ]
     assert (tmp_path / "a" / "figures" / "samples.png").is_file()
-    assert set(numpy.load(tmp_path / "a" / "samples.npz", allow_pickle=False)) == {"x"}
+    assert set(numpy.load(tmp_path / "a" / "samples.npz", allow_pickle=False)) == {"x", "data"}
 
 
 def test_no_word_means_train_and_argv_names_the_run(dgmrun: Command, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dgmrun.build import partners
 from dgmrun.paths import options
+from tests.conftest import with_teacher
 
 Command = Callable[..., int]
 SHORT = (
@@ -65,19 +67,24 @@ def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("group", ["objective", "device", "optimizer", "schedule"])
-def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
+def test_every_option(group: str, dgmrun: Command, tmp_path: Path, teacher: Path) -> None:
     for name in options(group):
         if group == "device" and "gpu" in name:
             continue
         run = tmp_path / f"{group}-{name}"
-        assert dgmrun(*RBM, f"{group}={name}", *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
+        chosen = RBM
+        if group == "objective":
+            chosen = (f"model={partners(group, name)['model'][0]}", *with_teacher(name, teacher))
+        batch = "dataset.batch_size=4"
+        assert dgmrun(*chosen, f"{group}={name}", batch, *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
         assert results(run)["status"] == "done"
 
 
 @pytest.mark.parametrize("experiment", list(options("experiment")))
-def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
+def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
     run = tmp_path / "run"
-    command = (f"experiment={experiment}", f"data_dir={data_dir}", *SHORT, "train", f"hydra.run.dir={run}")
+    other = [f"objective.teacher={teacher}"] if "distill" in options("experiment")[experiment].read_text() else []
+    command = (f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, "train", f"hydra.run.dir={run}")
     assert dgmrun(*command) == 0
     assert results(run)["status"] == "done"
 
@@ -85,5 +92,5 @@ def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data
 def test_every_yaml_is_among_the_tested(tmp_path: Path) -> None:
     from dgmrun.paths import config_dir
 
-    tested = {"model", "objective", "device", "optimizer", "schedule", "experiment", "dataset", "log_z"}
+    tested = {"model", "objective", "device", "optimizer", "schedule", "experiment", "dataset", "log_z", "likelihood"}
     assert {folder.name for folder in config_dir().iterdir() if folder.is_dir()} == tested

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.log_mean import INTERVAL, MARKOV, log_mean
+from dgmrun.estimators.log_mean import INTERVAL, MARKOV, curve, log_mean
 from dgmrun.protocols import AnnealingPath, Estimate, UnnormalisedDensity
 
 
@@ -39,18 +39,21 @@ def published(num: int) -> Float64[Tensor, "temperatures"]:
     return torch.from_numpy(beta)
 
 
+CURE = "raise `log_z.{}.num_temperatures`"
 SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, published)}
 
 
 @torch.no_grad()
-def anneal(path: AnnealingPath, state: Tensor, betas: Float64[Tensor, "temperatures"]) -> Float64[Tensor, "chains"]:
-    """Log-weights of chains that start at `state` and follow `path` along `betas`, accumulated in float64."""
+def anneal(
+    path: AnnealingPath, state: Tensor, betas: Float64[Tensor, "temperatures"]
+) -> tuple[Tensor, Float64[Tensor, "chains"]]:
+    """Where chains end that start at `state` and follow `path` along `betas`, and their log-weights, in float64."""
     log_w = torch.zeros(len(state), dtype=torch.float64, device=state.device)
     steps = betas.to(state.device, state.dtype)
     for beta, next_beta in zip(steps[:-1], steps[1:], strict=True):
         state, increment = path.move(state, beta, next_beta)
         log_w += increment
-    return log_w
+    return state, log_w
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class AIS:
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
+    needs_proposal: ClassVar[bool] = False
     num_chains: int = 100
     num_temperatures: int = 1000
     spacing: str = "quadratic"
@@ -80,11 +84,12 @@ class AIS:
     def check(self, model: UnnormalisedDensity) -> None:
         """Any model will do."""
 
-    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor) -> Estimate:
+    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor, proposal: object = None) -> Estimate:
         """log Z of `model`, annealed from independent units with the log odds `base_logits`."""
         path = model.annealed(base_logits)
-        log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
-        mean = log_mean(log_w + path.log_normaliser())
+        _, log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
+        log_w += path.log_normaliser()
+        mean = log_mean(log_w)
         return Estimate(
             value=mean.value,
             standard_error=mean.standard_error,
@@ -98,7 +103,8 @@ class AIS:
                 "certain_low": mean.value - MARKOV,
                 "pessimistic_sample_size": mean.pessimistic_sample_size,
             },
-            warnings=mean.warnings("ais"),
+            warnings=mean.warnings(CURE.format("ais")),
+            curve=curve(log_w),
         )
 
 

@@ -46,6 +46,7 @@ class Exact:
     """
 
     requires: ClassVar[type] = Enumerable
+    needs_proposal: ClassVar[bool] = False
     max_bits: int = 25
 
     def __post_init__(self) -> None:
@@ -60,8 +61,8 @@ class Exact:
                 f"but the model has {bits}"
             )
 
-    def __call__(self, model: Enumerable, base_logits: Tensor) -> Estimate:
-        """log Z of `model`; `base_logits`, which sampling methods start from, has no part in it."""
+    def __call__(self, model: Enumerable, base_logits: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`; `base_logits` and `proposal`, which sampling methods start from, have no part in it."""
         self.check(model)
         value = float(torch.logsumexp(log_masses(model), 0))
         interval = (value, value)

@@ -11,6 +11,7 @@ Calibrated on random RBMs by `tests/estimators/test_calibration.py`; figures in 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
 """P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, always."""
 INTERVAL = "value +- t(0.9985, chains - 1) standard errors"
+POINTS = 12
 DOUBTFUL_SHARE, LEAST_SHARE = 1 / 3, 1 / 50
 """Shares of the samples: a pessimistic effective sample size below the first is warned of, below the second has no
 error bar."""
@@ -53,14 +55,13 @@ class LogMean(NamedTuple):
         interval = None if self.interval is None else (-self.interval[1], -self.interval[0])
         return self._replace(value=-self.value, interval=interval)
 
-    def warnings(self, method: str) -> list[str]:
-        """Doubts in words, each with the key of `method` that cures it."""
+    def warnings(self, cure: str) -> list[str]:
+        """Doubts in words, each with what cures it."""
         if self.pessimistic_sample_size >= DOUBTFUL_SHARE * self.samples:
             return []
         claim = "" if self.interval else ", too few for an error bar"
         return [
-            f"effective sample size is at most {self.pessimistic_sample_size:.2g} of {self.samples} chains{claim}: "
-            f"raise `log_z.{method}.num_temperatures`"
+            f"effective sample size is at most {self.pessimistic_sample_size:.2g} of {self.samples}{claim}: {cure}"
         ]
 
 
@@ -87,3 +88,17 @@ def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
         variance=float(log_w.var()),
         samples=num,
     )
+
+
+def curve(
+    log_w: Float64[Tensor, "samples"], of: Callable[[LogMean], LogMean] = lambda mean: mean
+) -> list[tuple[int, float, float | None, float | None]]:
+    """The estimate by the first so many weights: their number, value, and the ends of the interval, if there is one."""
+    means = [of(log_mean(log_w[:num])) for num in counts(len(log_w))]
+    return [(mean.samples, mean.value, *(mean.interval or (None, None))) for mean in means]
+
+
+def counts(most: int, least: int = 10) -> list[int]:
+    """Up to 13 numbers of samples from `least` to `most`, in equal ratios."""
+    ratio = max(1.0, most / least)
+    return sorted({min(most, round(least * ratio ** (step / POINTS))) for step in range(POINTS + 1)})

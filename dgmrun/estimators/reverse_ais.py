@@ -20,8 +20,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dgmrun.estimators.ais import SPACINGS, anneal, check_settings
-from dgmrun.estimators.log_mean import INTERVAL, log_mean
+from dgmrun.estimators.ais import CURE, SPACINGS, anneal, check_settings
+from dgmrun.estimators.log_mean import INTERVAL, LogMean, curve, log_mean
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.protocols import Estimate, UnnormalisedDensity
 
@@ -41,6 +41,7 @@ class ReverseAIS:
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
+    needs_proposal: ClassVar[bool] = False
     num_chains: int = 100
     num_temperatures: int = 1000
     spacing: str = "quadratic"
@@ -54,12 +55,13 @@ class ReverseAIS:
     def check(self, model: UnnormalisedDensity) -> None:
         """Any model will do."""
 
-    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor) -> Estimate:
+    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor, proposal: object = None) -> Estimate:
         """log Z of `model`, annealed to independent units with the log odds `base_logits`."""
         path = model.annealed(base_logits)
         start = samples(model, self.num_chains, base_logits, self.burn_in).flatten(1)
-        log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))
-        inverse = log_mean(log_w - path.log_normaliser())
+        _, log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))
+        log_w -= path.log_normaliser()
+        inverse = log_mean(log_w)
         mean = inverse.reciprocal()
         is_exact = can_be_exact(model)
         doubt = f"its chains start after {self.burn_in} Gibbs sweeps, not at exact samples: it is no bound"
@@ -73,5 +75,6 @@ class ReverseAIS:
             effective_sample_size=mean.effective_sample_size,
             settings=asdict(self) | {"interval": INTERVAL},
             diagnostics={"pessimistic_sample_size": mean.pessimistic_sample_size},
-            warnings=mean.warnings("reverse_ais") + [doubt] * (not is_exact),
+            warnings=mean.warnings(CURE.format("reverse_ais")) + [doubt] * (not is_exact),
+            curve=curve(log_w, LogMean.reciprocal),
         )

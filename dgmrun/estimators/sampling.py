@@ -1,11 +1,13 @@
-"""Samples of a model: exact ones where its states can be enumerated, else the ends of long Gibbs chains."""
+"""Samples of a model: exact ones where it is tractable or can be enumerated, else the ends of long Gibbs chains."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor
 
 from dgmrun.estimators import exact
-from dgmrun.protocols import Enumerable, UnnormalisedDensity
+from dgmrun.protocols import Enumerable, TractableDensity
 
 EXACT_BITS = 23
 """Largest smaller layer that is enumerated unasked: 2^23 states, 64 MiB of masses."""
@@ -13,19 +15,22 @@ EXACT_BITS = 23
 
 def can_be_exact(model: object) -> bool:
     """Whether `samples` gives exact, independent samples of this model."""
-    return isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS
+    is_small = isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS
+    return is_small or isinstance(model, TractableDensity)
 
 
-def samples(model: UnnormalisedDensity, num: int, base_logits: Tensor, burn_in: int) -> Tensor:
+def samples(model: Any, num: int, base_logits: Tensor, burn_in: int) -> Tensor:
     """`num` samples of the model [num, *event.shape].
 
     Args:
-        model: an unnormalised density.
+        model: a tractable or an unnormalised density.
         num: how many.
         base_logits: log odds of the independent units from which chains start [*event.shape].
         burn_in: sweeps of each chain, where samples cannot be exact.
     """
-    if isinstance(model, Enumerable) and can_be_exact(model):
+    if isinstance(model, TractableDensity):
+        return model.sample(num)
+    if can_be_exact(model):
         return exact.samples(model, num)
     start = model.annealed(base_logits).start(num)
     return model.gibbs(start.reshape(num, *base_logits.shape), burn_in)

@@ -86,7 +86,7 @@ class Offset(nn.Module):
         self.kind = offset if isinstance(offset, str) else "number"
         self.log_z = teacher.log_z
         known = teacher.log_z.value if offset == "teacher" and teacher.log_z else offset
-        c = torch.tensor(float(known) if isinstance(known, (int, float)) else 0.0)
+        c = torch.tensor(float(known) if isinstance(known, (int, float)) else 0.0, dtype=torch.float64)
         if self.kind == "learned":
             self.c = nn.Parameter(c)
         else:
@@ -103,17 +103,18 @@ class Offset(nn.Module):
         if self.kind != "batch":
             return self.c
         c = -log_ratio.mean()
-        self.c.lerp_(c.detach(), RATE)
+        self.c.lerp_(c.detach().double(), RATE)
         return c
 
     def doubts(self) -> list[str]:
         """In words, that c is above what log Z can be."""
         high = None if self.log_z is None or self.log_z.interval is None else self.log_z.interval[1]
-        if high is None or float(self.c) <= high:
+        c = float(self.c.detach())
+        if high is None or c <= high:
             return []
         cure = "" if self.kind == "number" else ", as it does where it is centred or learned: it tends to log Z + KL(p||q)"
         return [
-            f"`objective.offset` of {float(self.c):.3f} exceeds {high:.3f}, the upper end of the teacher's log Z{cure}"
+            f"`objective.offset` of {c:.3f} exceeds {high:.3f}, the upper end of the teacher's log Z{cure}"
         ]
 
 

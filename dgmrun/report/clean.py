@@ -28,7 +28,7 @@ OURS: dict[str, tuple[str, ...]] = {
     "per_example": ("*.npz",),
     "figures": ("*.png",),
     "": (
-        *("run.log", "samples.npz", "non-finite-batch.safetensors", "events.out.tfevents.*"),
+        *("run.log", "samples.npz", "proposal.npz", "non-finite-batch.safetensors", "events.out.tfevents.*"),
         *("weights-ema.safetensors", "weights.safetensors", CONFIG, RESULTS),
     ),
 }

@@ -34,9 +34,14 @@ def main(argv: list[str]) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="one row per run")
     form.add_argument("--json", action="store_true", help="one list, of every run's results.json")
+    parser.add_argument("--figures", metavar="FOLDER", type=Path, help="draw samples, log Z and proposals into it")
     arguments = parser.parse_args(argv)
     output = _csv if arguments.csv else _json if arguments.json else _tables
-    output(read(arguments.dirs or [Path("outputs")]))
+    output(entries := read(arguments.dirs or [Path("outputs")]))
+    if arguments.figures is not None:
+        from dgmrun.report import exhibit
+
+        exhibit.write(entries, arguments.figures)
 
 
 def differing(entries: Sequence[Entry]) -> list[str]:

@@ -14,7 +14,7 @@ MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~
 LEGEND = (
     "Figures in nats, likelihood per example, +- one standard error. Unmarked: exact; >= lower bound; "
     "<= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; stale: of other "
-    "weights than the run has now."
+    "weights than the run has now; of another: of its teacher."
 )
 
 
@@ -24,7 +24,8 @@ class Figure:
 
     Args:
         warnings: how many warnings it came with.
-        stale: whether it is of other weights than the run has now.
+        stale: whether it is of, or through, other weights than the run has now.
+        of_another: whether it is of another run, through the weights of this one.
         standard_error_log_z: the part of `standard_error` that is log Z's.
     """
 
@@ -36,6 +37,7 @@ class Figure:
     split: str | None
     warnings: int
     stale: bool
+    of_another: bool
     standard_error_log_z: float | None
 
 
@@ -58,6 +60,7 @@ def figures(results: Mapping[str, Any], weights: str | None) -> dict[str, Figure
 def _figure(estimate: Mapping[str, Any], weights: str | None) -> Figure:
     ends = estimate.get("interval")
     low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
+    of, through = (at(estimate, part, "weights_sha256") for part in ("of", "proposal"))
     kind, split, warnings = (estimate.get(key) for key in ("kind", "split", "warnings"))
     return Figure(
         value=number(estimate["value"]),
@@ -67,7 +70,8 @@ def _figure(estimate: Mapping[str, Any], weights: str | None) -> Figure:
         kind=plain(kind) if isinstance(kind, str) else None,
         split=plain(split) if isinstance(split, str) else None,
         warnings=len(warnings) if isinstance(warnings, list) else 0,
-        stale=weights is not None and at(estimate, "of", "weights_sha256") != weights,
+        stale=weights is not None and weights not in (of, through),
+        of_another=weights is not None and weights == through,
         standard_error_log_z=number(at(estimate, "diagnostics", "standard_error_log_z")),
     )
 
@@ -79,6 +83,7 @@ def cell(figure: Figure | None) -> str:
     exact = figure.kind == "exact" and figure.standard_error == 0 and figure.value is not None
     shown = f"{figure.value:.3f}" if exact else with_error(figure.value, figure.standard_error)
     marks = f"{' !' if figure.warnings else ''}{' stale' if figure.stale else ''}"
+    marks += " of another" if figure.of_another else ""
     return f"{MARKS.get(str(figure.kind), '? ')}{shown}{marks}"
 
 

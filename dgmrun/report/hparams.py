@@ -27,7 +27,7 @@ Value = bool | int | float | str
 SECTIONS = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
 """What makes a run; not where it is made, nor how it is scored."""
 EVENTS = "events.out.tfevents."
-ENDING = ".~hparams"
+DRAWN, ENDING = ".~figures-", ".~hparams"
 """Event files are read in the order of their names, which hold whole seconds: `~` is the last of its second."""
 
 
@@ -40,10 +40,10 @@ def write(run: Run) -> None:
     with locked(run.path):
         before = set(run.path.glob(f"{EVENTS}*{ENDING}"))
         values = _figures(run)
-        if values or set(run.path.glob(f"{EVENTS}*")) - before:
+        if values or set(run.path.glob(f"{EVENTS}*")) - before - set(run.path.glob(f"{EVENTS}*{DRAWN}*")):
             file = run.path / f"{EVENTS}{int(time.time()):010d}{ENDING}"
             step = number(at(run.results, "train", "weights_step")) or 0
-            replace(file, _records(hyperparameters(run.config), values, int(step)))
+            replace(file, event_file(_summary(hyperparameters(run.config), values), int(step)))
             before.discard(file)
         for old in before:
             old.unlink()
@@ -85,8 +85,8 @@ def _figures(run: Run) -> dict[str, float]:
     }
 
 
-def _records(settings: Mapping[str, Value], values: Mapping[str, float], step: int) -> bytes:
-    """An event file: its version, the settings, and the values as scalars at `step`."""
+def _summary(settings: Mapping[str, Value], values: Mapping[str, float]) -> Summary:
+    """The settings, and the values as scalars."""
     start = SessionStartInfo()
     for name, value in settings.items():
         kind = "bool" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
@@ -97,6 +97,11 @@ def _records(settings: Mapping[str, Value], values: Mapping[str, float], step: i
         metadata=metadata.create_summary_metadata(HParamsPluginData(session_start_info=start)),
         tensor=metadata.NULL_TENSOR,
     )
+    return summary
+
+
+def event_file(summary: Summary, step: int) -> bytes:
+    """An event file: its version, and a summary at `step`."""
     content = io.BytesIO()
     records, now = RecordWriter(content), time.time()
     for event in (Event(wall_time=now, file_version="brain.Event:2"), Event(wall_time=now, step=step, summary=summary)):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST = 100
 SMALLEST_SIDE = 600
@@ -15,14 +18,19 @@ SMALLEST_SIDE = 600
 
 
 def render(x: Tensor) -> numpy.ndarray:
+    """`grey` of a tensor."""
+    return grey(x[:MOST].detach().float().cpu().numpy())
+
+
+def grey(x: numpy.ndarray) -> numpy.ndarray:
     """Grey levels [height, width] uint8 of pictures [num, channels, height, width], in a grid, or of a matrix.
 
     Black is the least entry and white the largest; at most 100 examples are shown.
     """
-    shown = x[:MOST].detach().float().cpu()
+    shown = x[:MOST].astype(numpy.float32)
     low, high = float(shown.min()), float(shown.max())
-    grey = ((shown - low) / max(high - low, 1e-12) * 255).round().byte().numpy()
-    return grey if grey.ndim == 2 else _grid(grey.mean(1).astype(numpy.uint8))
+    levels = ((shown - low) / max(high - low, 1e-12) * 255).round().astype(numpy.uint8)
+    return levels if levels.ndim == 2 else _grid(levels.mean(1).astype(numpy.uint8))
 
 
 def save(file: Path, x: Tensor) -> Path:

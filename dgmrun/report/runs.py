@@ -26,13 +26,17 @@ NO_SETTING = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A run: where it is, how it was made (dotted key: value) and its figures (`<word>.<label>`: figure)."""
+    """A run: where it is, how it was made (dotted key: value), its figures (`<word>.<label>`: figure).
+
+    `weights` is the sha256 of its weights, None where it has none.
+    """
 
     path: Path
     name: str
     settings: dict[str, str]
     results: dict[str, Any]
     figures: dict[str, Figure]
+    weights: str | None
 
 
 def read(folders: Sequence[Path]) -> list[Entry]:
@@ -79,7 +83,7 @@ def _read(run: Run) -> Entry:
     config, results = run.config, run.results
     name = config.get("name")
     weights = run.weights_sha256() if run.weights_file.is_file() else None
-    return Entry(run.path, plain(name) if name else "", _settings(config), results, figures(results, weights))
+    return Entry(run.path, plain(name) if name else "", _settings(config), results, figures(results, weights), weights)
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:

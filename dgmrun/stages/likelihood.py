@@ -10,16 +10,16 @@ from typing import Any
 import numpy
 from torch import Tensor
 
+from dgmrun import build
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import log_density, log_likelihood
-from dgmrun.protocols import Estimate, LogZMethod
+from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, TractableDensity
 from dgmrun.report import text
 from dgmrun.run import Run
-from dgmrun.stages._log_z import methods
+from dgmrun.stages import _log_z, log_z
 from dgmrun.stages._other import is_whole
 from dgmrun.stages._setup import Setup
-from dgmrun.stages.log_z import measure
 
 log = logging.getLogger("dgmrun")
 
@@ -27,7 +27,7 @@ log = logging.getLogger("dgmrun")
 def check(setup: Setup) -> None:
     """Refuses unknown splits, and methods that do not fit."""
     splits(setup)
-    methods(setup, "likelihood")
+    methods(setup)
 
 
 def splits(setup: Setup) -> list[str]:
@@ -46,18 +46,48 @@ def main(run: Run, setup: Setup) -> None:
     """Scores every selected split by every selected method."""
     model = setup.trained_model(run)
     for split in splits(setup):
-        log_f = log_density(model, setup.scored(split).to(setup.device))  # type: ignore[arg-type]
-        for name, method in methods(setup, "likelihood").items():
+        x = setup.scored(split).to(setup.device)
+        for name, method in methods(setup).items():
             started = time.perf_counter()
-            log_z = stored(run, setup, name, method)
-            _record(run, split, name, log_f, log_z, started)
+            score = method if isinstance(model, TractableDensity) else through_log_z(run, setup, name, method)
+            log_prob, estimate = score(model, x)
+            seconds = time.perf_counter() - started
+            _record(run, split, name, log_prob, estimate.to_dict() | {"seconds": seconds})
+
+
+def methods(setup: Setup) -> dict[str, Any]:
+    """The methods that `likelihood.methods` selects: of a density without log Z its own, else log Z methods.
+
+    Raises:
+        Mistake: a method is unknown, or the model cannot have it.
+    """
+    model = build.target(setup.config["model"])
+    made = {
+        name: build.maker("likelihood", node)()
+        for name, node in setup.config["likelihood"].items()
+        if name not in build.SETTINGS and build.fits(model, build.target(node).requires)
+    }
+    asked = setup.config["likelihood"]["methods"]
+    if not made:
+        return dict(_log_z.methods(setup, "likelihood"))
+    return made if asked == "auto" else _log_z.chosen("likelihood", asked, made)
+
+
+def through_log_z(run: Run, setup: Setup, name: str, method: LogZMethod) -> LikelihoodMethod:
+    """The likelihood that rests on the run's log Z by a method."""
+
+    def score(model: Any, x: Tensor) -> tuple[Tensor, Estimate]:
+        log_f, estimate = log_density(model, x), stored(run, setup, name, method)
+        return log_f - estimate.value, log_likelihood(log_f, estimate)
+
+    return score  # type: ignore[return-value]
 
 
 def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
     """The run's log Z by a method, of its weights as they are; estimated first where there is none."""
     entry: dict[str, Any] | None = run.results.get("log_z", {}).get(name)
     if entry is None or not _is_current(entry, run, method):
-        entry = measure(run, setup, name, method)
+        entry = log_z.measure(run, setup, {name: method})[name]
     return Estimate.from_dict(entry)
 
 
@@ -68,16 +98,9 @@ def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
     return of_these and settings.items() <= entry["settings"].items()
 
 
-def _record(run: Run, split: str, name: str, log_f: Tensor, log_z: Estimate, started: float) -> None:
-    estimate = log_likelihood(log_f, log_z)
+def _record(run: Run, split: str, name: str, log_prob: Tensor, entry: dict[str, Any]) -> None:
     label = name if split == "test" else f"{name}@{split}"
-    log_prob = (log_f - log_z.value).cpu().numpy()
-    run.write_arrays(f"per_example/{split}-{name}.npz", log_prob=log_prob, index=numpy.arange(len(log_prob)))
-    entry = estimate.to_dict() | {
-        "split": split,
-        "examples": len(log_prob),
-        "of": run.identity(),
-        "seconds": time.perf_counter() - started,
-    }
+    run.write_arrays(f"per_example/{split}-{name}.npz", log_prob=log_prob.cpu().numpy(), index=numpy.arange(len(log_prob)))
+    entry |= {"split": split, "examples": len(log_prob), "of": run.identity()}
     run.record("likelihood", label, entry)
     log.info(text.estimate("likelihood", label, entry))

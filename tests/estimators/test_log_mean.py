@@ -15,7 +15,7 @@ def test_equal_weights_have_no_error() -> None:
     assert mean.value == pytest.approx(2.5)
     assert mean.standard_error == 0
     assert mean.effective_sample_size == pytest.approx(10)
-    assert mean.warnings("ais") == []
+    assert mean.warnings("more") == []
 
 
 def test_covers_the_mean_of_log_normal_weights() -> None:
@@ -41,7 +41,7 @@ def test_a_tail_that_has_not_shown_is_believed_in() -> None:
 def test_a_single_heavy_weight_takes_the_interval_away() -> None:
     mean = log_mean(torch.tensor([50.0] + [0.0] * 99, dtype=torch.float64))
     assert mean.interval is None
-    assert "too few for an error bar" in mean.warnings("ais")[0]
+    assert "too few for an error bar" in mean.warnings("more")[0]
 
 
 def test_reciprocal_mirrors() -> None:

@@ -1,0 +1,50 @@
+r"""The tail of importance weights: how many of their moments there are.
+
+Above a high threshold weights follow a generalised Pareto law with shape k, whose moments exist up to the order 1 / k:
+beyond k = 0.7 no number of samples within reach makes the mean reliable.
+
+References:
+    Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling,
+    https://arxiv.org/abs/1507.02646, sections 2 to 4.
+    Zhang and Stephens (2009), A new and efficient estimation method for the generalized Pareto distribution.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+PRIOR, PRIOR_SIZE = 0.5, 10
+"""A weak prior on k, worth so many weights of the tail."""
+
+
+def pareto_k(log_w: Float64[Tensor, "samples"]) -> float:
+    r"""The shape :math:`\hat k` of the tail of the weights; minus infinity where the largest are all the same."""
+    num = len(log_w)
+    tail = math.ceil(min(num / 5, 3 * math.sqrt(num)))
+    largest = (log_w - log_w.max()).sort().values[-tail - 1 :].exp()
+    excess = largest[1:] - largest[0]
+    if excess[0] <= 0:
+        return -math.inf
+    return (float(shape(excess)) * tail + PRIOR * PRIOR_SIZE) / (tail + PRIOR_SIZE)
+
+
+def threshold(num: int) -> float:
+    """The largest shape with which `num` weights can be relied on (Vehtari et al., section 3.2.4)."""
+    return min(1 - 1 / math.log10(num), 0.7)
+
+
+def shape(x: Float64[Tensor, "tail"]) -> Float64[Tensor, ""]:
+    """k of a generalised Pareto law by the mean over a profile likelihood (Zhang and Stephens, 2009); x ascends."""
+    num = len(x)
+    grid = 30 + math.floor(math.sqrt(num))
+    step = torch.arange(1, grid + 1, dtype=x.dtype, device=x.device) - 0.5
+    quartile = x[math.floor(num / 4 + 0.5) - 1]
+    b = 1 / x[-1] + (1 - (grid / step).sqrt()) / (3 * quartile)
+    k = torch.log1p(-b[:, None] * x).mean(1)
+    log_likelihood = num * (torch.log(-b / k) - k - 1)
+    posterior = torch.softmax(log_likelihood, 0)
+    return torch.log1p(-(posterior @ b) * x).mean()

@@ -1,0 +1,207 @@
+r"""Where a tractable density q and an unnormalised one, p = f / Z, meet: samples of both, and both densities at each.
+
+Half of p's chains start at samples of q, as was published, and half at the ends of an annealing from independent units.
+A part of p that q does not know is not seen by the first half, whatever its weights look like; the second half, which
+knows nothing of q, is the one that can tell.
+
+References:
+    Papamakarios and Murray (2015), Distilling intractable generative models, section 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float64
+from scipy.stats import norm as normal
+from torch import Tensor
+
+from dgmrun.estimators.ais import anneal, quadratic
+from dgmrun.estimators.density import log_density
+from dgmrun.estimators.log_mean import CONFIDENCE
+from dgmrun.protocols import UnnormalisedDensity
+from dgmrun.rng import seeded
+
+R_HAT = 1.01
+ROUNDING = 1e-3
+"""Nats: differences that single precision can make."""
+Z = float(normal.ppf((1 + CONFIDENCE) / 2))
+ANNEALED = 1000
+"""Temperatures on the way to the starts of the second half of the chains."""
+
+
+class Densities(NamedTuple):
+    """Both log-densities at the same samples, of one shape, float64."""
+
+    log_f: Tensor
+    log_q: Tensor
+
+    @property
+    def log_w(self) -> Tensor:
+        """log f - log q."""
+        return self.log_f - self.log_q
+
+
+class Draws(NamedTuple):
+    """What the methods through a proposal work with.
+
+    Args:
+        of_q: at independent samples of q, [samples].
+        of_p: at states of chains that leave p invariant, [halves = 2, chains, states]; the first half started at q.
+    """
+
+    of_q: Densities
+    of_p: Densities
+
+
+@dataclass(frozen=True)
+class ThroughProposal:
+    """The settings of methods through a proposal.
+
+    Args:
+        num_samples: samples of the proposal, and as many states of chains of the model; a multiple of `num_chains`.
+        num_chains: chains, an even number; chains, and not their states, are independent.
+        burn_in: Gibbs sweeps before the first state of a chain.
+        thin: Gibbs sweeps from one state of a chain to the next.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = UnnormalisedDensity
+    needs_proposal: ClassVar[bool] = True
+    name: ClassVar[str]
+    num_samples: int = 10_000
+    num_chains: int = 1000
+    burn_in: int = 2000
+    thin: int = 100
+
+    def __post_init__(self) -> None:
+        for key, least in (("num_samples", 20), ("num_chains", 4), ("burn_in", 0), ("thin", 1)):
+            if (value := getattr(self, key)) < least:
+                raise ValueError(f"`log_z.{self.name}.{key}` must be at least {least}, but is {value}")
+        if self.num_chains % 2:
+            raise ValueError(f"`log_z.{self.name}.num_chains` must be even, but is {self.num_chains}")
+        if self.num_samples % self.num_chains:
+            raise ValueError(
+                f"`log_z.{self.name}.num_samples` must be a multiple of the {self.num_chains} chains, "
+                f"but is {self.num_samples}"
+            )
+
+    def check(self, model: Any) -> None:
+        """Any model will do."""
+
+
+class Proposal:
+    """A tractable density, and what it and a model have drawn: the same settings are drawn for once.
+
+    Args:
+        q: the density.
+        seed: of the draws.
+    """
+
+    def __init__(self, q: Any, seed: int) -> None:
+        self.q, self.seed = q, seed
+        self.drawn: dict[tuple[int, ...], Draws] = {}
+
+    def draws(self, model: Any, base_logits: Tensor, settings: ThroughProposal) -> Draws:
+        """Samples of both, by the settings of a method."""
+        key = (settings.num_samples, settings.num_chains, settings.burn_in, settings.thin)
+        if key not in self.drawn:
+            with seeded(self.seed, "log_z", "proposal", *key):
+                self.drawn[key] = draw(model, self.q, base_logits, settings)
+        return self.drawn[key]
+
+
+@torch.no_grad()
+def draw(model: Any, q: Any, base_logits: Tensor, settings: ThroughProposal) -> Draws:
+    """Samples of `q`, states of chains of `model`, and both densities at each."""
+    half = settings.num_chains // 2
+    path = model.annealed(base_logits)
+    ends, _ = anneal(path, path.start(half), quadratic(ANNEALED))
+    starts = torch.cat([q.sample(half).flatten(1), ends.flatten(1)])
+    x = model.gibbs(starts.reshape(-1, *base_logits.shape), settings.burn_in)
+    states = [x]
+    for _ in range(settings.num_samples // settings.num_chains - 1):
+        states.append(x := model.gibbs(x, settings.thin))
+    at = torch.stack(states, 1).flatten(0, 1)
+    of_p = _densities(model, q, at)
+    return Draws(
+        of_q=_densities(model, q, q.sample(settings.num_samples)),
+        of_p=Densities(*(log_d.reshape(2, half, len(states)) for log_d in of_p)),
+    )
+
+
+def _densities(model: Any, q: Any, x: Tensor) -> Densities:
+    return Densities(log_density(model, x), log_density(q, x))
+
+
+class Mean(NamedTuple):
+    """The log of a mean and its standard error, nats."""
+
+    value: float
+    standard_error: float
+
+    def interval(self) -> tuple[float, float]:
+        """99.7 %, by the normal law."""
+        return self.value - Z * self.standard_error, self.value + Z * self.standard_error
+
+    def agrees(self, other: Mean) -> bool:
+        """Whether two independent figures differ by no more than their errors; rounding errors are none."""
+        apart = Z * math.hypot(self.standard_error, other.standard_error)
+        return abs(self.value - other.value) <= max(apart, ROUNDING)
+
+
+def log_mean_of_chains(log_w: Float64[Tensor, "chains states"]) -> Mean:
+    """The log of the mean weight over all states; its error is that of the means of so many independent chains."""
+    of_chain = torch.logsumexp(log_w, 1) - math.log(log_w.shape[1])
+    value = torch.logsumexp(of_chain, 0) - math.log(len(of_chain))
+    return Mean(float(value), float((of_chain - value).exp().std()) / math.sqrt(len(of_chain)))
+
+
+def mean_of_chains(value: Float64[Tensor, "chains states"]) -> Mean:
+    """The mean over all states, with the error of so many independent chains."""
+    of_chain = value.mean(1)
+    return Mean(float(of_chain.mean()), float(of_chain.std()) / math.sqrt(len(of_chain)))
+
+
+def effective_size(value: Float64[Tensor, "chains states"]) -> float:
+    """How many independent states the chains are worth, for the mean of `value`: between their number and all."""
+    of_chain = value.mean(1).var().clamp(min=1e-300) / len(value)
+    return float((value.var() / of_chain).clamp(len(value), value.numel()))
+
+
+def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:
+    """Gelman and Rubin's (1992) potential scale reduction between the halves; 1 where they agree."""
+    halves = value.flatten(1)
+    num = halves.shape[1]
+    within, between = halves.var(1).mean().clamp(min=1e-300), halves.mean(1).var()
+    return float(((num - 1) / num + between / within).sqrt())
+
+
+def diagnose(draws: Draws, log_z: float, standard_error: float | None) -> dict[str, float | None]:
+    """R-hat between the halves, and both divergences in nats; that from p by the half that knows nothing of q."""
+    at_p, at_q = mean_of_chains(draws.of_p.log_w[1]), mean_of_chains(draws.of_q.log_w[:, None])
+
+    def error(mean: Mean) -> float | None:
+        return None if standard_error is None else math.hypot(mean.standard_error, standard_error)
+
+    return {
+        "r_hat": r_hat(draws.of_p.log_f),
+        "kl_p_q": at_p.value - log_z,
+        "kl_p_q_standard_error": error(at_p),
+        "kl_q_p": log_z - at_q.value,
+        "kl_q_p_standard_error": error(at_q),
+    }
+
+
+def mixing_doubts(diagnostics: Mapping[str, float | None]) -> list[str]:
+    """In words, that the two halves of the chains are not in the same places."""
+    found = diagnostics["r_hat"] or 1.0
+    if found <= R_HAT:
+        return []
+    return [f"R-hat of the free energy between the halves of the chains is {found:.3f}, above {R_HAT}: raise `burn_in`"]

@@ -1,0 +1,128 @@
+"""What a log Z rests on: how the methods converge, and how near a proposal is to its model.
+
+Pure functions from plain values to figures; log-probabilities and log Z are in nats.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from numpy import ndarray
+
+from dgmrun.report.drawing import COLOURS, DPI, STYLE
+
+Row = tuple[float, float, float | None, float | None]
+DASHES = ("-", "--", ":", "-.")
+MARGIN = 0.15
+MOST_POINTS = 2000
+"""Of one kind, in a scatter plot."""
+OF_STUDENT, OF_TEACHER = "samples of the student", ("teacher, chains from the student", "teacher, chains from elsewhere")
+
+
+class Curves(NamedTuple):
+    """How methods come to one log Z, nats.
+
+    Args:
+        methods: by name, rows of a count of samples, the estimate by the first so many, and the ends of its 99.7 %
+            interval, None where it is open.
+        exact: the true value, where it is known.
+    """
+
+    methods: Mapping[str, Sequence[Row]]
+    exact: float | None
+
+
+class Points(NamedTuple):
+    """Log-probabilities of a teacher p and its student q, nats.
+
+    Args:
+        p_of_q, q_of_q: both at samples of the student, [samples].
+        p_of_p, q_of_p: both at the halves of the teacher's chains, each [samples]; the first half started at q.
+    """
+
+    p_of_q: ndarray
+    q_of_q: ndarray
+    p_of_p: tuple[ndarray, ndarray]
+    q_of_p: tuple[ndarray, ndarray]
+
+
+@rc_context(STYLE)
+def curves(panels: Mapping[str, Curves]) -> Figure:
+    """log Z against the count of samples, a line and a band of 99.7 % for every method; a panel for each model."""
+    figure = Figure(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
+    every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, (title, panel) in zip(every, panels.items(), strict=True):
+        for (name, rows), (dash, colour) in zip(
+            panel.methods.items(), itertools.cycle(itertools.product(DASHES, COLOURS)), strict=False
+        ):
+            count, value, low, high = numpy.array(rows, dtype=float).T
+            axes.plot(count, value, color=colour, linestyle=dash, label=name)
+            axes.fill_between(count, low, high, color=colour, alpha=0.15, linewidth=0)
+        if panel.exact is not None:
+            axes.axhline(panel.exact, color="black", linewidth=1, linestyle="--", label="exact")
+        axes.set(title=title, xlabel="samples", ylabel="log Z (nats)", xscale="log", ylim=_limits(panel))
+        _count(axes)
+        axes.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _limits(panel: Curves) -> tuple[float, float]:
+    """What every line and every final interval fit into; the bands of the first few samples may be far wider."""
+    lines = [row[1] for rows in panel.methods.values() for row in rows]
+    final = [end for rows in panel.methods.values() for end in rows[-1][2:]]
+    seen = [end for end in (*lines, *final, panel.exact) if end is not None]
+    margin = MARGIN * max(max(seen) - min(seen), 1e-3)
+    return min(seen) - margin, max(seen) + margin
+
+
+def _count(axes: Axes) -> None:
+    """Ticks of a logarithmic axis of counts, some even where it is less than a decade."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+@rc_context(STYLE)
+def densities(students: Mapping[str, Points]) -> Figure:
+    """log q against log p at samples of both, and both sorted at the teacher's; a column for each of many students."""
+    num = len(students)
+    shape, size = ((1, 2), (11, 5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9))
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    every = figure.subplots(*shape, squeeze=False, sharex="row" if num > 1 else False, sharey="row" if num > 1 else False)
+    for (title, points), (scattered, ranked) in zip(students.items(), every.reshape(2, num).T, strict=True):
+        _scatter(scattered, points)
+        _sorted(ranked, points)
+        scattered.set_title(title)
+    for row in every.reshape(2, num):
+        handles = row[0].get_legend_handles_labels()
+        row[0].legend(*handles, loc="best")
+    return figure
+
+
+def _scatter(axes: Axes, points: Points) -> None:
+    kinds = {OF_STUDENT: (points.p_of_q, points.q_of_q, COLOURS[1])} | {
+        name: (p, q, colour)
+        for name, p, q, colour in zip(OF_TEACHER, points.p_of_p, points.q_of_p, (COLOURS[0], COLOURS[5]), strict=True)
+    }
+    for name, (p, q, colour) in kinds.items():
+        step = -(-len(p) // MOST_POINTS)
+        axes.scatter(p[::step], q[::step], s=8, alpha=0.5, color=colour, linewidths=0, label=name)
+    middle = float(numpy.median(numpy.concatenate(points.p_of_p)))
+    axes.axline((middle, middle), slope=1, color="black", linewidth=1, label="log q = log p")
+    axes.set(xlabel="log p (nats)", ylabel="log q (nats)")
+
+
+def _sorted(axes: Axes, points: Points) -> None:
+    """Each density in its own order."""
+    for name, halves, colour in (("log p", points.p_of_p, "black"), ("log q", points.q_of_p, COLOURS[1])):
+        value = numpy.sort(numpy.concatenate(halves))[::-1]
+        axes.plot(numpy.arange(1, len(value) + 1), value, color=colour, label=f"{name} of the teacher's samples, sorted")
+    axes.set(xlabel="rank", ylabel="log-probability (nats)")

@@ -1,0 +1,64 @@
+"""Named pictures in one row: samples of several models beside data, filters of a teacher beside its student's.
+
+Entries of pictures are shown as whole pixels, so that binary samples stay sharp.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from dgmrun.report.drawing import DPI, STYLE
+from dgmrun.report.pictures import grey
+
+SIDE, LARGEST = 480, 900
+"""Pixels of a panel: about as many, and at most."""
+NARROWEST, GAP, LETTER = 200, 24, 10
+LINES = 3
+"""Lines of a title, at most."""
+
+
+@rc_context(STYLE)
+def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
+    """One row of titled panels.
+
+    Args:
+        panels: by title, pictures [num, channels, height, width], drawn as a grid, or a matrix; at most 100 examples.
+    """
+    sheets = {title: grey(x) for title, x in panels.items()}
+    sizes = [_pixels(sheet.shape) for sheet in sheets.values()]
+    titles = [_wrapped(title, max(width, NARROWEST)) for title, (width, _) in zip(sheets, sizes, strict=True)]
+    top = GAP + 20 * max(title.count("\n") + 1 for title in titles)
+    width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
+    height = GAP + max(height for _, height in sizes) + top
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    left = GAP
+    for title, sheet, (wide, high) in zip(titles, sheets.values(), sizes, strict=True):
+        room = max(wide, NARROWEST)
+        place = ((left + (room - wide) // 2) / width, 1 - (top + high) / height, wide / width, high / height)
+        axes = figure.add_axes(place)
+        axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, aspect="auto")
+        axes.set_title(title)
+        axes.set_axis_off()
+        left += room + GAP
+    return figure
+
+
+def features(teacher: ndarray, student: ndarray) -> Figure:
+    """The filters of a teacher's hidden units and of its student's, [H, channels, height, width] or [H, D]."""
+    return side_by_side({"filters of the teacher": teacher, "filters of the student": student})
+
+
+def _pixels(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Width and height of a panel: whole multiples of a sheet's, or less than it where it is large."""
+    height, width = shape
+    factor = max(1, SIDE // max(shape)) * min(1.0, LARGEST / max(shape))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _wrapped(title: str, pixels: int) -> str:
+    return textwrap.fill(title, max(8, pixels // LETTER), max_lines=LINES, placeholder=" ...")
