@@ -23,9 +23,9 @@ from hydra._internal.core_plugins.fish_completion import FishCompletion
 from omegaconf import OmegaConf
 
 from dgmrun.arguments import Arguments, parse, root, split
-from dgmrun.compose import CHOICES, METHODS
+from dgmrun.compose import CHOICES
 from dgmrun.errors import Mistake
-from dgmrun.paths import PATHS, config_dir, options, words
+from dgmrun.paths import METHODS, PATHS, config_dir, options, words
 from dgmrun.run import ON_A_RUN
 
 COMMANDS = ("install", "uninstall", "query")

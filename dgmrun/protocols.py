@@ -206,5 +206,8 @@ class Source(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes to a place."""
 
-    def progress(self, steps: int) -> dict[str, float | None]:
-        """How many `epochs` and `examples` so many batches are; streams have no epochs."""
+    def epochs(self, steps: int) -> float | None:
+        """How many epochs so many batches are; None for a stream, which has none."""
+
+    def examples(self, steps: int) -> int:
+        """How many examples so many batches are, those of all processes together."""

@@ -46,27 +46,30 @@ class InMemorySource:
     ) -> None:
         self.x, self.y, self.seed = x, y, seed
         self.rank, self.world_size, self.dynamic = rank, world_size, dynamic
-        self.examples = len(x)
-        shareable = self.examples - self.examples % world_size
+        self.size = len(x)
+        shareable = self.size - self.size % world_size
         self.batch_size = min(batch_size, shareable)
         self.epoch = self.position = 0
         if batch_size % world_size or not shareable:
             raise Mistake(
                 f"`dataset.batch_size` must be a multiple of the {world_size} processes and not above the "
-                f"{self.examples} examples, but is {batch_size}"
+                f"{self.size} examples, but is {batch_size}"
             )
 
     def __len__(self) -> int:
         """Batches of an epoch."""
-        whole, rest = divmod(self.examples, self.batch_size)
+        whole, rest = divmod(self.size, self.batch_size)
         return whole + (rest >= self.world_size)
 
-    def progress(self, steps: int) -> dict[str, float | None]:
-        """Epochs, and the examples that all processes were given together, without what cannot be shared out."""
-        whole, rest = divmod(self.examples, self.batch_size)
-        epoch = whole * self.batch_size + rest - rest % self.world_size
+    def epochs(self, steps: int) -> float:
+        """How many epochs so many batches are."""
+        return steps / len(self)
+
+    def examples(self, steps: int) -> int:
+        """What all processes are given together in so many batches, without what cannot be shared out."""
+        whole, rest = divmod(self.size, self.batch_size)
         epochs, further = divmod(steps, len(self))
-        return {"epochs": steps / len(self), "examples": epochs * epoch + further * self.batch_size}
+        return epochs * (whole * self.batch_size + rest - rest % self.world_size) + further * self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         """The rest of the epoch, or the next one if nothing is left: Lightning never exhausts an iterator."""
@@ -95,7 +98,7 @@ class InMemorySource:
 
     def _order(self) -> Tensor:
         with seeded(self.seed, "order", self.epoch):
-            return torch.randperm(self.examples).to(self.x.device)
+            return torch.randperm(self.size).to(self.x.device)
 
     def _batch(self, index: Tensor) -> Batch:
         x = self.x.index_select(0, index)

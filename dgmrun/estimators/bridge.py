@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dgmrun.estimators.log_mean import counts
 from dgmrun.estimators.proposal import (
+    CLOSER,
     Draws,
     Mean,
     Proposal,
@@ -36,6 +37,7 @@ from dgmrun.estimators.proposal import (
 from dgmrun.protocols import Estimate
 
 INTERVAL = "value +- 2.968 standard errors"
+LEAST_OVERLAP = 0.1
 TOLERANCE, MOST = 1e-10, 1000
 """Change of log r at which the iteration ends, and how many times it is tried."""
 
@@ -46,13 +48,13 @@ class Bridge(ThroughProposal):
 
     name: ClassVar[str] = "bridge"
 
-    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:  # type: ignore[override]
+    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
         """log Z of `model` through `proposal`."""
         draws = proposal.draws(model, base_logits, self)
         one, other = halves(draws)
-        mean = together(one, other)
+        mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(draws))
         diagnostics = diagnose(draws, mean.value, mean.standard_error)
-        doubts = [*_disagreement(one, other), *mixing_doubts(diagnostics)]
+        doubts = [*_disagreement(one, other), *mixing_doubts(diagnostics), *_distance(overlap)]
         return Estimate(
             value=mean.value,
             standard_error=mean.standard_error,
@@ -63,6 +65,7 @@ class Bridge(ThroughProposal):
             effective_sample_size=sum(effective_size(half) for half in draws.of_p.log_w),
             settings=asdict(self) | {"interval": INTERVAL},
             diagnostics={
+                "overlap": overlap,
                 "from_q": one.value,
                 "from_q_standard_error": one.standard_error,
                 "from_elsewhere": other.value,
@@ -82,15 +85,25 @@ class Fold(NamedTuple):
 
     def bridge(self, log_r: float) -> Mean:
         """log of the right-hand side of the equation, for a given r."""
+        above, below = (log_mean_of_chains(log_w) for log_w in self.weights(log_r))
+        return Mean(above.value - below.value, math.hypot(above.standard_error, below.standard_error))
+
+    def weights(self, log_r: float) -> tuple[Tensor, Tensor]:
+        """log of what is averaged, l / (s_p l + s_q r) at q [samples, 1] and 1 / (s_p l + s_q r) at p."""
         of_q, of_p = len(self.at_q), effective_size(self.at_p)
         log_share_q, log_share_p = (math.log(size / (of_q + of_p)) for size in (of_q, of_p))
 
         def log_mixture(log_l: Tensor) -> Tensor:
             return torch.logaddexp(log_l + log_share_p, log_l.new_tensor(log_r + log_share_q))
 
-        above = log_mean_of_chains((self.at_q - log_mixture(self.at_q))[:, None])
-        below = log_mean_of_chains(-log_mixture(self.at_p))
-        return Mean(above.value - below.value, math.hypot(above.standard_error, below.standard_error))
+        return (self.at_q - log_mixture(self.at_q))[:, None], -log_mixture(self.at_p)
+
+    def overlap(self, log_r: float) -> float:
+        """The share of samples that count, (sum w)^2 / sum w^2 over their number, on the side where it is less."""
+        shares = [2 * log_w.logsumexp((0, 1)) - (2 * log_w).logsumexp((0, 1)) for log_w in self.weights(log_r)]
+        return min(
+            math.exp(share) / size for share, size in zip(shares, (len(self.at_q), self.at_p.numel()), strict=True)
+        )
 
     def fit(self) -> float:
         """The log r at which both sides are equal."""
@@ -102,10 +115,16 @@ class Fold(NamedTuple):
         return log_r
 
 
+def folds(draws: Draws) -> tuple[Fold, Fold]:
+    """The chains that started at q with one half of the samples of q, the other chains with the other half."""
+    one, other = (Fold(*fold) for fold in zip(draws.of_q.log_w.chunk(2), draws.of_p.log_w, strict=True))
+    return one, other
+
+
 def halves(draws: Draws) -> tuple[Mean, Mean]:
     """log Z by each fold: that whose chains started at q, and the other."""
-    folds = [Fold(*fold) for fold in zip(draws.of_q.log_w.chunk(2), draws.of_p.log_w, strict=True)]
-    return folds[0].bridge(folds[1].fit()), folds[1].bridge(folds[0].fit())
+    one, other = folds(draws)
+    return one.bridge(other.fit()), other.bridge(one.fit())
 
 
 def together(one: Mean, other: Mean) -> Mean:
@@ -121,6 +140,12 @@ def _disagreement(one: Mean, other: Mean) -> list[str]:
         f"ends of an annealing {other.value:.3f} +- {other.standard_error:.3f}: the student misses a part of the "
         "model, or the chains do"
     ]
+
+
+def _distance(overlap: float) -> list[str]:
+    if overlap >= LEAST_OVERLAP:
+        return []
+    return [f"only {overlap:.1%} of the samples of one side count, below {LEAST_OVERLAP:.0%}: {CLOSER}"]
 
 
 def _curve(draws: Draws) -> list[tuple[int, float, float | None, float | None]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from dgmrun.estimators.log_mean import INTERVAL, MARKOV, LogMean, curve, log_mean
 from dgmrun.estimators.pareto import pareto_k, threshold
 from dgmrun.estimators.proposal import (
-    Draws,
+    CLOSER,
     Mean,
     Proposal,
     ThroughProposal,
@@ -30,8 +30,6 @@ from dgmrun.estimators.proposal import (
 )
 from dgmrun.protocols import Estimate
 
-CLOSER = "train the student longer, or give it more hidden units"
-
 
 @dataclass(frozen=True)
 class Importance(ThroughProposal):
@@ -39,7 +37,7 @@ class Importance(ThroughProposal):
 
     name: ClassVar[str] = "importance"
 
-    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:  # type: ignore[override]
+    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
         """log Z of `model` through `proposal`."""
         draws = proposal.draws(model, base_logits, self)
         log_w = draws.of_q.log_w

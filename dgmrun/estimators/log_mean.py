@@ -60,9 +60,7 @@ class LogMean(NamedTuple):
         if self.pessimistic_sample_size >= DOUBTFUL_SHARE * self.samples:
             return []
         claim = "" if self.interval else ", too few for an error bar"
-        return [
-            f"effective sample size is at most {self.pessimistic_sample_size:.2g} of {self.samples}{claim}: {cure}"
-        ]
+        return [f"effective sample size is at most {self.pessimistic_sample_size:.2g} of {self.samples}{claim}: {cure}"]
 
 
 def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:

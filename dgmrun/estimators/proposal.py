@@ -26,6 +26,7 @@ from dgmrun.estimators.log_mean import CONFIDENCE
 from dgmrun.protocols import UnnormalisedDensity
 from dgmrun.rng import seeded
 
+CLOSER = "train the student longer, or give it more hidden units"
 R_HAT = 1.01
 ROUNDING = 1e-3
 """Nats: differences that single precision can make."""

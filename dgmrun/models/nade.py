@@ -46,6 +46,8 @@ class NADE(nn.Module):
         torch.Size([5])
     """
 
+    order: Tensor
+
     def __init__(self, event: Event, hidden: int = 500, order: int | Sequence[int] | None = None) -> None:
         super().__init__()
         if event.support != "binary":
@@ -139,7 +141,7 @@ class Recomputed(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        """From the last block to the first; `carried` is the gradient that later blocks send to the sums, [batch, H]."""
+        """From the last block to the first; `carried` [batch, H] is the gradient that later blocks send to the sums."""
         x, weight, output_weight, a = ctx.saved_tensors
         of_weight, of_output = torch.empty_like(weight), torch.empty_like(output_weight)
         carried = torch.zeros_like(a)

@@ -81,7 +81,7 @@ class Offset(nn.Module):
             )
         if offset == "teacher" and teacher.log_z is None:
             raise ValueError(
-                "`objective.offset` can be teacher only where the teacher has a log Z, but it has none in its results.json"
+                "`objective.offset` can be teacher only where the teacher has a log Z, but its results.json has none"
             )
         self.kind = offset if isinstance(offset, str) else "number"
         self.log_z = teacher.log_z
@@ -112,10 +112,10 @@ class Offset(nn.Module):
         c = float(self.c.detach())
         if high is None or c <= high:
             return []
-        cure = "" if self.kind == "number" else ", as it does where it is centred or learned: it tends to log Z + KL(p||q)"
-        return [
-            f"`objective.offset` of {c:.3f} exceeds {high:.3f}, the upper end of the teacher's log Z{cure}"
-        ]
+        cure = (
+            "" if self.kind == "number" else ", as it does where it is centred or learned: it tends to log Z + KL(p||q)"
+        )
+        return [f"`objective.offset` of {c:.3f} exceeds {high:.3f}, the upper end of the teacher's log Z{cure}"]
 
 
 class Distillation(Objective, ABC):
@@ -123,9 +123,7 @@ class Distillation(Objective, ABC):
 
     requires: ClassVar[type] = TractableDensity
 
-    def __init__(
-        self, model: nn.Module, optimization: Optimization, teacher: Teacher, stream: StreamSettings
-    ) -> None:
+    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher, stream: StreamSettings) -> None:
         super().__init__(model, optimization)
         self.teacher, self.stream = teacher, stream
 

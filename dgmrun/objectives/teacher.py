@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dgmrun.protocols import Batch, Estimate, Source, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols import Batch, Estimate, Source, TractableDensity
 from dgmrun.rng import seeded
 
 
@@ -109,7 +109,7 @@ class TeacherStream:
         if chains is None:
             bits = torch.rand(num, *self.teacher.event.shape).round()  # type: ignore[misc]
             chains = self.teacher.gibbs(bits.to(next(self.teacher.parameters())), self.settings.burn_in)  # type: ignore[operator]
-        return self.teacher.gibbs(chains, thin)  # type: ignore[operator, no-any-return]
+        return self.teacher.gibbs(chains, thin)  # type: ignore[operator]
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches were given, and the chains [chains, *event.shape]; bits take a byte each."""
@@ -128,6 +128,9 @@ class TeacherStream:
             raise ValueError(f"its chains must be samples {list(shape)}, but are {list(chains.shape)}")
         self.position, self.chains = position, chains.to(next(self.teacher.parameters()))
 
-    def progress(self, steps: int) -> dict[str, float | None]:
-        """Examples are samples; there are no epochs."""
-        return {"epochs": None, "examples": steps * self.batch_size}
+    def epochs(self, steps: int) -> None:
+        """There are none."""
+
+    def examples(self, steps: int) -> int:
+        """Samples that all processes were given together."""
+        return steps * self.batch_size

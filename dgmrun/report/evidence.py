@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 from matplotlib import rc_context
@@ -23,7 +23,10 @@ DASHES = ("-", "--", ":", "-.")
 MARGIN = 0.15
 MOST_POINTS = 2000
 """Of one kind, in a scatter plot."""
-OF_STUDENT, OF_TEACHER = "samples of the student", ("teacher, chains from the student", "teacher, chains from elsewhere")
+OF_STUDENT, OF_TEACHER = (
+    "samples of the student",
+    ("teacher, chains from the student", "teacher, chains from elsewhere"),
+)
 
 
 class Curves(NamedTuple):
@@ -59,17 +62,16 @@ def curves(panels: Mapping[str, Curves]) -> Figure:
     figure = Figure(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (title, panel) in zip(every, panels.items(), strict=True):
-        for (name, rows), (dash, colour) in zip(
-            panel.methods.items(), itertools.cycle(itertools.product(DASHES, COLOURS)), strict=False
-        ):
+        looks = itertools.cycle(itertools.product(DASHES, COLOURS))
+        for (name, rows), (dash, colour) in zip(panel.methods.items(), looks, strict=False):
             count, value, low, high = numpy.array(rows, dtype=float).T
             axes.plot(count, value, color=colour, linestyle=dash, label=name)
-            axes.fill_between(count, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(count, low, high, facecolor=(colour, 0.08), edgecolor=(colour, 0.5), linewidth=0.7)
         if panel.exact is not None:
-            axes.axhline(panel.exact, color="black", linewidth=1, linestyle="--", label="exact")
+            axes.axhline(panel.exact, color="black", linewidth=1.2, linestyle="--", label="exact")
         axes.set(title=title, xlabel="samples", ylabel="log Z (nats)", xscale="log", ylim=_limits(panel))
         _count(axes)
-        axes.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %")
     return figure
 
 
@@ -94,16 +96,18 @@ def _count(axes: Axes) -> None:
 def densities(students: Mapping[str, Points]) -> Figure:
     """log q against log p at samples of both, and both sorted at the teacher's; a column for each of many students."""
     num = len(students)
-    shape, size = ((1, 2), (11, 5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9))
+    shape, size = ((1, 2), (11, 5.5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9.5))
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    every = figure.subplots(*shape, squeeze=False, sharex="row" if num > 1 else False, sharey="row" if num > 1 else False)
-    for (title, points), (scattered, ranked) in zip(students.items(), every.reshape(2, num).T, strict=True):
+    shared: Any = "row" if num > 1 else "none"
+    rows = figure.subplots(*shape, squeeze=False, sharex=shared, sharey=shared).reshape(2, num)
+    for (title, points), (scattered, ranked) in zip(students.items(), rows.T, strict=True):
         _scatter(scattered, points)
         _sorted(ranked, points)
         scattered.set_title(title)
-    for row in every.reshape(2, num):
-        handles = row[0].get_legend_handles_labels()
-        row[0].legend(*handles, loc="best")
+    for axes in rows[:, 1:].flat:
+        axes.set_ylabel("")
+    handles, labels = (sum(each, []) for each in zip(*(axes.get_legend_handles_labels() for axes in rows[:, 0])))
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, markerscale=2)
     return figure
 
 
@@ -114,7 +118,7 @@ def _scatter(axes: Axes, points: Points) -> None:
     }
     for name, (p, q, colour) in kinds.items():
         step = -(-len(p) // MOST_POINTS)
-        axes.scatter(p[::step], q[::step], s=8, alpha=0.5, color=colour, linewidths=0, label=name)
+        axes.scatter(p[::step], q[::step], s=8, alpha=0.7, color=colour, linewidths=0, label=name)
     middle = float(numpy.median(numpy.concatenate(points.p_of_p)))
     axes.axline((middle, middle), slope=1, color="black", linewidth=1, label="log q = log p")
     axes.set(xlabel="log p (nats)", ylabel="log q (nats)")
@@ -124,5 +128,7 @@ def _sorted(axes: Axes, points: Points) -> None:
     """Each density in its own order."""
     for name, halves, colour in (("log p", points.p_of_p, "black"), ("log q", points.q_of_p, COLOURS[1])):
         value = numpy.sort(numpy.concatenate(halves))[::-1]
-        axes.plot(numpy.arange(1, len(value) + 1), value, color=colour, label=f"{name} of the teacher's samples, sorted")
+        axes.plot(
+            numpy.arange(1, len(value) + 1), value, color=colour, label=f"{name} of the teacher's samples, sorted"
+        )
     axes.set(xlabel="rank", ylabel="log-probability (nats)")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dgmrun import build
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.sampling import can_be_exact
-from dgmrun.protocols import LogZMethod, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols import LogZMethod, TractableDensity
 from dgmrun.run import Run
 from dgmrun.stages._other import Other, other
 from dgmrun.stages._setup import Setup

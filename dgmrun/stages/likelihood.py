@@ -100,7 +100,9 @@ def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
 
 def _record(run: Run, split: str, name: str, log_prob: Tensor, entry: dict[str, Any]) -> None:
     label = name if split == "test" else f"{name}@{split}"
-    run.write_arrays(f"per_example/{split}-{name}.npz", log_prob=log_prob.cpu().numpy(), index=numpy.arange(len(log_prob)))
+    run.write_arrays(
+        f"per_example/{split}-{name}.npz", log_prob=log_prob.cpu().numpy(), index=numpy.arange(len(log_prob))
+    )
     entry |= {"split": split, "examples": len(log_prob), "of": run.identity()}
     run.record("likelihood", label, entry)
     log.info(text.estimate("likelihood", label, entry))

@@ -56,6 +56,7 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
         log.info(text.estimate("log_z", name, entry))
     if proposal is not None and proposal.drawn:
         _write_draws(about, proposal)
+    _draw(about, proposal is not None and bool(proposal.drawn))
     return entries
 
 
@@ -70,6 +71,21 @@ def _write_draws(about: Subject, proposal: Proposal) -> None:
     for each in (about.target, about.proposal):
         if each is not None:
             each.run.write_arrays("proposal.npz", **arrays)
+
+
+def _draw(about: Subject, is_drawn: bool) -> None:
+    """How every method that the runs have came to its figure and, where it has drawn now, how near the proposal is."""
+    from dgmrun.report import drawing, evidence, found
+
+    of = about.target.run.weights_sha256()
+    for each in (about.target, about.proposal):
+        if each is None or not (entries := found.log_z(each.run.results, of)):
+            continue
+        figures = {"log_z": evidence.curves({"": found.curves(entries)})}
+        if is_drawn:
+            log_z = found.best(found.log_z(about.target.run.results, of))
+            figures["proposal"] = evidence.densities({"": found.points(each.run, log_z)})
+        drawing.write(each.run, "log_z", figures)
 
 
 def _runs(about: Subject, method: LogZMethod) -> list[Run]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 import torch
+from numpy import ndarray
 from torch import Tensor, nn
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators.sampling import can_be_exact, samples
-from dgmrun.protocols import TractableDensity, UnnormalisedDensity
-from dgmrun.report.pictures import save
+from dgmrun.protocols import Pictured, TractableDensity, UnnormalisedDensity
 from dgmrun.rng import seeded
 from dgmrun.run import Run
 from dgmrun.stages._other import other
@@ -30,16 +30,34 @@ def check(setup: Setup) -> None:
 def main(run: Run, setup: Setup) -> None:
     """Draws `sample.count` samples of the model, of its teacher where it has one, and shows them beside data."""
     count, model = setup.config["sample"]["count"], setup.trained_model(run)
-    x = {"data": setup.splits["test"].x[:count]}
+    x, models = {"data": setup.splits["test"].x[:count]}, [model]
     if "teacher" in setup.config["objective"]:
         its_run, its_setup = other(setup, "objective.teacher")
-        x["teacher"] = _drawn(its_setup.trained_model(its_run), its_setup, setup).reshape(-1, *setup.event.shape)
+        models.insert(0, its_setup.trained_model(its_run))
+        x["teacher"] = _drawn(models[0], its_setup, setup).reshape(-1, *setup.event.shape)
     x["x"] = _drawn(model, setup, setup)
     run.write_arrays("samples.npz", **{name: part.cpu().to(torch.uint8).numpy() for name, part in x.items()})
-    picture = save(run.path / "figures" / "samples.png", setup.upright(x["x"]))
     how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} Gibbs sweeps"
     run.merge({"sample": {"count": count, "how": how, "of": run.identity()}})
-    log.info("sample      %d samples (%s): %s", count, how, picture)
+    _draw(run, setup, x, models)
+    log.info("sample      %d samples (%s): %s", count, how, run.path / "figures" / "samples.png")
+
+
+def _draw(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module]) -> None:
+    """The samples beside data; of a teacher and its student, the filters that both have."""
+    from dgmrun.report import drawing, gallery
+
+    def shown(part: Tensor) -> ndarray:
+        return setup.upright(part).cpu().float().numpy()
+
+    title = "student" if "teacher" in x else "samples"
+    figures = {"samples": gallery.side_by_side({title if name == "x" else name: shown(x[name]) for name in x})}
+    seen = x["data"].to(setup.device).float()
+    pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
+    filters = [shown(each["filters"].reshape(-1, *setup.event.shape)) for each in pictures if "filters" in each]
+    if len(filters) == 2:
+        figures["features"] = gallery.features(*filters)
+    drawing.write(run, "sample", figures)
 
 
 def _drawn(model: nn.Module, its: Setup, asked: Setup) -> Tensor:

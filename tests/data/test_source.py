@@ -77,7 +77,7 @@ def test_position_counts_the_batch_just_given() -> None:
     one = source()
     next(iter(one))
     assert one.state_dict() == {"epoch": 0, "position": 1}
-    assert (one.epoch, one.position, one.examples) == (0, 1, N)
+    assert (one.epoch, one.position, one.size) == (0, 1, N)
 
 
 @pytest.mark.parametrize("world_size", [2, 3])

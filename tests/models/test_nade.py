@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.models import nade as module
-from dgmrun.models.nade import NADE, Recomputed, activations, blocks, hidden_products
+from dgmrun.models.nade import NADE, Recomputed, activations, blocks
 from dgmrun.nn.binary import bits
 from dgmrun.protocols import Event
 

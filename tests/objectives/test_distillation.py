@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -32,9 +32,8 @@ EXACT = Estimate(1.5, 0.0, (1.5, 1.5), "exact", "none")
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
+def seeded() -> None:
     torch.manual_seed(3)
-    yield
 
 
 def random(model: Any) -> Any:
@@ -89,9 +88,7 @@ def score(student: NADE, rbm: RBM, **_: Any) -> Tensor:
         step[d] = h
         return (log_d(STATES + step) - log_d(STATES - step)) / (2 * h)
 
-    error = sum(
-        (derivative(student.log_prob, d) - derivative(rbm.log_unnormalised, d).detach()) ** 2 for d in range(D)
-    )
+    error = sum((derivative(student.log_prob, d) - derivative(rbm.log_unnormalised, d).detach()) ** 2 for d in range(D))
     return (log_p(rbm).exp() * error).sum() / 2
 
 

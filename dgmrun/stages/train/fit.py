@@ -120,7 +120,7 @@ def source_of(trained: Objective, data: InMemorySource, setup: Setup) -> Source:
     source: Source = build.checked(trained.source, data)
     for key in ("trainer.max_epochs", "checkpoint.every_n_epochs"):
         section, leaf = key.split(".")
-        if setup.config[section][leaf] is not None and source.progress(1)["epochs"] is None:
+        if setup.config[section][leaf] is not None and source.epochs(1) is None:
             raise Mistake(f"`{key}` must be null, as a stream of samples has no epochs: give steps")
     return source
 

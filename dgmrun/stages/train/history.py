@@ -22,13 +22,14 @@ def record(
     complete: bool = False,
 ) -> None:
     """Writes how far the training is; `weights_step` is that of weights.safetensors."""
-    seen = source.progress(objective.iteration)
+    examples = source.examples(objective.iteration)
     progress = {
         "steps": objective.iteration,
         "weights_step": weights_step,
-        **seen,
+        "epochs": source.epochs(objective.iteration),
+        "examples": examples,
         "seconds": limits.elapsed,
-        "examples_per_second": seen["examples"] / max(limits.elapsed, 1e-9),
+        "examples_per_second": examples / max(limits.elapsed, 1e-9),
         "complete": complete,
         "ended_by": limits.reason,
         "processes": source.world_size,

@@ -117,6 +117,6 @@ def log_z(setup: Setup) -> LogZ:
         if isinstance(model, TractableDensity):
             return NORMALISED
         method = exact if isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS else ais
-        return method(model, base_logits)  # type: ignore[no-any-return]
+        return method(model, base_logits)
 
     return estimate
