@@ -101,6 +101,16 @@ def text(name: str, content: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_text(content) and None
 
 
+def status(word: str) -> Callable[[Path], None]:
+    """The run has ended in another way."""
+
+    def prepare(folder: Path) -> None:
+        file = folder / "run" / "results.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"status": word}))
+
+    return prepare
+
+
 def odd(folder: Path) -> None:
     """An objective for another kind of model, and one that is nowhere."""
     (folder / "mine" / "objective").mkdir(parents=True)
@@ -219,7 +229,28 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm weights=", "`weights` must be a path, but is empty", None),
     ("-m model=rbm hydra.sweep.dir=", "`hydra.sweep.dir` must be a path, but is empty", None),
     ("model=rbm dataset.name=../../esc", "`dataset.name` must be a word", None),
-    ("model=rbm train log_z log_z.proposal=foo", "`log_z.proposal` must be null", None),
+    ("model=rbm train log_z log_z.proposal=foo", "`log_z.proposal` must be a run directory", None),
+    ("run=run log_z log_z.proposal=run", "`log_z.proposal` must be another run", None),
+    ("run=run log_z log_z.methods=[bridge]", "`log_z.proposal` must be given for bridge", None),
+    ("model=rbm train log_z log_z.bridge.num_chains=3", "`log_z.bridge.num_chains`", None),
+    ("model=nade train log_z", "`log_z` must have a model without a normalised density", None),
+    ("model=nade train likelihood likelihood.methods=[ais]", "`likelihood.methods` must be auto or among exact", None),
+    ("model=nade model.order=[1,1]", "`model.order` must be null", None),
+    ("model=nade objective=pcd", "`objective` must be one that fits the model nade", None),
+    ("model=nade objective=distill_kl", "`objective.teacher` must be given", None),
+    ("model=nade objective=distill_kl objective.teacher=nowhere", "`objective.teacher` must be a run directory", None),
+    ("model=nade objective=distill_kl objective.teacher=run", "must be a run that is done", status("failed")),
+    ("model=nade objective=distill_kl objective.teacher=run", "must be a run that is done", status("running")),
+    ("model=nade objective=distill_kl objective.teacher=run dataset=digits", "number of dimensions 64", None),
+    ("model=rbm objective=distill_kl objective.teacher=run", "`objective` must be one that fits the model rbm", None),
+    ("model=nade objective=distill_se objective.teacher=run objective.offset=teacher", "its results.json has none", None),
+    ("model=nade objective=distill_se objective.teacher=run objective.offset=zero", "`objective.offset`", None),
+    ("model=nade objective=distill_mix objective.teacher=run objective.kl=-1.0", "`objective.kl`", None),
+    ("model=nade objective=distill_kl objective.teacher=run trainer.max_epochs=3", "`trainer.max_epochs`", None),
+    ("model=nade objective=distill_kl objective.teacher=run objective.stream.num_chains=7", "a multiple of", None),
+    ("model=nade objective=distill_kl objective.teacher=run objective.stream.thin=-1", "`objective.stream.thin`", None),
+    ("model=nade objective=distill_kl objective.teacher=run hydra.run.dir=run", "a directory without a run", None),
+    ("-m model=nade objective=distill_kl objective.teacher=run,nowhere", "`objective.teacher` must be a run", None),
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
     ("model=rbm device.precision=16-true", "`device` must be", None),
     ("model=rbm weights=~nosuchuser/x", "there is no file", None),
@@ -249,7 +280,7 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     capsys: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    needs_run = re.search(r"(run|dir)=run\b", command)
+    needs_run = re.search(r"(run|dir|teacher)=run\b", command)
     if needs_run and "-m" not in command:
         assert dgmrun("model=rbm", *TINY, "train", "hydra.run.dir=run") == 0
         capsys.readouterr()
@@ -281,7 +312,7 @@ def test_every_mistake_through_the_real_command(dgmrun: Command, tmp_path: Path,
         folder = tmp_path / str(number)
         folder.mkdir()
         os.chdir(folder)
-        if re.search(r"(run|dir)=run\b", command) and "-m" not in command:
+        if re.search(r"(run|dir|teacher)=run\b", command) and "-m" not in command:
             assert dgmrun("model=rbm", *TINY, "train", "hydra.run.dir=run") == 0
         if prepare:
             prepare(folder)

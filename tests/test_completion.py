@@ -100,7 +100,7 @@ class Complete:
         ("dgmrun run=outputs/a log_z devi", "device= device."),
         ("dgmrun list model=rb", "model=rbm"),
         ("dgmrun list log_z=", "log_z=ais log_z=exact log_z=reverse_ais"),
-        ("dgmrun compare ", "outputs/ --csv --json"),
+        ("dgmrun compare ", "outputs/ --csv --json --figures"),
         ("dgmrun compare outputs/ outputs/", "outputs/a/"),
         ("dgmrun clean --", "--failed --checkpoints --yes"),
         ("dgmrun clean out", "outputs/"),
@@ -207,7 +207,7 @@ def test_bash(folder: Path) -> None:
         "optimizer.lr=",
         "run=outputs/",
         "weights=bin/ weights=outputs/ weights=w.npz",
-        "--csv --json bin/ outputs/",
+        "--csv --figures --json bin/ outputs/",
         "gone",
     ]
     assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "no completion spec" in line]

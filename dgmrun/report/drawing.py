@@ -6,10 +6,12 @@ Colours are those of Okabe and Ito (2008), which the colour-blind can tell apart
 from __future__ import annotations
 
 import io
+import textwrap
 import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -20,7 +22,7 @@ from dgmrun.run import Run, locked, replace
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DPI = 120
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.formatter.useoffset": False,
@@ -28,8 +30,17 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
     "text.parse_math": False,
 }
+LINES = 3
+"""Of a name, at most."""
+
+
+def wrapped(name: str, letters: int) -> str:
+    """A name on lines of so many letters, cut where it is too long."""
+    return textwrap.fill(name, letters, max_lines=LINES, placeholder=" ...")
 
 
 def png(figure: Figure) -> bytes:

@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from numpy import ndarray
 
-from dgmrun.report.drawing import COLOURS, DPI, STYLE
+from dgmrun.report.drawing import COLOURS, DPI, STYLE, wrapped
 
 Row = tuple[float, float, float | None, float | None]
 DASHES = ("-", "--", ":", "-.")
 MARGIN = 0.15
-MOST_POINTS = 2000
+MOST_POINTS = 1000
 """Of one kind, in a scatter plot."""
 OF_STUDENT, OF_TEACHER = (
     "samples of the student",
@@ -65,21 +65,23 @@ def curves(panels: Mapping[str, Curves]) -> Figure:
         looks = itertools.cycle(itertools.product(DASHES, COLOURS))
         for (name, rows), (dash, colour) in zip(panel.methods.items(), looks, strict=False):
             count, value, low, high = numpy.array(rows, dtype=float).T
-            axes.plot(count, value, color=colour, linestyle=dash, label=name)
+            axes.plot(count, value, color=colour, linestyle=dash, label=wrapped(name, 28))
             axes.fill_between(count, low, high, facecolor=(colour, 0.08), edgecolor=(colour, 0.5), linewidth=0.7)
         if panel.exact is not None:
             axes.axhline(panel.exact, color="black", linewidth=1.2, linestyle="--", label="exact")
-        axes.set(title=title, xlabel="samples", ylabel="log Z (nats)", xscale="log", ylim=_limits(panel))
+        axes.set(title=wrapped(title, 60), xlabel="samples", ylabel="log Z (nats)", xscale="log", ylim=_limits(panel))
         _count(axes)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %")
+        axes.legend(
+            *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %"
+        )
     return figure
 
 
 def _limits(panel: Curves) -> tuple[float, float]:
-    """What every line and every final interval fit into; the bands of the first few samples may be far wider."""
-    lines = [row[1] for rows in panel.methods.values() for row in rows]
+    """What the later half of every line and every final interval fit into; the first few samples may be far off."""
+    lines = [row[1] for rows in panel.methods.values() for row in rows[len(rows) // 2 :]]
     final = [end for rows in panel.methods.values() for end in rows[-1][2:]]
-    seen = [end for end in (*lines, *final, panel.exact) if end is not None]
+    seen = [end for end in (*lines, *final, panel.exact) if end is not None] or [0.0]
     margin = MARGIN * max(max(seen) - min(seen), 1e-3)
     return min(seen) - margin, max(seen) + margin
 
@@ -103,24 +105,23 @@ def densities(students: Mapping[str, Points]) -> Figure:
     for (title, points), (scattered, ranked) in zip(students.items(), rows.T, strict=True):
         _scatter(scattered, points)
         _sorted(ranked, points)
-        scattered.set_title(title)
+        scattered.set_title(wrapped(title, 40))
     for axes in rows[:, 1:].flat:
         axes.set_ylabel("")
-    handles, labels = (sum(each, []) for each in zip(*(axes.get_legend_handles_labels() for axes in rows[:, 0])))
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, markerscale=2)
+    named = [pair for axes in rows[:, 0] for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    figure.legend(*zip(*named, strict=True), loc="outside lower center", ncols=3, markerscale=2)
     return figure
 
 
 def _scatter(axes: Axes, points: Points) -> None:
-    kinds = {OF_STUDENT: (points.p_of_q, points.q_of_q, COLOURS[1])} | {
-        name: (p, q, colour)
-        for name, p, q, colour in zip(OF_TEACHER, points.p_of_p, points.q_of_p, (COLOURS[0], COLOURS[5]), strict=True)
-    }
-    for name, (p, q, colour) in kinds.items():
+    """The half of the chains that knows nothing of q lies lowest, in larger and lighter dots."""
+    of_p = zip(OF_TEACHER, points.p_of_p, points.q_of_p, (COLOURS[0], COLOURS[5]), (4, 9), (3, 1), strict=True)
+    for name, p, q, colour, size, height in ((OF_STUDENT, points.p_of_q, points.q_of_q, COLOURS[1], 7, 2), *of_p):
         step = -(-len(p) // MOST_POINTS)
-        axes.scatter(p[::step], q[::step], s=8, alpha=0.7, color=colour, linewidths=0, label=name)
+        kind = {"s": size, "color": colour, "zorder": height, "label": name}
+        axes.scatter(p[::step], q[::step], alpha=0.7, linewidths=0, **kind)
     middle = float(numpy.median(numpy.concatenate(points.p_of_p)))
-    axes.axline((middle, middle), slope=1, color="black", linewidth=1, label="log q = log p")
+    axes.axline((middle, middle), slope=1, color="black", linewidth=1, zorder=4, label="log q = log p")
     axes.set(xlabel="log p (nats)", ylabel="log q (nats)")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +20,13 @@ from dgmrun.run import Run
 MOST = 12
 """Panels of a picture."""
 T = TypeVar("T")
+Pool = dict[str, Mapping[str, Any]]
+"""log Z of one model, by a name for each method and run."""
 
 
 def write(entries: Sequence[Entry], folder: Path) -> None:
     """Draws what the runs have into a folder; what cannot be drawn is named in a warning."""
-    pools = {of: _pool(entries, of) for of in _subjects(entries)}
+    pools = _pools(entries)
     drawn = {"samples": _samples(entries), "log_z": _log_z(entries, pools), "proposals": _proposals(entries, pools)}
     for name, figure in drawn.items():
         if figure is not None:
@@ -64,46 +66,48 @@ def _samples(entries: Sequence[Entry]) -> Figure | None:
     return gallery.side_by_side({"data": first[0]} | shown) if shown else None
 
 
-def _subjects(entries: Sequence[Entry]) -> list[str]:
-    """sha256 of the weights that there are figures of, of or through the present weights of a run."""
-    figures = (one for entry in entries for one in (at(entry.results, "log_z") or {}).values())
-    shas = dict.fromkeys(at(one, "of", "weights_sha256") for one in figures)
-    return [sha for sha in shas if isinstance(sha, str)]
-
-
-def _through(entry: Entry, of: str) -> dict[str, Mapping[str, Any]]:
-    """A run's log Z of some weights through its own."""
-    known = found.log_z(entry.results, of).items()
-    return {name: one for name, one in known if entry.weights == at(one, "proposal", "weights_sha256") is not None}
-
-
-def _pool(entries: Sequence[Entry], of: str) -> dict[str, Mapping[str, Any]]:
-    """log Z of some weights by all runs: each method of the model itself, and those through each student by its name."""
-    pool: dict[str, Mapping[str, Any]] = {}
-    for entry in entries:
-        pool |= {f"{name}, {entry.name}": one for name, one in _through(entry, of).items()}
-        if entry.weights == of:
-            known = found.log_z(entry.results, of).items()
-            pool |= {name: one for name, one in known if at(one, "proposal", "weights_sha256") is None}
-    return pool
-
-
-def _log_z(entries: Sequence[Entry], pools: Mapping[str, Mapping[str, Any]]) -> Figure | None:
+def _pools(entries: Sequence[Entry]) -> dict[str, Pool]:
+    """By the sha256 of the weights of a model: its own methods, and those through each student with its name."""
     names = {entry.weights: entry.name for entry in entries}
-    panels = {
-        f"log Z of {names.get(of) or f'the weights {plain(of)[:12]}'}": found.curves(pool)
-        for of, pool in list(pools.items())[:MOST]
-    }
-    shown = {title: panel for title, panel in panels.items() if panel.methods}
+    pools: dict[str, Pool] = {}
+    for entry in entries:
+        for of, through, name, figure in _figures(entry):
+            if through == entry.weights:
+                pools.setdefault(of, {})[f"{name}, {entry.name}"] = figure
+            elif of == entry.weights and through not in names:
+                pools.setdefault(of, {})[name] = figure
+    return pools
+
+
+def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Mapping[str, Any]]]:
+    """Every log Z of a run that has weights: of which weights, through which, by which method."""
+    for name, figure in (at(entry.results, "log_z") or {}).items():
+        of, through = (at(figure, part, "weights_sha256") for part in ("of", "proposal"))
+        if entry.weights is not None and of is not None:
+            yield of, through, plain(name), figure
+
+
+def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None:
+    names = {entry.weights: entry.name for entry in entries}
+    panels = {of: panel for of, pool in pools.items() if (panel := found.curves(pool)).methods}
+    if len(panels) > MOST:
+        warn(f"log_z.png has room for {MOST} models, and shows the first of them only")
+    titles = {of: f"log Z of {names.get(of) or f'the weights {plain(of)[:12]}'}" for of in panels}
+    shown = {titles[of]: panels[of] for of in list(panels)[:MOST]}
     return evidence.curves(shown) if shown else None
 
 
-def _proposals(entries: Sequence[Entry], pools: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    students = [entry for entry in entries if any(_through(entry, of) for of in pools)]
+def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None:
+    """A panel for each run that another's log Z was measured through."""
+    own = {
+        entry.name: {name: (of, figure) for of, through, name, figure in _figures(entry) if through == entry.weights}
+        for entry in entries
+    }
 
     def read(entry: Entry) -> evidence.Points:
-        of = next(of for of in pools if _through(entry, of))
-        return found.points(Run(entry.path), found.best({**_through(entry, of), **pools[of]}))
+        of = next(iter(own[entry.name].values()))[0]
+        mine = {name: figure for name, (target, figure) in own[entry.name].items() if target == of}
+        return found.points(Run(entry.path), found.best({**pools[of], **mine}))
 
-    shown = _each(students, read, "proposals.png")
+    shown = _each([entry for entry in entries if own[entry.name]], read, "proposals.png")
     return evidence.densities(shown) if shown else None

@@ -6,6 +6,7 @@ Every reader refuses with a ValueError of one line what it cannot draw.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy
@@ -21,7 +22,7 @@ from dgmrun.run import Run
 LARGEST_FILE, LARGEST_SIDE, LARGEST_ROW, LARGEST_SHEET = 2**28, 512, 2**14, 2**24
 """Bytes of a file, unpacked; pixels of a picture's side; columns of a table, or channels; numbers in a panel."""
 LARGEST_VALUE = 1e12
-MOST_ROWS = 1000
+MOST_ROWS, MOST_CURVES = 1000, 48
 BEST = ("exact", "bridge", "ais", "importance")
 """Methods, the most trusted first."""
 
@@ -45,9 +46,9 @@ def best(entries: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def curves(entries: Mapping[str, Mapping[str, Any]]) -> Curves:
-    """The curves of those methods that have one, and the exact value."""
+    """The curves of those of the first methods that have one, and the exact value."""
     exact = (drawable(entry.get("value")) for entry in entries.values() if entry.get("kind") == "exact")
-    found = {name: rows(entry) for name, entry in entries.items()}
+    found = {name: rows(entry) for name, entry in islice(entries.items(), MOST_CURVES)}
     return Curves({name: each for name, each in found.items() if each}, next(exact, None))
 
 

@@ -5,21 +5,19 @@ Entries of pictures are shown as whole pixels, so that binary samples stay sharp
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from dgmrun.report.drawing import DPI, STYLE
+from dgmrun.report.drawing import DPI, STYLE, wrapped
 from dgmrun.report.pictures import grey
 
 SIDE, LARGEST = 480, 900
 """Pixels of a panel: about as many, and at most."""
-NARROWEST, GAP, LETTER = 200, 24, 10
-LINES = 3
-"""Lines of a title, at most."""
+NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
+"""Pixels: of a panel with its title, between two, of a letter, of a line."""
 
 
 @rc_context(STYLE)
@@ -31,8 +29,8 @@ def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
     """
     sheets = {title: grey(x) for title, x in panels.items()}
     sizes = [_pixels(sheet.shape) for sheet in sheets.values()]
-    titles = [_wrapped(title, max(width, NARROWEST)) for title, (width, _) in zip(sheets, sizes, strict=True)]
-    top = GAP + 20 * max(title.count("\n") + 1 for title in titles)
+    titles = [wrapped(title, max(width, NARROWEST) // LETTER) for title, (width, _) in zip(sheets, sizes, strict=True)]
+    top = GAP + LINE * max(title.count("\n") + 1 for title in titles)
     width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
     height = GAP + max(height for _, height in sizes) + top
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -58,7 +56,3 @@ def _pixels(shape: tuple[int, ...]) -> tuple[int, int]:
     height, width = shape
     factor = max(1, SIDE // max(shape)) * min(1.0, LARGEST / max(shape))
     return max(1, round(width * factor)), max(1, round(height * factor))
-
-
-def _wrapped(title: str, pixels: int) -> str:
-    return textwrap.fill(title, max(8, pixels // LETTER), max_lines=LINES, placeholder=" ...")

@@ -63,10 +63,20 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
         }
     selected = chosen(word, asked, made)
     for name, method in selected.items():
-        if method.needs_proposal and not has_proposal and word == "log_z":
-            raise Mistake(f"`log_z.proposal` must be given for {name}, but is null", "log_z.proposal=RUN of a student")
+        if word == "log_z":
+            check_proposal(name, method, has_proposal)
         build.checked(method.check, model)
     return selected
+
+
+def check_proposal(name: str, method: LogZMethod, has_proposal: bool) -> None:
+    """Refuses a method that lacks a proposal.
+
+    Raises:
+        Mistake: there is none.
+    """
+    if method.needs_proposal and not has_proposal:
+        raise Mistake(f"`log_z.proposal` must be given for {name}, but is null", "log_z.proposal=RUN of a student")
 
 
 def chosen(word: str, asked: str | list[str], made: dict[str, Any]) -> dict[str, Any]:

@@ -84,9 +84,14 @@ def through_log_z(run: Run, setup: Setup, name: str, method: LogZMethod) -> Like
 
 
 def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
-    """The run's log Z by a method, of its weights as they are; estimated first where there is none."""
+    """The run's log Z by a method, of its weights as they are; estimated first where there is none.
+
+    Raises:
+        Mistake: there is none, and no proposal to estimate it through.
+    """
     entry: dict[str, Any] | None = run.results.get("log_z", {}).get(name)
     if entry is None or not _is_current(entry, run, method):
+        _log_z.check_proposal(name, method, setup.config["log_z"]["proposal"] is not None)
         entry = log_z.measure(run, setup, {name: method})[name]
     return Estimate.from_dict(entry)
 

@@ -78,13 +78,16 @@ def _draw(about: Subject, is_drawn: bool) -> None:
     from dgmrun.report import drawing, evidence, found
 
     of = about.target.run.weights_sha256()
+    known = found.log_z(about.target.run.results, of)
     for each in (about.target, about.proposal):
         if each is None or not (entries := found.log_z(each.run.results, of)):
             continue
         figures = {"log_z": evidence.curves({"": found.curves(entries)})}
         if is_drawn:
-            log_z = found.best(found.log_z(about.target.run.results, of))
-            figures["proposal"] = evidence.densities({"": found.points(each.run, log_z)})
+            try:
+                figures["proposal"] = evidence.densities({"": found.points(each.run, found.best(known))})
+            except ValueError as error:
+                log.warning("warning: there is no picture of the proposal: %s", error)
         drawing.write(each.run, "log_z", figures)
 
 

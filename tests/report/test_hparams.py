@@ -193,7 +193,7 @@ def test_a_longer_training(dgmrun: Command, run: Run) -> None:
 
 
 def test_it_is_the_last_of_its_second(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    (trained,) = (file for file in run.path.glob("events.out.tfevents.*") if file.suffix != ".~hparams")
+    (trained,) = (file for file in run.path.glob("events.out.tfevents.*") if "~" not in file.name)
     for host in ("zzz", "ZZZ", "999"):
         second = run.path / f"events.out.tfevents.2000000000.{host}.99999.9"
         trained.rename(second)

@@ -1,0 +1,159 @@
+"""A student and its teacher, through the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import yaml
+
+Command = Callable[..., int]
+STUDENT = (
+    "model=nade model.hidden=4 objective=distill_kl trainer.max_steps=30 trainer.validate_every_n_steps=30 "
+    "objective.stream.num_chains=8 objective.stream.burn_in=3"
+).split()
+FEW = [
+    f"log_z.{method}.{key}"
+    for method in ("importance", "bridge")
+    for key in ("num_samples=400", "num_chains=40", "burn_in=10", "thin=1")
+]
+
+
+def results(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return content
+
+
+@pytest.fixture
+def teacher(teacher: Path, tmp_path: Path) -> Path:
+    """A copy, to be written to."""
+    return Path(shutil.copytree(teacher, tmp_path / "teacher"))
+
+
+@pytest.fixture
+def student(teacher: Path, dgmrun: Command, tmp_path: Path) -> Path:
+    """A student of the teacher, on its dataset, unasked."""
+    run = tmp_path / "student"
+    assert dgmrun(*STUDENT, f"objective.teacher={teacher}", "train", f"hydra.run.dir={run}") == 0
+    return run
+
+
+def test_a_student_has_its_teachers_dataset_and_names_it(student: Path, teacher: Path) -> None:
+    mine, its = (yaml.safe_load((run / "config.yaml").read_text()) for run in (student, teacher))
+    assert mine["dataset"] == its["dataset"]
+    assert mine["choices"]["dataset"] == "bars_and_stripes"
+    (given,) = results(student)["inputs"]
+    assert (given["run"], given["role"]) == (str(teacher), "teacher")
+    assert results(student)["train"]["epochs"] is None
+    assert results(student)["train"]["examples"] == 30 * 4
+
+
+def test_a_dataset_that_is_given_is_kept(teacher: Path, dgmrun: Command, tmp_path: Path) -> None:
+    words = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=2".split()
+    assert dgmrun(*STUDENT, *words, f"objective.teacher={teacher}", "hydra.run.dir=b") == 0
+    assert yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())["dataset"]["batch_size"] == 2
+
+
+def test_log_z_of_a_student_is_its_teachers_and_is_written_to_both(
+    student: Path, teacher: Path, dgmrun: Command
+) -> None:
+    assert dgmrun("log_z", f"run={student}", *FEW) == 0
+    assert results(student)["log_z"].keys() == {"importance", "bridge"}
+    for method, entry in results(student)["log_z"].items():
+        assert results(teacher)["log_z"][method] == entry
+        assert (entry["of"]["run"], entry["proposal"]["run"]) == (str(teacher), str(student))
+    truth = results(teacher)["log_z"]["exact"]["value"]
+    bridge = results(student)["log_z"]["bridge"]
+    assert abs(bridge["value"] - truth) < 4 * bridge["standard_error"]
+    assert numpy.load(student / "proposal.npz")["log_f_of_p"].shape == (2, 20, 10)
+
+
+def test_log_z_through_a_proposal_is_the_same_from_the_other_side(
+    student: Path, teacher: Path, dgmrun: Command
+) -> None:
+    assert dgmrun("log_z", f"run={student}", *FEW) == 0
+    first = results(student)["log_z"]["bridge"]
+    assert (
+        dgmrun("log_z", "likelihood", f"run={teacher}", f"log_z.proposal={student}", "log_z.methods=bridge", *FEW) == 0
+    )
+    again = results(student)["log_z"]["bridge"]
+    assert again | {"seconds": 0} == first | {"seconds": 0}
+    assert results(teacher)["likelihood"]["bridge"]["diagnostics"]["log_z"] == first["value"]
+
+
+def test_a_stored_bridge_serves_a_likelihood_without_its_proposal(
+    student: Path, teacher: Path, dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun("log_z", f"run={student}", *FEW) == 0
+    assert dgmrun("likelihood", f"run={teacher}", "likelihood.methods=[bridge]", *FEW) == 0
+    assert dgmrun("likelihood", f"run={teacher}", "likelihood.methods=[bridge]") == 2
+    assert "`log_z.proposal` must be given" in capsys.readouterr().err
+
+
+def test_compare_knows_whose_figure_a_student_has(
+    student: Path, dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun("log_z", f"run={student}", *FEW) == 0
+    capsys.readouterr()
+    assert dgmrun("compare", str(student)) == 0
+    said = capsys.readouterr().out
+    assert "of another" in said
+    assert "stale" not in said.replace("stale: of other", "")
+
+
+def test_a_tractable_model_can_teach(student: Path, dgmrun: Command, tmp_path: Path) -> None:
+    words = (*STUDENT, "objective=distill_se", "objective.offset=teacher", f"objective.teacher={student}")
+    assert dgmrun(*words, "train", "likelihood", "sample", "hydra.run.dir=pupil") == 0
+    assert numpy.load(tmp_path / "pupil" / "samples.npz")["teacher"].shape == (64, 1, 2, 2)
+    assert dgmrun("log_z", "run=pupil") == 2
+
+
+def test_a_run_cannot_be_its_own_teacher(student: Path, dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    config = yaml.safe_load((student / "config.yaml").read_text())
+    config["objective"]["teacher"] = str(student)
+    (student / "config.yaml").write_text(yaml.safe_dump(config))
+    assert dgmrun("train", f"run={student}", "trainer.max_steps=40") == 2
+    assert "`objective.teacher` must be another run" in capsys.readouterr().err
+
+
+MUTE = """
+from torch import nn, zeros
+class Mute(nn.Module):
+    def __init__(self, event):
+        super().__init__()
+        self.event, self.bias = event, nn.Parameter(zeros(3))
+    def log_prob(self, x, context=None):
+        return x.flatten(1).sum(1) * 0 - self.bias.sum()
+"""
+
+
+def test_a_teacher_must_have_a_sampler(
+    dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "muting.py").write_text(MUTE)
+    (tmp_path / "mine" / "model" / "mute.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /objective: mle\nmodel:\n  _target_: muting.Mute\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "mine")
+    numpy.savez(tmp_path / "bias.npz", bias=numpy.zeros(3))
+    assert dgmrun("--config-dir=mine", "model=mute", "weights=bias.npz", "stages=[]", "hydra.run.dir=mute") == 0
+    assert dgmrun("--config-dir=mine", *STUDENT, "objective.teacher=mute") == 2
+    assert "`objective.teacher` must be a run whose model can be sampled" in capsys.readouterr().err
+    assert dgmrun(*STUDENT, "objective.teacher=mute") == 2
+    assert "`model._target_`" in capsys.readouterr().err
+
+
+def test_offsets_above_log_z_are_told(teacher: Path, dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*STUDENT, "objective=distill_se", f"objective.teacher={teacher}", "train")
+    assert dgmrun(*words, "objective.offset=batch", "hydra.run.dir=batch") == 0
+    assert "upper end of the teacher's log Z" in capsys.readouterr().err
+    (said,) = results(Path("batch"))["train"]["warnings"]
+    assert "log Z + KL(p||q)" in said
+    assert dgmrun(*words, "hydra.run.dir=published") == 0
+    assert results(Path("published"))["train"]["warnings"] == []
