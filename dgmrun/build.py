@@ -145,6 +145,8 @@ def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[
         classes = {name: _class(other, file) for name, file in options(other, search_path).items()}
         pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
         found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]
+    if group == "model":
+        found["likelihood"] = found["likelihood"] or found["log_z"]
     return found
 
 

@@ -20,7 +20,8 @@ from dgmrun.report.drawing import COLOURS, DPI, STYLE, wrapped
 
 Row = tuple[float, float, float | None, float | None]
 DASHES = ("-", "--", ":", "-.")
-MARGIN = 0.15
+MARGIN, LEAST_MARGIN = 0.15, 1e-3
+"""Above and below what is seen: a share of it, and nats."""
 MOST_POINTS = 1000
 """Of one kind, in a scatter plot."""
 OF_STUDENT, OF_TEACHER = (
@@ -82,7 +83,7 @@ def _limits(panel: Curves) -> tuple[float, float]:
     lines = [row[1] for rows in panel.methods.values() for row in rows[len(rows) // 2 :]]
     final = [end for rows in panel.methods.values() for end in rows[-1][2:]]
     seen = [end for end in (*lines, *final, panel.exact) if end is not None] or [0.0]
-    margin = MARGIN * max(max(seen) - min(seen), 1e-3)
+    margin = max(MARGIN * (max(seen) - min(seen)), LEAST_MARGIN)
     return min(seen) - margin, max(seen) + margin
 
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 from dgmrun.report.drawing import DPI, STYLE, wrapped
 from dgmrun.report.pictures import grey
 
-SIDE, LARGEST = 480, 900
+SIDE, LARGEST = 600, 900
 """Pixels of a panel: about as many, and at most."""
 NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
 """Pixels: of a panel with its title, between two, of a letter, of a line."""

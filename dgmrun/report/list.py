@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import config_dir, options
+from dgmrun.paths import METHODS, config_dir, options
 from dgmrun.report.help import GROUPS
 from dgmrun.report.terminal import Parser, wrapped
 
-PARTNERED = ("model", "objective", "log_z")
+PARTNERED = ("model", "objective", *METHODS)
 """Groups whose options must fit each other."""
 
 

@@ -97,7 +97,7 @@ def test_an_option_in_full(capsys: pytest.CaptureFixture[str]) -> None:
         "    model.sizes=[3, 4]      units of each layer",
         "    model.prior.std=1.0e-8",
         "",
-        "  fits        objective=pond; no log_z",
+        "  fits        objective=pond; no log_z; no likelihood",
     ]
 
 

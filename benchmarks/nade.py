@@ -1,0 +1,93 @@
+"""Forward and backward of a NADE with 784 dimensions and 500 hidden units, batch 100."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
+from weakref import finalize
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from benchmarks._compare import Comparison
+from dgmrun.models.nade import NADE
+from dgmrun.protocols import Event
+
+DIMS, HIDDEN, BATCH = 784, 500, 100
+
+
+def comparisons(data: list[str], quick: bool) -> list[Comparison]:
+    """Against the loop over dimensions, and what it would take to keep all activations."""
+    dims = 60 if quick else DIMS
+    nade = NADE(Event((dims,), "binary"), HIDDEN)
+    x = torch.rand(BATCH, dims).round()
+    ours, theirs = (partial(rate, partial(step, nade, log_prob, x)) for log_prob in (NADE.log_prob, loop))
+    all_activations = BATCH * dims * HIDDEN * 4 / 2**20
+    memory = partial(peak, partial(step, nade, NADE.log_prob, x))
+    return [
+        Comparison("NADE, forward and backward, loop over dimensions", "examples/s", ours, theirs, ">= 2"),
+        Comparison("NADE, peak memory, all activations", "MiB", memory, lambda: all_activations, "<= 0.1"),
+    ]
+
+
+def step(nade: NADE, log_prob: Callable[[NADE, Tensor], Tensor], x: Tensor) -> None:
+    """A gradient."""
+    nade.zero_grad()
+    log_prob(nade, x).mean().backward()  # type: ignore[no-untyped-call]
+
+
+def rate(function: Callable[[], object]) -> float:
+    """Examples per second of one call."""
+    start = perf_counter()
+    function()
+    return BATCH / (perf_counter() - start)
+
+
+def loop(nade: NADE, x: Tensor) -> Tensor:
+    """log p(x) as the paper writes it down, one dimension after another."""
+    a, logits = nade.hidden_bias.expand(len(x), -1), []
+    for d in range(x.shape[1]):
+        logits.append(torch.sigmoid(a) @ nade.output_weight[d] + nade.visible_bias[d])
+        a = a + x[:, d, None] * nade.weight[d]
+    of_one = torch.stack(logits, 1)
+    return (x * of_one - softplus(of_one)).sum(1)
+
+
+def peak(function: Callable[[], object]) -> float:
+    """MiB of tensors that a call makes and that live together."""
+    with Live() as live:
+        function()
+    return live.most / 2**20
+
+
+class Live(TorchDispatchMode):
+    """Counts the bytes of the storages that operations make, while they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation and looks at what it returns."""
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_flatten(result)[0]:
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage.data_ptr() not in self.known and storage.nbytes():
+            self.known.add(storage.data_ptr())
+            self.now += storage.nbytes()
+            self.most = max(self.most, self.now)
+            finalize(storage, self._forget, storage.data_ptr(), storage.nbytes())
+
+    def _forget(self, pointer: int, size: int) -> None:
+        self.known.discard(pointer)
+        self.now -= size
