@@ -52,7 +52,7 @@ def check_types(composed: DictConfig, name: str) -> None:
     keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
     if not keys:
         return
-    defaults = _defaults(name, tuple(groups))
+    defaults = _defaults(GlobalHydra.instance().hydra, name, tuple(groups))
     for key in keys:
         default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
         section, _, leaf = key.rpartition(".")
@@ -110,11 +110,10 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
 
 
 @cache
-def _defaults(name: str, groups: tuple[str, ...]) -> DictConfig:
-    """The configuration without the keys that the command gives."""
-    hydra_ = GlobalHydra.instance().hydra
-    assert hydra_ is not None
-    return hydra_.compose_config(name, list(groups), RunMode.RUN, from_shell=False)
+def _defaults(hydra: Any, name: str, groups: tuple[str, ...]) -> DictConfig:
+    """The configuration without the keys that the command gives; all jobs of a sweep ask one Hydra."""
+    composed: DictConfig = hydra.compose_config(name, list(groups), RunMode.RUN, from_shell=False)
+    return composed
 
 
 def _is_group(key: str) -> bool:
