@@ -11,7 +11,7 @@ BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "un
 
 
 def estimate(word: str, label: str, entry: Mapping[str, Any]) -> str:
-    """An estimate on one line, and a line for each of its warnings."""
+    """An estimate on one line, a line for what its proposal is like, and one for each of its warnings."""
     exact = entry["standard_error"] == 0
     shown = f"{entry['value']:.6f}" if exact else with_error(entry["value"], entry["standard_error"])
     head = f"{f'{word}.{label}':24} {shown} nats  {interval(entry['interval'])}  {kind(entry)}"
@@ -19,7 +19,18 @@ def estimate(word: str, label: str, entry: Mapping[str, Any]) -> str:
         head += f"; effective sample size {entry['effective_sample_size']:.0f} of {entry['samples']}"
     if entry.get("split"):
         head += f"; {entry['split']}, {entry['examples']} examples"
-    return "\n".join([head, *(f"    warning: {warning}" for warning in entry["warnings"])])
+    return "\n".join([head, *proposal(entry["diagnostics"]), *(f"    warning: {one}" for one in entry["warnings"])])
+
+
+def proposal(diagnostics: Mapping[str, float | None]) -> list[str]:
+    """How far the model p and the proposal q are apart, where a figure is through one."""
+    if "kl_p_q" not in diagnostics:
+        return []
+    names = {"KL(p||q)": "kl_p_q", "KL(q||p)": "kl_q_p"}
+    parts = [
+        f"{name} {with_error(diagnostics[key], diagnostics[f'{key}_standard_error'])}" for name, key in names.items()
+    ]
+    return [f"    {', '.join(parts)} nats; R-hat {diagnostics['r_hat']:.4f}"]
 
 
 def interval(ends: tuple[float | None, float | None] | None) -> str:

@@ -101,7 +101,7 @@ def disagreements(entries: dict[str, dict[str, Any]]) -> list[str]:
     """In words, each pair of methods whose 99.7 % intervals do not meet."""
     return [
         f"`log_z.{one}` and `log_z.{other}` disagree beyond their intervals: at least one did not converge, "
-        "raise num_temperatures"
+        "raise num_temperatures, or train the student longer"
         for (one, a), (other, b) in itertools.combinations(entries.items(), 2)
         if not _meet(a["interval"], b["interval"])
     ]
