@@ -38,7 +38,7 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
 def step(nade: NADE, log_prob: Callable[[NADE, Tensor], Tensor], x: Tensor) -> None:
     """A gradient."""
     nade.zero_grad()
-    log_prob(nade, x).mean().backward()  # type: ignore[no-untyped-call]
+    log_prob(nade, x).mean().backward()
 
 
 def rate(function: Callable[[], object]) -> float:
@@ -69,7 +69,7 @@ class Live(TorchDispatchMode):
     """Counts the bytes of the storages that operations make, while they live."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self.known: set[int] = set()
 

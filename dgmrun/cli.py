@@ -115,6 +115,7 @@ def _run(argv: list[str]) -> None:
             run = stages.take_up(setup, directory, given.names_stages)
         else:
             run = stages.create(setup, directory, shlex.join(["dgmrun", *argv]))
+        config["run"] = str(run.path)
         sys.argv[1:] = arguments.reentry(given, run.path, config["stages"])
         with _log_file(run.path / "run.log"):
             stages.execute(run, setup)

@@ -88,11 +88,20 @@ def _dataset(arguments: Arguments) -> list[str]:
     teachers = arguments.paths("objective.teacher")
     if not teachers or any(key == "dataset" for key, _ in map(split, arguments.overrides)):
         return []
-    first, *others = [Run.open(teacher, "objective.teacher").config.get("dataset") for teacher in teachers]
-    if not isinstance(first, dict) or any(dataset != first for dataset in others):
+    first, *others = [_dataset_of(teacher) for teacher in teachers]
+    if any(other != first for other in others):
         raise Mistake("`dataset` must be given, as the teachers have not the same")
-    ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first)
+    ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first[0])
     return [f"dataset={OF_TEACHER}"]
+
+
+def _dataset_of(teacher: Path | str) -> tuple[dict[str, Any], str]:
+    """The dataset of a run, and the name of its option."""
+    saved = Run.open(teacher, "objective.teacher").config
+    dataset, choices = saved.get("dataset"), saved.get("choices")
+    if not isinstance(dataset, dict) or not isinstance(choices, dict):
+        raise Mistake(f"`objective.teacher` must be a run with dataset and choices, but {teacher} has not both")
+    return dataset, str(choices.get("dataset"))
 
 
 def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -171,7 +180,7 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
         chosen = HydraConfig.get().runtime.choices
         config["choices"] = {group: chosen.get(group) for group in CHOICES}
         if config["choices"]["dataset"] == OF_TEACHER:
-            config["choices"]["dataset"] = Run.open(config["objective"]["teacher"]).config["choices"]["dataset"]
+            config["choices"]["dataset"] = _dataset_of(config["objective"]["teacher"])[1]
     for key in PATHS:
         section, _, leaf = key.rpartition(".")
         place = config.get(section) if section else config

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -205,6 +205,9 @@ class Source(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes to a place."""
+
+    def load_shares(self, states: Sequence[dict[str, Any]]) -> None:
+        """Goes about to the place that another number of processes had."""
 
     def epochs(self, steps: int) -> float | None:
         """How many epochs so many batches are; None for a stream, which has none."""

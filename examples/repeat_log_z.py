@@ -33,7 +33,7 @@ def main() -> None:
     q, model, base_logits = about.proposal.model, about.target.model, about.target.setup.base_logits
     values: dict[str, list[float]] = {"importance": [], "bridge": []}
     for repetition in range(arguments.times):
-        proposal = Proposal(q, seed=1000 + repetition)
+        proposal = Proposal(q, model, base_logits, seed=1000 + repetition)
         for method in (Importance(**SETTINGS), Bridge(**SETTINGS)):
             values[method.name].append(method(model, base_logits, proposal).value)
         print(f"{repetition + 1} of {arguments.times}", end="\r", flush=True)

@@ -243,7 +243,11 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=nade objective=distill_kl objective.teacher=run", "must be a run that is done", status("running")),
     ("model=nade objective=distill_kl objective.teacher=run dataset=digits", "number of dimensions 64", None),
     ("model=rbm objective=distill_kl objective.teacher=run", "`objective` must be one that fits the model rbm", None),
-    ("model=nade objective=distill_se objective.teacher=run objective.offset=teacher", "its results.json has none", None),
+    (
+        "model=nade objective=distill_se objective.teacher=run objective.offset=teacher",
+        "its results.json has none",
+        None,
+    ),
     ("model=nade objective=distill_se objective.teacher=run objective.offset=zero", "`objective.offset`", None),
     ("model=nade objective=distill_mix objective.teacher=run objective.kl=-1.0", "`objective.kl`", None),
     ("model=nade objective=distill_kl objective.teacher=run trainer.max_epochs=3", "`trainer.max_epochs`", None),

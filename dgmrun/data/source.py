@@ -5,7 +5,7 @@ No worker processes, no Python per example: a batch costs one gather and, if bin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -95,6 +95,11 @@ class InMemorySource:
         if epoch < 0 or not 0 <= position <= len(self):
             raise ValueError(f"its place in the data must be among {len(self)} batches, but is {position}")
         self.epoch, self.position = epoch, position
+
+    def load_shares(self, states: Sequence[dict[str, int]]) -> None:
+        """Takes up about the place of another number of processes."""
+        place = states[0]
+        self.load_state_dict(place | {"position": min(place["position"], len(self))})
 
     def _order(self) -> Tensor:
         with seeded(self.seed, "order", self.epoch):

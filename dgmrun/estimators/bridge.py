@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.log_mean import counts
+from dgmrun.estimators.log_mean import DOUBTFUL_SHARE, LEAST_SHARE, counts
 from dgmrun.estimators.proposal import (
     CLOSER,
     Draws,
@@ -36,10 +36,9 @@ from dgmrun.estimators.proposal import (
 )
 from dgmrun.protocols import Estimate
 
-INTERVAL = "value +- 2.968 standard errors"
-LEAST_OVERLAP = 0.1
-TOLERANCE, MOST = 1e-10, 1000
-"""Change of log r at which the iteration ends, and how many times it is tried."""
+INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors"
+TOLERANCE, FAR = 1e-10, 50.0
+"""Nats: width of log r at which bisection ends, and how far beyond all log-ratios it begins."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,15 @@ class Bridge(ThroughProposal):
 
     def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
         """log Z of `model` through `proposal`."""
-        draws = proposal.draws(model, base_logits, self)
+        draws = proposal.draws(self)
         one, other = halves(draws)
         mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(draws))
-        diagnostics = diagnose(draws, mean.value, mean.standard_error)
-        doubts = [*_disagreement(one, other), *mixing_doubts(diagnostics), *_distance(overlap)]
+        error = mean.standard_error if overlap >= LEAST_SHARE else None
+        doubts = [*_disagreement(one, other), *mixing_doubts(draws)]
         return Estimate(
             value=mean.value,
-            standard_error=mean.standard_error,
-            interval=None if doubts else mean.interval(),
+            standard_error=error,
+            interval=None if doubts or error is None else mean.interval(),
             kind="estimate",
             bias="unknown",
             samples=self.num_samples,
@@ -70,9 +69,9 @@ class Bridge(ThroughProposal):
                 "from_q_standard_error": one.standard_error,
                 "from_elsewhere": other.value,
                 "from_elsewhere_standard_error": other.standard_error,
-                **diagnostics,
+                **diagnose(draws, mean.value, error),
             },
-            warnings=doubts,
+            warnings=doubts + _distance(overlap),
             curve=_curve(draws),
         )
 
@@ -86,7 +85,8 @@ class Fold(NamedTuple):
     def bridge(self, log_r: float) -> Mean:
         """log of the right-hand side of the equation, for a given r."""
         above, below = (log_mean_of_chains(log_w) for log_w in self.weights(log_r))
-        return Mean(above.value - below.value, math.hypot(above.standard_error, below.standard_error))
+        error = math.hypot(above.standard_error, below.standard_error)
+        return Mean(above.value - below.value, error, min(above.size, below.size))
 
     def weights(self, log_r: float) -> tuple[Tensor, Tensor]:
         """log of what is averaged, l / (s_p l + s_q r) at q [samples, 1] and 1 / (s_p l + s_q r) at p."""
@@ -106,13 +106,17 @@ class Fold(NamedTuple):
         )
 
     def fit(self) -> float:
-        """The log r at which both sides are equal."""
-        log_r = float(self.at_q.median())
-        for _ in range(MOST):
-            before, log_r = log_r, self.bridge(log_r).value
-            if abs(log_r - before) < TOLERANCE:
-                break
-        return log_r
+        """The log r at which both sides are equal, by bisection: their difference falls with r."""
+        low, high = (float(end) + sign * FAR for end, sign in zip(self.ends(), (-1, 1), strict=True))
+        while high - low > TOLERANCE:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.bridge(middle).value > middle else (low, middle)
+        return (low + high) / 2
+
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest log-ratio."""
+        both = torch.cat([self.at_q, self.at_p.flatten()])
+        return float(both.min()), float(both.max())
 
 
 def folds(draws: Draws) -> tuple[Fold, Fold]:
@@ -128,24 +132,27 @@ def halves(draws: Draws) -> tuple[Mean, Mean]:
 
 
 def together(one: Mean, other: Mean) -> Mean:
-    """The mean of two independent estimates."""
-    return Mean((one.value + other.value) / 2, math.hypot(one.standard_error, other.standard_error) / 2)
+    """The mean of two independent estimates; where they disagree, its error is how far it is from either."""
+    error = math.hypot(one.standard_error, other.standard_error) / 2
+    apart = 0.0 if one.agrees(other) else abs(one.value - other.value) / 2
+    return Mean((one.value + other.value) / 2, max(error, apart), min(one.size, other.size))
 
 
 def _disagreement(one: Mean, other: Mean) -> list[str]:
     if one.agrees(other):
         return []
     return [
-        f"chains started at samples of the student give {one.value:.3f} +- {one.standard_error:.3f}, those started at "
-        f"ends of an annealing {other.value:.3f} +- {other.standard_error:.3f}: the student misses a part of the "
+        f"chains started at samples of the proposal give {one.value:.3f} +- {one.standard_error:.3f}, those started at "
+        f"ends of an annealing {other.value:.3f} +- {other.standard_error:.3f}: the proposal misses a part of the "
         "model, or the chains do"
     ]
 
 
 def _distance(overlap: float) -> list[str]:
-    if overlap >= LEAST_OVERLAP:
+    if overlap >= DOUBTFUL_SHARE:
         return []
-    return [f"only {overlap:.1%} of the samples of one side count, below {LEAST_OVERLAP:.0%}: {CLOSER}"]
+    claim = "" if overlap >= LEAST_SHARE else ", too few for an error bar"
+    return [f"only {overlap:.2%} of the samples of one side count{claim}: {CLOSER}"]
 
 
 def _curve(draws: Draws) -> list[tuple[int, float, float | None, float | None]]:

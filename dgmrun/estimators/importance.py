@@ -33,13 +33,17 @@ from dgmrun.protocols import Estimate
 
 @dataclass(frozen=True)
 class Importance(ThroughProposal):
-    """log Z by importance sampling from a proposal, in nats: unbiased for Z, so low in the mean for log Z."""
+    """log Z by importance sampling from a proposal, in nats: unbiased for Z, so low in the mean for log Z.
+
+    A small effective sample size is warned of and widens the interval, as for `AIS`; a heavy tail, reverse weights that
+    disagree, or chains that have not mixed leave none.
+    """
 
     name: ClassVar[str] = "importance"
 
     def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
         """log Z of `model` through `proposal`."""
-        draws = proposal.draws(model, base_logits, self)
+        draws = proposal.draws(self)
         log_w = draws.of_q.log_w
         mean, k = log_mean(log_w), pareto_k(log_w)
         reverse = [_inverse(log_mean_of_chains(-half)) for half in draws.of_p.log_w]
@@ -47,7 +51,7 @@ class Importance(ThroughProposal):
         doubts = [
             *_disagreements(mean, reverse),
             *_tail(k, self.num_samples),
-            *mixing_doubts(diagnostics),
+            *mixing_doubts(draws),
         ]
         return Estimate(
             value=mean.value,
@@ -79,11 +83,11 @@ def _inverse(mean: Mean) -> Mean:
 
 def _disagreements(mean: LogMean, reverse: list[Mean]) -> list[str]:
     """In words, each half of the chains that gives another log Z."""
-    forward = Mean(mean.value, mean.standard_error or 0.0)
-    starts = ("samples of the student", "ends of an annealing")
+    forward = Mean(mean.value, mean.standard_error or 0.0, mean.samples)
+    starts = ("samples of the proposal", "ends of an annealing")
     return [
         f"the reverse weights of chains started at {start} give {half.value:.3f} +- {half.standard_error:.3f}: the "
-        "student misses a part of the model, or the chains do"
+        "proposal misses a part of the model, or the chains do"
         for start, half in zip(starts, reverse, strict=True)
         if mean.standard_error is not None and not forward.agrees(half)
     ]

@@ -22,7 +22,7 @@ from torch import Tensor
 CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
 """P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, always."""
-INTERVAL = "value +- t(0.9985, chains - 1) standard errors"
+INTERVAL = "value +- t(0.9985, number of weights - 1) standard errors"
 POINTS = 12
 DOUBTFUL_SHARE, LEAST_SHARE = 1 / 3, 1 / 50
 """Shares of the samples: a pessimistic effective sample size below the first is warned of, below the second has no

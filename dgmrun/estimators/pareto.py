@@ -17,19 +17,25 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+LEAST = 5
 PRIOR, PRIOR_SIZE = 0.5, 10
 """A weak prior on k, worth so many weights of the tail."""
 
 
 def pareto_k(log_w: Float64[Tensor, "samples"]) -> float:
-    r"""The shape :math:`\hat k` of the tail of the weights; minus infinity where the largest are all the same."""
+    r"""The shape :math:`\hat k` of the tail of the weights.
+
+    Weights as large as the threshold are left out. Where fewer than 5 are left, the shape is minus infinity if all are
+    the same, as there is no tail, and infinity otherwise, as nothing is known of it.
+    """
     num = len(log_w)
     tail = math.ceil(min(num / 5, 3 * math.sqrt(num)))
     largest = (log_w - log_w.max()).sort().values[-tail - 1 :].exp()
-    excess = largest[1:] - largest[0]
-    if excess[0] <= 0:
-        return -math.inf
-    return (float(shape(excess)) * tail + PRIOR * PRIOR_SIZE) / (tail + PRIOR_SIZE)
+    excess = largest - largest[0]
+    excess = excess[excess > 0]
+    if len(excess) < LEAST:
+        return math.inf if len(excess) else -math.inf
+    return (float(shape(excess)) * len(excess) + PRIOR * PRIOR_SIZE) / (len(excess) + PRIOR_SIZE)
 
 
 def threshold(num: int) -> float:

@@ -11,13 +11,13 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float64
-from scipy.stats import norm as normal
+from scipy.stats import chi2
+from scipy.stats import t as student_t
 from torch import Tensor
 
 from dgmrun.estimators.ais import anneal, quadratic
@@ -30,7 +30,6 @@ CLOSER = "train the student longer, or give it more hidden units"
 R_HAT = 1.01
 ROUNDING = 1e-3
 """Nats: differences that single precision can make."""
-Z = float(normal.ppf((1 + CONFIDENCE) / 2))
 ANNEALED = 1000
 """Temperatures on the way to the starts of the second half of the chains."""
 
@@ -98,23 +97,25 @@ class ThroughProposal:
 
 
 class Proposal:
-    """A tractable density, and what it and a model have drawn: the same settings are drawn for once.
+    """A tractable density near a model, and what both have drawn: the same settings are drawn for once.
 
     Args:
         q: the density.
+        model: the model.
+        base_logits: log odds of the independent units that annealing starts from, [*event.shape].
         seed: of the draws.
     """
 
-    def __init__(self, q: Any, seed: int) -> None:
-        self.q, self.seed = q, seed
+    def __init__(self, q: Any, model: Any, base_logits: Tensor, seed: int) -> None:
+        self.q, self.model, self.base_logits, self.seed = q, model, base_logits, seed
         self.drawn: dict[tuple[int, ...], Draws] = {}
 
-    def draws(self, model: Any, base_logits: Tensor, settings: ThroughProposal) -> Draws:
+    def draws(self, settings: ThroughProposal) -> Draws:
         """Samples of both, by the settings of a method."""
         key = (settings.num_samples, settings.num_chains, settings.burn_in, settings.thin)
         if key not in self.drawn:
             with seeded(self.seed, "log_z", "proposal", *key):
-                self.drawn[key] = draw(model, self.q, base_logits, settings)
+                self.drawn[key] = draw(self.model, self.q, self.base_logits, settings)
         return self.drawn[key]
 
 
@@ -142,32 +143,41 @@ def _densities(model: Any, q: Any, x: Tensor) -> Densities:
 
 
 class Mean(NamedTuple):
-    """The log of a mean and its standard error, nats."""
+    """A mean, or the log of one, in nats, its standard error, and how many independent values that is made of."""
 
     value: float
     standard_error: float
+    size: int
+
+    @property
+    def half(self) -> float:
+        """Half of the 99.7 % interval, by Student's law."""
+        return float(student_t.ppf((1 + CONFIDENCE) / 2, self.size - 1)) * self.standard_error
 
     def interval(self) -> tuple[float, float]:
-        """99.7 %, by the normal law."""
-        return self.value - Z * self.standard_error, self.value + Z * self.standard_error
+        """99.7 %."""
+        return self.value - self.half, self.value + self.half
 
     def agrees(self, other: Mean) -> bool:
         """Whether two independent figures differ by no more than their errors; rounding errors are none."""
-        apart = Z * math.hypot(self.standard_error, other.standard_error)
-        return abs(self.value - other.value) <= max(apart, ROUNDING)
+        return abs(self.value - other.value) <= max(math.hypot(self.half, other.half), ROUNDING)
 
 
 def log_mean_of_chains(log_w: Float64[Tensor, "chains states"]) -> Mean:
     """The log of the mean weight over all states; its error is that of the means of so many independent chains."""
     of_chain = torch.logsumexp(log_w, 1) - math.log(log_w.shape[1])
     value = torch.logsumexp(of_chain, 0) - math.log(len(of_chain))
-    return Mean(float(value), float((of_chain - value).exp().std()) / math.sqrt(len(of_chain)))
+    return _mean(float(value), (of_chain - value).exp())
 
 
 def mean_of_chains(value: Float64[Tensor, "chains states"]) -> Mean:
     """The mean over all states, with the error of so many independent chains."""
     of_chain = value.mean(1)
-    return Mean(float(of_chain.mean()), float(of_chain.std()) / math.sqrt(len(of_chain)))
+    return _mean(float(of_chain.mean()), of_chain)
+
+
+def _mean(value: float, of_chain: Float64[Tensor, "chains"]) -> Mean:
+    return Mean(value, float(of_chain.std()) / math.sqrt(len(of_chain)), len(of_chain))
 
 
 def effective_size(value: Float64[Tensor, "chains states"]) -> float:
@@ -185,7 +195,11 @@ def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:
 
 
 def diagnose(draws: Draws, log_z: float, standard_error: float | None) -> dict[str, float | None]:
-    """R-hat between the halves, and both divergences in nats; that from p by the half that knows nothing of q."""
+    """R-hat between the halves, and both divergences in nats; that from p by the half that knows nothing of q.
+
+    The divergences' standard errors are at most so large: those of log Z and of the mean are put together as if they
+    were of different draws, and where they are of the same they partly cancel.
+    """
     at_p, at_q = mean_of_chains(draws.of_p.log_w[1]), mean_of_chains(draws.of_q.log_w[:, None])
 
     def error(mean: Mean) -> float | None:
@@ -200,9 +214,13 @@ def diagnose(draws: Draws, log_z: float, standard_error: float | None) -> dict[s
     }
 
 
-def mixing_doubts(diagnostics: Mapping[str, float | None]) -> list[str]:
-    """In words, that the two halves of the chains are not in the same places."""
-    found = diagnostics["r_hat"] or 1.0
-    if found <= R_HAT:
+def mixing_doubts(draws: Draws) -> list[str]:
+    """In words, that the two halves of the chains are not in the same places.
+
+    R-hat of n independent states exceeds 1 by chi^2 / 2n of chance, with one degree of freedom; that is allowed for.
+    """
+    found = r_hat(draws.of_p.log_f)
+    size = min(effective_size(half) for half in draws.of_p.log_f)
+    if found <= max(R_HAT, 1 + float(chi2.ppf(CONFIDENCE, 1)) / (2 * size)):
         return []
     return [f"R-hat of the free energy between the halves of the chains is {found:.3f}, above {R_HAT}: raise `burn_in`"]

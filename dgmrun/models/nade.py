@@ -70,7 +70,8 @@ class NADE(nn.Module):
         """Log odds of each dimension given those before it, both in the model's order, [batch, D]."""
         # Only derivatives in x need the activations kept; those in the parameters recompute them.
         product = hidden_products if x.requires_grad else Recomputed.apply
-        products, _ = product(x, self.weight, self.output_weight, self.hidden_bias)
+        with torch.autocast(x.device.type, enabled=False):
+            products, _ = product(x, self.weight, self.output_weight, self.hidden_bias)
         return products + self.visible_bias
 
     def log_prob(self, x: Tensor, context: None = None) -> Tensor:
@@ -109,12 +110,13 @@ def permutation(order: int | Sequence[int] | None, dims: int) -> Tensor:
     """
     if order is None:
         return torch.arange(dims)
-    if isinstance(order, int):
+    if type(order) is int:
         with seeded(order, "order"):
             return torch.randperm(dims)
-    if not isinstance(order, Sequence) or sorted(order) != list(range(dims)):
+    listed = order if isinstance(order, Sequence) and all(type(place) is int for place in order) else []
+    if sorted(listed) != list(range(dims)):
         raise ValueError(f"`model.order` must be null, a seed, or each of 0 to {dims - 1} once, but is {order}")
-    return torch.tensor(order)
+    return torch.tensor(listed)
 
 
 def hidden_products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,20 +143,30 @@ class Recomputed(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        """From the last block to the first; `carried` [batch, H] is the gradient that later blocks send to the sums."""
-        x, weight, output_weight, a = ctx.saved_tensors
-        of_weight, of_output = torch.empty_like(weight), torch.empty_like(output_weight)
-        carried = torch.zeros_like(a)
-        for block in reversed(list(blocks(x, weight))):
-            v, w, g = x[:, block], weight[block], gradient[:, block]
-            a = torch.addmm(a, v, w, alpha=-1)
-            before, h = activations(a, v, w)
-            of_output[block] = torch.einsum("bk,bkh->kh", g, h)
-            slope = torch.ops.aten.sigmoid_backward(output_weight[block].expand_as(h), h)
-            weighted = (before * g.unsqueeze(-1)).flatten(0, 1)
-            of_weight[block] = torch.addmm(v.t() @ carried, weighted.t(), slope.flatten(0, 1))
-            carried.unsqueeze(1).baddbmm_(g.unsqueeze(1), slope)
-        return None, of_weight, of_output, carried.sum(0)
+        """See `parameter_gradients`."""
+        with torch.autocast(gradient.device.type, enabled=False):
+            return None, *parameter_gradients(gradient, *ctx.saved_tensors)
+
+
+def parameter_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, output_weight: Tensor, a: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of weight, output weight and hidden bias, given that of the products [batch, D].
+
+    From the last block to the first; `carried` [batch, H] is the gradient that later blocks send to the sums.
+    """
+    of_weight, of_output = torch.empty_like(weight), torch.empty_like(output_weight)
+    carried = torch.zeros_like(a)
+    for block in reversed(list(blocks(x, weight))):
+        v, w, g = x[:, block], weight[block], gradient[:, block]
+        a = torch.addmm(a, v, w, alpha=-1)
+        before, h = activations(a, v, w)
+        of_output[block] = torch.einsum("bk,bkh->kh", g, h)
+        slope = torch.ops.aten.sigmoid_backward(output_weight[block].expand_as(h), h)
+        weighted = (before * g.unsqueeze(-1)).flatten(0, 1)
+        of_weight[block] = torch.addmm(v.t() @ carried, weighted.t(), slope.flatten(0, 1))
+        carried.unsqueeze(1).baddbmm_(g.unsqueeze(1), slope)
+    return of_weight, of_output, carried.sum(0)
 
 
 def blocks(x: Tensor, weight: Tensor) -> Iterator[slice]:

@@ -121,7 +121,8 @@ class Objective(LightningModule, ABC):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         if self.optimization.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.optimization.clip_norm)
+            trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(trained, self.optimization.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
         if (schedule := self.lr_schedulers()) is not None:

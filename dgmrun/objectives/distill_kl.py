@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dgmrun.objectives.distillation import Distillation, cross_entropy
+from dgmrun.objectives.distillation import Streamed, cross_entropy
 from dgmrun.protocols import Batch
 
 
-class DistillKL(Distillation):
+class DistillKL(Streamed):
     """KL(p||q): needs samples of the teacher alone, and covers what they cover."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -9,20 +9,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.distillation import (
-    Distillation,
-    Offset,
-    cross_entropy,
-    score_error,
-    scores,
-    some,
-    square_error,
-)
+from dgmrun.objectives.distillation import SquareError, cross_entropy, score_error, scores, square_error
 from dgmrun.objectives.teacher import StreamSettings, Teacher
-from dgmrun.protocols import Batch, Source
+from dgmrun.protocols import Batch
 
 
-class DistillMix(Distillation):
+class DistillMix(SquareError):
     """`kl` times the cross-entropy, `se` times the square error and `score` times the error of derivatives.
 
     Args:
@@ -50,18 +42,11 @@ class DistillMix(Distillation):
         score: float = 1.0,
         offset: float | str | None = None,
     ) -> None:
-        super().__init__(model, optimization, teacher, stream)
+        super().__init__(model, optimization, teacher, stream, offset)
         self.weights = {"kl": kl, "se": se, "score": score}
         for key, weight in self.weights.items():
             if weight < 0 or not any(self.weights.values()):
                 raise ValueError(f"`objective.{key}` must not be negative, and one weight positive, but is {weight}")
-        self.offset = Offset(offset, teacher)
-
-    def source(self, data: Source) -> Source:
-        """The teacher's samples; an offset that is not given starts where it centres some data."""
-        x = some(data)
-        self.offset.initialise(self.model.log_prob(x) - self.log_f(x))  # type: ignore[operator]
-        return super().source(data)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and its parts before they are weighted."""
@@ -74,7 +59,3 @@ class DistillMix(Distillation):
         loss = sum(self.weights[name] * part for name, part in parts.items())
         terms = {name: part.detach() for name, part in parts.items()}
         return loss, {"offset": self.offset.c.detach().clone(), **terms}  # type: ignore[return-value]
-
-    def doubts(self) -> list[str]:
-        """Of the offset."""
-        return self.offset.doubts()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dgmrun.objectives.distillation import Distillation, score_error, scores
+from dgmrun.objectives.distillation import Streamed, score_error, scores
 from dgmrun.protocols import Batch
 
 
-class DistillScore(Distillation):
+class DistillScore(Streamed):
     """Half the mean squared distance of derivatives in x. Costs several times what the others do, and much memory."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

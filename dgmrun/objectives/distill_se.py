@@ -9,21 +9,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.distillation import Distillation, Offset, cross_entropy, some, square_error
+from dgmrun.objectives.distillation import SquareError, cross_entropy, square_error
 from dgmrun.objectives.teacher import StreamSettings, Teacher
-from dgmrun.protocols import Batch, Source
+from dgmrun.protocols import Batch
 
 
-class DistillSE(Distillation):
-    """Half the mean square of log q - log f + c at the teacher's samples, in square nats.
-
-    Args:
-        model: the student, a tractable density.
-        optimization: how its parameters follow the gradient.
-        teacher: the teacher.
-        stream: how the teacher is sampled.
-        offset: the c that stands in for log Z; see `Offset`.
-    """
+class DistillSE(SquareError):
+    """Half the mean square of log q - log f + c at the teacher's samples, in square nats."""
 
     def __init__(
         self,
@@ -33,14 +25,7 @@ class DistillSE(Distillation):
         stream: StreamSettings,
         offset: float | str | None = None,
     ) -> None:
-        super().__init__(model, optimization, teacher, stream)
-        self.offset = Offset(offset, teacher)
-
-    def source(self, data: Source) -> Source:
-        """The teacher's samples; an offset that is not given starts where it centres some data."""
-        x = some(data)
-        self.offset.initialise(self.model.log_prob(x) - self.log_f(x))  # type: ignore[operator]
-        return super().source(data)
+        super().__init__(model, optimization, teacher, stream, offset)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The square error, and beside it c and E_p[-log q], both in nats."""
@@ -48,7 +33,3 @@ class DistillSE(Distillation):
         log_ratio = log_q - self.log_f(batch.x)
         loss = square_error(log_ratio, self.offset(log_ratio))
         return loss, {"offset": self.offset.c.detach().clone(), "cross_entropy": cross_entropy(log_q.detach())}
-
-    def doubts(self) -> list[str]:
-        """Of the offset."""
-        return self.offset.doubts()

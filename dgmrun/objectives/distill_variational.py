@@ -17,7 +17,7 @@ from dgmrun.protocols import Batch, Source
 
 
 class DistillVariational(Distillation):
-    """KL(q||p): needs no samples of the teacher, which `stream` is not asked for; a mode it misses stays missed."""
+    """KL(q||p): needs no samples of the teacher; a mode it misses stays missed."""
 
     def source(self, data: Source) -> Source:
         """The data, which only say how many samples the student draws at a time."""

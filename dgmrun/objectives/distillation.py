@@ -66,7 +66,7 @@ class Offset(nn.Module):
 
     Args:
         offset: null for 0, as published; a number; `teacher`, the log Z in its results.json; `batch`, where each batch
-            is centred; or `learned`, by the optimiser.
+            is centred, of several processes each share of it; or `learned`, by the optimiser.
         teacher: whose log Z it is.
 
     Raises:
@@ -119,19 +119,61 @@ class Offset(nn.Module):
 
 
 class Distillation(Objective, ABC):
-    """A student, its teacher, and the stream of the teacher's samples that the student is trained on."""
+    """A student and its teacher."""
 
     requires: ClassVar[type] = TractableDensity
 
-    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher, stream: StreamSettings) -> None:
+    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher) -> None:
         super().__init__(model, optimization)
-        self.teacher, self.stream = teacher, stream
+        self.teacher = teacher
+
+    @torch.no_grad()
+    def log_f(self, x: Tensor) -> Tensor:
+        """The teacher's log-density at x, up to its log Z, [batch]; hundreds of nats want single precision at least."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.teacher.log_density(x)
+
+
+class Streamed(Distillation, ABC):
+    """A student that is trained on the stream of its teacher's samples."""
+
+    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher, stream: StreamSettings) -> None:
+        super().__init__(model, optimization, teacher)
+        self.stream = stream
 
     def source(self, data: Source) -> Source:
         """The teacher's samples."""
         return TeacherStream(self.teacher.model, self.stream, data)
 
-    @torch.no_grad()
-    def log_f(self, x: Tensor) -> Tensor:
-        """The teacher's log-density at x, up to its log Z, [batch]."""
-        return self.teacher.log_density(x)
+
+class SquareError(Streamed, ABC):
+    """A student whose log-probabilities are compared with its teacher's, up to an offset.
+
+    Args:
+        model: the student, a tractable density.
+        optimization: how its parameters follow the gradient.
+        teacher: the teacher.
+        stream: how the teacher is sampled.
+        offset: the c that stands in for log Z; see `Offset`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimization: Optimization,
+        teacher: Teacher,
+        stream: StreamSettings,
+        offset: float | str | None,
+    ) -> None:
+        super().__init__(model, optimization, teacher, stream)
+        self.offset = Offset(offset, teacher)
+
+    def source(self, data: Source) -> Source:
+        """The teacher's samples; an offset that is not given starts where it centres some data."""
+        x = some(data)
+        self.offset.initialise(self.model.log_prob(x) - self.log_f(x))  # type: ignore[operator]
+        return super().source(data)
+
+    def doubts(self) -> list[str]:
+        """Of the offset."""
+        return self.offset.doubts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -122,10 +122,25 @@ class TeacherStream:
         Raises:
             ValueError: they are not such as these.
         """
-        shape = (len(self) * self.share, *self.teacher.event.shape)  # type: ignore[misc]
-        chains, position = state["chains"], int(state["position"])
-        if position < 1 or chains.shape != shape or not torch.isfinite(chains).all():
-            raise ValueError(f"its chains must be samples {list(shape)}, but are {list(chains.shape)}")
+        self._take(int(state["position"]), state["chains"], len(self) * self.share)
+
+    def load_shares(self, states: Sequence[dict[str, Any]]) -> None:
+        """Takes up the place of another number of processes: this process's share of all their chains.
+
+        Raises:
+            ValueError: they are not such as these.
+        """
+        chains = torch.cat([state["chains"] for state in states])[self.rank :: self.world_size]
+        self._take(int(states[0]["position"]), chains, len(self) * self.share)
+
+    def _take(self, position: int, chains: Any, num: int) -> None:
+        event: Any = self.teacher.event
+        shape = (num, *event.shape)
+        if position < 1 or not isinstance(chains, Tensor) or chains.shape != shape:
+            raise ValueError(f"its chains must be samples {list(shape)}, but are {getattr(chains, 'shape', chains)}")
+        is_bits = event.support != "binary" or bool(chains.eq(chains.ne(0)).all())
+        if not is_bits or not torch.isfinite(chains).all():
+            raise ValueError("its chains must be finite, and bits where the teacher's support is binary, but are not")
         self.position, self.chains = position, chains.to(next(self.teacher.parameters()))
 
     def epochs(self, steps: int) -> None:

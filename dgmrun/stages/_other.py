@@ -10,6 +10,7 @@ from torch import nn
 
 from dgmrun import build
 from dgmrun.errors import Mistake
+from dgmrun.estimators.density import NORMALISED
 from dgmrun.objectives.teacher import Teacher
 from dgmrun.protocols import Estimate, TractableDensity, UnnormalisedDensity
 from dgmrun.run import Run
@@ -39,22 +40,48 @@ def other(setup: Setup, key: str) -> Other:
     """
     section, _, leaf = key.partition(".")
     run = Run.open(setup.config[section][leaf], key)
-    if str(run.path) == setup.config["run"]:
+    if setup.config["run"] is not None and run.path.samefile(setup.config["run"]):
         raise Mistake(f"`{key}` must be another run, but is {run.path} itself")
-    if (status := run.results.get("status")) != "done" or not run.weights_file.exists():
+    status = run.results.get("status")
+    if not run.weights_file.exists() or (status != "done" and not is_unchanged(setup, run)):
         raise Mistake(
             f"`{key}` must be a run that is done and has weights, but {run.path} is {status}",
             f"dgmrun run={shlex.quote(str(run.path))} goes on with it",
         )
     saved = run.config
-    named = {group: saved.get(group) for group in ("model", "dataset")}
-    config = {**setup.config, **named, "choices": setup.config["choices"] | saved["choices"]}
+    named = {group: saved.get(group) for group in ("model", "dataset", "choices")}
+    if not all(isinstance(node, dict) for node in named.values()):
+        raise Mistake(f"`{key}` must be a run with model, dataset and choices, but {run.path} has not all of them")
+    config = {**setup.config, **named}
     build.check_targets(config, setup.search_path)
     found = Setup(config, setup.search_path)
     for what, its, ours in zip(LIKE, _kind(found), _kind(setup), strict=True):
         if its != ours:
             raise Mistake(f"`{key}` must be a run of the {what} {ours}, as `dataset` has, but {run.path} has {its}")
     return Other(run, found)
+
+
+def is_unchanged(setup: Setup, run: Run) -> bool:
+    """Whether another run still has the weights that the run of `setup` was made with."""
+    mine = Run(setup.config["run"]).results if setup.config["run"] is not None else {}
+    recorded = [given.get("weights_sha256") for given in mine.get("inputs", []) if given.get("role") == "teacher"]
+    return run.weights_sha256() in recorded
+
+
+def check_teacher(setup: Setup) -> None:
+    """Refuses to go on with another teacher than the training began with.
+
+    Raises:
+        Mistake: its weights are no longer what they were.
+    """
+    if setup.config["run"] is None or "teacher" not in setup.config["objective"]:
+        return
+    run = other(setup, "objective.teacher").run
+    if not is_unchanged(setup, run):
+        raise Mistake(
+            f"`objective.teacher` must be what it was, but the weights of {run.path} have another sha256",
+            f"dgmrun weights={shlex.quote(str(setup.config['run']))} objective.teacher=... starts a new run",
+        )
 
 
 def _kind(setup: Setup) -> tuple[Any, ...]:
@@ -71,7 +98,7 @@ def teacher(setup: Setup) -> Teacher:
     found = other(setup, "objective.teacher")
     model = found.model
     if isinstance(model, TractableDensity):
-        return Teacher(model, Estimate(0.0, 0.0, (0.0, 0.0), "exact", "none"))
+        return Teacher(model, NORMALISED)
     if not isinstance(model, UnnormalisedDensity):
         name = found.setup.config["choices"]["model"]
         raise Mistake(f"`objective.teacher` must be a run whose model can be sampled, but its model is {name}")
@@ -79,14 +106,14 @@ def teacher(setup: Setup) -> Teacher:
 
 
 def _best_log_z(run: Run) -> Estimate | None:
-    """Of the estimates of the present weights that have an interval, that with the least standard error."""
+    """Of the estimates of the present weights that claim an interval: one that is not warned of, and errs least."""
     current = [
         Estimate.from_dict(entry)
         for entry in run.results.get("log_z", {}).values()
         if is_whole(entry) and entry["of"].get("weights_sha256") == run.weights_sha256()
     ]
     claimed = [estimate for estimate in current if estimate.interval and estimate.standard_error is not None]
-    return min(claimed, key=lambda estimate: estimate.standard_error or 0.0, default=None)
+    return min(claimed, key=lambda one: (bool(one.warnings), one.standard_error or 0.0), default=None)
 
 
 def is_whole(entry: dict[str, Any]) -> bool:

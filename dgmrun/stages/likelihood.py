@@ -18,7 +18,7 @@ from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, TractableDe
 from dgmrun.report import text
 from dgmrun.run import Run
 from dgmrun.stages import _log_z, log_z
-from dgmrun.stages._other import is_whole
+from dgmrun.stages._other import is_whole, other
 from dgmrun.stages._setup import Setup
 
 log = logging.getLogger("dgmrun")
@@ -90,7 +90,7 @@ def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:
         Mistake: there is none, and no proposal to estimate it through.
     """
     entry: dict[str, Any] | None = run.results.get("log_z", {}).get(name)
-    if entry is None or not _is_current(entry, run, method):
+    if entry is None or not _is_current(entry, run, method) or not _is_through(entry, setup, method):
         _log_z.check_proposal(name, method, setup.config["log_z"]["proposal"] is not None)
         entry = log_z.measure(run, setup, {name: method})[name]
     return Estimate.from_dict(entry)
@@ -101,6 +101,14 @@ def _is_current(entry: dict[str, Any], run: Run, method: LogZMethod) -> bool:
     settings = dataclasses.asdict(method)  # type: ignore[call-overload]
     of_these = is_whole(entry) and entry["of"].get("weights_sha256") == run.weights_sha256()
     return of_these and settings.items() <= entry["settings"].items()
+
+
+def _is_through(entry: dict[str, Any], setup: Setup, method: LogZMethod) -> bool:
+    """Whether a stored log Z is through the proposal that is named, if one is."""
+    if not method.needs_proposal or setup.config["log_z"]["proposal"] is None:
+        return True
+    named = other(setup, "log_z.proposal").run.weights_sha256()
+    return isinstance(entry.get("proposal"), dict) and entry["proposal"].get("weights_sha256") == named
 
 
 def _record(run: Run, split: str, name: str, log_prob: Tensor, entry: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ Through a proposal the figure is of the model's run and of the proposal's, and i
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Mapping
@@ -13,43 +12,45 @@ from typing import Any
 
 from dgmrun.estimators.proposal import Proposal
 from dgmrun.protocols import LogZMethod
-from dgmrun.report import text
+from dgmrun.report import found, text
 from dgmrun.rng import seeded
 from dgmrun.run import Run
-from dgmrun.stages._log_z import Subject, methods, subject
+from dgmrun.stages._log_z import Subject, is_student, methods, subject
+from dgmrun.stages._other import other
 from dgmrun.stages._setup import Setup
 
 log = logging.getLogger("dgmrun")
 
 
 def check(setup: Setup) -> None:
-    """Refuses models that have a normalised density and no teacher, and methods that do not fit."""
+    """Refuses models that have a normalised density and no teacher, methods that do not fit, and data that are gone."""
     methods(setup)
+    if is_student(setup):
+        other(setup, "objective.teacher").setup.splits  # noqa: B018, refuses data that are not there
 
 
 def main(run: Run, setup: Setup) -> None:
     """Estimates log Z by every selected method and records it."""
-    for message in disagreements(measure(run, setup, methods(setup))):
-        log.warning("warning: %s", message)
+    measure(run, setup, methods(setup))
 
 
 def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[str, dict[str, Any]]:
-    """log Z by some methods, recorded, shown and drawn."""
+    """log Z by some methods, recorded, shown and drawn; each is compared with what is known of the same weights."""
     about = subject(run, setup)
     (target, its_setup), seed = about.target, setup.config["seed"]
-    model = its_setup.trained_model(target)
-    proposal = None if about.proposal is None else Proposal(about.proposal.model, seed)
+    of, model, base_logits = target.identity(), its_setup.trained_model(target), its_setup.base_logits
+    through, proposal = None, None
+    if about.proposal is not None:
+        through = about.proposal.run.identity()
+        proposal = Proposal(about.proposal.model, model, base_logits, seed)
     entries = {}
     for name, method in selected.items():
         started = time.perf_counter()
         with seeded(seed, "log_z", name):
-            estimate = method(model, its_setup.base_logits, proposal)
-        entry = {
-            **estimate.to_dict(),
-            "of": target.identity(),
-            "proposal": about.proposal.run.identity() if about.proposal and method.needs_proposal else None,
-            "seconds": time.perf_counter() - started,
-        }
+            estimate = method(model, base_logits, proposal)
+        entry = estimate.to_dict() | {"of": of, "proposal": through if method.needs_proposal else None}
+        entry["seconds"] = time.perf_counter() - started
+        entry["warnings"] += disagreements(name, entry, found.log_z(target.results, of["weights_sha256"]))
         for each in _runs(about, method):
             each.record("log_z", name, entry)
         entries[name] = entry
@@ -75,7 +76,7 @@ def _write_draws(about: Subject, proposal: Proposal) -> None:
 
 def _draw(about: Subject, is_drawn: bool) -> None:
     """How every method that the runs have came to its figure and, where it has drawn now, how near the proposal is."""
-    from dgmrun.report import drawing, evidence, found
+    from dgmrun.report import drawing, evidence
 
     of = about.target.run.weights_sha256()
     known = found.log_z(about.target.run.results, of)
@@ -92,18 +93,18 @@ def _draw(about: Subject, is_drawn: bool) -> None:
 
 
 def _runs(about: Subject, method: LogZMethod) -> list[Run]:
-    """Those that a figure is written to."""
-    both = [about.target, about.proposal] if method.needs_proposal else [about.target]
-    return [other.run for other in both if other is not None]
+    """Those that a figure is written to; the proposal's is the user's own, the other may be somebody else's."""
+    both = [about.proposal, about.target] if method.needs_proposal else [about.target]
+    return [each.run for each in both if each is not None]
 
 
-def disagreements(entries: dict[str, dict[str, Any]]) -> list[str]:
-    """In words, each pair of methods whose 99.7 % intervals do not meet."""
+def disagreements(name: str, entry: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """In words, each other method whose 99.7 % interval of the same log Z does not meet that of a new entry."""
     return [
-        f"`log_z.{one}` and `log_z.{other}` disagree beyond their intervals: at least one did not converge, "
+        f"`log_z.{one}` disagrees beyond both intervals: at least one did not converge, "
         "raise num_temperatures, or train the student longer"
-        for (one, a), (other, b) in itertools.combinations(entries.items(), 2)
-        if not _meet(a["interval"], b["interval"])
+        for one, its in known.items()
+        if one != name and not _meet(entry["interval"], its.get("interval"))
     ]
 
 

@@ -25,6 +25,8 @@ def check(setup: Setup) -> None:
         raise Mistake(
             f"`sample` must have a model that can be sampled, but `model` is {setup.config['choices']['model']}"
         )
+    if "teacher" in setup.config["objective"]:
+        other(setup, "objective.teacher").setup.splits  # noqa: B018, refuses data that are not there
 
 
 def main(run: Run, setup: Setup) -> None:

@@ -87,6 +87,16 @@ def test_derivatives_in_x_and_of_them_pass_gradcheck() -> None:
     assert torch.autograd.gradcheck(score, (x, *nade.parameters()))
 
 
+def test_under_autocast_the_kernel_stays_in_single_precision() -> None:
+    nade = made(30, 4).float()
+    x = torch.rand(7, 30).round()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = nade.log_prob(x).mean()
+        inside = torch.autograd.grad(loss, nade.weight, retain_graph=True)[0]
+    torch.testing.assert_close(inside, torch.autograd.grad(nade.log_prob(x).mean(), nade.weight)[0])
+    torch.testing.assert_close(inside, torch.autograd.grad(loss, nade.weight)[0])
+
+
 def test_samples_follow_the_probabilities() -> None:
     torch.manual_seed(0)
     nade, num = made(3, order=[2, 0, 1]), 40_000
@@ -112,6 +122,9 @@ def test_samples_have_the_shape_of_the_event_in_the_order_of_the_data() -> None:
         ({"hidden": 0}, "`model.hidden`"),
         ({"order": [0, 0, 1]}, "`model.order`"),
         ({"order": "raster"}, "`model.order`"),
+        ({"order": ["a", 1, 2]}, "`model.order`"),
+        ({"order": [0.0, 1.0, 2.0]}, "`model.order`"),
+        ({"order": True}, "`model.order`"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, object], said: str) -> None:

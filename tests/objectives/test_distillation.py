@@ -121,7 +121,7 @@ def test_loss_and_gradient_are_those_of_enumeration(
 def test_the_reverse_divergence_is_unbiased_over_every_pair_of_samples(
     student: NADE, rbm: RBM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = DistillVariational(student, SGD, Teacher(rbm, None), StreamSettings())
+    objective = DistillVariational(student, SGD, Teacher(rbm, None))
     log_q = student.log_prob(STATES)
     truth = (log_q.exp() * (log_q - rbm.log_unnormalised(STATES).detach())).sum()
     gradients = [torch.zeros_like(part) for part in student.parameters()]
@@ -232,6 +232,23 @@ def test_samples_of_a_stream_follow_the_teacher(rbm: RBM) -> None:
     counts = torch.bincount((x @ torch.tensor([1.0, 2, 4, 8])).long(), minlength=16)
     p = log_p(rbm.double()).exp()
     assert ((counts - 20_000 * p).abs() < 4.5 * (20_000 * p * (1 - p)).sqrt()).all()
+
+
+def test_another_number_of_processes_takes_the_chains_over(rbm: RBM) -> None:
+    settings = StreamSettings(num_chains=16, burn_in=1)
+    halves = [TeacherStream(rbm.float(), settings, source(4, rank, 2)) for rank in range(2)]
+    for half in halves:
+        drawn(half, 3)
+    whole = TeacherStream(rbm, settings, source())
+    whole.load_shares([half.state_dict() for half in halves])
+    assert whole.position == 3
+    assert whole.draw().shape == (4, D)
+
+
+@pytest.mark.parametrize("chains", [None, "chains", torch.full((12, D), 7), torch.zeros(4, D)])
+def test_chains_of_another_kind_are_refused(chains: Any, rbm: RBM) -> None:
+    with pytest.raises(ValueError, match="its chains must be"):
+        TeacherStream(rbm, StreamSettings(num_chains=12), source()).load_state_dict({"position": 1, "chains": chains})
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"num_chains": 0}, "num_chains"), ({"thin": -1}, "thin")])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 import pytest
+import torch
 import yaml
 
 Command = Callable[..., int]
@@ -119,6 +120,41 @@ def test_a_run_cannot_be_its_own_teacher(student: Path, dgmrun: Command, capsys:
     (student / "config.yaml").write_text(yaml.safe_dump(config))
     assert dgmrun("train", f"run={student}", "trainer.max_steps=40") == 2
     assert "`objective.teacher` must be another run" in capsys.readouterr().err
+
+
+def test_training_goes_on_only_with_the_teacher_that_it_began_with(
+    student: Path, teacher: Path, dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun("train", f"run={teacher}", "trainer.max_steps=60") == 0
+    assert dgmrun("train", f"run={student}", "trainer.max_steps=40") == 2
+    assert "`objective.teacher` must be what it was" in capsys.readouterr().err
+
+
+def test_a_teacher_at_work_can_still_be_asked(student: Path, teacher: Path, dgmrun: Command) -> None:
+    (teacher / "results.json").write_text(json.dumps(results(teacher) | {"status": "running"}))
+    assert dgmrun("train", "sample", f"run={student}", "trainer.max_steps=40") == 0
+
+
+def test_the_proposal_that_is_named_is_used(student: Path, teacher: Path, dgmrun: Command) -> None:
+    assert dgmrun("log_z", f"run={student}", *FEW) == 0
+    assert dgmrun(*STUDENT, "seed=1", f"objective.teacher={teacher}", "train", "hydra.run.dir=b") == 0
+    words = ("likelihood", f"run={teacher}", "likelihood.methods=[bridge]", *FEW)
+    assert dgmrun(*words, "log_z.proposal=b") == 0
+    assert results(teacher)["log_z"]["bridge"]["proposal"]["run"] == str(Path("b").absolute())
+    assert "bridge" in results(Path("b"))["log_z"]
+
+
+@pytest.mark.parametrize("offset", ["batch", "learned"])
+def test_offsets_are_resumed_to_the_bit(offset: str, teacher: Path, dgmrun: Command, tmp_path: Path) -> None:
+    words = (*STUDENT, "objective=distill_se", f"objective.teacher={teacher}", f"objective.offset={offset}", "train")
+    assert dgmrun(*words, "hydra.run.dir=whole") == 0
+    assert dgmrun(*words, "trainer.max_steps=17", "hydra.run.dir=cut") == 0
+    assert dgmrun("train", "run=cut", "trainer.max_steps=30") == 0
+    whole, cut = (
+        torch.load(tmp_path / run / "checkpoints" / "last.ckpt", weights_only=True) for run in ("whole", "cut")
+    )
+    assert torch.equal(whole["state_dict"]["offset.c"], cut["state_dict"]["offset.c"])
+    assert torch.equal(whole["state_dict"]["model.weight"], cut["state_dict"]["model.weight"])
 
 
 MUTE = """

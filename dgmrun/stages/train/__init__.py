@@ -9,6 +9,7 @@ import torch
 from dgmrun import build, children
 from dgmrun.errors import Mistake
 from dgmrun.run import Run
+from dgmrun.stages._other import check_teacher
 from dgmrun.stages._setup import Setup
 
 
@@ -48,6 +49,7 @@ def check_run(run: Run, setup: Setup) -> None:
     if children.node() == 0:
         with run.training():
             pass
+    check_teacher(setup)
     so_far = run.results.get("train", {})
     if so_far.get("steps") and not any((run.path / "checkpoints").glob("*.ckpt")):
         raise Mistake(

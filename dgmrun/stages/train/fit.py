@@ -23,7 +23,7 @@ from dgmrun.protocols import Initialised, Source
 from dgmrun.rng import seeded
 from dgmrun.run import Run, replace
 from dgmrun.stages import _weights
-from dgmrun.stages._other import teacher
+from dgmrun.stages._other import check_teacher, teacher
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.train import history, validation
 from dgmrun.stages.train.board import Board
@@ -44,6 +44,7 @@ def fit(run: Run, setup: Setup) -> None:
         RunFailed: the loss was not finite, or no checkpoint is whole.
         Interrupted: by Ctrl-C or SIGTERM; everything is saved.
     """
+    check_teacher(setup)
     trainer = make_trainer(setup.config["device"])
     device = trainer.strategy.root_device
     if device.type == "cuda":

@@ -64,9 +64,8 @@ class Ranks(Callback):
             pl_module.load_rank_state(mine["objective"])
             self.generators = mine["rng"]
         else:
-            place = ranks[0]["source"]
-            self.source.load_state_dict(place | {"position": min(place["position"], len(self.source))})
-            log.warning("warning: resume is not exact: chains and generators of each process start anew")
+            self.source.load_shares([rank["source"] for rank in ranks])
+            log.warning("warning: resume is not exact: generators and chains of objectives start anew")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
         """Sets the generators just before the first draw."""
