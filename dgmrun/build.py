@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
@@ -88,7 +89,10 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         inspect.signature(target(node)).bind_partial(**{key: None for key in settings if key != "_target_"})
     except TypeError as error:
         raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
-    return partial(checked, instantiate(settings, _partial_=True, _convert_="all"))
+    try:
+        return partial(checked, instantiate(settings, _partial_=True, _convert_="all"))
+    except InstantiationException as error:  # of a part that is an object itself
+        raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
 
 
 def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

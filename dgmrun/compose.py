@@ -89,10 +89,14 @@ def _dataset(arguments: Arguments) -> list[str]:
     if not teachers or any(key == "dataset" for key, _ in map(split, arguments.overrides)):
         return []
     first, *others = [_dataset_of(teacher) for teacher in teachers]
-    if any(other != first for other in others):
+    if any(_but_batch_size(other) != _but_batch_size(first) for other in others):
         raise Mistake("`dataset` must be given, as the teachers have not the same")
     ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first[0])
     return [f"dataset={OF_TEACHER}"]
+
+
+def _but_batch_size(found: tuple[dict[str, Any], str]) -> dict[str, Any]:
+    return {key: value for key, value in found[0].items() if key != "batch_size"}
 
 
 def _dataset_of(teacher: Path | str) -> tuple[dict[str, Any], str]:

@@ -116,7 +116,8 @@ def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
             loaded = numpy.load(stream, allow_pickle=False)
             found = {"x": loaded} if isinstance(loaded, numpy.ndarray) else dict(loaded)
     except Exception as error:  # an archive can fail in any way
-        raise ValueError(str(error) or type(error).__name__) from error
+        text = str(error) or type(error).__name__
+        raise ValueError("it has more than arrays of numbers" if "allow_pickle" in text else text) from error
     for name, array in found.items():
         if not isinstance(array, numpy.ndarray):
             raise ValueError(f"its part {name} is no array")

@@ -253,6 +253,10 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=nade objective=distill_kl objective.teacher=run trainer.max_epochs=3", "`trainer.max_epochs`", None),
     ("model=nade objective=distill_kl objective.teacher=run objective.stream.num_chains=7", "a multiple of", None),
     ("model=nade objective=distill_kl objective.teacher=run objective.stream.thin=-1", "`objective.stream.thin`", None),
+    ("model=nade objective=distill_kl objective.teacher=run objective.stream.num_chains=0", "must be at least 1", None),
+    ("model=nade objective=distill_se objective.teacher=run objective.offset={a:1}", "`objective.offset`", None),
+    ("compare run --figures run/pictures", "`--figures` must be a folder outside of runs", None),
+    ("compare run --figures /proc/pictures", "`--figures` must be a folder to write to", None),
     ("model=nade objective=distill_kl objective.teacher=run hydra.run.dir=run", "a directory without a run", None),
     ("-m model=nade objective=distill_kl objective.teacher=run,nowhere", "`objective.teacher` must be a run", None),
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
@@ -284,7 +288,7 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     capsys: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    needs_run = re.search(r"(run|dir|teacher)=run\b", command)
+    needs_run = re.search(r"((run|dir|teacher)=|compare )run\b", command)
     if needs_run and "-m" not in command:
         assert dgmrun("model=rbm", *TINY, "train", "hydra.run.dir=run") == 0
         capsys.readouterr()
@@ -316,7 +320,7 @@ def test_every_mistake_through_the_real_command(dgmrun: Command, tmp_path: Path,
         folder = tmp_path / str(number)
         folder.mkdir()
         os.chdir(folder)
-        if re.search(r"(run|dir|teacher)=run\b", command) and "-m" not in command:
+        if re.search(r"((run|dir|teacher)=|compare )run\b", command) and "-m" not in command:
             assert dgmrun("model=rbm", *TINY, "train", "hydra.run.dir=run") == 0
         if prepare:
             prepare(folder)

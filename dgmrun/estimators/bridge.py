@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.log_mean import DOUBTFUL_SHARE, LEAST_SHARE, counts
+from dgmrun.estimators.log_mean import LEAST_SHARE, counts
 from dgmrun.estimators.proposal import (
     CLOSER,
     Draws,
@@ -37,6 +37,8 @@ from dgmrun.estimators.proposal import (
 from dgmrun.protocols import Estimate
 
 INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors"
+DOUBTFUL_OVERLAP = 0.5
+"""Share of the samples that count: a student that has learned its teacher has more."""
 TOLERANCE, FAR = 1e-10, 50.0
 """Nats: width of log r at which bisection ends, and how far beyond all log-ratios it begins."""
 
@@ -149,7 +151,7 @@ def _disagreement(one: Mean, other: Mean) -> list[str]:
 
 
 def _distance(overlap: float) -> list[str]:
-    if overlap >= DOUBTFUL_SHARE:
+    if overlap >= DOUBTFUL_OVERLAP:
         return []
     claim = "" if overlap >= LEAST_SHARE else ", too few for an error bar"
     return [f"only {overlap:.2%} of the samples of one side count{claim}: {CLOSER}"]

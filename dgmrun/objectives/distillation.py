@@ -75,7 +75,8 @@ class Offset(nn.Module):
 
     def __init__(self, offset: float | str | None, teacher: Teacher) -> None:
         super().__init__()
-        if isinstance(offset, (bool, list)) or (isinstance(offset, str) and offset not in OFFSETS):
+        is_number = type(offset) in (int, float)
+        if offset is not None and not is_number and offset not in OFFSETS:
             raise ValueError(
                 f"`objective.offset` must be null, a number or one of {', '.join(OFFSETS)}, but is {offset}"
             )

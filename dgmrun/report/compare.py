@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from dgmrun.errors import Mistake
 from dgmrun.report.figures import LEGEND, at, cell, number, with_error
 from dgmrun.report.paired import Ranking, rankings
 from dgmrun.report.runs import Entry, read
 from dgmrun.report.terminal import Column, Parser, plain, show, tables
+from dgmrun.run import CONFIG
 
 RANKED = (
     "Differences are to the first run, over the same examples, with their paired standard error, which "
@@ -34,14 +37,33 @@ def main(argv: list[str]) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="one row per run")
     form.add_argument("--json", action="store_true", help="one list, of every run's results.json")
-    parser.add_argument("--figures", metavar="FOLDER", type=Path, help="draw samples, log Z and proposals into it")
+    parser.add_argument("--figures", metavar="FOLDER", help="draw samples, log Z and proposals into it")
     arguments = parser.parse_args(argv)
+    if arguments.figures is not None:
+        _check_folder(arguments.figures)
     output = _csv if arguments.csv else _json if arguments.json else _tables
     output(entries := read(arguments.dirs or [Path("outputs")]))
     if arguments.figures is not None:
         from dgmrun.report import exhibit
 
-        exhibit.write(entries, arguments.figures)
+        exhibit.write(entries, Path(arguments.figures))
+
+
+def _check_folder(figures: str) -> None:
+    """Makes the folder for pictures.
+
+    Raises:
+        Mistake: it cannot be written to, or is a run or in one, whose own pictures would be replaced.
+    """
+    folder = Path(figures).absolute()
+    if not figures or any((above / CONFIG).is_file() for above in (folder, *folder.parents)):
+        raise Mistake(f"`--figures` must be a folder outside of runs, but is {figures or 'empty'}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Mistake(f"`--figures` must be a folder to write to, but {figures}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise Mistake(f"`--figures` must be a folder to write to, but {figures} is not")
 
 
 def differing(entries: Sequence[Entry]) -> list[str]:

@@ -107,7 +107,7 @@ def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | 
     def read(entry: Entry) -> evidence.Points:
         of = next(iter(own[entry.name].values()))[0]
         mine = {name: figure for name, (target, figure) in own[entry.name].items() if target == of}
-        return found.points(Run(entry.path), found.best({**pools[of], **mine}))
+        return found.points(Run(entry.path), of, found.best({**pools[of], **mine}))
 
     shown = _each([entry for entry in entries if own[entry.name]], read, "proposals.png")
     return evidence.densities(shown) if shown else None

@@ -14,7 +14,7 @@ MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~
 LEGEND = (
     "Figures in nats, likelihood per example, +- one standard error. Unmarked: exact; >= lower bound; "
     "<= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; stale: of other "
-    "weights than the run has now; of another: of its teacher."
+    "weights than the run has now; of another: of its teacher, or of the model that it was the proposal for."
 )
 
 

@@ -71,13 +71,15 @@ def drawable(value: Any) -> float | None:
     return None if known is None or abs(known) > LARGEST_VALUE else float(known)
 
 
-def points(run: Run, log_z: float) -> Points:
-    """The densities in proposal.npz.
+def points(run: Run, of: str, log_z: float) -> Points:
+    """The densities in proposal.npz, if they are those of the model whose weights have the sha256 `of`.
 
     Raises:
         ValueError: it is missing, or not of the right shapes.
     """
-    found = _arrays(run, "proposal.npz", ("log_f_of_q", "log_q_of_q", "log_f_of_p", "log_q_of_p"))
+    found = _arrays(run, "proposal.npz", ("of", "log_f_of_q", "log_q_of_q", "log_f_of_p", "log_q_of_p"))
+    if found.pop("of").astype(numpy.uint8).tobytes().hex() != of:
+        raise ValueError("its proposal.npz is of another model than its log Z")
     f_of_q, q_of_q, f_of_p, q_of_p = found.values()
     pairs = ((f_of_q, q_of_q, 1), (f_of_p, q_of_p, 3))
     if any(f.shape != q.shape or f.ndim != dims for f, q, dims in pairs) or len(f_of_p) != 2:

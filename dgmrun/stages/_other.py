@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -31,6 +33,11 @@ class Other(NamedTuple):
         """Its trained model, on the device of the run that asks."""
         return self.setup.trained_model(self.run)
 
+    def may_measure(self, target: Run) -> bool:
+        """Whether its run has room for a log Z of `target`: a student's is for that of its teacher."""
+        teacher = self.run.config.get("objective", {}).get("teacher")
+        return teacher is None or (os.path.exists(teacher) and target.path.samefile(teacher))
+
 
 def other(setup: Setup, key: str) -> Other:
     """The run that `key` names, to be asked by the run of `setup`.
@@ -39,13 +46,18 @@ def other(setup: Setup, key: str) -> Other:
         Mistake: it is none, is not done, has no weights, is this run itself, or is of other dimensions.
     """
     section, _, leaf = key.partition(".")
-    run = Run.open(setup.config[section][leaf], key)
+    path = setup.config[section][leaf]
+    if not isinstance(path, str):
+        raise Mistake(f"`{key}` must be a run directory, but is {path!r}")
+    run = Run.open(path, key)
     if setup.config["run"] is not None and run.path.samefile(setup.config["run"]):
         raise Mistake(f"`{key}` must be another run, but is {run.path} itself")
     status = run.results.get("status")
-    if not run.weights_file.exists() or (status != "done" and not is_unchanged(setup, run)):
+    if not run.weights_file.exists():
+        raise Mistake(f"`{key}` must be a run that has weights, but {run.path} has none")
+    if status != "done" and not is_unchanged(setup, run):
         raise Mistake(
-            f"`{key}` must be a run that is done and has weights, but {run.path} is {status}",
+            f"`{key}` must be a run that is done, but {run.path} is {status}",
             f"dgmrun run={shlex.quote(str(run.path))} goes on with it",
         )
     saved = run.config
@@ -56,14 +68,14 @@ def other(setup: Setup, key: str) -> Other:
     build.check_targets(config, setup.search_path)
     found = Setup(config, setup.search_path)
     for what, its, ours in zip(LIKE, _kind(found), _kind(setup), strict=True):
-        if its != ours:
+        if its != ours and None not in (its, ours):
             raise Mistake(f"`{key}` must be a run of the {what} {ours}, as `dataset` has, but {run.path} has {its}")
     return Other(run, found)
 
 
 def is_unchanged(setup: Setup, run: Run) -> bool:
     """Whether another run still has the weights that the run of `setup` was made with."""
-    mine = Run(setup.config["run"]).results if setup.config["run"] is not None else {}
+    mine = Run(Path(setup.config["run"])).results if setup.config["run"] is not None else {}
     recorded = [given.get("weights_sha256") for given in mine.get("inputs", []) if given.get("role") == "teacher"]
     return run.weights_sha256() in recorded
 

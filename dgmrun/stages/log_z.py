@@ -6,9 +6,12 @@ Through a proposal the figure is of the model's run and of the proposal's, and i
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy
 
 from dgmrun.estimators.proposal import Proposal
 from dgmrun.protocols import LogZMethod
@@ -43,7 +46,7 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
     if about.proposal is not None:
         through = about.proposal.run.identity()
         proposal = Proposal(about.proposal.model, model, base_logits, seed)
-    entries = {}
+    both, entries = _writable(about, run), {}
     for name, method in selected.items():
         started = time.perf_counter()
         with seeded(seed, "log_z", name):
@@ -51,51 +54,59 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
         entry = estimate.to_dict() | {"of": of, "proposal": through if method.needs_proposal else None}
         entry["seconds"] = time.perf_counter() - started
         entry["warnings"] += disagreements(name, entry, found.log_z(target.results, of["weights_sha256"]))
-        for each in _runs(about, method):
+        for each in both if method.needs_proposal else [target]:
             each.record("log_z", name, entry)
         entries[name] = entry
         log.info(text.estimate("log_z", name, entry))
     if proposal is not None and proposal.drawn:
-        _write_draws(about, proposal)
-    _draw(about, proposal is not None and bool(proposal.drawn))
+        _write_draws(both, of["weights_sha256"], proposal)
+    _draw(both, target, proposal is not None and bool(proposal.drawn))
     return entries
 
 
-def _write_draws(about: Subject, proposal: Proposal) -> None:
-    """Both log-densities at the samples of both, the newest draws, into both runs."""
+def _writable(about: Subject, run: Run) -> list[Run]:
+    """The runs that a figure through a proposal is written to: both, as far as they let us.
+
+    A student's run keeps the figures of its own teacher alone.
+    """
+    both = [about.target.run]
+    if about.proposal is not None and about.proposal.may_measure(about.target.run):
+        both.append(about.proposal.run)
+    for each in list(both):
+        if each.path != run.path and not os.access(each.path, os.W_OK):
+            log.warning("warning: %s cannot be written to: the figures are in %s alone", each.path, run.path)
+            both.remove(each)
+    return both
+
+
+def _write_draws(both: Sequence[Run], of: str, proposal: Proposal) -> None:
+    """Both log-densities at the samples of both, the newest draws, and the sha256 of the weights of the model."""
     *_, draws = proposal.drawn.values()
     arrays = {
         f"{name}_{side}": tensor.cpu().numpy()
         for side, densities in draws._asdict().items()
         for name, tensor in densities._asdict().items()
     }
-    for each in (about.target, about.proposal):
-        if each is not None:
-            each.run.write_arrays("proposal.npz", **arrays)
+    for each in both:
+        each.write_arrays("proposal.npz", of=numpy.frombuffer(bytes.fromhex(of), numpy.uint8), **arrays)
 
 
-def _draw(about: Subject, is_drawn: bool) -> None:
+def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
     """How every method that the runs have came to its figure and, where it has drawn now, how near the proposal is."""
     from dgmrun.report import drawing, evidence
 
-    of = about.target.run.weights_sha256()
-    known = found.log_z(about.target.run.results, of)
-    for each in (about.target, about.proposal):
-        if each is None or not (entries := found.log_z(each.run.results, of)):
+    of = target.weights_sha256()
+    known = found.log_z(target.results, of)
+    for each in both:
+        if not (entries := found.log_z(each.results, of)):
             continue
         figures = {"log_z": evidence.curves({"": found.curves(entries)})}
         if is_drawn:
             try:
-                figures["proposal"] = evidence.densities({"": found.points(each.run, found.best(known))})
+                figures["proposal"] = evidence.densities({"": found.points(each, of, found.best(known | entries))})
             except ValueError as error:
                 log.warning("warning: there is no picture of the proposal: %s", error)
-        drawing.write(each.run, "log_z", figures)
-
-
-def _runs(about: Subject, method: LogZMethod) -> list[Run]:
-    """Those that a figure is written to; the proposal's is the user's own, the other may be somebody else's."""
-    both = [about.proposal, about.target] if method.needs_proposal else [about.target]
-    return [each.run for each in both if each is not None]
+        drawing.write(each, "log_z", figures)
 
 
 def disagreements(name: str, entry: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:

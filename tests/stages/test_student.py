@@ -144,6 +144,18 @@ def test_the_proposal_that_is_named_is_used(student: Path, teacher: Path, dgmrun
     assert "bridge" in results(Path("b"))["log_z"]
 
 
+def test_a_student_keeps_the_figures_of_its_own_teacher(
+    student: Path, teacher: Path, dgmrun: Command, tmp_path: Path
+) -> None:
+    assert dgmrun("log_z", f"run={student}", *FEW) == 0
+    mine = results(student)["log_z"]
+    data = [f"dataset.{key}" for key in ("side=2", "event.shape=[1,2,2]", "batch_size=4")]
+    words = ("model=rbm", "model.hidden=2", "dataset=bars_and_stripes", *data, "trainer.max_steps=30")
+    assert dgmrun(*words, "train", "log_z", f"log_z.proposal={student}", *FEW, "hydra.run.dir=another") == 0
+    assert results(student)["log_z"] == mine
+    assert results(tmp_path / "another")["log_z"]["bridge"]["proposal"]["run"] == str(student)
+
+
 @pytest.mark.parametrize("offset", ["batch", "learned"])
 def test_offsets_are_resumed_to_the_bit(offset: str, teacher: Path, dgmrun: Command, tmp_path: Path) -> None:
     words = (*STUDENT, "objective=distill_se", f"objective.teacher={teacher}", f"objective.offset={offset}", "train")
