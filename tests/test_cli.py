@@ -254,7 +254,6 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=nade objective=distill_kl objective.teacher=run objective.stream.num_chains=7", "a multiple of", None),
     ("model=nade objective=distill_kl objective.teacher=run objective.stream.thin=-1", "`objective.stream.thin`", None),
     ("model=nade objective=distill_kl objective.teacher=run objective.stream.num_chains=0", "must be at least 1", None),
-    ("model=nade objective=distill_se objective.teacher=run objective.offset={a:1}", "`objective.offset`", None),
     ("compare run --figures run/pictures", "`--figures` must be a folder outside of runs", None),
     ("compare run --figures /proc/pictures", "`--figures` must be a folder to write to", None),
     ("model=nade objective=distill_kl objective.teacher=run hydra.run.dir=run", "a directory without a run", None),

@@ -142,8 +142,14 @@ def test_results_are_complete_and_honest(
         assert (estimate["split"], estimate["examples"]) == ("test", 6)
 
 
-@every_pair
-@pytest.mark.parametrize("killed_at", [1, 3, 4, 8, 10])
+@pytest.mark.parametrize(
+    ("model", "objective", "killed_at"),
+    [
+        pytest.param(*pair, step, marks=() if pair in KINDS_OF_STATE or step == 4 else pytest.mark.slow)
+        for pair in pairs()
+        for step in (1, 3, 4, 8, 10)
+    ],
+)
 def test_killed_after_any_step_and_taken_up_is_never_killed(
     command: tuple[str, ...],
     killed_at: int,

@@ -130,6 +130,13 @@ def estimate(value: float, of: str, through: str | None = None, **entries: Any) 
     } | entries
 
 
+def sha(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+OF_TEACHER = np.frombuffer(bytes.fromhex(sha("t")), np.uint8)
+
+
 def write(path: Path, log_z: dict[str, Any], **config: Any) -> Run:
     """A run whose weights are its name."""
     settings = {"name": None, "model": {"hidden": 3}, "choices": {"model": "rbm"}} | config
@@ -139,14 +146,11 @@ def write(path: Path, log_z: dict[str, Any], **config: Any) -> Run:
     draws = {"log_f_of_q": 0, "log_q_of_q": -5} if log_z else {}
     run.write_arrays(
         "proposal.npz",
+        of=OF_TEACHER,
         **{name: NORMAL(mean, 1, size=50) for name, mean in draws.items()},
         **{name.replace("_of_q", "_of_p"): NORMAL(mean, 1, size=(2, 4, 5)) for name, mean in draws.items()},
     )
     return run
-
-
-def sha(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 @pytest.fixture
@@ -224,7 +228,12 @@ def npz(**arrays: Any) -> Callable[[Path], None]:
     return lambda file: np.savez_compressed(file, **arrays)
 
 
+def draws(**arrays: Any) -> Callable[[Path], None]:
+    return npz(of=OF_TEACHER, **arrays)
+
+
 GOOD_Q, GOOD_P = np.zeros(5), np.zeros((2, 3, 4))
+GOOD = {"log_f_of_q": GOOD_Q, "log_q_of_q": GOOD_Q, "log_f_of_p": GOOD_P, "log_q_of_p": GOOD_P}
 SAMPLES: dict[str, Callable[[Path], Any]] = {
     "gone": Path.unlink,
     "empty": lambda file: file.write_bytes(b""),
@@ -250,16 +259,18 @@ SAMPLES: dict[str, Callable[[Path], Any]] = {
 PROPOSALS: dict[str, Callable[[Path], Any]] = {
     "gone": Path.unlink,
     "text": lambda file: file.write_text("x"),
-    "a part less": npz(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P),
-    "unequal": npz(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q[1:], log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
-    "three halves": npz(
+    "a part less": draws(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P),
+    "unequal": draws(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q[1:], log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
+    "three halves": draws(
         log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P[[0, 0, 0]], log_q_of_p=GOOD_P[[0, 0, 0]]
     ),
-    "flat": npz(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_Q[:2], log_q_of_p=GOOD_Q[:2]),
-    "none": npz(log_f_of_q=GOOD_Q[:0], log_q_of_q=GOOD_Q[:0], log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
-    "no chains": npz(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P[:, :0], log_q_of_p=GOOD_P[:, :0]),
-    "not finite": npz(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q - np.inf, log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
-    "words": npz(log_f_of_q=GOOD_Q.astype(str), log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
+    "flat": draws(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_Q[:2], log_q_of_p=GOOD_Q[:2]),
+    "none": draws(log_f_of_q=GOOD_Q[:0], log_q_of_q=GOOD_Q[:0], log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
+    "no chains": draws(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P[:, :0], log_q_of_p=GOOD_P[:, :0]),
+    "not finite": draws(log_f_of_q=GOOD_Q, log_q_of_q=GOOD_Q - np.inf, log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
+    "another model": npz(of=OF_TEACHER[::-1], **GOOD),
+    "no model": npz(**GOOD),
+    "words": draws(log_f_of_q=GOOD_Q.astype(str), log_q_of_q=GOOD_Q, log_f_of_p=GOOD_P, log_q_of_p=GOOD_P),
 }
 SPOILT = [("samples", name, spoil) for name, spoil in SAMPLES.items()]
 SPOILT += [("proposal", name, spoil) for name, spoil in PROPOSALS.items()]

@@ -80,7 +80,8 @@ def test_log_z_through_a_proposal_is_the_same_from_the_other_side(
     assert dgmrun("log_z", f"run={student}", *FEW) == 0
     first = results(student)["log_z"]["bridge"]
     assert (
-        dgmrun("log_z", "likelihood", f"run={teacher}", f"log_z.proposal={student}", "log_z.methods=bridge", *FEW) == 0
+        dgmrun("log_z", "likelihood", f"run={teacher}", f"log_z.proposal={student}", "log_z.methods=[bridge]", *FEW)
+        == 0
     )
     again = results(student)["log_z"]["bridge"]
     assert again | {"seconds": 0} == first | {"seconds": 0}
