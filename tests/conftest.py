@@ -53,6 +53,6 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def with_teacher(objective: str, teacher: Path) -> list[str]:
     """What an objective needs beside its name: a teacher and a short stream, where it has one."""
-    if "teacher" not in yaml.safe_load(options("objective")[objective].read_text()):
-        return []
-    return [f"objective.teacher={teacher}", "objective.stream.num_chains=8", "objective.stream.burn_in=3"]
+    node = yaml.safe_load(options("objective")[objective].read_text())
+    short = ["objective.stream.num_chains=8", "objective.stream.burn_in=3"] if "stream" in node else []
+    return [f"objective.teacher={teacher}", *short] if "teacher" in node else []

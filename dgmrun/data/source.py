@@ -48,7 +48,7 @@ class InMemorySource:
         self.rank, self.world_size, self.dynamic = rank, world_size, dynamic
         self.size = len(x)
         shareable = self.size - self.size % world_size
-        self.batch_size = min(batch_size, shareable)
+        self.batch_size, self.rows = batch_size, min(batch_size, shareable)
         self.epoch = self.position = 0
         if batch_size % world_size or not shareable:
             raise Mistake(
@@ -58,7 +58,7 @@ class InMemorySource:
 
     def __len__(self) -> int:
         """Batches of an epoch."""
-        whole, rest = divmod(self.size, self.batch_size)
+        whole, rest = divmod(self.size, self.rows)
         return whole + (rest >= self.world_size)
 
     def epochs(self, steps: int) -> float:
@@ -67,9 +67,9 @@ class InMemorySource:
 
     def examples(self, steps: int) -> int:
         """What all processes are given together in so many batches, without what cannot be shared out."""
-        whole, rest = divmod(self.size, self.batch_size)
+        whole, rest = divmod(self.size, self.rows)
         epochs, further = divmod(steps, len(self))
-        return epochs * (whole * self.batch_size + rest - rest % self.world_size) + further * self.batch_size
+        return epochs * (whole * self.rows + rest - rest % self.world_size) + further * self.rows
 
     def __iter__(self) -> Iterator[Batch]:
         """The rest of the epoch, or the next one if nothing is left: Lightning never exhausts an iterator."""
@@ -77,7 +77,7 @@ class InMemorySource:
             self.epoch, self.position = self.epoch + 1, 0
         order = self._order()
         while self.position < len(self):
-            batch = order[self.position * self.batch_size :][: self.batch_size]
+            batch = order[self.position * self.rows :][: self.rows]
             self.position += 1
             yield self._batch(batch[: len(batch) - len(batch) % self.world_size][self.rank :: self.world_size])
 

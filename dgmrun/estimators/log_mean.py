@@ -60,7 +60,8 @@ class LogMean(NamedTuple):
         if self.pessimistic_sample_size >= DOUBTFUL_SHARE * self.samples:
             return []
         claim = "" if self.interval else ", too few for an error bar"
-        return [f"effective sample size is at most {self.pessimistic_sample_size:.2g} of {self.samples}{claim}: {cure}"]
+        counting = max(1.0, self.pessimistic_sample_size)
+        return [f"effective sample size is at most {counting:.2g} of {self.samples}{claim}: {cure}"]
 
 
 def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
