@@ -92,8 +92,7 @@ class Fold(NamedTuple):
 
     def weights(self, log_r: float) -> tuple[Tensor, Tensor]:
         """log of what is averaged, l / (s_p l + s_q r) at q [samples, 1] and 1 / (s_p l + s_q r) at p."""
-        of_q, of_p = len(self.at_q), effective_size(self.at_p)
-        log_share_q, log_share_p = (math.log(size / (of_q + of_p)) for size in (of_q, of_p))
+        log_share_q, log_share_p = self.log_shares()
 
         def log_mixture(log_l: Tensor) -> Tensor:
             return torch.logaddexp(log_l + log_share_p, log_l.new_tensor(log_r + log_share_q))
@@ -108,17 +107,29 @@ class Fold(NamedTuple):
         )
 
     def fit(self) -> float:
-        """The log r at which both sides are equal, by bisection: their difference falls with r."""
-        low, high = (float(end) + sign * FAR for end, sign in zip(self.ends(), (-1, 1), strict=True))
+        r"""The log r at which both sides are equal, by bisection.
+
+        Times :math:`s_q s_p r` they are :math:`s_q E_q[\sigma(u)] = s_p E_p[\sigma(-u)]` with
+        :math:`u = \log l + \log(s_p / s_q) - \log r`, and their difference falls with r.
+        """
+        log_share_q, log_share_p = self.log_shares()
+        (low, high), odds = self.ends(), log_share_p - log_share_q
         while high - low > TOLERANCE:
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.bridge(middle).value > middle else (low, middle)
+            log_r = (low + high) / 2
+            of_q, of_p = torch.sigmoid(self.at_q + odds - log_r).mean(), torch.sigmoid(log_r - odds - self.at_p).mean()
+            is_low = math.exp(log_share_q) * of_q > math.exp(log_share_p) * of_p
+            low, high = (log_r, high) if is_low else (low, log_r)
         return (low + high) / 2
 
+    def log_shares(self) -> tuple[float, float]:
+        """log s_q and log s_p."""
+        of_q, of_p = len(self.at_q), effective_size(self.at_p)
+        return math.log(of_q / (of_q + of_p)), math.log(of_p / (of_q + of_p))
+
     def ends(self) -> tuple[float, float]:
-        """The least and the largest log-ratio."""
+        """Below the least and above the largest log-ratio, as far as log r can be."""
         both = torch.cat([self.at_q, self.at_p.flatten()])
-        return float(both.min()), float(both.max())
+        return float(both.min()) - FAR, float(both.max()) + FAR
 
 
 def folds(draws: Draws) -> tuple[Fold, Fold]:
