@@ -6,26 +6,14 @@ References:
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.distillation import SquareError, cross_entropy, square_error
-from dgmrun.objectives.teacher import StreamSettings, Teacher
 from dgmrun.protocols import Batch
 
 
 class DistillSE(SquareError):
     """Half the mean square of log q - log f + c at the teacher's samples, in square nats."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        optimization: Optimization,
-        teacher: Teacher,
-        stream: StreamSettings,
-        offset: float | str | None = None,
-    ) -> None:
-        super().__init__(model, optimization, teacher, stream, offset)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The square error, and beside it c and E_p[-log q], both in nats."""

@@ -164,7 +164,7 @@ class SquareError(Streamed, ABC):
         optimization: Optimization,
         teacher: Teacher,
         stream: StreamSettings,
-        offset: float | str | None,
+        offset: float | str | None = None,
     ) -> None:
         super().__init__(model, optimization, teacher, stream)
         self.offset = Offset(offset, teacher)
