@@ -39,8 +39,10 @@ from dgmrun.protocols import Estimate
 INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors"
 DOUBTFUL_OVERLAP = 0.5
 """Share of the samples that count: a student that has learned its teacher has more."""
-TOLERANCE, FAR = 1e-10, 50.0
-"""Nats: width of log r at which bisection ends, and how far beyond all log-ratios it begins."""
+FAR = 50.0
+"""Nats beyond all log-ratios, where bisection begins."""
+HALVINGS = 80
+"""Enough for every digit of log r, and an end whatever the log-ratios are."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Fold(NamedTuple):
         """
         log_share_q, log_share_p = self.log_shares()
         (low, high), odds = self.ends(), log_share_p - log_share_q
-        while high - low > TOLERANCE:
+        for _ in range(HALVINGS):
             log_r = (low + high) / 2
             of_q, of_p = torch.sigmoid(self.at_q + odds - log_r).mean(), torch.sigmoid(log_r - odds - self.at_p).mean()
             is_low = math.exp(log_share_q) * of_q > math.exp(log_share_p) * of_p

@@ -189,6 +189,12 @@ def test_the_bridge_between_far_densities_is_found_and_doubted() -> None:
     assert "of the samples of one side count" in " ".join(estimate.warnings)
 
 
+@pytest.mark.parametrize("far", [1e8, math.inf])
+def test_the_fit_ends_whatever_the_log_ratios(far: float) -> None:
+    fold = Fold(torch.tensor([-far, 0.0], dtype=torch.float64), torch.tensor([[far], [far]], dtype=torch.float64))
+    fold.fit()
+
+
 def test_a_student_without_any_likeness_is_warned_of() -> None:
     torch.manual_seed(6)
     rbm = RBM(Event((20,), "binary"), 8).requires_grad_(False)
