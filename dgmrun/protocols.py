@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
+    from torch.distributions import Distribution
+
+    from dgmrun.draws import Draw
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,37 @@ class Batch(NamedTuple):
     x: Tensor
     index: Tensor  # type: ignore[assignment]
     context: Tensor | None = None
+
+
+class Trace(NamedTuple):
+    """One pass of examples x through the layers z_1 (next to x) to z_L of a latent variable model.
+
+    Args:
+        z: values of each layer, [samples, batch, units], bottom first.
+        q: the posterior of each layer given x and the layers below, unit by unit.
+        p: the distribution of each layer given the layer above, unit by unit; the last is the prior.
+        log_px: log p(x | z_1), [samples, batch].
+    """
+
+    z: list[Tensor]
+    q: list[Distribution]
+    p: list[Distribution]
+    log_px: Tensor
+
+    @property
+    def log_p(self) -> list[Tensor]:
+        """log p(x | z_1), then log p(z_l | z_l+1) of each layer, [samples, batch]."""
+        return [self.log_px, *(p.log_prob(z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
+
+    @property
+    def log_q(self) -> list[Tensor]:
+        """log q(z_l | z_l-1) of each layer, [samples, batch]."""
+        return [q.log_prob(z).sum(-1) for q, z in zip(self.q, self.z, strict=True)]
+
+    @property
+    def log_w(self) -> Tensor:
+        """log p(x, z) - log q(z | x), [samples, batch]: the mean of w is an unbiased estimate of p(x)."""
+        return sum(self.log_p) - sum(self.log_q)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -128,6 +162,51 @@ class TractableDensity(Protocol):
 
 
 @runtime_checkable
+class Sampler(Protocol):
+    """A model that can be sampled directly, whatever else is known of it."""
+
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
+        """Independent samples [num, *event.shape]."""
+
+
+@runtime_checkable
+class LatentVariableModel(Protocol):
+    """A density of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by.
+
+    Where `is_local` the model has none of its own, and every example needs one that is fitted to it.
+    """
+
+    is_local: bool
+
+    def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: Tensor | None = None) -> Trace:
+        """Draws z for each x, and gives every distribution on the way.
+
+        Args:
+            x: examples [batch, *event.shape].
+            draw: how each layer is drawn.
+            context: what they are conditioned on.
+            local: posteriors to use in place of the model's own, as `guess` gives them, [batch, ...].
+        """
+
+    def guess(self, x: Tensor) -> Tensor:
+        """Parameters of a factorised posterior of each example, to start a local one from, [batch, ...]."""
+
+    def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Samples of the model: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
+
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
+        """Independent samples x [num, *event.shape]."""
+
+
+@runtime_checkable
+class Annealable(Protocol):
+    """A latent variable model with continuous z, whose posterior can be annealed to."""
+
+    def posterior_path(self, x: Tensor) -> AnnealingPath:
+        """The path from the prior p(z) to p(z | x), of every example at once."""
+
+
+@runtime_checkable
 class Enumerable(Protocol):
     """A density whose smaller layer of binary units can be enumerated."""
 
@@ -161,12 +240,26 @@ class LogZMethod(Protocol):
 
 
 class LikelihoodMethod(Protocol):
-    """A way to the log-likelihood of a normalised density."""
+    """A way to the log-likelihood of a model: settings, which its constructor checks, and a call.
+
+    Where `is_automatic` it is used unless others are asked for. Where it `simulates` it makes its own examples.
+    """
 
     requires: type
+    is_automatic: bool
+    simulates: bool
 
-    def __call__(self, model: Any, x: Tensor) -> tuple[Tensor, Estimate]:
-        """log p of each example, [examples] float64, and their mean, in nats."""
+    def check(self, model: Any) -> None:
+        """Raises ValueError where the method is not for this model."""
+
+    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Tensor, Estimate]:
+        """log p of each example, [examples] float64, and their mean, in nats.
+
+        Args:
+            model: a density, a latent variable model or a sampler.
+            x: examples [examples, *event.shape].
+            valid: those of the validation split, for what a method has to choose.
+        """
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from dgmrun.estimators.log_mean import INTERVAL, MARKOV, curve, log_mean
@@ -39,16 +39,25 @@ def published(num: int) -> Float64[Tensor, "temperatures"]:
     return torch.from_numpy(beta)
 
 
+def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
+    r""":math:`\beta` a sigmoid of equally spaced u from -4 to 4, rescaled: closest together at both ends.
+
+    Wu, Burda, Salakhutdinov and Grosse (2017), section 3.
+    """
+    beta = torch.sigmoid(8 * linear(num) - 4)
+    return (beta - beta[0]) / (beta[-1] - beta[0])
+
+
 CURE = "raise `log_z.{}.num_temperatures`"
-SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, published)}
+SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, published, sigmoid)}
 
 
 @torch.no_grad()
 def anneal(
-    path: AnnealingPath, state: Tensor, betas: Float64[Tensor, "temperatures"]
-) -> tuple[Tensor, Float64[Tensor, "chains"]]:
+    path: AnnealingPath, state: Float[Tensor, "*chains units"], betas: Float64[Tensor, "temperatures"]
+) -> tuple[Tensor, Float64[Tensor, "*chains"]]:
     """Where chains end that start at `state` and follow `path` along `betas`, and their log-weights, in float64."""
-    log_w = torch.zeros(len(state), dtype=torch.float64, device=state.device)
+    log_w = torch.zeros(state.shape[:-1], dtype=torch.float64, device=state.device)
     steps = betas.to(state.device, state.dtype)
     for beta, next_beta in zip(steps[:-1], steps[1:], strict=True):
         state, increment = path.move(state, beta, next_beta)

@@ -1,4 +1,4 @@
-"""Samples of a model: exact ones where it is tractable or can be enumerated, else the ends of long Gibbs chains."""
+"""Samples of a model: exact ones where it samples itself or can be enumerated, else the ends of long Gibbs chains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from dgmrun.estimators import exact
-from dgmrun.protocols import Enumerable, TractableDensity
+from dgmrun.protocols import Enumerable, Sampler
 
 EXACT_BITS = 23
 """Largest smaller layer that is enumerated unasked: 2^23 states, 64 MiB of masses."""
@@ -16,19 +16,19 @@ EXACT_BITS = 23
 def can_be_exact(model: object) -> bool:
     """Whether `samples` gives exact, independent samples of this model."""
     is_small = isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS
-    return is_small or isinstance(model, TractableDensity)
+    return is_small or isinstance(model, Sampler)
 
 
 def samples(model: Any, num: int, base_logits: Tensor, burn_in: int) -> Tensor:
     """`num` samples of the model [num, *event.shape].
 
     Args:
-        model: a tractable or an unnormalised density.
+        model: a sampler or an unnormalised density.
         num: how many.
         base_logits: log odds of the independent units from which chains start [*event.shape].
         burn_in: sweeps of each chain, where samples cannot be exact.
     """
-    if isinstance(model, TractableDensity):
+    if isinstance(model, Sampler):
         return model.sample(num)
     if can_be_exact(model):
         return exact.samples(model, num)

@@ -17,8 +17,13 @@ class Exact:
     r""":math:`\frac{1}{N} \sum_n \log p(x_n)` in nats; its only error is that of so many examples."""
 
     requires: ClassVar[type] = TractableDensity
+    is_automatic: ClassVar[bool] = True
+    simulates: ClassVar[bool] = False
 
-    def __call__(self, model: Any, x: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def check(self, model: TractableDensity) -> None:
+        """Any model will do."""
+
+    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p of each example, and their mean."""
         log_p = log_density(model, x)
         return log_p, log_likelihood(log_p, NORMALISED)

@@ -6,6 +6,8 @@ References:
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from dgmrun.objectives.distillation import Streamed, cross_entropy
@@ -14,6 +16,8 @@ from dgmrun.protocols import Batch
 
 class DistillKL(Streamed):
     """KL(p||q): needs samples of the teacher alone, and covers what they cover."""
+
+    needs_density: ClassVar[bool] = False
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The cross-entropy E_p[-log q], in nats."""

@@ -120,12 +120,22 @@ class Offset(nn.Module):
 
 
 class Distillation(Objective, ABC):
-    """A student and its teacher."""
+    """A student and its teacher.
+
+    Raises:
+        ValueError: the objective compares with a density that the teacher does not have.
+    """
 
     requires: ClassVar[type] = TractableDensity
+    needs_density: ClassVar[bool] = True
 
     def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher) -> None:
         super().__init__(model, optimization)
+        if self.needs_density and not teacher.has_density:
+            raise ValueError(
+                "`objective` must be one that needs only samples, distill_kl, for a teacher without a density, "
+                f"but `objective.teacher` is a run of {type(teacher.model).__name__}"
+            )
         self.teacher = teacher
 
     @torch.no_grad()

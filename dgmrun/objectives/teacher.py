@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dgmrun.protocols import Batch, Estimate, Source, TractableDensity
+from dgmrun.protocols import Batch, Estimate, Sampler, Source, TractableDensity, UnnormalisedDensity
 from dgmrun.rng import seeded
 
 
@@ -17,12 +17,17 @@ class Teacher(NamedTuple):
     """A trained model, which stays as it is.
 
     Args:
-        model: an unnormalised or a tractable density.
+        model: an unnormalised density, or any that can be sampled directly.
         log_z: the best estimate of its log Z that there is, if there is one.
     """
 
     model: nn.Module
     log_z: Estimate | None
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `log_density` can be asked for."""
+        return isinstance(self.model, (TractableDensity, UnnormalisedDensity))
 
     def log_density(self, x: Tensor) -> Tensor:
         """log f(x), up to log Z where the teacher is unnormalised, [batch]."""
@@ -36,8 +41,8 @@ class StreamSettings:
     """How a teacher is sampled; published: 2,000 chains, 2,000 sweeps of burn-in, one sweep for each batch.
 
     Chains start at random bits, all advance before each batch, and the batch takes the next of them in turn, so that
-    two uses of a chain are `num_chains / batch_size * thin` sweeps apart. A tractable teacher is asked for `num_chains`
-    independent samples whenever all are used.
+    two uses of a chain are `num_chains / batch_size * thin` sweeps apart. A teacher that is sampled directly is asked
+    for `num_chains` independent samples whenever all are used.
 
     Args:
         num_chains: samples that are held, by all processes together; a multiple of the batch size.
@@ -102,7 +107,7 @@ class TeacherStream:
 
     def _advanced(self, turn: int) -> Tensor:
         num, thin = len(self) * self.share, self.settings.thin
-        if isinstance(self.teacher, TractableDensity):
+        if isinstance(self.teacher, Sampler):
             is_used_up = self.chains is None or (turn == 0 and thin)
             return self.teacher.sample(num) if is_used_up else self.chains  # type: ignore[return-value]
         chains = self.chains

@@ -14,7 +14,7 @@ from dgmrun import build
 from dgmrun.errors import Mistake
 from dgmrun.estimators.density import NORMALISED
 from dgmrun.objectives.teacher import Teacher
-from dgmrun.protocols import Estimate, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols import Estimate, Sampler, TractableDensity, UnnormalisedDensity
 from dgmrun.run import Run
 from dgmrun.stages._setup import Setup
 
@@ -111,7 +111,7 @@ def teacher(setup: Setup) -> Teacher:
     model = found.model
     if isinstance(model, TractableDensity):
         return Teacher(model, NORMALISED)
-    if not isinstance(model, UnnormalisedDensity):
+    if not isinstance(model, (Sampler, UnnormalisedDensity)):
         name = found.setup.config["choices"]["model"]
         raise Mistake(f"`objective.teacher` must be a run whose model can be sampled, but its model is {name}")
     return Teacher(model, _best_log_z(found.run))

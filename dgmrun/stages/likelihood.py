@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 from torch import Tensor
@@ -14,14 +14,17 @@ from dgmrun import build
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import log_density, log_likelihood
-from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, TractableDensity
+from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, UnnormalisedDensity
 from dgmrun.report import text
+from dgmrun.rng import seeded
 from dgmrun.run import Run
 from dgmrun.stages import _log_z, log_z
 from dgmrun.stages._other import is_whole, other
 from dgmrun.stages._setup import Setup
 
 log = logging.getLogger("dgmrun")
+SIMULATED = "simulated"
+"""In place of a split, for examples that the model made."""
 
 
 def check(setup: Setup) -> None:
@@ -45,42 +48,55 @@ def splits(setup: Setup) -> list[str]:
 def main(run: Run, setup: Setup) -> None:
     """Scores every selected split by every selected method."""
     model = setup.trained_model(run)
-    for split in splits(setup):
-        x = setup.scored(split).to(setup.device)
-        for name, method in methods(setup).items():
+    valid = setup.scored("valid").to(setup.device).float()
+    for name, method in methods(setup).items():
+        score = ThroughLogZ(run, setup, name, method) if isinstance(model, UnnormalisedDensity) else method
+        for split in [SIMULATED] if score.simulates else splits(setup):
+            x = valid[:0] if split == SIMULATED else setup.scored(split).to(setup.device)
             started = time.perf_counter()
-            score = method if isinstance(model, TractableDensity) else through_log_z(run, setup, name, method)
-            log_prob, estimate = score(model, x)
+            with seeded(setup.config["seed"], "likelihood", name, split):
+                log_prob, estimate = score(model, x, valid)
             seconds = time.perf_counter() - started
             _record(run, split, name, log_prob, estimate.to_dict() | {"seconds": seconds})
 
 
 def methods(setup: Setup) -> dict[str, Any]:
-    """The methods that `likelihood.methods` selects: of a density without log Z its own, else log Z methods.
+    """The methods that `likelihood.methods` selects: of an unnormalised density its log Z methods, else its own.
 
     Raises:
         Mistake: a method is unknown, or the model cannot have it.
     """
-    model = build.target(setup.config["model"])
-    made = {
+    model = setup.new_model()
+    if isinstance(model, UnnormalisedDensity):
+        return dict(_log_z.methods(setup, "likelihood"))
+    made: dict[str, LikelihoodMethod] = {
         name: build.maker("likelihood", node)()
         for name, node in setup.config["likelihood"].items()
-        if name not in build.SETTINGS and build.fits(model, build.target(node).requires)
+        if name not in build.SETTINGS and build.fits(type(model), build.target(node).requires)
     }
     asked = setup.config["likelihood"]["methods"]
-    if not made:
-        return dict(_log_z.methods(setup, "likelihood"))
-    return made if asked == "auto" else _log_z.chosen("likelihood", asked, made)
+    if asked == "auto":
+        return {name: method for name, method in made.items() if method.is_automatic}
+    selected = _log_z.chosen("likelihood", asked, made)
+    for method in selected.values():
+        build.checked(method.check, model)
+    return selected
 
 
-def through_log_z(run: Run, setup: Setup, name: str, method: LogZMethod) -> LikelihoodMethod:
+@dataclasses.dataclass(frozen=True)
+class ThroughLogZ:
     """The likelihood that rests on the run's log Z by a method."""
 
-    def score(model: Any, x: Tensor) -> tuple[Tensor, Estimate]:
-        log_f, estimate = log_density(model, x), stored(run, setup, name, method)
-        return log_f - estimate.value, log_likelihood(log_f, estimate)
+    simulates: ClassVar[bool] = False
+    run: Run
+    setup: Setup
+    name: str
+    method: LogZMethod
 
-    return score  # type: ignore[return-value]
+    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Tensor, Estimate]:
+        """log p of each example, and their mean."""
+        log_f, estimate = log_density(model, x), stored(self.run, self.setup, self.name, self.method)
+        return log_f - estimate.value, log_likelihood(log_f, estimate)
 
 
 def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Estimate:

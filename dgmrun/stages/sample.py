@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators.sampling import can_be_exact, samples
-from dgmrun.protocols import Pictured, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols import Pictured, Sampler, UnnormalisedDensity
 from dgmrun.rng import seeded
 from dgmrun.run import Run
 from dgmrun.stages._other import other
@@ -21,7 +21,7 @@ log = logging.getLogger("dgmrun")
 
 def check(setup: Setup) -> None:
     """Refuses models that cannot be sampled."""
-    if not isinstance(setup.new_model(), (TractableDensity, UnnormalisedDensity)):
+    if not isinstance(setup.new_model(), (Sampler, UnnormalisedDensity)):
         raise Mistake(
             f"`sample` must have a model that can be sampled, but `model` is {setup.config['choices']['model']}"
         )

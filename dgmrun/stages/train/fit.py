@@ -190,7 +190,7 @@ def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: to
     record = partial(history.record, run, source, clock)
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), record)
     validating = validation.Validation(
-        log_z=validation.log_z(setup),
+        scorer=validation.scorer(setup),
         x=valid,
         x_train=setup.scored("train")[: len(valid)].to(device),
         every=every,

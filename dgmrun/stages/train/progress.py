@@ -74,5 +74,6 @@ class Bar(Callback):
         latest = self.validation.latest
         if not latest:
             return ""
+        name = self.validation.watched
         gap = f"  gap to train {latest['gap']:.3f}"
-        return f"valid nll {latest['nll']:.3f} +- {latest['nll_standard_error']:.3f} nats{gap}"
+        return f"valid {name} {latest[name]:.3f} +- {latest[f'{name}_standard_error']:.3f} nats{gap}"

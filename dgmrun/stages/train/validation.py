@@ -10,28 +10,31 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from dgmrun import build
-from dgmrun.estimators.density import NORMALISED, log_density, log_likelihood
+from dgmrun.estimators.density import log_density, log_likelihood
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols import Enumerable, Estimate, TractableDensity
+from dgmrun.protocols import Enumerable, Estimate, TractableDensity, UnnormalisedDensity
 from dgmrun.rng import seeded
 from dgmrun.stages._setup import Setup
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.limits import Limits
 
-LogZ = Callable[[Any], Estimate]
+Score = Callable[[Tensor], tuple[Tensor, Estimate]]
+Scorer = Callable[[Any], Score]
+WATCHED = ("nll", "bound")
 PICTURED = 100
 EXACT_BITS = 14
 AIS = {"num_chains": 100, "num_temperatures": 500}
+IMPORTANCE = {"num_samples": 10}
 
 
 class Validation(Callback):
-    """Every so many iterations: nll of the validation split, the best so far, patience, pictures.
+    """Every so many iterations: nll of the validation split or a bound on it, the best so far, patience, pictures.
 
     Nothing that it draws is seen by the training. Of several processes the first validates.
 
     Args:
-        log_z: a cheap log Z of a model, in nats.
+        scorer: from a model to a cheap score of examples, in nats.
         x: the validation split, on the device.
         x_train: as many training examples, for the gap.
         every: iterations between two validations.
@@ -44,7 +47,7 @@ class Validation(Callback):
 
     def __init__(
         self,
-        log_z: LogZ,
+        scorer: Scorer,
         x: Tensor,
         x_train: Tensor,
         every: int,
@@ -54,7 +57,7 @@ class Validation(Callback):
         board: Board,
         checkpoints: Checkpoints,
     ) -> None:
-        self.log_z, self.x, self.x_train = log_z, x, x_train
+        self.scorer, self.x, self.x_train = scorer, x, x_train
         self.every, self.patience, self.seed = every, patience, seed
         self.limits, self.board, self.checkpoints = limits, board, checkpoints
         self.best, self.waited, self.step = math.inf, 0, 0
@@ -88,8 +91,8 @@ class Validation(Callback):
         if trainer.is_global_zero:
             self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
             self.board.pictures(objective.pictures(self.x[:PICTURED].float()), self.step)
-        if self.latest["nll"] < self.best:
-            self.best, self.waited = self.latest["nll"], 0
+        if self.latest[self.watched] < self.best:
+            self.best, self.waited = self.latest[self.watched], 0
             self.checkpoints.save_best(trainer)
         else:
             self.waited += 1
@@ -97,26 +100,47 @@ class Validation(Callback):
                 self.limits.stop(trainer, "patience")
 
     def _terms(self, objective: Objective) -> dict[str, float]:
-        model: Any = objective.evaluated
-        log_f = log_density(model, self.x)
-        estimate = log_likelihood(log_f, self.log_z(model))
+        score = self.scorer(objective.evaluated)
+        log_prob, estimate = score(self.x)
+        name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
-            "nll": -estimate.value,
-            "nll_standard_error": estimate.standard_error or math.nan,
-            "gap": float(log_density(model, self.x_train).mean() - log_f.mean()),
+            name: -estimate.value,
+            f"{name}_standard_error": estimate.standard_error or math.nan,
+            "gap": float(score(self.x_train)[0].mean() - log_prob.mean()),
         }
 
+    @property
+    def watched(self) -> str:
+        """The figure that the best checkpoint and patience follow: nll where there is one, else a bound on it."""
+        return next(name for name in WATCHED if name in self.latest)
 
-def log_z(setup: Setup) -> LogZ:
-    """The cheap log Z that validation uses: 0 where it is known, exact up to 2^14 states, else by a short AIS."""
-    nodes = setup.config["log_z"]
+
+def scorer(setup: Setup) -> Scorer:
+    """The cheap likelihood that validation uses.
+
+    Of a tractable density its own; of a latent variable model a bound by a few samples; of an unnormalised density by
+    log Z, exact up to 2^14 states, else by a short AIS.
+    """
+    model = build.target(setup.config["model"])
+    if build.fits(model, UnnormalisedDensity):
+        return _through_log_z(setup)
+    name, settings = ("exact", {}) if build.fits(model, TractableDensity) else ("importance", IMPORTANCE)
+    method = build.maker("likelihood", setup.config["likelihood"][name] | settings)()
+    return lambda model: lambda x: method(model, x, x)
+
+
+def _through_log_z(setup: Setup) -> Scorer:
+    nodes, base_logits = setup.config["log_z"], setup.base_logits
     exact, ais = build.maker("log_z", nodes["exact"])(), build.maker("log_z", nodes["ais"] | AIS)()
-    base_logits = setup.base_logits
 
-    def estimate(model: Any) -> Estimate:
-        if isinstance(model, TractableDensity):
-            return NORMALISED
-        method = exact if isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS else ais
-        return method(model, base_logits)
+    def prepared(model: Any) -> Score:
+        is_small = isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS
+        log_z = (exact if is_small else ais)(model, base_logits)
 
-    return estimate
+        def score(x: Tensor) -> tuple[Tensor, Estimate]:
+            log_f = log_density(model, x)
+            return log_f - log_z.value, log_likelihood(log_f, log_z)
+
+        return score
+
+    return prepared

@@ -1,0 +1,54 @@
+r"""Bounds on log p(x) as functions of a Trace, in nats; all are below log p(x) in the mean.
+
+References:
+    Kingma and Welling (2014), Auto-encoding variational Bayes, https://arxiv.org/abs/1312.6114, equations 3 and 10.
+    Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, https://arxiv.org/abs/1509.00519,
+    equation 8.
+    Cremer, Morris and Duvenaud (2017), Reinterpreting importance-weighted autoencoders,
+    https://arxiv.org/abs/1704.02916, algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Categorical, kl_divergence
+
+from dgmrun.protocols import Trace
+
+
+def divergences(trace: Trace) -> list[Tensor]:
+    """What each unit of each layer adds to KL(q(z|x) || p(z)), [samples or 1, batch, units], layers bottom first.
+
+    That of the top layer is exact where its closed form is known; the others are log q - log p of the samples, since
+    the distribution that p gives a layer depends on the layer above.
+    """
+    sampled = [q.log_prob(z) - p.log_prob(z) for q, p, z in list(zip(trace.q, trace.p, trace.z, strict=True))[:-1]]
+    q, p, z = trace.q[-1], trace.p[-1], trace.z[-1]
+    try:
+        top = kl_divergence(q, p)
+    except NotImplementedError:
+        top = q.log_prob(z) - p.log_prob(z)
+    return [*sampled, top if top.dim() == z.dim() else top.unsqueeze(0)]
+
+
+def elbo(trace: Trace) -> Float[Tensor, "samples batch"]:
+    """log p(x|z) - KL(q(z|x) || p(z)), with the closed form of the divergence as far as there is one."""
+    return trace.log_px - sum(kl.sum(-1) for kl in divergences(trace))
+
+
+def iwae(log_w: Float[Tensor, "samples batch"]) -> Float[Tensor, " batch"]:
+    r""":math:`L_k = \log \frac{1}{k} \sum_i w_i`: between the ELBO (k = 1) and log p(x), and nondecreasing in k."""
+    return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+
+
+def resampled(trace: Trace) -> list[Tensor]:
+    """One z of the k, drawn in proportion to its weight, [1, batch, units] for each layer.
+
+    It follows the posterior whose ELBO, given the other k - 1 samples, is the bound `iwae`.
+    """
+    chosen = Categorical(logits=trace.log_w.t()).sample().reshape(1, -1, 1)
+    return [z.take_along_dim(chosen, 0) for z in trace.z]

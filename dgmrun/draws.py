@@ -1,0 +1,38 @@
+"""How a layer of latent variables is drawn, given its distribution: what a model's `trace` is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+Draw = Callable[[int, "Distribution"], "Tensor"]
+"""From the number of a layer, bottom first, and its distribution to values [samples, batch, units]."""
+
+
+def sampled(num: int) -> Draw:
+    """`num` samples for each example, without a gradient."""
+    return lambda layer, q: q.sample(_further(num, q))
+
+
+def reparameterised(num: int) -> Draw:
+    """`num` samples for each example, differentiable in the parameters of their distributions."""
+    return lambda layer, q: q.rsample(_further(num, q))
+
+
+def mean(layer: int, q: Distribution) -> Tensor:
+    """The mean of the layer, as one sample."""
+    return q.mean.expand(*_further(1, q), *q.mean.shape)
+
+
+def given(z: Sequence[Tensor]) -> Draw:
+    """These values, one tensor for each layer."""
+    return lambda layer, q: z[layer]
+
+
+def _further(num: int, q: Distribution) -> tuple[int, ...]:
+    """The axis of samples, unless `q` has it from the layer below."""
+    return (num,) if len(q.batch_shape) == 2 else ()

@@ -1,0 +1,162 @@
+r"""log p(x) of a latent variable model by annealing from p(z) to p(z|x), and back: bidirectional Monte Carlo.
+
+Forwards, from samples of the prior, the mean weight of each example's chains is unbiased for p(x): a lower bound on
+log p(x) in the mean. Backwards, from an exact sample of p(z|x), it is unbiased for 1 / p(x): an upper bound. Such a
+sample is at hand only for x that the model made itself, together with z.
+
+References:
+    Neal (2001), Annealed importance sampling.
+    Grosse, Ghahramani and Adams (2015), Sandwiching the marginal likelihood using bidirectional Monte Carlo,
+    https://arxiv.org/abs/1511.02543.
+    Wu, Burda, Salakhutdinov and Grosse (2017), On the quantitative analysis of decoder-based generative models,
+    https://arxiv.org/abs/1611.04273.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.bounds import iwae
+from dgmrun.estimators.ais import SPACINGS, anneal
+from dgmrun.estimators.marginal import lower_bound
+from dgmrun.protocols import Annealable, AnnealingPath, Estimate
+
+CHAINS = 2000
+"""Chains that move together."""
+PILOT, TEMPERATURES, PILOT_CHAINS = 10, 100, 4
+"""Step sizes are tuned on one in so many of the temperatures, but on at least so many, by so many chains."""
+
+
+@dataclass(frozen=True)
+class LatentAIS:
+    """log p(x) from below, by annealing: costs `num_chains * num_temperatures` trajectories of ten steps an example.
+
+    Args:
+        num_chains: chains of each example.
+        num_temperatures: inverse temperatures from 0 to 1, both ends counted.
+        spacing: `sigmoid`, `linear`, `quadratic` or `published`.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = Annealable
+    is_automatic: ClassVar[bool] = False
+    simulates: ClassVar[bool] = False
+    num_chains: int = 16
+    num_temperatures: int = 1000
+    spacing: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        _check("ais", self)
+
+    def check(self, model: Annealable) -> None:
+        """Any model will do."""
+
+    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """The bound of each example, and their mean."""
+        betas = SPACINGS[self.spacing](self.num_temperatures)
+        blocks = x.float().split(max(1, CHAINS // self.num_chains))
+        bounds = torch.cat([forwards(_path(model, block, betas), self.num_chains, betas) for block in blocks])
+        return bounds, lower_bound(bounds, asdict(self))
+
+
+@dataclass(frozen=True)
+class LatentReverseAIS:
+    """log p(x) of x that the model made, from above, and from below by the same chains forwards.
+
+    The gap bounds how far `ais` with the same settings is below log p(x), on data such as these: of real data, on
+    which it may be wider, it says nothing for certain.
+
+    Args:
+        num_examples: x that the model makes.
+        num_chains: chains of each of them.
+        num_temperatures: inverse temperatures from 1 to 0, both ends counted.
+        spacing: as in `LatentAIS`.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = Annealable
+    is_automatic: ClassVar[bool] = False
+    simulates: ClassVar[bool] = True
+    num_examples: int = 100
+    num_chains: int = 16
+    num_temperatures: int = 1000
+    spacing: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        _check("reverse_ais", self)
+        if self.num_examples < 2:
+            raise ValueError(f"`likelihood.reverse_ais.num_examples` must be at least 2, but is {self.num_examples}")
+
+    def check(self, model: Annealable) -> None:
+        """Any model will do."""
+
+    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """The upper bound of each simulated example, and their mean; `x` and `valid` have no part in it."""
+        betas = SPACINGS[self.spacing](self.num_temperatures)
+        above, below = [], []
+        for num in _shares(self.num_examples, max(1, CHAINS // self.num_chains)):
+            made, z = model.dream(num)
+            path = _path(model, made, betas)
+            below.append(forwards(path, self.num_chains, betas))
+            above.append(backwards(path, torch.cat(z, -1).repeat(self.num_chains, 1, 1), betas))
+        upper, lower = torch.cat(above), torch.cat(below)
+        return upper, upper_bound(upper, lower, asdict(self))
+
+
+def forwards(path: AnnealingPath, num_chains: int, betas: Tensor) -> Float64[Tensor, "batch"]:
+    """log of the mean weight of each example's chains, from samples of the prior."""
+    return iwae(anneal(path, path.start(num_chains), betas)[1])
+
+
+def backwards(path: AnnealingPath, z: Tensor, betas: Tensor) -> Float64[Tensor, "batch"]:
+    """Minus the log of the mean weight of each example's chains, from samples of the posterior."""
+    return -iwae(anneal(path, z, betas.flip(0))[1])
+
+
+def upper_bound(upper: Tensor, lower: Tensor, settings: dict[str, Any]) -> Estimate:
+    """The mean upper bound, and how far the lower one is below it."""
+    error, gap = upper.std() / len(upper) ** 0.5, upper - lower
+    return Estimate(
+        value=float(upper.mean()),
+        standard_error=float(error),
+        interval=(None, float(upper.mean() + 3 * error)),
+        kind="upper_bound",
+        bias="up",
+        samples=settings["num_chains"],
+        settings=settings,
+        diagnostics={
+            "lower_bound": float(lower.mean()),
+            "gap": float(gap.mean()),
+            "standard_error_gap": float(gap.std()) / len(gap) ** 0.5,
+        },
+        warnings=["it is of data that the model made itself: of other data it bounds nothing"],
+    )
+
+
+def _path(model: Any, x: Tensor, betas: Tensor) -> AnnealingPath:
+    """The path of these examples, its step sizes tuned by a run of its own."""
+    pilot = torch.linspace(0, len(betas) - 1, max(TEMPERATURES, len(betas) // PILOT)).long()
+    return model.posterior_path(x).tuned(betas[pilot], PILOT_CHAINS)
+
+
+def _shares(total: int, most: int) -> list[int]:
+    return [min(most, total - done) for done in range(0, total, most)]
+
+
+def _check(method: str, settings: Any) -> None:
+    for key, least in (("num_chains", 1), ("num_temperatures", 2)):
+        if (size := getattr(settings, key)) < least:
+            raise ValueError(f"`likelihood.{method}.{key}` must be at least {least}, but is {size}")
+    if settings.spacing not in SPACINGS:
+        raise ValueError(
+            f"`likelihood.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}"
+        )

@@ -1,0 +1,59 @@
+"""Posteriors of their own for single examples, fitted by optimisation: what a net has not learnt to give them.
+
+References:
+    Cremer, Li and Duvenaud (2018), Inference suboptimality in variational autoencoders,
+    https://arxiv.org/abs/1801.03558, section 3: the gap between such a posterior's bound and a net's is amortisation's.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LinearLR
+
+from dgmrun.bounds import elbo
+from dgmrun.draws import reparameterised
+from dgmrun.protocols import LatentVariableModel
+
+STEPS = 500
+"""For a model that has no posterior of its own."""
+LEARNING_RATE, SAMPLES = 0.05, 8
+
+
+def local(
+    model: LatentVariableModel, x: Float[Tensor, "batch ..."], steps: int | None
+) -> Float[Tensor, "batch parameters"] | None:
+    """The posterior of each example after so many steps up its ELBO from the model's guess; None is the model's own.
+
+    Args:
+        model: whose parameters stay as they are.
+        x: examples.
+        steps: of Adam, whose rate falls to 0; None for 0, or for STEPS where the model has no posterior of its own.
+    """
+    if steps is None:
+        steps = STEPS if model.is_local else 0
+    if not steps:
+        return None
+    parameters = model.guess(x).detach().clone()
+    with torch.enable_grad():
+        optimizer = Adam([parameters.requires_grad_()], lr=LEARNING_RATE)
+        schedule = LinearLR(optimizer, 1.0, 0.0, steps)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            bound = elbo(model.trace(x, reparameterised(SAMPLES), local=parameters))
+            (-bound.mean(0).sum()).backward()
+            optimizer.step()
+            schedule.step()
+    return parameters.detach()
+
+
+def check_steps(method: str, steps: int | None) -> None:
+    """Refuses a negative number of steps.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if steps is not None and steps < 0:
+        raise ValueError(f"`likelihood.{method}.local_steps` must not be negative, but is {steps}")

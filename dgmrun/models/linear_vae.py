@@ -1,0 +1,113 @@
+r"""Linear variational autoencoder, which is probabilistic principal component analysis with a posterior.
+
+.. math:: p(z) = N(0, I), \quad p(x \mid z) = N(W z + \mu, \sigma^2 I), \quad
+          q(z \mid x) = N(V (x - \mu), \mathrm{diag}(s^2))
+
+so that :math:`p(x) = N(\mu, W W^\top + \sigma^2 I)` is exact. At the optimum W spans the leading principal components,
+:math:`\sigma^2` is the mean of the other eigenvalues, and, where its columns are orthogonal, the diagonal q is the
+posterior.
+
+References:
+    Tipping and Bishop (1999), Probabilistic principal component analysis.
+    Lucas, Tucker, Grosse and Norouzi (2019), Don't blame the ELBO!, https://arxiv.org/abs/1911.02469.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import LowRankMultivariateNormal, Normal
+
+from dgmrun.draws import Draw
+from dgmrun.nn.gaussian import normal, standard_normal
+from dgmrun.nn.hmc import PosteriorPath
+from dgmrun.protocols import Event, Trace
+
+POSTERIORS = ("amortised", "local")
+
+
+class LinearVAE(nn.Module):
+    """A latent variable model whose log p(x) is known: what every bound and estimator can be measured against.
+
+    Args:
+        event: what one example is; its support must be real.
+        latent: units of z.
+        posterior: `amortised`, by V and s; or `local`, a mean and deviation of its own for each example.
+
+    Raises:
+        ValueError: names the key.
+
+    Example:
+        >>> vae = LinearVAE(Event((4,), "real"), latent=2)
+        >>> vae.log_prob(torch.ones(5, 4)).shape
+        torch.Size([5])
+    """
+
+    def __init__(self, event: Event, latent: int = 2, posterior: str = "amortised") -> None:
+        super().__init__()
+        if event.support != "real":
+            raise ValueError(f"`dataset.event.support` must be real for a linear VAE, but is {event.support}")
+        if latent < 1:
+            raise ValueError(f"`model.latent` must be at least 1, but is {latent}")
+        if posterior not in POSTERIORS:
+            raise ValueError(f"`model.posterior` must be one of {', '.join(POSTERIORS)}, but is {posterior}")
+        self.event, self.latent = event, latent
+        self.weight = nn.Parameter(torch.randn(event.dims, latent) / event.dims**0.5)
+        self.mean = nn.Parameter(torch.zeros(event.dims))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        if posterior == "amortised":
+            self.posterior_weight = nn.Parameter(torch.randn(latent, event.dims) / event.dims**0.5)
+            self.posterior_log_scale = nn.Parameter(torch.zeros(latent))
+        self.is_local = posterior == "local"
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Sets the mean to that of `x`, and sigma to the deviation of its entries about it."""
+        self.mean.copy_(x.flatten(1).mean(0))
+        self.log_scale.copy_((x.flatten(1) - self.mean).square().mean().sqrt().log())
+
+    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
+        """z and every distribution; see `LatentVariableModel`."""
+        q = normal(self.guess(x) if local is None else local)
+        z = draw(0, q)
+        return Trace([z], [q], [standard_normal(z)], self.log_likelihood(x, z))
+
+    def guess(self, x: Tensor) -> Tensor:
+        """Mean and log deviation of each unit of z, [batch, 2 * latent]: by V and s, or those of the prior."""
+        if self.is_local:
+            return x.new_zeros(len(x), 2 * self.latent)
+        mean = (x.flatten(1) - self.mean) @ self.posterior_weight.t()
+        return torch.cat((mean, self.posterior_log_scale.expand_as(mean)), -1)
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) [samples, batch] of z [samples, batch, latent]."""
+        return self._observed(z).log_prob(x.flatten(1)).sum(-1)
+
+    def log_prob(self, x: Tensor, context: None = None) -> Tensor:
+        """log p(x) [batch], z integrated out."""
+        noise = (2 * self.log_scale).exp().expand(self.event.dims)
+        return LowRankMultivariateNormal(self.mean, self.weight, noise, validate_args=False).log_prob(x.flatten(1))
+
+    @torch.no_grad()
+    def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
+        """x [num, *event.shape], and z [1, num, latent]."""
+        z = self._prior(1, num)
+        return self._observed(z).sample()[0].reshape(num, *self.event.shape), [z]
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        """Independent samples x [num, *event.shape]."""
+        return self.dream(num)[0]
+
+    def posterior_path(self, x: Tensor) -> PosteriorPath:
+        """From p(z) to p(z|x)."""
+        return PosteriorPath(
+            lambda z: standard_normal(z).log_prob(z).sum(-1),
+            lambda z: self.log_likelihood(x, z),
+            lambda num: self._prior(num, len(x)),
+        )
+
+    def _observed(self, z: Tensor) -> Normal:
+        return Normal(z @ self.weight.t() + self.mean, self.log_scale.exp(), validate_args=False)
+
+    def _prior(self, chains: int, num: int) -> Tensor:
+        return torch.randn(chains, num, self.latent, device=self.weight.device)

@@ -1,0 +1,192 @@
+r"""Variational autoencoder: a deep latent Gaussian model with its posterior.
+
+.. math:: p(x, z) = p(x \mid z_1)\, p(z_1 \mid z_2) \cdots p(z_L), \qquad
+          q(z \mid x) = q(z_1 \mid x)\, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})
+
+with :math:`p(z_L) = N(0, 1)` and every other factor over z a diagonal Gaussian, its mean and the logarithm of its
+standard deviation from a net.
+
+References:
+    Kingma and Welling (2014), Auto-encoding variational Bayes, https://arxiv.org/abs/1312.6114.
+    Rezende, Mohamed and Wierstra (2014), Stochastic backpropagation, https://arxiv.org/abs/1401.4082.
+    Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, https://arxiv.org/abs/1509.00519,
+    section 5: the nets of one and two layers.
+    Hoffman, Blei, Wang and Paisley (2013), Stochastic variational inference: local posteriors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from dgmrun import draws
+from dgmrun.draws import Draw
+from dgmrun.nn import convolution
+from dgmrun.nn import mlp as fully_connected
+from dgmrun.nn.gaussian import normal, standard_normal
+from dgmrun.nn.hmc import PosteriorPath
+from dgmrun.nn.mlp import ACTIVATIONS, mlp
+from dgmrun.nn.observation import observation as observed
+from dgmrun.protocols import Event, Trace
+
+NETWORKS = {"mlp": fully_connected, "convolutional": convolution}
+POSTERIORS = ("amortised", "local")
+
+
+class VAE(nn.Module):
+    """A VAE of one or several stochastic layers.
+
+    Args:
+        event: what one example is.
+        latent: units of each stochastic layer, the one next to x first.
+        hidden: units of every hidden layer of the nets below each stochastic layer; of a convolutional net the
+            channels next to the picture, which double from layer to layer.
+        depth: hidden layers of each net.
+        activation: of hidden layers: tanh, relu, elu or softplus.
+        network: `mlp`, or `convolutional` between x and z_1.
+        observation: `bernoulli`, `gaussian` or `discretised_logistic`; None for what suits the support.
+        scale: of a Gaussian or logistic observation: a number, `learned` (one for all dimensions), `per_pixel`.
+        posterior: `amortised`, by nets; or `local`: each example has its own mean and deviation of every unit, which
+            the objective keeps for the training examples and evaluation fits to others.
+
+    Raises:
+        ValueError: names the key.
+
+    Example:
+        >>> vae = VAE(Event((4,), "binary"), latent=[2], hidden=[3])
+        >>> vae.trace(torch.ones(5, 4), draws.reparameterised(7)).log_w.shape
+        torch.Size([7, 5])
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        latent: Sequence[int] = (50,),
+        hidden: Sequence[int] = (200,),
+        depth: int = 2,
+        activation: str = "tanh",
+        network: str = "mlp",
+        observation: str | None = None,
+        scale: float | str | None = None,
+        posterior: str = "amortised",
+    ) -> None:
+        super().__init__()
+        _check_sizes(latent, hidden, depth)
+        for key, value, known in (
+            ("activation", activation, ACTIVATIONS),
+            ("network", network, NETWORKS),
+            ("posterior", posterior, POSTERIORS),
+        ):
+            if value not in known:
+                raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
+        self.event, self.latent = event, list(latent)
+        self.observation = observed(event, observation, scale)
+        shape = (self.observation.outputs * event.shape[0], *event.shape[1:])
+        net, width = NETWORKS[network], hidden[0]
+        self.decoders = nn.ModuleList([net.decoder(shape, width, depth, latent[0], activation)])
+        self.encoders = nn.ModuleList([net.encoder(event.shape, width, depth, 2 * latent[0], activation)])
+        for (below, above), units in zip(pairwise(latent), hidden[1:], strict=True):
+            self.decoders.append(mlp([above, *[units] * depth, 2 * below], activation))
+            self.encoders.append(mlp([below, *[units] * depth, 2 * above], activation))
+        self.is_local = posterior == "local"
+        if self.is_local:
+            self.encoders = nn.ModuleList()
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Sets the last biases so that p(x|z) starts with the means of `x`."""
+        start = self.observation.start(x)
+        bias = [bias for name, bias in self.decoders[0].named_parameters() if name.endswith("bias")][-1]
+        each = start if len(bias) >= start.numel() else start.mean((1, 2))  # a convolution has one for each channel
+        bias[: each.numel()] = each.flatten()
+
+    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
+        """z of each layer, and every distribution on the way; see `LatentVariableModel`."""
+        q: list[Distribution] = []
+        z: list[Tensor] = []
+        parameters = None if local is None else local.split([2 * units for units in self.latent], -1)
+        for layer in range(len(self.latent)):
+            below = z[-1] if z else self.observation.seen(x)
+            q.append(normal(self._inferred(layer, below) if parameters is None else parameters[layer]))
+            z.append(draw(layer, q[-1]))
+        return Trace(z, q, self.generated(z), self.observed(z[0]).log_prob(x).flatten(2).sum(-1))
+
+    def _inferred(self, layer: int, below: Tensor) -> Tensor:
+        """Parameters of q of a layer, given the one below."""
+        parameters: Tensor = self.encoders[layer](below)
+        return parameters
+
+    def guess(self, x: Tensor) -> Tensor:
+        """Mean and log standard deviation of each unit, [batch, 2 * units of all layers]: those of the nets, each layer
+        given the mean of the one below; those of the prior N(0, 1) where there are no nets.
+        """
+        if self.is_local:
+            return x.new_zeros(len(x), 2 * sum(self.latent))
+        below, parameters = self.observation.seen(x), []
+        for layer, units in enumerate(self.latent):
+            parameters.append(self._inferred(layer, below))
+            below = parameters[-1][:, :units]
+        return torch.cat(parameters, -1)
+
+    def generated(self, z: Sequence[Tensor]) -> list[Distribution]:
+        """p of each layer given the one above; the prior of the top."""
+        given_above = [normal(net(above)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
+        return [*given_above, standard_normal(z[-1])]
+
+    def observed(self, z: Tensor) -> Distribution:
+        """p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+        outputs = self.decoders[0](z.flatten(0, 1))
+        seen: Distribution = self.observation(outputs.unflatten(0, z.shape[:2]))
+        return seen
+
+    @torch.no_grad()
+    def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
+        """x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
+        z = self._prior(1, num)
+        return self.observed(z[0]).sample()[0], z
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        """Independent samples x [num, *event.shape]."""
+        return self.dream(num)[0]
+
+    def _prior(self, chains: int, num: int) -> list[Tensor]:
+        """z of each layer from p, [chains, num, units]."""
+        z = [torch.randn(chains, num, self.latent[-1], device=next(self.parameters()).device)]
+        for net in reversed(self.decoders[1:]):
+            z.insert(0, normal(net(z[0])).sample())
+        return z
+
+    def posterior_path(self, x: Tensor) -> PosteriorPath:
+        """From p(z) to p(z|x); a state [chains, batch, units] has the layers side by side."""
+
+        def log_prior(z: Tensor) -> Tensor:
+            layers = z.split(self.latent, -1)
+            each = [p.log_prob(layer).sum(-1) for p, layer in zip(self.generated(layers), layers, strict=True)]
+            return sum(each)  # type: ignore[return-value]
+
+        def log_likelihood(z: Tensor) -> Tensor:
+            return self.observed(z[..., : self.latent[0]]).log_prob(x).flatten(2).sum(-1)
+
+        return PosteriorPath(log_prior, log_likelihood, lambda num: torch.cat(self._prior(num, len(x)), -1))
+
+    @torch.no_grad()
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """Means of p(x|z) for z of the prior, and, where there are nets, for the posterior mean of each of `x`."""
+        shown = {"dreams": self.observed(self._prior(1, len(x))[0]).mean[0]}
+        if not self.is_local:
+            shown["reconstructions"] = self.observed(self.trace(x, draws.mean).z[0]).mean[0]
+        return shown
+
+
+def _check_sizes(latent: Sequence[int], hidden: Sequence[int], depth: int) -> None:
+    for key, sizes in (("latent", latent), ("hidden", hidden)):
+        if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+            raise ValueError(f"`model.{key}` must be a list of sizes, one for each stochastic layer, but is {sizes}")
+    if len(latent) != len(hidden):
+        raise ValueError(f"`model.hidden` must have {len(latent)} sizes, as `model.latent` has, but has {len(hidden)}")
+    if depth < 0:
+        raise ValueError(f"`model.depth` must not be negative, but is {depth}")

@@ -1,0 +1,37 @@
+"""Fully connected nets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import nn
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "softplus": nn.Softplus}
+
+
+def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
+    """Linear layers of these sizes, input and output included, with an activation between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [linear(inputs, outputs), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer with the uniform weights of Glorot and Bengio (2010), and biases of 0."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def encoder(shape: Sequence[int], width: int, depth: int, outputs: int, activation: str) -> nn.Sequential:
+    """From examples [batch, *shape] to vectors [batch, outputs], through `depth` hidden layers of `width` units."""
+    return nn.Sequential(nn.Flatten(), *mlp([prod(shape), *[width] * depth, outputs], activation))
+
+
+def decoder(shape: Sequence[int], width: int, depth: int, inputs: int, activation: str) -> nn.Sequential:
+    """From vectors [batch, inputs] to examples [batch, *shape], through `depth` hidden layers of `width` units."""
+    return nn.Sequential(*mlp([inputs, *[width] * depth, prod(shape)], activation), nn.Unflatten(1, tuple(shape)))

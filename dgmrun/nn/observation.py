@@ -1,0 +1,179 @@
+r"""p(x | z), dimension by dimension, from the outputs of a decoder.
+
+- Bernoulli, for binary data: an output is a log odds.
+- Gaussian, for real data and data in [0, 1]: an output is a mean.
+- Discretised logistic, for levels 0 to K - 1: an output is a location, levels lying from -1 to 1.
+
+.. math:: p(k) = \sigma((x_k + \tfrac{1}{K-1} - \mu) / s) - \sigma((x_k - \tfrac{1}{K-1} - \mu) / s),
+          \qquad x_k = 2k / (K - 1) - 1
+
+the lowest and the highest level taking the tails.
+
+References:
+    Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, https://arxiv.org/abs/1701.05517, equation 2.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Normal
+from torch.nn.functional import logsigmoid, softplus
+
+from dgmrun.protocols import Event
+
+LEAST_SCALE = 1e-3
+"""Without it a density has no maximum on data that repeat a value."""
+
+
+class Observation(nn.Module, ABC):
+    """From outputs of a decoder [*batch, outputs * channels, ...] to p(x | z).
+
+    Args:
+        event: what one example is.
+        scale: a positive number; `learned`, one for all dimensions; or `per_pixel`, a second output for each.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    supports: ClassVar[tuple[str, ...]]
+
+    def __init__(self, event: Event, scale: float | str | None) -> None:
+        super().__init__()
+        is_number = type(scale) in (int, float) and scale > 0  # type: ignore[operator]
+        if not is_number and scale not in (None, "learned", "per_pixel"):
+            raise ValueError(f"`model.scale` must be a positive number, learned or per_pixel, but is {scale}")
+        self.scale = scale
+        self.outputs = 2 if scale == "per_pixel" else 1
+        self.raw_scale = nn.Parameter(torch.tensor(0.5)) if scale == "learned" else None
+        self.channels = -len(event.shape)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """x as a net wants to see it."""
+        return x
+
+    def start(self, x: Tensor) -> Tensor:
+        """Outputs [*event.shape] with which p(x | z) has the means of the examples `x`."""
+        return self.seen(x).mean(0)
+
+    @abstractmethod
+    def forward(self, outputs: Tensor) -> Distribution:
+        """p(x | z) [*batch, *event.shape]."""
+
+    def located(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Location and scale."""
+        if self.outputs == 2:
+            location, raw = outputs.chunk(2, self.channels)
+            return location, softplus(raw) + LEAST_SCALE
+        raw_scale = self.raw_scale
+        return outputs, outputs.new_tensor(self.scale) if raw_scale is None else softplus(raw_scale) + LEAST_SCALE
+
+
+class BernoulliObservation(Observation):
+    """Binary x; its scale must be None."""
+
+    supports = ("binary",)
+
+    def __init__(self, event: Event, scale: None = None) -> None:
+        if scale is not None:
+            raise ValueError(f"`model.scale` must be null for a Bernoulli observation, but is {scale}")
+        super().__init__(event, None)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Log odds of the means, which are kept from 0 and 1 as Burda, Grosse and Salakhutdinov (2016) do."""
+        return torch.logit(x.mean(0).clamp(0.001, 0.999))
+
+    def forward(self, outputs: Tensor) -> Bernoulli:
+        """From log odds."""
+        return Bernoulli(logits=outputs, validate_args=False)
+
+
+class GaussianObservation(Observation):
+    """Real x, or x in [0, 1] with what falls outside it lost."""
+
+    supports = ("real", "unit")
+
+    def __init__(self, event: Event, scale: float | str | None = None) -> None:
+        super().__init__(event, scale or "learned")
+
+    def forward(self, outputs: Tensor) -> Normal:
+        """From means."""
+        return Normal(*self.located(outputs), validate_args=False)
+
+
+class LogisticObservation(Observation):
+    """Levels 0 to K - 1 of categorical(K) data."""
+
+    supports = ("categorical",)
+
+    def __init__(self, event: Event, scale: float | str | None = None) -> None:
+        super().__init__(event, scale or "learned")
+        self.levels = int(re.sub(r"\D", "", event.support))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Levels from -1 to 1."""
+        return x * (2 / (self.levels - 1)) - 1
+
+    def forward(self, outputs: Tensor) -> DiscretisedLogistic:
+        """From locations."""
+        return DiscretisedLogistic(*self.located(outputs), self.levels)
+
+
+class DiscretisedLogistic(Distribution):
+    """Logistic of this location and scale, cut into `levels` bins, numbered from 0, that tile -1 to 1."""
+
+    def __init__(self, location: Tensor, scale: Tensor, levels: int) -> None:
+        super().__init__(location.shape, validate_args=False)
+        self.location, self.inverse, self.levels = location, 1 / scale, levels
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p of levels: a difference of sigmoids, without cancellation."""
+        half = 1 / (self.levels - 1)
+        offset = (2 * half) * x - 1 - self.location
+        upper, lower = (offset + half) * self.inverse, (offset - half) * self.inverse
+        width = 2 * half * self.inverse
+        within = logsigmoid(upper) + logsigmoid(-lower) + torch.log(-torch.expm1(-width))
+        above_lowest = torch.where(x > 0, within, logsigmoid(upper))
+        return torch.where(x < self.levels - 1, above_lowest, logsigmoid(-lower))
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        """Levels."""
+        noise = torch.logit(torch.rand(self._extended_shape(sample_shape), device=self.location.device), eps=1e-6)
+        return self._levels(self.location + noise / self.inverse)
+
+    @property
+    def mean(self) -> Tensor:
+        """The level at the location."""
+        return self._levels(self.location)
+
+    def _levels(self, x: Tensor) -> Tensor:
+        return ((x + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1)
+
+
+FAMILIES: dict[str, Any] = {
+    "bernoulli": BernoulliObservation,
+    "gaussian": GaussianObservation,
+    "discretised_logistic": LogisticObservation,
+}
+
+
+def observation(event: Event, family: str | None, scale: float | str | None) -> Observation:
+    """The family of this name, or, for None, the one that suits the support.
+
+    Raises:
+        ValueError: there is none of this name, or it does not suit the support.
+    """
+    kind = event.support.partition("(")[0]
+    suiting = {name: each for name, each in FAMILIES.items() if kind in each.supports}
+    if not suiting:
+        supports = ", ".join(sorted(support for each in FAMILIES.values() for support in each.supports))
+        raise ValueError(f"`dataset.event.support` must be one of {supports}, but is {event.support}")
+    if family is not None and family not in suiting:
+        raise ValueError(f"`model.observation` must be {' or '.join(suiting)} for {kind} data, but is {family}")
+    return suiting[family or next(iter(suiting))](event, scale)

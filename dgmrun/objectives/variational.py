@@ -1,0 +1,52 @@
+"""What objectives of a latent variable model share: its posterior, by nets or local, and the bound that they report."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from dgmrun.draws import Draw
+from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.protocols import Batch, LatentVariableModel, Source, Trace
+
+
+class Variational(Objective, ABC):
+    """An objective that traces the model with `k` samples of its posterior for each example.
+
+    A model that is local has no posterior of its own: here is a table with a row for each training example, trained
+    with everything else and kept in checkpoints alone.
+
+    Args:
+        model: a latent variable model.
+        optimization: how parameters follow gradients.
+        k: samples of z for each example.
+
+    Raises:
+        ValueError: `k` is below 1.
+    """
+
+    requires: ClassVar[type] = LatentVariableModel
+
+    def __init__(self, model: nn.Module, optimization: Optimization, k: int) -> None:
+        super().__init__(model, optimization)
+        if k < 1:
+            raise ValueError(f"`objective.k` must be at least 1, but is {k}")
+        self.k = k
+        self.local: nn.Embedding | None = None
+
+    def source(self, data: Source) -> Source:
+        """The data, whose examples get a row each where the posterior is local."""
+        if self.model.is_local:
+            event: Any = self.model.event
+            guess: Tensor = self.model.guess(next(self.model.parameters()).new_zeros(1, *event.shape))  # type: ignore[operator]
+            rows = guess.repeat(data.size, 1)  # type: ignore[attr-defined]
+            self.local = nn.Embedding.from_pretrained(rows, freeze=False)
+        return data
+
+    def trace(self, batch: Batch, draw: Draw) -> Trace:
+        """The model's trace of a batch."""
+        local = None if self.local is None else self.local(batch.index)
+        traced: Trace = self.model.trace(batch.x, draw, batch.context, local)  # type: ignore[operator]
+        return traced
