@@ -102,10 +102,8 @@ class Importance:
         bounds = torch.cat([block.bounds for block in blocks], 1)
         sizes = torch.cat([block.sample_size for block in blocks])
         means = [torch.cat(layer) for layer in zip(*(block.means for block in blocks), strict=True)]
-        active: dict[str, float | None] = {
-            f"active_units_{layer}": active_units(mean) for layer, mean in enumerate(means, 1)
-        }
-        diagnostics = active | {"median_effective_sample_size": float(sizes.median())}
+        diagnostics: dict[str, float | None] = {"median_effective_sample_size": float(sizes.median())}
+        diagnostics |= {f"active_units_{layer}": active_units(mean) for layer, mean in enumerate(means, 1)}
         curve = [(num, _mean_and_ends(row)) for num, row in zip(counts(self.num_samples, 1), bounds, strict=True)]
         estimate = lower_bound(bounds[-1], asdict(self), diagnostics, [(num, *ends) for num, ends in curve])
         return bounds[-1], estimate

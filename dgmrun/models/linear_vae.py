@@ -109,5 +109,6 @@ class LinearVAE(nn.Module):
     def _observed(self, z: Tensor) -> Normal:
         return Normal(z @ self.weight.t() + self.mean, self.log_scale.exp(), validate_args=False)
 
+    @torch.no_grad()
     def _prior(self, chains: int, num: int) -> Tensor:
-        return torch.randn(chains, num, self.latent, device=self.weight.device)
+        return self.weight.new_empty(chains, num, self.latent).normal_()

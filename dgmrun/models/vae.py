@@ -153,9 +153,10 @@ class VAE(nn.Module):
         """Independent samples x [num, *event.shape]."""
         return self.dream(num)[0]
 
+    @torch.no_grad()
     def _prior(self, chains: int, num: int) -> list[Tensor]:
         """z of each layer from p, [chains, num, units]."""
-        z = [torch.randn(chains, num, self.latent[-1], device=next(self.parameters()).device)]
+        z = [next(self.parameters()).new_empty(chains, num, self.latent[-1]).normal_()]
         for net in reversed(self.decoders[1:]):
             z.insert(0, normal(net(z[0])).sample())
         return z
@@ -184,7 +185,8 @@ class VAE(nn.Module):
 
 def _check_sizes(latent: Sequence[int], hidden: Sequence[int], depth: int) -> None:
     for key, sizes in (("latent", latent), ("hidden", hidden)):
-        if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+        is_list = isinstance(sizes, Sequence) and len(sizes) > 0
+        if not is_list or not all(type(size) is int and size > 0 for size in sizes):
             raise ValueError(f"`model.{key}` must be a list of sizes, one for each stochastic layer, but is {sizes}")
     if len(latent) != len(hidden):
         raise ValueError(f"`model.hidden` must have {len(latent)} sizes, as `model.latent` has, but has {len(hidden)}")

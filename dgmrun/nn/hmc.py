@@ -84,9 +84,10 @@ def hmc(log_f: LogDensity, z: Tensor, step_size: Tensor) -> tuple[Tensor, Tensor
     Args:
         log_f: the target, up to a constant.
         z: where it starts, [chains, batch, units].
-        step_size: of each example [batch], or of all.
+        step_size: of each example [batch], or of all; each chain takes from half of it to one and a half, at random, so
+            that none goes in circles.
     """
-    step = step_size.unsqueeze(-1)
+    step = (step_size * (0.5 + torch.rand_like(z[..., 0]))).unsqueeze(-1)
     momentum = torch.randn_like(z)
     log_f_z, slope = _slope(log_f, z)
     before = log_f_z - momentum.square().sum(-1) / 2

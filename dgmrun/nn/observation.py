@@ -99,7 +99,7 @@ class GaussianObservation(Observation):
     supports = ("real", "unit")
 
     def __init__(self, event: Event, scale: float | str | None = None) -> None:
-        super().__init__(event, scale or "learned")
+        super().__init__(event, "learned" if scale is None else scale)
 
     def forward(self, outputs: Tensor) -> Normal:
         """From means."""
@@ -112,7 +112,7 @@ class LogisticObservation(Observation):
     supports = ("categorical",)
 
     def __init__(self, event: Event, scale: float | str | None = None) -> None:
-        super().__init__(event, scale or "learned")
+        super().__init__(event, "learned" if scale is None else scale)
         self.levels = int(re.sub(r"\D", "", event.support))
 
     def seen(self, x: Tensor) -> Tensor:

@@ -1,0 +1,66 @@
+"""Parzen windows against the Gaussian that they tend to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from dgmrun.estimators.parzen import Parzen, log_windows
+from dgmrun.protocols import Event
+from dgmrun.rng import seeded
+
+
+@dataclass
+class Gaussian:
+    """N(0, scale^2)."""
+
+    event: Event
+    scale: float = 1.0
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        return self.scale * torch.randn(num, *self.event.shape)
+
+
+def test_two_windows_are_a_mixture_of_two_gaussians() -> None:
+    x, centres = torch.randn(5, 3), torch.randn(2, 3)
+    each = torch.stack([Normal(centre, 0.7).log_prob(x).sum(-1) for centre in centres])
+    expected = torch.logsumexp(each, 0) - math.log(2)
+    torch.testing.assert_close(log_windows(x, centres, 0.7).float(), expected)
+
+
+def test_many_windows_on_a_gaussian_are_a_wider_gaussian() -> None:
+    """N(0, s^2) smoothed by sigma is N(0, s^2 + sigma^2); the mean of a million windows has an error we can state."""
+    with seeded(1, "parzen"):
+        centres, x = 2 * torch.randn(1_000_000, 1), torch.tensor([[0.0], [1.0], [3.0]])
+    expected = Normal(0.0, math.sqrt(4 + 0.25)).log_prob(x).squeeze()
+    window = Normal(x, 0.5).log_prob(centres.t()).exp()
+    error = window.std(1) / window.mean(1) / math.sqrt(len(centres))
+    assert ((log_windows(x, centres, 0.5) - expected).abs() < 4.5 * error).all()
+
+
+def test_the_bandwidth_is_chosen_on_validation_and_the_figure_is_marked() -> None:
+    event = Event((2,), "real")
+    with seeded(1, "parzen"):
+        valid, x = torch.randn(500, 2), torch.randn(400, 2)
+        log_p, estimate = Parzen(num_samples=2000)(Gaussian(event), x, valid)
+    assert 0.1 < (estimate.diagnostics["bandwidth"] or 0) < 0.7
+    truth = Normal(0.0, 1.0).log_prob(x).sum(-1)
+    assert abs(float(log_p.mean() - truth.mean())) < 0.1
+    assert "unreliable" in estimate.warnings[0]
+    assert len(estimate.warnings) == 1
+
+
+def test_binary_data_have_no_density() -> None:
+    with pytest.raises(ValueError, match="parzen for binary data"):
+        Parzen().check(Gaussian(Event((2,), "binary")))
+
+
+@pytest.mark.parametrize("settings", [{"num_samples": 0}, {"num_valid": 0}, {"bandwidths": (1.0, 0.1)}])
+def test_settings_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"`likelihood\.parzen"):
+        Parzen(**settings)  # type: ignore[arg-type]

@@ -1,0 +1,151 @@
+"""Traces of latent variable models against what is known of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from dgmrun import draws
+from dgmrun.models.linear_vae import LinearVAE
+from dgmrun.models.vae import VAE
+from dgmrun.protocols import Event
+from dgmrun.rng import seeded
+
+BINARY, REAL = Event((1, 6, 5), "binary"), Event((3,), "real")
+
+
+def linear_vae(latent: int = 2) -> LinearVAE:
+    """Some parameters, the columns of W orthogonal."""
+    model = LinearVAE(REAL, latent).double()
+    weight = torch.tensor([[1.0, 0.5], [1.0, -0.5], [0.0, 0.7]], dtype=torch.float64)[:, :latent]
+    weight[:, 1:] -= weight[:, :1] @ (weight[:, :1].t() @ weight[:, 1:]) / weight[:, 0].square().sum()
+    model.weight.data.copy_(weight)
+    model.mean.data.copy_(torch.tensor([0.3, -0.2, 0.1]))
+    model.log_scale.data.fill_(-0.4)
+    return model
+
+
+def with_exact_posterior(model: LinearVAE) -> LinearVAE:
+    """Bayes: q(z|x) = N(M^-1 W'(x - mu), sigma^2 M^-1), M = W'W + sigma^2."""
+    variance = (2 * model.log_scale.data).exp()
+    m = (model.weight.data.t() @ model.weight.data).diagonal() + variance
+    model.posterior_weight.data.copy_(model.weight.data.t() / m[:, None])
+    model.posterior_log_scale.data.copy_((variance / m).log() / 2)
+    return model
+
+
+def test_density_of_the_linear_vae_is_that_of_its_gaussian() -> None:
+    model, x = linear_vae(), torch.randn(5, 3, dtype=torch.float64)
+    covariance = model.weight @ model.weight.t() + (2 * model.log_scale).exp() * torch.eye(3)
+    centred = x - model.mean
+    expected = -0.5 * (
+        torch.logdet(2 * math.pi * covariance) + (centred * torch.linalg.solve(covariance, centred.t()).t()).sum(1)
+    )
+    torch.testing.assert_close(model.log_prob(x), expected)
+
+
+def test_every_weight_is_the_density_where_the_posterior_is_exact() -> None:
+    model, x = with_exact_posterior(linear_vae()), torch.randn(5, 3, dtype=torch.float64)
+    log_w = model.trace(x, draws.sampled(4)).log_w
+    torch.testing.assert_close(log_w, model.log_prob(x).expand(4, -1))
+
+
+@pytest.mark.parametrize("latent", [[2], [2, 3], [2, 3, 1]])
+def test_weights_are_unbiased_for_the_density(latent: list[int]) -> None:
+    """The mean of w agrees between the model's own posterior and a local one: both are p(x)."""
+    with seeded(1, "vae"):
+        model = VAE(Event((2,), "real"), latent, [4] * len(latent), depth=1, scale=0.8).double()
+        for parameter in model.encoders.parameters():
+            parameter.data *= 0.3  # nearer to the prior: weights whose variance is finite
+        x = torch.randn(3, 2, dtype=torch.float64)
+        local = torch.zeros_like(model.guess(x))
+        own, other = (model.trace(x, draws.sampled(100_000), local=each).log_w.exp() for each in (None, local))
+    error = (own.var(0) / len(own) + other.var(0) / len(other)).sqrt()
+    assert ((own.mean(0) - other.mean(0)).abs() < 4.5 * error).all()
+
+
+def test_log_p_and_log_q_are_those_of_the_layers() -> None:
+    model, x = VAE(BINARY, [3, 2], [5, 4]), torch.rand(6, *BINARY.shape).round()
+    trace = model.trace(x, draws.sampled(7))
+    assert [z.shape for z in trace.z] == [(7, 6, 3), (7, 6, 2)]
+    prior = Normal(torch.zeros(2), torch.ones(2)).log_prob(trace.z[1]).sum(-1)
+    torch.testing.assert_close(trace.log_p[-1], prior)
+    probability = model.observed(trace.z[0]).mean
+    expected = (x * probability.log() + (1 - x) * torch.log1p(-probability)).flatten(2).sum(-1)
+    torch.testing.assert_close(trace.log_px, expected, atol=1e-3, rtol=1e-5)
+    assert [each.shape for each in (*trace.log_p, *trace.log_q)] == [(7, 6)] * 5
+
+
+@pytest.mark.parametrize("network", ["mlp", "convolutional"])
+@pytest.mark.parametrize(
+    ("shape", "support"), [((1, 28, 20), "unit"), ((3, 9, 7), "categorical(256)"), ((1, 8, 8), "binary")]
+)
+@pytest.mark.parametrize("scale", [None, 0.3, "learned", "per_pixel"])
+def test_every_net_and_observation_gives_a_value_to_each_example(
+    network: str, shape: tuple[int, ...], support: str, scale: float | str | None
+) -> None:
+    if support == "binary" and scale is not None:
+        pytest.skip("a Bernoulli has no scale")
+    model = VAE(Event(shape, support), [2], [4], network=network, scale=scale)
+    x, _ = model.dream(5)
+    assert x.shape == (5, *shape)
+    model.initialise(x)
+    assert model.trace(x, draws.sampled(3)).log_w.shape == (3, 5)
+    assert {name: each.shape for name, each in model.pictures(x).items()} == {
+        "dreams": x.shape,
+        "reconstructions": x.shape,
+    }
+
+
+@pytest.mark.parametrize("network", ["mlp", "convolutional"])
+def test_the_first_guess_of_p_of_x_has_the_means_of_the_data(network: str) -> None:
+    model = VAE(BINARY, [2], [4], depth=1, network=network)
+    means = torch.rand(BINARY.shape) if network == "mlp" else torch.full(BINARY.shape, 0.3)
+    for parameter in model.decoders.parameters():
+        parameter.data.zero_()
+    model.initialise(means.expand(10, *BINARY.shape))
+    torch.testing.assert_close(model.observed(torch.randn(1, 2, 2)).mean[0, 0], means)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"latent": [0]}, "latent"),
+        ({"latent": 50}, "latent"),
+        ({"latent": [2, 2]}, "hidden"),
+        ({"hidden": []}, "hidden"),
+        ({"depth": -1}, "depth"),
+        ({"activation": "sine"}, "activation"),
+        ({"network": "residual"}, "network"),
+        ({"posterior": "exact"}, "posterior"),
+        ({"observation": "gaussian"}, "observation"),
+        ({"scale": 0.1}, "scale"),
+        ({"network": "convolutional", "depth": 3}, "depth"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_key(settings: dict[str, object], key: str) -> None:
+    with pytest.raises(ValueError, match=f"`model.{key}`"):
+        VAE(BINARY, **settings)  # type: ignore[arg-type]
+
+
+def test_the_linear_vae_refuses_data_without_a_density() -> None:
+    with pytest.raises(ValueError, match=r"`dataset\.event\.support` must be real"):
+        LinearVAE(BINARY)
+
+
+def samples_of(model: LinearVAE, num: int) -> Tensor:
+    with seeded(2, "samples"):
+        return model.double().sample(num).double()
+
+
+def test_samples_have_the_moments_of_the_density() -> None:
+    model = linear_vae()
+    x = samples_of(model, 100_000)
+    covariance = model.weight @ model.weight.t() + (2 * model.log_scale).exp() * torch.eye(3)
+    assert ((x.mean(0) - model.mean).abs() < 4.5 * (covariance.diagonal() / len(x)).sqrt()).all()
+    error = ((covariance.square() + covariance.diagonal()[:, None] * covariance.diagonal()) / len(x)).sqrt()
+    assert ((x.t().cov() - covariance).abs() < 4.5 * error).all()
