@@ -21,16 +21,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dgmrun import build
 from dgmrun.paths import options
+from dgmrun.protocols import UnnormalisedDensity
 from tests.conftest import with_teacher
 
 Command = Callable[..., int]
+BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 TINY = (
-    "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 "
-    "trainer.max_steps=11 trainer.validate_every_n_steps=3 checkpoint.every_n_steps=2 schedule=linear "
+    "optimizer=sgd dataset.batch_size=4 trainer.max_steps=11 trainer.validate_every_n_steps=3 checkpoint.every_n_steps=2 schedule=linear "
     "optimizer.ema=0.9 optimizer.clip_norm=1.0 optimizer.momentum=0.5 trainer.patience=100 "
     "trainer.accumulate=3 log_z.ais.num_temperatures=100 log_z.reverse_ais.num_temperatures=100 "
     "log_z.importance.num_samples=400 log_z.importance.num_chains=40 log_z.importance.burn_in=10 "
-    "log_z.bridge.num_samples=400 log_z.bridge.num_chains=40 log_z.bridge.burn_in=10"
+    "log_z.bridge.num_samples=400 log_z.bridge.num_chains=40 log_z.bridge.burn_in=10 "
+    "likelihood.importance.num_samples=20"
 ).split()
 
 
@@ -58,7 +60,16 @@ every_pair_in_time = pytest.mark.parametrize(
 @pytest.fixture
 def command(model: str, objective: str, teacher: Path) -> tuple[str, ...]:
     """The arguments of a short training of a pair."""
-    return (f"model={model}", f"objective={objective}", *with_teacher(objective, teacher), *TINY)
+    data = () if "/dataset" in options("model")[model].read_text() else BINARY  # that which the model asks for
+    return (f"model={model}", f"objective={objective}", *with_teacher(objective, teacher), *data, *TINY)
+
+
+@pytest.fixture
+def words(model: str, objective: str, teacher: Path) -> list[str]:
+    """The evaluation stages of a pair."""
+    node = yaml.safe_load(options("model")[model].read_text())["model"]
+    has_log_z = build.fits(build.target(node), UnnormalisedDensity) or with_teacher(objective, teacher)
+    return ["log_z", "likelihood"] if has_log_z else ["likelihood"]
 
 
 class Killed(BaseException):
@@ -106,9 +117,9 @@ def assert_same(a: Any, b: Any, where: str = "") -> None:
 
 @every_pair_in_time
 def test_reloads_and_scores_the_same_to_the_last_bit(
-    command: tuple[str, ...], objective: str, dgmrun: Command, tmp_path: Path
+    command: tuple[str, ...], words: list[str], dgmrun: Command, tmp_path: Path
 ) -> None:
-    run, words = tmp_path / "run", ["likelihood"] if objective == "mle" else ["log_z", "likelihood"]
+    run = tmp_path / "run"
     assert dgmrun(*command, "train", *words, f"hydra.run.dir={run}") == 0
     first = json.loads((run / "results.json").read_text())
     assert dgmrun(*words, f"run={run}") == 0
@@ -121,13 +132,13 @@ def test_reloads_and_scores_the_same_to_the_last_bit(
 
 @every_pair
 def test_results_are_complete_and_honest(
-    command: tuple[str, ...], objective: str, dgmrun: Command, tmp_path: Path
+    command: tuple[str, ...], words: list[str], dgmrun: Command, tmp_path: Path
 ) -> None:
-    run, words = tmp_path / "run", ["likelihood"] if objective == "mle" else ["log_z", "likelihood"]
+    run = tmp_path / "run"
     assert dgmrun(*command, "train", *words, f"hydra.run.dir={run}") == 0
     results = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
     assert results["status"] == "done"
-    assert results["dataset"]["splits"]["test"]["examples"] == 6
+    examples = results["dataset"]["splits"]["test"]["examples"]
     for label, estimate in (results.get("log_z", {}) | results["likelihood"]).items():
         assert estimate["kind"] in ("exact", "estimate", "lower_bound", "upper_bound"), label
         assert estimate["bias"] in ("none", "up", "down", "unknown")
@@ -139,7 +150,7 @@ def test_results_are_complete_and_honest(
         mine = estimate["proposal"] or estimate["of"]
         assert mine["step"] == results["train"]["weights_step"]
     for estimate in results["likelihood"].values():
-        assert (estimate["split"], estimate["examples"]) == ("test", 6)
+        assert (estimate["split"], estimate["examples"]) == ("test", examples)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,20 @@ def test_killed_after_any_step_and_taken_up_is_never_killed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert_taken_up(command, killed_at, dgmrun, tmp_path, monkeypatch)
+
+
+def test_killed_with_local_posteriors_and_taken_up_is_never_killed(
+    dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("model=vae", "model.posterior=local", *BINARY, *TINY)
+    assert_taken_up(command, 4, dgmrun, tmp_path, monkeypatch)
+
+
+def assert_taken_up(
+    command: tuple[str, ...], killed_at: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that is killed after so many steps, and taken up, equals one that was not."""
     from dgmrun.objectives.base import Objective
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -217,7 +242,7 @@ def test_every_parameter_gets_a_gradient(command: tuple[str, ...], dgmrun: Comma
 
 def test_a_real_sigkill_through_the_console_script(dgmrun: Command, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    command = ["model=rbm", *TINY, "trainer.max_steps=3000", "trainer.validate_every_n_steps=1000", "train"]
+    command = ["model=rbm", *BINARY, *TINY, "trainer.max_steps=3000", "trainer.validate_every_n_steps=1000", "train"]
     assert dgmrun(*command, f"hydra.run.dir={whole}") == 0
     process = subprocess.Popen([sys.executable, "-m", "dgmrun", *command, f"hydra.run.dir={cut}"])
     deadline = time.monotonic() + 120
@@ -254,7 +279,7 @@ def test_two_processes_killed_and_taken_up_are_never_killed(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_as_interrupted(number: int, dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = ["model=rbm", *TINY, "trainer.max_steps=1000000", "train", f"hydra.run.dir={run}"]
+    command = ["model=rbm", *BINARY, *TINY, "trainer.max_steps=1000000", "train", f"hydra.run.dir={run}"]
     process = subprocess.Popen([sys.executable, "-m", "dgmrun", *command], stderr=subprocess.PIPE, text=True)
     while not (run / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.01)
@@ -272,7 +297,7 @@ def test_a_signal_saves_and_ends_as_interrupted(number: int, dgmrun: Command, tm
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert dgmrun("model=rbm", *TINY, "train", f"hydra.run.dir={run}") == 0
+    assert dgmrun("model=rbm", *BINARY, *TINY, "train", f"hydra.run.dir={run}") == 0
     last, previous = run / "checkpoints" / "last.ckpt", run / "checkpoints" / "previous.ckpt"
     flipped = bytearray(last.read_bytes())
     flipped[len(flipped) // 2] ^= 1
@@ -285,7 +310,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(dgmrun: Command, tmp_p
 
 def test_a_loss_that_is_not_finite_stops_and_saves(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:
     run = tmp_path / "run"
-    assert dgmrun("model=rbm", *TINY, "optimizer.lr=1e38", "train", f"hydra.run.dir={run}") == 1
+    assert dgmrun("model=rbm", *BINARY, *TINY, "optimizer.lr=1e38", "train", f"hydra.run.dir={run}") == 1
     results = json.loads((run / "results.json").read_text())
     assert results["status"] == "failed"
     assert "is not finite at step" in capsys.readouterr().err
@@ -295,7 +320,7 @@ def test_a_loss_that_is_not_finite_stops_and_saves(dgmrun: Command, tmp_path: Pa
 def test_patience_keeps_the_best_weights_and_stays_over(dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = [word for word in TINY if not word.startswith(("trainer.patience", "trainer.max_steps", "schedule"))]
-    command = ("model=rbm", *words, "trainer.patience=2", "trainer.max_steps=500", "optimizer.lr=5.0", "train")
+    command = ("model=rbm", *BINARY, *words, "trainer.patience=2", "trainer.max_steps=500", "optimizer.lr=5.0", "train")
     assert dgmrun(*command, f"hydra.run.dir={run}") == 0
     train = json.loads((run / "results.json").read_text())["train"]
     assert train["ended_by"] == "patience"
@@ -309,7 +334,7 @@ def test_patience_keeps_the_best_weights_and_stays_over(dgmrun: Command, tmp_pat
 
 def test_longer_training_is_written_down(dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert dgmrun("model=rbm", *TINY, "train", f"hydra.run.dir={run}") == 0
+    assert dgmrun("model=rbm", *BINARY, *TINY, "train", f"hydra.run.dir={run}") == 0
     assert dgmrun("train", f"run={run}", "trainer.max_steps=14") == 0
     history = json.loads((run / "results.json").read_text())["train"]["history"]
     assert history == [{"step": 11, "changes": {"trainer.max_steps": [11, 14]}}]

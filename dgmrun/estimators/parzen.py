@@ -14,6 +14,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -44,7 +45,7 @@ class Parzen:
     is_automatic: ClassVar[bool] = False
     simulates: ClassVar[bool] = False
     num_samples: int = 10_000
-    bandwidths: tuple[float, float] = (0.1, 1.0)
+    bandwidths: Sequence[float] = (0.1, 1.0)
     num_valid: int = 1000
 
     def __post_init__(self) -> None:
