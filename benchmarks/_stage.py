@@ -1,7 +1,8 @@
-"""The train stage as the command line runs it, and the rate at which it trains an RBM."""
+"""The train stage as the command line runs it, and the rate at which it trains."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -13,26 +14,29 @@ from dgmrun import arguments, compose, stages
 from dgmrun.stages import train
 
 BATCH, HIDDEN, RATE = 100, 500, 0.05
+RBM = ("model=rbm", f"model.hidden={HIDDEN}", f"optimizer.lr={RATE}")
 
 
 class Stage:
-    """`dgmrun model=rbm ... train`, its data loaded.
+    """`dgmrun model=... train`, its data loaded.
 
     Args:
         data: overrides that select the dataset.
         steps: how many to measure.
         overrides: what is not as it is by default.
+        model: and what the model is.
         validated: with the validations and checkpoints of the default settings, or with none before the end.
     """
 
-    def __init__(self, data: list[str], steps: int, *overrides: str, validated: bool = False) -> None:
+    def __init__(
+        self, data: list[str], steps: int, *overrides: str, model: Sequence[str] = RBM, validated: bool = False
+    ) -> None:
         self.steps = steps
-        sizes = [f"model.hidden={HIDDEN}", f"dataset.batch_size={BATCH}", f"optimizer.lr={RATE}"]
-        limits = [f"trainer.max_steps={steps + max(1, steps // 10)}"]
+        limits = [f"dataset.batch_size={BATCH}", f"trainer.max_steps={steps + max(1, steps // 10)}"]
         if not validated:
             limits += [f"trainer.validate_every_n_steps={2 * steps}", f"checkpoint.every_n_steps={2 * steps}"]
         with TemporaryDirectory() as folder:
-            argv = ["model=rbm", "device=cpu", *data, *sizes, *limits, *overrides, f"hydra.run.dir={folder}"]
+            argv = [*model, "device=cpu", *data, *limits, *overrides, f"hydra.run.dir={folder}"]
             composed = compose.compose(arguments.parse(argv))
         assert composed is not None
         self.setup = stages.Setup(composed[0])

@@ -191,6 +191,9 @@ class LatentVariableModel(Protocol):
     def guess(self, x: Tensor) -> Tensor:
         """Parameters of a factorised posterior of each example, to start a local one from, [batch, ...]."""
 
+    def decode(self, z: Tensor) -> Tensor:
+        """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+
     def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Samples of the model: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
 

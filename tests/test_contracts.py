@@ -27,7 +27,8 @@ from tests.conftest import with_teacher
 Command = Callable[..., int]
 BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 TINY = (
-    "optimizer=sgd dataset.batch_size=4 trainer.max_steps=11 trainer.validate_every_n_steps=3 checkpoint.every_n_steps=2 schedule=linear "
+    "optimizer=sgd dataset.batch_size=4 trainer.max_steps=11 "
+    "trainer.validate_every_n_steps=3 checkpoint.every_n_steps=2 schedule=linear "
     "optimizer.ema=0.9 optimizer.clip_norm=1.0 optimizer.momentum=0.5 trainer.patience=100 "
     "trainer.accumulate=3 log_z.ais.num_temperatures=100 log_z.reverse_ais.num_temperatures=100 "
     "log_z.importance.num_samples=400 log_z.importance.num_chains=40 log_z.importance.burn_in=10 "

@@ -88,6 +88,10 @@ class LinearVAE(nn.Module):
         noise = (2 * self.log_scale).exp().expand(self.event.dims)
         return LowRankMultivariateNormal(self.mean, self.weight, noise, validate_args=False).log_prob(x.flatten(1))
 
+    def decode(self, z: Tensor) -> Tensor:
+        """Means of p(x|z) [samples, batch, *event.shape] of z [samples, batch, latent]."""
+        return self._observed(z).mean.unflatten(-1, self.event.shape)
+
     @torch.no_grad()
     def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
         """x [num, *event.shape], and z [1, num, latent]."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dgmrun.nn.binary import bernoulli, bits
+from dgmrun.nn.binary import bernoulli, bits, log_partition
 from dgmrun.protocols import Event
 
 
@@ -163,12 +163,3 @@ class LogPartition(torch.autograd.Function):
         """The chain rule."""
         (probability,) = ctx.saved_tensors
         return gradient * probability
-
-
-def log_partition(logits: Tensor, probability: Tensor) -> Tensor:
-    """log(1 + e^logits) = max(logits, 0) - log max(p, 1 - p) of units with probabilities p.
-
-    Right to an absolute rounding error, and on a CPU in a third of the time of `softplus`.
-    """
-    likelier = (probability - 0.5).abs_().add_(0.5)
-    return logits.clamp(min=0).sub_(likelier.log_())

@@ -113,7 +113,7 @@ class VAE(nn.Module):
             below = z[-1] if z else self.observation.seen(x)
             q.append(normal(self._inferred(layer, below) if parameters is None else parameters[layer]))
             z.append(draw(layer, q[-1]))
-        return Trace(z, q, self.generated(z), self.observed(z[0]).log_prob(x).flatten(2).sum(-1))
+        return Trace(z, q, self.generated(z), self.log_likelihood(x, z[0]))
 
     def _inferred(self, layer: int, below: Tensor) -> Tensor:
         """Parameters of q of a layer, given the one below."""
@@ -137,17 +137,23 @@ class VAE(nn.Module):
         given_above = [normal(net(above)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
         return [*given_above, standard_normal(z[-1])]
 
-    def observed(self, z: Tensor) -> Distribution:
-        """p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
-        outputs = self.decoders[0](z.flatten(0, 1))
-        seen: Distribution = self.observation(outputs.unflatten(0, z.shape[:2]))
-        return seen
+    def _outputs(self, z: Tensor) -> Tensor:
+        outputs: Tensor = self.decoders[0](z.flatten(0, 1))
+        return outputs.unflatten(0, z.shape[:2])
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z_1) [samples, batch] of z_1 [samples, batch, units]."""
+        return self.observation.log_prob(self._outputs(z), x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+        return self.observation(self._outputs(z)).mean
 
     @torch.no_grad()
     def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
         """x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
         z = self._prior(1, num)
-        return self.observed(z[0]).sample()[0], z
+        return self.observation(self._outputs(z[0])).sample()[0], z
 
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
@@ -169,17 +175,18 @@ class VAE(nn.Module):
             each = [p.log_prob(layer).sum(-1) for p, layer in zip(self.generated(layers), layers, strict=True)]
             return sum(each)  # type: ignore[return-value]
 
-        def log_likelihood(z: Tensor) -> Tensor:
-            return self.observed(z[..., : self.latent[0]]).log_prob(x).flatten(2).sum(-1)
-
-        return PosteriorPath(log_prior, log_likelihood, lambda num: torch.cat(self._prior(num, len(x)), -1))
+        return PosteriorPath(
+            log_prior,
+            lambda z: self.log_likelihood(x, z[..., : self.latent[0]]),
+            lambda num: torch.cat(self._prior(num, len(x)), -1),
+        )
 
     @torch.no_grad()
     def pictures(self, x: Tensor) -> dict[str, Tensor]:
         """Means of p(x|z) for z of the prior, and, where there are nets, for the posterior mean of each of `x`."""
-        shown = {"dreams": self.observed(self._prior(1, len(x))[0]).mean[0]}
+        shown = {"dreams": self.decode(self._prior(1, len(x))[0])[0]}
         if not self.is_local:
-            shown["reconstructions"] = self.observed(self.trace(x, draws.mean).z[0]).mean[0]
+            shown["reconstructions"] = self.decode(self.trace(x, draws.mean).z[0])[0]
         return shown
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import logsigmoid, softplus
 
+from dgmrun.nn.binary import LogBernoulli
 from dgmrun.protocols import Event
 
 LEAST_SCALE = 1e-3
@@ -65,6 +66,10 @@ class Observation(nn.Module, ABC):
     def forward(self, outputs: Tensor) -> Distribution:
         """p(x | z) [*batch, *event.shape]."""
 
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """log p(x | z) [samples, batch] of x [batch, *event.shape]."""
+        return self(outputs).log_prob(x).flatten(2).sum(-1)
+
     def located(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Location and scale."""
         if self.outputs == 2:
@@ -91,6 +96,10 @@ class BernoulliObservation(Observation):
     def forward(self, outputs: Tensor) -> Bernoulli:
         """From log odds."""
         return Bernoulli(logits=outputs, validate_args=False)
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """log p(x | z) [samples, batch]."""
+        return LogBernoulli.apply(outputs.flatten(2), x.flatten(1))
 
 
 class GaussianObservation(Observation):

@@ -22,15 +22,17 @@ def render(x: Tensor) -> numpy.ndarray:
     return grey(x[:MOST].detach().float().cpu().numpy())
 
 
-def grey(x: numpy.ndarray) -> numpy.ndarray:
+def grey(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
     """Grey levels [height, width] uint8 of pictures [num, channels, height, width], in a grid, or of a matrix.
+
+    A grid has so many `columns`, or as many as rows.
 
     Black is the least entry and white the largest; at most 100 examples are shown.
     """
     shown = x[:MOST].astype(numpy.float32)
     low, high = float(shown.min()), float(shown.max())
     levels = ((shown - low) / max(high - low, 1e-12) * 255).round().astype(numpy.uint8)
-    return levels if levels.ndim == 2 else _grid(levels.mean(1).astype(numpy.uint8))
+    return levels if levels.ndim == 2 else _grid(levels.mean(1).astype(numpy.uint8), columns)
 
 
 def save(file: Path, x: Tensor) -> Path:
@@ -42,10 +44,10 @@ def save(file: Path, x: Tensor) -> Path:
     return file
 
 
-def _grid(pictures: numpy.ndarray) -> numpy.ndarray:
+def _grid(pictures: numpy.ndarray, columns: int | None) -> numpy.ndarray:
     """Pictures side by side, a mid-grey line of one pixel between them."""
     num, height, width = pictures.shape
-    columns = math.ceil(math.sqrt(num))
+    columns = columns or math.ceil(math.sqrt(num))
     rows = math.ceil(num / columns)
     sheet = numpy.full((rows * (height + 1) + 1, columns * (width + 1) + 1), 96, dtype=numpy.uint8)
     for place, picture in enumerate(pictures):

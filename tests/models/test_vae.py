@@ -12,6 +12,7 @@ from torch.distributions import Normal
 from dgmrun import draws
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.vae import VAE
+from dgmrun.nn.binary import LogBernoulli
 from dgmrun.protocols import Event
 from dgmrun.rng import seeded
 
@@ -74,7 +75,7 @@ def test_log_p_and_log_q_are_those_of_the_layers() -> None:
     assert [z.shape for z in trace.z] == [(7, 6, 3), (7, 6, 2)]
     prior = Normal(torch.zeros(2), torch.ones(2)).log_prob(trace.z[1]).sum(-1)
     torch.testing.assert_close(trace.log_p[-1], prior)
-    probability = model.observed(trace.z[0]).mean
+    probability = model.decode(trace.z[0])
     expected = (x * probability.log() + (1 - x) * torch.log1p(-probability)).flatten(2).sum(-1)
     torch.testing.assert_close(trace.log_px, expected, atol=1e-3, rtol=1e-5)
     assert [each.shape for each in (*trace.log_p, *trace.log_q)] == [(7, 6)] * 5
@@ -108,7 +109,7 @@ def test_the_first_guess_of_p_of_x_has_the_means_of_the_data(network: str) -> No
     for parameter in model.decoders.parameters():
         parameter.data.zero_()
     model.initialise(means.expand(10, *BINARY.shape))
-    torch.testing.assert_close(model.observed(torch.randn(1, 2, 2)).mean[0, 0], means)
+    torch.testing.assert_close(model.decode(torch.randn(1, 2, 2))[0, 0], means)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +150,11 @@ def test_samples_have_the_moments_of_the_density() -> None:
     assert ((x.mean(0) - model.mean).abs() < 4.5 * (covariance.diagonal() / len(x)).sqrt()).all()
     error = ((covariance.square() + covariance.diagonal()[:, None] * covariance.diagonal()) / len(x)).sqrt()
     assert ((x.t().cov() - covariance).abs() < 4.5 * error).all()
+
+
+def test_log_bernoulli_and_its_derivative_are_those_of_the_definition() -> None:
+    logits = 3 * torch.randn(4, 3, 5, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(3, 5, dtype=torch.float64).round()
+    expected = torch.distributions.Bernoulli(logits=logits).log_prob(x.expand(4, -1, -1)).sum(-1)
+    torch.testing.assert_close(LogBernoulli.apply(logits, x), expected)
+    assert torch.autograd.gradcheck(lambda each: LogBernoulli.apply(each, x), (logits,))

@@ -1,0 +1,70 @@
+"""What `sample` shows of a latent variable model beside its samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from dgmrun import draws
+from dgmrun.bounds import resampled
+from dgmrun.estimators.local import local
+from dgmrun.estimators.marginal import ACTIVE
+from dgmrun.protocols import Annealable
+from dgmrun.stages._setup import Setup
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEEN = 2000
+"""Test examples that are looked at."""
+WALKS, STEPS, FURTHEST = 8, 9, 3.0
+"""Units that are walked along, values that each takes, and the largest of them."""
+
+
+@torch.no_grad()
+def figures(model: Any, setup: Setup, count: int) -> dict[str, Figure]:
+    """Reconstructions of `count` examples, how active each unit is, a map of examples, and walks along units."""
+    from dgmrun.report import latent
+
+    split = setup.splits["test"]
+    x = setup.scored("test")[:SEEN].to(setup.device).float()
+    posterior = local(model, x, None)
+    means = [z[0] for z in model.trace(x, draws.mean, local=posterior).z]
+    variances = [mean.var(0) for mean in means]
+    drawn = {"activity": latent.activity([variance.cpu().numpy() for variance in variances], ACTIVE)}
+    most = variances[0].argsort(descending=True)
+    if isinstance(model, Annealable) and len(most) > 1:
+        y = None if split.y is None or split.y.dim() > 1 else split.y[:SEEN].cpu().numpy()
+        names = (f"unit {int(most[0]) + 1} of layer 1", f"unit {int(most[1]) + 1} of layer 1")
+        drawn["map"] = latent.scatter(means[0][:, most[:2]].cpu().numpy(), y, names)
+    if len(setup.event.shape) == 3:
+        first = None if posterior is None else posterior[:count]
+        drawn["reconstructions"] = _reconstructions(model, setup, x[:count], first)
+        if isinstance(model, Annealable):
+            drawn["walks"] = _walks(model, setup, means[0][0], most[:WALKS])
+    return drawn
+
+
+def _reconstructions(model: Any, setup: Setup, x: Tensor, posterior: Tensor | None) -> Figure:
+    """Data, and means of p(x|z) for z of the posterior and of the one that resamples `objective.k` of its samples."""
+    from dgmrun.report import gallery
+
+    k = max(2, setup.config["objective"].get("k", 1))
+    trace = model.trace(x, draws.sampled(k), local=posterior)
+    panels = {"data": x, "reconstructed": model.decode(trace.z[0][:1])[0]}
+    panels[f"best of {k} by weight"] = model.decode(resampled(trace)[0])[0]
+    return gallery.side_by_side({name: setup.upright(part).cpu().numpy() for name, part in panels.items()})
+
+
+def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor) -> Figure:
+    """One unit after another from -3 to 3, the others as the posterior mean `z` of the first example has them."""
+    from dgmrun.report import latent
+
+    values = torch.linspace(-FURTHEST, FURTHEST, STEPS, device=z.device)
+    places = z.repeat(len(units), STEPS, 1)
+    for row, unit in enumerate(units):
+        places[row, :, unit] = values
+    pictures = setup.upright(model.decode(places).flatten(0, 1)).unflatten(0, places.shape[:2])
+    return latent.walks(pictures.cpu().numpy(), values.tolist(), [f"unit {int(unit) + 1}" for unit in units])
