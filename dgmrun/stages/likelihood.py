@@ -20,6 +20,7 @@ from dgmrun.run import Run
 from dgmrun.stages import _log_z, log_z
 from dgmrun.stages._other import is_whole, other
 from dgmrun.stages._setup import Setup
+from dgmrun.stages._units import in_original_units
 
 log = logging.getLogger("dgmrun")
 
@@ -43,14 +44,14 @@ def splits(setup: Setup) -> list[str]:
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Scores every selected split by every selected method."""
+    """Scores every selected split by every selected method, in original units."""
     model = setup.trained_model(run)
     for split in splits(setup):
-        x = setup.scored(split).to(setup.device)
+        x, log_jacobian = setup.scored(split).to(setup.device), setup.log_jacobian(split)
         for name, method in methods(setup).items():
             started = time.perf_counter()
             score = method if isinstance(model, TractableDensity) else through_log_z(run, setup, name, method)
-            log_prob, estimate = score(model, x)
+            log_prob, estimate = in_original_units(score(model, x), log_jacobian)
             seconds = time.perf_counter() - started
             _record(run, split, name, log_prob, estimate.to_dict() | {"seconds": seconds})
 

@@ -108,7 +108,7 @@ def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) ->
         setup.config["seed"],
         rank,
         world_size,
-        dynamic=dataset["binarisation"] == "dynamic",
+        draw=setup.data.draw(),
     )
 
 
@@ -133,7 +133,7 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
         file = run.path / "weights.safetensors"
         _weights.load(model, _weights.read(file), file)
     elif isinstance(model, Initialised):
-        model.initialise(setup.splits["train"].x.float())
+        model.initialise(setup.scored("train").float())
     return model
 
 
@@ -193,6 +193,8 @@ def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: to
         log_z=validation.log_z(setup),
         x=valid,
         x_train=setup.scored("train")[: len(valid)].to(device),
+        log_jacobian=setup.log_jacobian("valid").to(device),
+        log_jacobian_train=setup.log_jacobian("train")[: len(valid)].to(device),
         every=every,
         patience=config["trainer"]["patience"],
         seed=config["seed"],

@@ -34,6 +34,8 @@ class Validation(Callback):
         log_z: a cheap log Z of a model, in nats.
         x: the validation split, on the device.
         x_train: as many training examples, for the gap.
+        log_jacobian: what log-probabilities of `x` lack to be in original units, in nats.
+        log_jacobian_train: the same of `x_train`.
         every: iterations between two validations.
         patience: validations without improvement before training stops; None: never.
         seed: the run's seed.
@@ -47,6 +49,8 @@ class Validation(Callback):
         log_z: LogZ,
         x: Tensor,
         x_train: Tensor,
+        log_jacobian: Tensor,
+        log_jacobian_train: Tensor,
         every: int,
         patience: int | None,
         seed: int,
@@ -55,6 +59,7 @@ class Validation(Callback):
         checkpoints: Checkpoints,
     ) -> None:
         self.log_z, self.x, self.x_train = log_z, x, x_train
+        self.log_jacobian, self.log_jacobian_train = log_jacobian, log_jacobian_train
         self.every, self.patience, self.seed = every, patience, seed
         self.limits, self.board, self.checkpoints = limits, board, checkpoints
         self.best, self.waited, self.step = math.inf, 0, 0
@@ -98,12 +103,13 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective) -> dict[str, float]:
         model: Any = objective.evaluated
-        log_f = log_density(model, self.x)
+        log_f = log_density(model, self.x) + self.log_jacobian
+        log_f_train = log_density(model, self.x_train) + self.log_jacobian_train
         estimate = log_likelihood(log_f, self.log_z(model))
         return {
             "nll": -estimate.value,
             "nll_standard_error": estimate.standard_error or math.nan,
-            "gap": float(log_density(model, self.x_train).mean() - log_f.mean()),
+            "gap": float(log_f_train.mean() - log_f.mean()),
         }
 
 
