@@ -1,4 +1,4 @@
-"""A density of real numbers for tests of what lies around a model: independent Gaussians, fitted before the first step."""
+"""A density of real numbers for tests of what lies around a model: independent Gaussians, fitted before training."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def area_averages(ink: Tensor, side: int) -> Tensor:
     edges = width * torch.arange(side + 1, dtype=torch.float64)[:, None]
     covered = (edges - torch.arange(ink.shape[-1])).clamp(0, 1)
     weights = (covered[1:] - covered[:-1]) / width
-    return weights @ ink @ weights.T
+    return ((ink @ weights.T).mT @ weights.T).mT
 
 
 def _drawings(data_dir: Path, name: str) -> Tensor:

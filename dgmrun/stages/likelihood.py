@@ -119,4 +119,4 @@ def _record(run: Run, split: str, name: str, log_prob: Tensor, entry: dict[str, 
     )
     entry |= {"split": split, "examples": len(log_prob), "of": run.identity()}
     run.record("likelihood", label, entry)
-    log.info(text.estimate("likelihood", label, entry))
+    log.info(text.estimate("likelihood", label, entry, run.results.get("dataset")))

@@ -27,11 +27,9 @@ from dgmrun.data.splits import SPLITS, Splits, sha256
 from dgmrun.data.transform import transformed
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Event
+from tests.conftest import ELSEWHERE, OF_THE_USER
 
 CONFIGS = {file.stem: file for file in Path(__file__).parents[2].glob("configs/dataset/*.yaml")}
-OF_THE_USER = {name for name, file in CONFIGS.items() if "path: ???" in file.read_text()}
-ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
-"""Not among the real data of the tests: tested on small ones in the published formats."""
 PUBLISHED = sorted(CONFIGS.keys() - OF_THE_USER - ELSEWHERE)
 SHARED_KEYS = {"_target_", "name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"}
 
