@@ -13,6 +13,7 @@ class Normal(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.mean, self.log_deviation = (nn.Parameter(torch.zeros(event.shape)) for _ in range(2))
 
     def initialise(self, x: Tensor) -> None:

@@ -144,7 +144,7 @@ def _places(ranking: Ranking) -> list[Column]:
         ("run", [place.entry.name for place in ranking.places]),
         ("by", [place.label for place in ranking.places]),
         ("nats per example", [cell(figure) for figure, _ in figures]),
-        *([("of grey levels", [text or "-" for text in beside])] if any(beside) else []),
+        *([("bits per dimension", [text or "-" for text in beside])] if any(beside) else []),
         ("difference", ["-", *differences]),
     ]
 

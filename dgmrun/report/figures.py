@@ -101,7 +101,7 @@ def bits(value: float | None, error: float | None, dataset: Any) -> str | None:
     if value is None or not levels or not dims:
         return None
     nats = dims * math.log(2)
-    return f"{with_error(-value / nats, None if error is None else error / nats)} bits per dimension"
+    return with_error(-value / nats, None if error is None else error / nats)
 
 
 def at(tree: Any, *keys: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dgmrun.report.figures import bits, with_error
+from dgmrun.report.figures import at, bits, with_error
 
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
 
@@ -27,7 +27,7 @@ def estimate(word: str, label: str, entry: Mapping[str, Any], dataset: Any = Non
     if entry.get("split"):
         head += f"; {entry['split']}, {entry['examples']} examples"
     if (beside := bits(entry["value"], entry["standard_error"], dataset)) is not None:
-        head += f"; {beside}"
+        head += f"; {beside} bits per dimension, {at(dataset, 'transform')}"
     return "\n".join([head, *proposal(entry["diagnostics"]), *(f"    warning: {one}" for one in entry["warnings"])])
 
 

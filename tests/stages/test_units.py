@@ -94,7 +94,7 @@ def test_transforms_of_the_same_pictures_never_meet(
         assert (dataset["levels"], dataset["dims"]) == (256, 560)
         bits = -entry["value"] / (560 * math.log(2))
         assert 3 < bits < 8
-        told = re.search(r"([\d.]+) \+- [\d.]+ bits per dimension", said.out + said.err)
+        told = re.search(r"([\d.]+) \+- [\d.]+ bits per dimension, " + transform, said.out + said.err)
         assert float(told[1]) == pytest.approx(bits, abs=1e-3)
         with numpy.load(tmp_path / "runs" / run / "samples.npz", allow_pickle=False) as samples:
             assert samples["data"].dtype == (numpy.uint8 if transform == "levels" else numpy.float32)
@@ -105,3 +105,14 @@ def test_transforms_of_the_same_pictures_never_meet(
     assert "best first" not in ranked[2]
     assert "bits per dimension" in ranked[2]
     assert {line.split()[0] for line in ranked[2].splitlines() if line[:2] in ("a ", "b ", "c ", "d ")} == {"a", "b"}
+
+
+def test_a_student_sees_what_its_teacher_sees(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("dataset=moons", "dataset.sizes=[50,20,20]", "dataset.batch_size=10")
+    assert dgmrun(*MODEL, *data, "dataset.transform=standardise", *SHORT, "hydra.run.dir=teacher") == 0
+    student = (*MODEL, *data, "objective=distill_kl", "objective.teacher=teacher", *SHORT)
+    assert dgmrun(*student, "hydra.run.dir=other") == 2
+    assert "must be a run of the transform none, as `dataset` has, but" in capsys.readouterr().err
+    assert dgmrun(*student, "dataset.transform=standardise", "hydra.run.dir=student") == 0
+    with numpy.load("student/samples.npz", allow_pickle=False) as samples:
+        assert samples["teacher"].mean(0) == pytest.approx(samples["data"].mean(0), abs=1)
