@@ -72,14 +72,15 @@ def prepare(
     """
     transforms.transformed(binarised(event, binarisation), transform, binarisation)
     check(splits, event, context)
-    noise, originals = _noise(binarisation, transform), {}
+    noise = _noise(binarisation, transform)
+    waiting = () if noise is None else ("train",)
+    originals = {}
     for name, split in splits.items():
         x = _exact(split.x, binarisation, transform)
-        originals[name] = _ordered(x if noise is None or name == "train" else _drawn(noise, x, name), pixel_order)
+        originals[name] = _ordered(x if noise is None or name in waiting else _drawn(noise, x, name), pixel_order)
     back = transforms.inverse(transform, originals["train"])
-    ready = {name: transforms.seen(back, x) for name, x in originals.items() if noise is None or name != "train"}
-    x_of = originals | ready
-    return Prepared({name: replace(split, x=x_of[name]) for name, split in splits.items()}, noise, back)
+    ready = {name: x if name in waiting else transforms.seen(back, x) for name, x in originals.items()}
+    return Prepared({name: replace(split, x=ready[name]) for name, split in splits.items()}, noise, back)
 
 
 def _noise(binarisation: str, transform: str) -> Draw | None:
