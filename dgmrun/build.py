@@ -28,7 +28,7 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "objective": (),
     "optimizer": ("clip_norm", "ema"),
     "schedule": ("horizon",),
-    "dataset": ("name", "event", "context", "pixel_order", "binarisation", "batch_size"),
+    "dataset": ("name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"),
 }
 """Groups that have a target, and which keys of them are ours, not its target's."""
 SETTINGS = ("methods", "proposal", "split")

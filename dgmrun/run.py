@@ -218,11 +218,15 @@ def sha256(file: Path) -> str:
 
 
 def fingerprint(path: str | Path) -> str:
-    """sha256 of what a path names: of a file, or of the weights of a run.
+    """sha256 of what a path names: of a file, of the weights of a run, or of the names and contents of a folder.
 
     Raises:
         Mistake: there is no such file.
     """
+    if os.path.isdir(path) and not (Path(path) / CONFIG).exists():
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        listed = [f"{file.relative_to(path)}\0{sha256(file)}\0" for file in files]
+        return hashlib.sha256("".join(listed).encode()).hexdigest()
     file = Run(Path(path)).weights_file if os.path.isdir(path) else Path(path)
     if not file.is_file():
         raise Mistake(f"there must be a file or a run with weights at {path}, but there is none")

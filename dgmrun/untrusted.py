@@ -45,7 +45,10 @@ ESTIMATE = {
     "warnings": [str],
     "curve": [[float, float, float, float]],
 }
-DATASET = {"name": str, "support": str, "transform": str, "binarisation": str, "splits": {...: {"sha256": str}}}
+DATASET = {
+    **{"name": str, "support": str, "transform": str, "binarisation": str, "levels": int, "dims": int},
+    "splits": {...: {"sha256": str}},
+}
 TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, "complete": bool, "history": [{}]}
 SHAPE = {
     "status": ("running", "done", "failed", "interrupted"),

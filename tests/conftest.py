@@ -14,6 +14,11 @@ from dgmrun.cli import main
 from dgmrun.paths import options
 
 Command = Callable[..., int]
+OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" in file.read_text()}
+ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
+"""Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
+NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
+"""A model of real numbers."""
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
 
 from dgmrun.build import partners
 from dgmrun.paths import options
-from tests.conftest import with_teacher
+from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, with_teacher
 
 Command = Callable[..., int]
 SHORT = (
@@ -26,18 +28,13 @@ def results(run: Path) -> dict[str, object]:
     return content
 
 
-@pytest.mark.parametrize("dataset", [name for name in options("dataset") if name != "file"])
+@pytest.mark.parametrize("dataset", sorted(options("dataset").keys() - OF_THE_USER - ELSEWHERE))
 def test_every_dataset(dataset: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
-    command = (
-        *RBM,
-        f"dataset={dataset}",
-        f"data_dir={data_dir}",
-        *SHORT,
-        *STAGES,
-        f"hydra.run.dir={run}",
-    )
-    assert dgmrun(*command) == 0
+    node = yaml.safe_load(options("dataset")[dataset].read_text())
+    is_binary = node["binarisation"] != "none" or (node["event"] or {}).get("support") == "binary"
+    chosen = (*RBM, *STAGES) if is_binary else (*NORMAL, "train", "likelihood", "sample")
+    assert dgmrun(*chosen, f"dataset={dataset}", f"data_dir={data_dir}", *SHORT, f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"
 
 
@@ -57,6 +54,16 @@ def test_a_file_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
         == 0
     )
     assert dgmrun("likelihood", f"run={run}") == 0
+
+
+def test_a_folder_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my pictures, =1"
+    folder.mkdir()
+    for number in range(12):
+        Image.effect_noise((6, 4), 90).save(folder / f"{number}.png")
+    own = ("dataset=images", f"dataset.path={folder}", "dataset.size=[4,6]", "dataset.channels=1")
+    assert dgmrun(*NORMAL, *own, *SHORT, "train", "likelihood", "sample", f"hydra.run.dir={tmp_path / 'run'}") == 0
+    assert dgmrun(NORMAL[0], "likelihood", f"run={tmp_path / 'run'}") == 0
 
 
 @pytest.mark.parametrize("model", list(options("model")))

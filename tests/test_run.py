@@ -92,3 +92,12 @@ def test_a_fingerprint_is_of_what_a_path_names(tmp_path: Path) -> None:
     (run.path / "weights.safetensors").write_bytes(b"1")
     (tmp_path / "file").write_bytes(b"1")
     assert fingerprint(run.path) == fingerprint(tmp_path / "file")
+
+
+def test_a_fingerprint_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> None:
+    for name, content in {"a": b"1", "b": b"1", "c": b"2", "d": b"1"}.items():
+        (tmp_path / name / "train").mkdir(parents=True)
+        (tmp_path / name / "train" / ("y.png" if name == "d" else "x.png")).write_bytes(content)
+    of_a, of_b, of_c, of_d = (fingerprint(tmp_path / name) for name in "abcd")
+    assert of_a == of_b
+    assert len({of_a, of_c, of_d}) == 3

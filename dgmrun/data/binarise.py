@@ -33,10 +33,10 @@ def binarised(event: Event, binarisation: str) -> Event:
 
 
 def threshold(x: Tensor) -> Tensor:
-    """1 where the grey level is at least 1/2."""
-    return x >= 0.5
+    """1 where the grey level is at least 1/2, uint8."""
+    return (x >= 0.5).view(torch.uint8)
 
 
 def bernoulli(x: Tensor) -> Tensor:
-    """1 with the grey level as its probability (a third of the time of `torch.bernoulli` on a CPU)."""
-    return torch.rand(x.shape, device=x.device) < x
+    """1 with the grey level as its probability, uint8 (a third of the time of `torch.bernoulli` on a CPU)."""
+    return (torch.rand(x.shape, device=x.device) < x).view(torch.uint8)

@@ -22,10 +22,9 @@ from torch import Tensor
 
 from dgmrun import untrusted
 from dgmrun.data.check import inside
-from dgmrun.data.splits import SPLITS, Split, Splits
+from dgmrun.data.splits import SPLITS, Split, Splits, places
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Event
-from dgmrun.rng import seeded
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -40,8 +39,8 @@ def load(data_dir: Path, path: str) -> Splits:
     arrays = _read(path)
     x, y = _examples(arrays), _labels(arrays)
     x = x.to(torch.uint8) if inside(x, "binary") else x
-    places = zip(SPLITS, _places(arrays), strict=True)
-    return {split: Split(x[rows], None if y is None else y[rows]) for split, rows in places}
+    cut = zip(SPLITS, _places(arrays), strict=True)
+    return {split: Split(x[rows], None if y is None else y[rows]) for split, rows in cut}
 
 
 def event(path: str) -> Event:
@@ -117,15 +116,13 @@ def _places(arrays: Arrays) -> Sequence[Tensor]:
     """The rows of train, valid and test."""
     rows = len(arrays["x"])
     if "split" not in arrays:
-        held_out = max(1, rows // 10)
-        with seeded(0, "split"):
-            return torch.split(torch.randperm(rows), [rows - 2 * held_out, held_out, held_out])
+        return places(rows)
     names = arrays["split"].astype(str)
-    places = [torch.from_numpy(np.flatnonzero(names == split)) for split in SPLITS]
-    if names.shape != (rows,) or sum(map(len, places)) < rows or not all(map(len, places)):
-        found = ", ".join(f"{count} {name}" for name, count in Counter(names.ravel().tolist()).items())
+    found = [torch.from_numpy(np.flatnonzero(names == split)) for split in SPLITS]
+    if names.shape != (rows,) or sum(map(len, found)) < rows or not all(map(len, found)):
+        counts = ", ".join(f"{count} {name}" for name, count in Counter(names.ravel().tolist()).items())
         raise Mistake(
             f"`dataset.path` must hold a split of {rows} names, train, valid or test, each at least once, "
-            f"but its split holds {found}"
+            f"but its split holds {counts}"
         )
-    return places
+    return found

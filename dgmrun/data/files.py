@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
@@ -24,35 +24,43 @@ def find(data_dir: Path, names: Sequence[str]) -> Path | None:
     return next((data_dir / name for name in names if (data_dir / name).is_file()), None)
 
 
-def read(data_dir: Path, names: Sequence[str], url: str, sha256: str) -> bytes:
+def sha256(content: bytes) -> str:
+    """The checksum that most files are published with, or can be."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read(
+    data_dir: Path, names: Sequence[str], url: str, checksum: str, digest: Callable[[bytes], str] = sha256
+) -> bytes:
     """The content of a published file, decompressed if it is gzipped.
 
     Args:
         data_dir: the folder of all datasets.
         names: where the file may lie in it, packed or unpacked; a download is kept under the first.
         url: where it is published.
-        sha256: of the decompressed content.
+        checksum: of the decompressed content.
+        digest: how the checksum is computed.
     """
     path = find(data_dir, names)
     if path is None:
-        return _download(data_dir, names, url, sha256)
-    content = _published(path.read_bytes(), sha256)
+        return _download(data_dir, names, url, checksum, digest)
+    content = _published(path.read_bytes(), checksum, digest)
     if content is None:
         raise Mistake(
-            f"`data_dir` must hold {names[0]} as published, but {path} has another sha256",
+            f"`data_dir` must hold {names[0]} as published, but {path} has another checksum",
             hint=f"rm {path}    (and the next run downloads it from {url})",
         )
     return content
 
 
-def _download(data_dir: Path, names: Sequence[str], url: str, sha256: str) -> bytes:
+def _download(data_dir: Path, names: Sequence[str], url: str, checksum: str, digest: Callable[[bytes], str]) -> bytes:
     path = data_dir / names[0]
     try:
         with urlopen(url, timeout=SECONDS_OF_SILENCE) as response:
             packed: bytes = response.read()
-        content = _published(packed, sha256)
+        content = _published(packed, checksum, digest)
         if content is None:
-            raise OSError("what came has another sha256")
+            raise OSError("what came has another checksum")
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, packed)
     except (OSError, HTTPException) as error:
@@ -64,13 +72,13 @@ def _download(data_dir: Path, names: Sequence[str], url: str, sha256: str) -> by
     return content
 
 
-def _published(content: bytes, sha256: str) -> bytes | None:
+def _published(content: bytes, checksum: str, digest: Callable[[bytes], str]) -> bytes | None:
     """`content` without its gzip packing, or None if that has another checksum."""
     try:
         unpacked = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except (OSError, EOFError, zlib.error):
         return None
-    return unpacked if hashlib.sha256(unpacked).hexdigest() == sha256 else None
+    return unpacked if digest(unpacked) == checksum else None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,16 +1,15 @@
 """The training source of data that fit in memory: one tensor on the device, batches gathered by index.
 
-No worker processes, no Python per example: a batch costs one gather and, if binarised dynamically, one draw.
+No worker processes, no Python per example: a batch costs one gather and, where there is noise, one draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from dgmrun.data.binarise import bernoulli
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Batch
 from dgmrun.rng import seeded
@@ -31,7 +30,8 @@ class InMemorySource:
         seed: the run's seed.
         rank: this process.
         world_size: number of processes W.
-        dynamic: `x` holds grey levels, to be binarised anew in every batch: a function of its place, like the order.
+        draw: what makes of the gathered rows what the model sees, by random numbers that are a function of the batch's
+            place, like the order; None: nothing is to be made of them.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class InMemorySource:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
-        dynamic: bool = False,
+        draw: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.x, self.y, self.seed = x, y, seed
-        self.rank, self.world_size, self.dynamic = rank, world_size, dynamic
+        self.rank, self.world_size, self.draw = rank, world_size, draw
         self.size = len(x)
         shareable = self.size - self.size % world_size
         self.batch_size, self.rows = batch_size, min(batch_size, shareable)
@@ -107,7 +107,7 @@ class InMemorySource:
 
     def _batch(self, index: Tensor) -> Batch:
         x = self.x.index_select(0, index)
-        if self.dynamic:
+        if self.draw is not None:
             with seeded(self.seed, "binarise", self.epoch, self.position, self.rank):
-                x = bernoulli(x)
+                x = self.draw(x)
         return Batch(x.float(), index, None if self.y is None else self.y.index_select(0, index))

@@ -98,11 +98,14 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the last biases so that p(x|z) starts with the means of `x`."""
+        """Sets the last biases and the scale so that p(x|z) starts with the means of `x` and their deviations."""
         start = self.observation.start(x)
         bias = [bias for name, bias in self.decoders[0].named_parameters() if name.endswith("bias")][-1]
         each = start if len(bias) >= start.numel() else start.mean((1, 2))  # a convolution has one for each channel
         bias[: each.numel()] = each.flatten()
+        bias[each.numel() :] = self.observation.start_scale(x)
+        if self.observation.raw_scale is not None:
+            self.observation.raw_scale.copy_(self.observation.start_scale(x))
 
     def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
         """z of each layer, and every distribution on the way; see `LatentVariableModel`."""

@@ -62,6 +62,12 @@ class Observation(nn.Module, ABC):
         """Outputs [*event.shape] with which p(x | z) has the means of the examples `x`."""
         return self.seen(x).mean(0)
 
+    def start_scale(self, x: Tensor) -> Tensor:
+        """The raw scale with which p(x | z) has the deviations of the examples `x` from their means."""
+        seen = self.seen(x)
+        deviation = (seen - seen.mean(0)).square().mean().sqrt().clamp(min=2 * LEAST_SCALE)
+        return torch.log(torch.expm1(deviation - LEAST_SCALE))
+
     @abstractmethod
     def forward(self, outputs: Tensor) -> Distribution:
         """p(x | z) [*batch, *event.shape]."""

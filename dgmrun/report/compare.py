@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from dgmrun.errors import Mistake
-from dgmrun.report.figures import LEGEND, at, cell, number, with_error
+from dgmrun.report.figures import LEGEND, at, bits, cell, number, with_error
 from dgmrun.report.paired import Ranking, rankings
 from dgmrun.report.runs import Entry, read
 from dgmrun.report.terminal import Column, Parser, plain, show, tables
@@ -127,7 +127,9 @@ def _short(value: str | float | None) -> str:
 
 
 def _heading(ranking: Ranking) -> str:
-    where = plain(f"{ranking.dataset}, {ranking.split} split")
+    transform = at(ranking.places[0].entry.results, "dataset", "transform")
+    how = "" if transform == "none" else f", {transform}"
+    where = plain(f"{ranking.dataset}{how}, {ranking.split} split")
     return f"{where}, {ranking.examples} examples: likelihood, best first"
 
 
@@ -136,10 +138,13 @@ def _places(ranking: Ranking) -> list[Column]:
         with_error(place.difference, place.standard_error, "+") + ("" if place.resolved else "  not resolved")
         for place in ranking.places[1:]
     ]
+    figures = [(place.figure, at(place.entry.results, "dataset")) for place in ranking.places]
+    beside = [bits(figure.value, figure.standard_error, dataset) for figure, dataset in figures]
     return [
         ("run", [place.entry.name for place in ranking.places]),
         ("by", [place.label for place in ranking.places]),
-        ("nats per example", [cell(place.figure) for place in ranking.places]),
+        ("nats per example", [cell(figure) for figure, _ in figures]),
+        *([("bits per dimension", [text or "-" for text in beside])] if any(beside) else []),
         ("difference", ["-", *differences]),
     ]
 

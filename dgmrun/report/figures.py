@@ -95,6 +95,15 @@ def with_error(value: float | None, error: float | None, sign: str = "") -> str:
     return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
 
 
+def bits(value: float | None, error: float | None, dataset: Any) -> str | None:
+    """-value / (D ln 2), bits per dimension, of log-likelihoods of grey levels in nats; None of other data."""
+    levels, dims = number(at(dataset, "levels")), number(at(dataset, "dims"))
+    if value is None or not levels or not dims:
+        return None
+    nats = dims * math.log(2)
+    return with_error(-value / nats, None if error is None else error / nats)
+
+
 def at(tree: Any, *keys: str) -> Any:
     """The value below these keys, None where there is none."""
     for key in keys:

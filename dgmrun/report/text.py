@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dgmrun.report.figures import with_error
+from dgmrun.report.figures import at, bits, with_error
 
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
 
 
-def estimate(word: str, label: str, entry: Mapping[str, Any]) -> str:
-    """An estimate on one line, a line for what its proposal is like, and one for each of its warnings."""
+def estimate(word: str, label: str, entry: Mapping[str, Any], dataset: Any = None) -> str:
+    """An estimate on one line, a line for what its proposal is like, and one for each of its warnings.
+
+    Args:
+        word: the stage word.
+        label: the estimate's name.
+        entry: what results.json holds of it.
+        dataset: what results.json holds of the data that a likelihood is of.
+    """
     exact = entry["standard_error"] == 0
     shown = f"{entry['value']:.6f}" if exact else with_error(entry["value"], entry["standard_error"])
     head = f"{f'{word}.{label}':24} {shown} nats  {interval(entry['interval'])}  {kind(entry)}"
@@ -19,6 +26,8 @@ def estimate(word: str, label: str, entry: Mapping[str, Any]) -> str:
         head += f"; effective sample size {entry['effective_sample_size']:.0f} of {entry['samples']}"
     if entry.get("split"):
         head += f"; {entry['split']}, {entry['examples']} examples"
+    if (beside := bits(entry["value"], entry["standard_error"], dataset)) is not None:
+        head += f"; {beside} bits per dimension, {at(dataset, 'transform')}"
     return "\n".join([head, *proposal(entry["diagnostics"]), *(f"    warning: {one}" for one in entry["warnings"])])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy import ndarray
 from torch import Tensor
 
 from dgmrun import draws
@@ -54,8 +55,8 @@ def _reconstructions(model: Any, setup: Setup, x: Tensor, posterior: Tensor | No
     k = max(2, setup.config["objective"].get("k", 1))
     trace = model.trace(x, draws.sampled(k), local=posterior)
     panels = {"data": x, "reconstructed": model.decode(trace.z[0][:1])[0]}
-    panels[f"best of {k} by weight"] = model.decode(resampled(trace)[0])[0]
-    return gallery.side_by_side({name: setup.upright(part).cpu().numpy() for name, part in panels.items()})
+    panels[f"resampled of {k}"] = model.decode(resampled(trace)[0])[0]
+    return gallery.side_by_side({name: _shown(setup, part) for name, part in panels.items()})
 
 
 def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor) -> Figure:
@@ -66,5 +67,11 @@ def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor) -> Figure:
     places = z.repeat(len(units), STEPS, 1)
     for row, unit in enumerate(units):
         places[row, :, unit] = values
-    pictures = setup.upright(model.decode(places).flatten(0, 1)).unflatten(0, places.shape[:2])
-    return latent.walks(pictures.cpu().numpy(), values.tolist(), [f"unit {int(unit) + 1}" for unit in units])
+    pictures = _shown(setup, model.decode(places).flatten(0, 1))
+    rows = pictures.reshape(*places.shape[:2], *pictures.shape[1:])
+    return latent.walks(rows, values.tolist(), [f"unit {int(unit) + 1}" for unit in units])
+
+
+def _shown(setup: Setup, x: Tensor) -> ndarray:
+    """What the model sees, or means of it, as a person wants it."""
+    return setup.shown(setup.data.back(x.cpu())).numpy()

@@ -18,7 +18,7 @@ from dgmrun.protocols import Estimate, Sampler, TractableDensity, UnnormalisedDe
 from dgmrun.run import Run
 from dgmrun.stages._setup import Setup
 
-LIKE = ("number of dimensions", "support", "pixel order")
+LIKE = ("number of dimensions", "support", "transform", "pixel order")
 """In what two runs agree that score the same examples."""
 
 
@@ -97,8 +97,8 @@ def check_teacher(setup: Setup) -> None:
 
 
 def _kind(setup: Setup) -> tuple[Any, ...]:
-    event = setup.event
-    return event.dims, event.support, setup.config["dataset"]["pixel_order"] if len(event.shape) > 1 else None
+    event, dataset = setup.event, setup.config["dataset"]
+    return event.dims, event.support, dataset["transform"], dataset["pixel_order"] if len(event.shape) > 1 else None
 
 
 def teacher(setup: Setup) -> Teacher:

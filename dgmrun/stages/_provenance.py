@@ -52,7 +52,9 @@ def _dataset(setup: Setup) -> dict[str, Any]:
         "name": dataset["name"],
         "binarisation": dataset["binarisation"],
         "support": setup.event.support,
-        "transform": "none",
+        "transform": dataset["transform"],
+        "levels": setup.levels,
+        "dims": setup.event.dims,
         "splits": splits(setup),
     }
 

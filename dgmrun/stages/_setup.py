@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from dgmrun import build
 from dgmrun.data.binarise import binarised
-from dgmrun.data.prepare import drawn_once, prepare
+from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.splits import Splits
+from dgmrun.data.transform import KINDS, LEVELS, transformed
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
 from dgmrun.protocols import Event
@@ -35,8 +36,8 @@ class Setup:
         config["dataset"]["event"] = {"shape": list(event.shape), "support": event.support}
 
     @cached_property
-    def splits(self) -> Splits:
-        """The dataset, checked and binarised, on the CPU."""
+    def data(self) -> Prepared:
+        """The dataset, checked, binarised and transformed, on the CPU."""
         dataset = self.config["dataset"]
         loaded = build.maker("dataset", dataset)(data_dir(self.config.get("data_dir")))
         return prepare(
@@ -44,13 +45,36 @@ class Setup:
             event=build.event(dataset["event"]),
             context=build.event(dataset["context"], "dataset.context") if dataset["context"] else None,
             binarisation=dataset["binarisation"],
+            transform=dataset["transform"],
             pixel_order=dataset["pixel_order"],
         )
 
+    @property
+    def splits(self) -> Splits:
+        """What the model sees; where there is noise, the training split before it."""
+        return self.data.splits
+
     def scored(self, split: str) -> Tensor:
-        """x of a split as it is evaluated: under dynamic binarisation one draw, the same for every run."""
-        is_grey = split == "train" and self.config["dataset"]["binarisation"] == "dynamic"
-        return drawn_once(self.splits[split].x, split) if is_grey else self.splits[split].x
+        """x of a split as it is evaluated: with noise, one draw, the same for every run."""
+        return self.data.scored(split)
+
+    def log_jacobian(self, split: str) -> Tensor:
+        """What each log-probability of `scored(split)` lacks to be in original units, in nats, float64 [N]."""
+        return self.data.log_jacobian(split)
+
+    def original(self, x: Tensor) -> Tensor:
+        """What the model sees, or its samples, in original units, on the CPU: uint8 if all are whole numbers."""
+        is_whole = self.event.support in ("binary", f"categorical({LEVELS})")
+        return self.data.back(x.cpu()).to(torch.uint8 if is_whole else torch.float32)
+
+    @property
+    def levels(self) -> int | None:
+        """How many grey levels there are where one is the original unit."""
+        return LEVELS if KINDS[self.config["dataset"]["transform"]].of_levels else None
+
+    def shown(self, x: Tensor) -> Tensor:
+        """`x` in original units as a person wants it: upright, grey levels from 0 to 1."""
+        return self.upright(x if self.levels is None else (x / (self.levels - 1)).clamp(0, 1))
 
     def upright(self, x: Tensor) -> Tensor:
         """Pictures as a person wants them, whatever their pixel order; anything else as it is."""
@@ -60,7 +84,8 @@ class Setup:
     def event(self) -> Event:
         """One example as the model sees it."""
         dataset = self.config["dataset"]
-        return binarised(build.event(dataset["event"]), dataset["binarisation"])
+        binary = binarised(build.event(dataset["event"]), dataset["binarisation"])
+        return transformed(binary, dataset["transform"], dataset["binarisation"])
 
     @cached_property
     def device(self) -> torch.device:
@@ -73,7 +98,7 @@ class Setup:
 
     @cached_property
     def base_logits(self) -> Tensor:
-        """Log odds of the smoothed means of the training data [*event.shape]: where annealing starts."""
+        """Log odds of the smoothed means of binary training data [*event.shape]: where annealing starts."""
         x = self.splits["train"].x
         return torch.logit((x.sum(0, dtype=torch.float32) + 0.5) / (len(x) + 1)).to(self.device)
 

@@ -8,6 +8,7 @@ import time
 from typing import Any, ClassVar
 
 import numpy
+import torch
 from torch import Tensor
 
 from dgmrun import build
@@ -21,6 +22,7 @@ from dgmrun.run import Run
 from dgmrun.stages import _log_z, log_z
 from dgmrun.stages._other import is_whole, other
 from dgmrun.stages._setup import Setup
+from dgmrun.stages._units import in_original_units
 
 log = logging.getLogger("dgmrun")
 SIMULATED = "simulated"
@@ -46,18 +48,25 @@ def splits(setup: Setup) -> list[str]:
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Scores every selected split by every selected method."""
+    """Scores every selected split by every selected method, in original units."""
     model = setup.trained_model(run)
     valid = setup.scored("valid").to(setup.device).float()
     for name, method in methods(setup).items():
         score = ThroughLogZ(run, setup, name, method) if isinstance(model, UnnormalisedDensity) else method
         for split in [SIMULATED] if score.simulates else splits(setup):
-            x = valid[:0] if split == SIMULATED else setup.scored(split).to(setup.device)
+            x, log_jacobian = _examples(setup, split)
             started = time.perf_counter()
             with seeded(setup.config["seed"], "likelihood", name, split):
-                log_prob, estimate = score(model, x, valid)
+                log_prob, estimate = in_original_units(score(model, x, valid), log_jacobian)
             seconds = time.perf_counter() - started
             _record(run, split, name, log_prob, estimate.to_dict() | {"seconds": seconds})
+
+
+def _examples(setup: Setup, split: str) -> tuple[Tensor, Tensor]:
+    """x of a split, and what its log-probabilities lack to be in original units; nothing of what a method makes."""
+    if split == SIMULATED:
+        return torch.empty(0), torch.zeros(1)
+    return setup.scored(split).to(setup.device), setup.log_jacobian(split)
 
 
 def methods(setup: Setup) -> dict[str, Any]:
@@ -134,4 +143,4 @@ def _record(run: Run, split: str, name: str, log_prob: Tensor, entry: dict[str, 
     )
     entry |= {"split": split, "examples": len(log_prob), "of": run.identity()}
     run.record("likelihood", label, entry)
-    log.info(text.estimate("likelihood", label, entry))
+    log.info(text.estimate("likelihood", label, entry, run.results.get("dataset")))

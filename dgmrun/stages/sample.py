@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-import torch
 from numpy import ndarray
 from torch import Tensor, nn
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators.sampling import can_be_exact, samples
-from dgmrun.protocols import Pictured, Sampler, UnnormalisedDensity
+from dgmrun.protocols import LatentVariableModel, Pictured, Sampler, UnnormalisedDensity
 from dgmrun.rng import seeded
 from dgmrun.run import Run
+from dgmrun.stages import _latent
 from dgmrun.stages._other import other
 from dgmrun.stages._setup import Setup
 
@@ -32,13 +32,13 @@ def check(setup: Setup) -> None:
 def main(run: Run, setup: Setup) -> None:
     """Draws `sample.count` samples of the model, of its teacher where it has one, and shows them beside data."""
     count, model = setup.config["sample"]["count"], setup.trained_model(run)
-    x, models = {"data": setup.splits["test"].x[:count]}, [model]
+    x, models = {"data": setup.original(setup.splits["test"].x[:count])}, [model]
     if "teacher" in setup.config["objective"]:
         its_run, its_setup = other(setup, "objective.teacher")
         models.insert(0, its_setup.trained_model(its_run))
         x["teacher"] = _drawn(models[0], its_setup, setup).reshape(-1, *setup.event.shape)
     x["x"] = _drawn(model, setup, setup)
-    run.write_arrays("samples.npz", **{name: part.cpu().to(torch.uint8).numpy() for name, part in x.items()})
+    run.write_arrays("samples.npz", **{name: part.numpy() for name, part in x.items()})
     how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} Gibbs sweeps"
     run.merge({"sample": {"count": count, "how": how, "of": run.identity()}})
     _draw(run, setup, x, models)
@@ -49,21 +49,25 @@ def _draw(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module])
     """The samples beside data; of a teacher and its student, the filters that both have."""
     from dgmrun.report import drawing, gallery
 
-    def shown(part: Tensor) -> ndarray:
-        return setup.upright(part).cpu().float().numpy()
+    def drawable(part: Tensor) -> ndarray:
+        return part.cpu().float().numpy()
 
     title = "student" if "teacher" in x else "samples"
-    figures = {"samples": gallery.side_by_side({title if name == "x" else name: shown(x[name]) for name in x})}
-    seen = x["data"].to(setup.device).float()
+    panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
+    figures = {"samples": gallery.side_by_side(panels)}
+    seen = setup.splits["test"].x[: len(x["data"])].to(setup.device).float()
     pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
-    filters = [shown(each["filters"].reshape(-1, *setup.event.shape)) for each in pictures if "filters" in each]
+    filters = [each["filters"].reshape(-1, *setup.event.shape) for each in pictures if "filters" in each]
     if len(filters) == 2:
-        figures["features"] = gallery.features(*filters)
+        figures["features"] = gallery.features(*(drawable(setup.upright(part)) for part in filters))
+    if isinstance(models[-1], LatentVariableModel):
+        with seeded(setup.config["seed"], "pictures"):
+            figures |= _latent.figures(models[-1], setup, len(x["data"]))
     drawing.write(run, "sample", figures)
 
 
 def _drawn(model: nn.Module, its: Setup, asked: Setup) -> Tensor:
-    """Samples of a model, whoever asks for them."""
+    """Samples of a model in original units, whoever asks for them."""
     settings = asked.config["sample"]
     with seeded(asked.config["seed"], "sample"):
-        return samples(model, settings["count"], its.base_logits, settings["burn_in"])
+        return its.original(samples(model, settings["count"], its.base_logits, settings["burn_in"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -16,17 +17,21 @@ import torch
 import yaml
 from torch import Tensor
 
-from dgmrun.data import bars_and_stripes
+from dgmrun import build
+from dgmrun.data import bars_and_stripes, correlated_gaussian, gaussians
 from dgmrun.data.binarise import binarised
 from dgmrun.data.check import inside
+from dgmrun.data.omniglot_area import area_averages
 from dgmrun.data.prepare import prepare
 from dgmrun.data.splits import SPLITS, Splits, sha256
+from dgmrun.data.transform import transformed
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Event
+from tests.conftest import ELSEWHERE, OF_THE_USER
 
 CONFIGS = {file.stem: file for file in Path(__file__).parents[2].glob("configs/dataset/*.yaml")}
-PUBLISHED = sorted(CONFIGS.keys() - {"file"})
-SHARED_KEYS = {"_target_", "name", "event", "context", "pixel_order", "binarisation", "batch_size"}
+PUBLISHED = sorted(CONFIGS.keys() - OF_THE_USER - ELSEWHERE)
+SHARED_KEYS = {"_target_", "name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"}
 
 Load = Callable[[str], Splits]
 
@@ -50,9 +55,9 @@ def event(described: dict[str, Any] | None) -> Event | None:
 
 def ready(name: str, splits: Splits, **changes: object) -> Splits:
     settings = config(name)
-    described = {key: event(settings[key]) for key in ("event", "context")}
-    kept = {key: settings[key] for key in ("binarisation", "pixel_order")}
-    return prepare(splits, **(described | kept | changes))
+    described = {"event": build.event_of_files(settings), "context": event(settings["context"])}
+    kept = {key: settings[key] for key in ("binarisation", "transform", "pixel_order")}
+    return prepare(splits, **(described | kept | changes)).splits
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +87,8 @@ def test_yaml_holds_the_shared_keys_and_the_loaders_own(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_splits_are_what_the_yaml_says(name: str, load: Load) -> None:
     splits = ready(name, load(name))
-    seen = binarised(event(config(name)["event"]), config(name)["binarisation"])
+    how = config(name)["binarisation"]
+    seen = transformed(binarised(build.event_of_files(config(name)), how), config(name)["transform"], how)
     assert tuple(splits) == SPLITS
     assert all(inside(splits[split].x, seen.support) for split in ("valid", "test"))
     assert all(split.x.dtype in (torch.uint8, torch.float32) for split in splits.values())
@@ -153,6 +159,105 @@ def independent_bernoulli(train: Tensor, test: Tensor) -> float:
     on = (train.flatten(1).sum(0, dtype=torch.float64) + 0.5) / (len(train) + 1)
     frequency = test.flatten(1).mean(0, dtype=torch.float64)
     return float((frequency * on.log() + (1 - frequency) * (1 - on).log()).sum())
+
+
+def test_frey_faces_are_1965_different_pictures_in_a_fixed_order(load: Load) -> None:
+    grey = torch.cat([split.x for split in load("frey_faces").values()]) * 255
+    assert len(grey.flatten(1).unique(dim=0)) == len(grey) == 1965
+    assert (grey.round().min(), grey.round().max()) == (8, 238)
+    test = load("frey_faces")["test"].x.mul(255).round().to(torch.uint8)
+    assert sha256(test) == "7961c07555b83ea7135a5c877b375baf496476d343c65dcfa85b24044c7db76d"
+
+
+def test_caltech_silhouettes_are_upright_and_dark(load: Load) -> None:
+    """The first to train on is a lamp, 0 on a background of 1, with its foot below."""
+    splits = load("caltech_silhouettes")
+    counts = torch.cat([split.y for split in splits.values()]).bincount()
+    assert (len(counts), int(counts.sum())) == (101, 8671)
+    assert counts[:4].tolist() == [798, 435, 435, 200]
+    x = torch.cat([split.x for split in splits.values()]).double()
+    assert x[..., 0].mean() > x[..., 0, :].mean() > 0.95 > x.mean()
+    lamp = splits["train"].x[0, 0] == 0
+    assert splits["train"].y[0] == 56
+    assert lamp[1].nonzero().flatten().tolist() == [13, 14, 15, 16]
+    assert lamp[24].sum() == 19
+
+
+def test_omniglot_area_has_as_much_ink_as_the_drawings(load: Load, data_dir: Path) -> None:
+    """And test has other characters than train and valid, which have the same."""
+    with np.load(data_dir / "omniglot" / "images_evaluation.npz") as arrays:
+        ink = ~arrays["images"].reshape(-1, 105, 105)
+    splits = load("omniglot_area")
+    mine = splits["test"].x.double().sum((1, 2, 3)) * (105 / 28) ** 2
+    assert torch.allclose(mine, torch.tensor(ink.sum((1, 2))).double(), rtol=1e-5)
+    assert splits["train"].y.unique(return_counts=True)[1].tolist() == [18] * 964
+    assert splits["valid"].y.unique(return_counts=True)[1].tolist() == [2] * 964
+    assert splits["test"].y.unique().tolist() == list(range(964, 1623))
+
+
+def test_area_averages_of_whole_blocks_are_their_means() -> None:
+    x = torch.rand(3, 6, 6, dtype=torch.float64)
+    blocks = x.reshape(3, 2, 3, 2, 3).mean((2, 4))
+    assert torch.allclose(area_averages(x, 2), blocks)
+    assert torch.allclose(area_averages(x, 4).sum((1, 2)) * 1.5**2, x.sum((1, 2)))
+
+
+def test_gaussian_modes_are_where_the_wgan_toys_have_them(load: Load) -> None:
+    for modes, first, spacing in (
+        (8, [2 / 1.414, 0.0], 2 * math.sin(math.pi / 8) * 2 / 1.414),
+        (25, [-4 / 2.828] * 2, 2 / 2.828),
+    ):
+        centres = gaussians.mode_centres(modes)
+        between = torch.cdist(centres, centres) + 9 * torch.eye(modes)
+        assert centres[0].tolist() == pytest.approx(first)
+        assert between.min(1).values.tolist() == pytest.approx([spacing] * modes, rel=1e-5)
+        train = gaussians.load(Path(), [20_000, 5, 5], modes)["train"]
+        off = (train.x - centres[train.y]) / gaussians.STANDARD_DEVIATION[modes]
+        assert off.square().mean() == pytest.approx(1, abs=4 * math.sqrt(2 / off.numel()))
+        share = 1 / modes
+        assert (train.y.bincount() / 20_000 - share).abs().max() <= 4 * math.sqrt(share * (1 - share) / 20_000)
+
+
+@pytest.mark.parametrize(("dims", "correlation"), [(1, 0.0), (2, 0.8), (5, -0.2), (10, 0.5)])
+def test_correlated_gaussian_has_the_entropy_it_says(dims: int, correlation: float) -> None:
+    x = correlated_gaussian.load(Path(), [50_000, 5, 5], dims, correlation)["train"].x.double()
+    nats = -correlated_gaussian.density(dims, correlation).log_prob(x)
+    assert abs(nats.mean() - correlated_gaussian.entropy(dims, correlation)) <= 4 * nats.std() / math.sqrt(len(x))
+
+
+def test_moons_and_the_swiss_roll_lie_on_their_curves(load: Load) -> None:
+    moons = load("moons")["train"]
+    middle = torch.tensor([[0.0, 0.0], [1.0, 0.5]])[moons.y]
+    radius = (moons.x - middle).norm(dim=1)
+    assert abs(radius.mean() - 1) <= 4 * 0.1 / math.sqrt(len(radius)) + 0.1**2  # the second term: noise along the curve
+    roll = load("swiss_roll")["train"].x * 7.5
+    assert 1.5 * math.pi - 1 < roll.norm(dim=1).min() < roll.norm(dim=1).max() < 4.5 * math.pi + 1
+
+
+@pytest.mark.parametrize("name", ["moons", "swiss_roll", "gaussians", "correlated_gaussian"])
+def test_synthetic_draws_are_the_same_for_every_run(name: str, load: Load) -> None:
+    torch.rand(7)
+    again = loader(name)(Path(), **own_settings(name))
+    assert [sha256(split.x) for split in again.values()] == [sha256(split.x) for split in load(name).values()]
+
+
+@pytest.mark.parametrize("sizes", [[1, 2], [1, 2, 0], [1, 2, 3.0]])
+def test_sizes_are_three_whole_numbers(sizes: list[Any]) -> None:
+    with pytest.raises(Mistake, match=r"`dataset.sizes` must be \[train,valid,test\], each at least 1"):
+        gaussians.load(Path(), sizes, 8)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gaussians.load(Path(), [5, 5, 5], 9), "`dataset.modes` must be 8 or 25, but is 9"),
+        (lambda: correlated_gaussian.event([5, 5, 5], 0, 0.5), "`dataset.dims` must be at least 1, but is 0"),
+        (lambda: correlated_gaussian.event([5, 5, 5], 3, -0.5), "`dataset.correlation` must be above -0.5 and below 1"),
+    ],
+)
+def test_settings_that_no_distribution_has(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(Mistake, match=message):
+        make()
 
 
 @pytest.mark.parametrize("side", [1, 2, 4, 7])

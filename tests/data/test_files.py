@@ -59,7 +59,7 @@ def test_a_download_of_something_else_is_not_kept(tmp_path: Path, monkeypatch: p
     page = tmp_path / "page.html"
     page.write_bytes(b"<html>quota exceeded</html>")
     monkeypatch.setattr(files, "urlopen", lambda url, timeout: page.open("rb"))
-    with pytest.raises(Mistake, match="what came has another sha256"):
+    with pytest.raises(Mistake, match="what came has another checksum"):
         files.read(tmp_path / "data", NAMES, NOWHERE, SHA256)
     assert not (tmp_path / "data").exists()
 

@@ -22,8 +22,8 @@ def grey_levels(rows: int = 30) -> Splits:
 
 
 def ready(splits: Splits, **changes: object) -> Splits:
-    settings = {"event": GREY, "context": None, "binarisation": "none", "pixel_order": None}
-    return prepare(splits, **(settings | changes))
+    settings = {"event": GREY, "context": None, "binarisation": "none", "transform": "none", "pixel_order": None}
+    return prepare(splits, **(settings | changes)).splits
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.data.binarise import bernoulli
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Batch
@@ -114,15 +115,15 @@ def test_bytes_become_floats_and_no_labels_no_context() -> None:
     assert batch.context is None
 
 
-def test_dynamic_draws_anew_and_by_its_place_alone() -> None:
+def test_draws_are_anew_and_by_its_place_alone() -> None:
     x = torch.tensor([0.0, 0.3, 1.0]).expand(5000, 3)
-    drawn = source(x=x, y=None, batch_size=5000, dynamic=True)
+    drawn = source(x=x, y=None, batch_size=5000, draw=bernoulli)
     first, second = next(iter(drawn)).x, next(iter(drawn)).x
     assert set(first.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(first, second)
     standard_error = (x[0] * (1 - x[0]) / 5000).sqrt()
     assert ((first.mean(0) - x[0]).abs() <= 4 * standard_error).all()
     torch.rand(7)
-    again = source(x=x, y=None, batch_size=5000, dynamic=True)
+    again = source(x=x, y=None, batch_size=5000, draw=bernoulli)
     assert torch.equal(next(iter(again)).x, first)
     assert torch.equal(next(iter(again)).x, second)

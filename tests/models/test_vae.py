@@ -112,6 +112,16 @@ def test_the_first_guess_of_p_of_x_has_the_means_of_the_data(network: str) -> No
     torch.testing.assert_close(model.decode(torch.randn(1, 2, 2))[0, 0], means)
 
 
+@pytest.mark.parametrize("scale", ["learned", "per_pixel"])
+def test_the_first_guess_of_p_of_x_has_the_deviations_of_the_data(scale: str) -> None:
+    model, x = VAE(Event((3,), "real"), [2], [4], scale=scale), 1 + 0.2 * torch.randn(500, 3)
+    for parameter in model.decoders.parameters():
+        parameter.data.zero_()
+    model.initialise(x)
+    expected = Normal(x.mean(0), (x - x.mean(0)).square().mean().sqrt()).log_prob(x).sum(-1)
+    torch.testing.assert_close(model.log_likelihood(x, torch.randn(1, 500, 2))[0], expected)
+
+
 @pytest.mark.parametrize(
     ("settings", "key"),
     [

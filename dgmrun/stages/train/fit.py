@@ -108,7 +108,7 @@ def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) ->
         setup.config["seed"],
         rank,
         world_size,
-        dynamic=dataset["binarisation"] == "dynamic",
+        draw=setup.data.draw(),
     )
 
 
@@ -133,7 +133,7 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
         file = run.path / "weights.safetensors"
         _weights.load(model, _weights.read(file), file)
     elif isinstance(model, Initialised):
-        model.initialise(setup.splits["train"].x.float())
+        model.initialise(setup.scored("train").float())
     return model
 
 
@@ -185,14 +185,14 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
 def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: torch.device) -> list[Callback]:
     """In the order in which they act after a batch: a checkpoint holds what those before it know."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
-    valid = setup.scored("valid").to(device)
+    valid = _examples(setup, "valid", device)
     board = Board(run, max(1, every // 10), setup.upright)
     record = partial(history.record, run, source, clock)
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), record)
     validating = validation.Validation(
         scorer=validation.scorer(setup),
-        x=valid,
-        x_train=setup.scored("train")[: len(valid)].to(device),
+        valid=valid,
+        train=_examples(setup, "train", device, len(valid.x)),
         every=every,
         patience=config["trainer"]["patience"],
         seed=config["seed"],
@@ -201,6 +201,11 @@ def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: to
         checkpoints=saving,
     )
     return [Ranks(source, config["resume"]), clock, validating, board, saving, Bar(clock, validating)]
+
+
+def _examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> validation.Examples:
+    x, log_jacobian = (part[:most].to(device) for part in (setup.scored(split), setup.log_jacobian(split)))
+    return validation.Examples(x, log_jacobian)
 
 
 def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning import Callback, Trainer
 from torch import Tensor
@@ -15,6 +15,7 @@ from dgmrun.objectives.base import Objective
 from dgmrun.protocols import Enumerable, Estimate, TractableDensity, UnnormalisedDensity
 from dgmrun.rng import seeded
 from dgmrun.stages._setup import Setup
+from dgmrun.stages._units import in_original_units
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.limits import Limits
@@ -28,6 +29,13 @@ AIS = {"num_chains": 100, "num_temperatures": 500}
 IMPORTANCE = {"num_samples": 10}
 
 
+class Examples(NamedTuple):
+    """Examples x on the device, and what their log-probabilities lack to be in original units, in nats."""
+
+    x: Tensor
+    log_jacobian: Tensor
+
+
 class Validation(Callback):
     """Every so many iterations: nll of the validation split or a bound on it, the best so far, patience, pictures.
 
@@ -35,8 +43,8 @@ class Validation(Callback):
 
     Args:
         scorer: from a model to a cheap score of examples, in nats.
-        x: the validation split, on the device.
-        x_train: as many training examples, for the gap.
+        valid: the validation split.
+        train: as many training examples, for the gap.
         every: iterations between two validations.
         patience: validations without improvement before training stops; None: never.
         seed: the run's seed.
@@ -48,8 +56,8 @@ class Validation(Callback):
     def __init__(
         self,
         scorer: Scorer,
-        x: Tensor,
-        x_train: Tensor,
+        valid: Examples,
+        train: Examples,
         every: int,
         patience: int | None,
         seed: int,
@@ -57,7 +65,7 @@ class Validation(Callback):
         board: Board,
         checkpoints: Checkpoints,
     ) -> None:
-        self.scorer, self.x, self.x_train = scorer, x, x_train
+        self.scorer, self.valid, self.train = scorer, valid, train
         self.every, self.patience, self.seed = every, patience, seed
         self.limits, self.board, self.checkpoints = limits, board, checkpoints
         self.best, self.waited, self.step = math.inf, 0, 0
@@ -90,7 +98,7 @@ class Validation(Callback):
         self.latest = trainer.strategy.broadcast(self._terms(objective) if trainer.is_global_zero else {})
         if trainer.is_global_zero:
             self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
-            self.board.pictures(objective.pictures(self.x[:PICTURED].float()), self.step)
+            self.board.pictures(objective.pictures(self.valid.x[:PICTURED].float()), self.step)
         if self.latest[self.watched] < self.best:
             self.best, self.waited = self.latest[self.watched], 0
             self.checkpoints.save_best(trainer)
@@ -101,12 +109,13 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective) -> dict[str, float]:
         score = self.scorer(objective.evaluated)
-        log_prob, estimate = score(self.x)
+        log_prob, estimate = in_original_units(score(self.valid.x), self.valid.log_jacobian)
+        log_prob_train, _ = in_original_units(score(self.train.x), self.train.log_jacobian)
         name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
             name: -estimate.value,
             f"{name}_standard_error": estimate.standard_error or math.nan,
-            "gap": float(score(self.x_train)[0].mean() - log_prob.mean()),
+            "gap": float(log_prob_train.mean() - log_prob.mean()),
         }
 
     @property

@@ -1,0 +1,51 @@
+"""Equal mixtures of round Gaussians in the plane, on which a GAN's dropped modes can be counted.
+
+Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, Improved training of Wasserstein GANs
+(https://github.com/igul222/improved_wgan_training, gan_toy.py), at its scales:
+
+- 8 modes on a circle of radius 2, standard deviation 0.02, all divided by 1.414.
+- 25 modes on the grid {-4, -2, 0, 2, 4}^2, standard deviation 0.05, all divided by 2.828.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dgmrun.data.splits import Split, Splits
+from dgmrun.data.synthetic import drawn
+from dgmrun.errors import Mistake
+
+STANDARD_DEVIATION = {8: 0.02 / 1.414, 25: 0.05 / 2.828}
+
+
+def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
+    """x [N, 2]; y the mode.
+
+    Args:
+        data_dir: unused.
+        sizes: examples of train, valid and test.
+        modes: 8 or 25.
+    """
+    if modes not in STANDARD_DEVIATION:
+        raise Mistake(f"`dataset.modes` must be 8 or 25, but is {modes}")
+    centres = mode_centres(modes)
+
+    def draw(size: int) -> Split:
+        y = torch.randint(modes, (size,))
+        return Split(centres[y] + STANDARD_DEVIATION[modes] * torch.randn(size, 2), y)
+
+    return drawn("gaussians", sizes, draw)
+
+
+def mode_centres(modes: int) -> Tensor:
+    """Means [modes, 2] of 8 or 25 components."""
+    if modes == 8:
+        angle = torch.arange(8) * (math.pi / 4)
+        return 2 / 1.414 * torch.stack((angle.cos(), angle.sin()), dim=1)
+    steps = torch.arange(-2.0, 3.0) * (2 / 2.828)
+    return torch.cartesian_prod(steps, steps)

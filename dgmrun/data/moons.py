@@ -1,0 +1,28 @@
+"""Two interleaved half circles of radius 1 in the plane, with Gaussian noise: scikit-learn's `make_moons`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from dgmrun.data.splits import Split, Splits
+from dgmrun.data.synthetic import drawn, random_state
+
+
+def load(data_dir: Path, sizes: Sequence[int], noise: float) -> Splits:
+    """x [N, 2]; y which of the two.
+
+    Args:
+        data_dir: unused.
+        sizes: examples of train, valid and test.
+        noise: standard deviation of what is added to each coordinate.
+    """
+    from sklearn.datasets import make_moons
+
+    def draw(size: int) -> Split:
+        x, y = make_moons(size, noise=noise, random_state=random_state())
+        return Split(torch.tensor(x, dtype=torch.float32), torch.tensor(y))
+
+    return drawn("moons", sizes, draw)

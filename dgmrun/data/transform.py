@@ -1,0 +1,129 @@
+r"""Transforms: from data that are not binary to what the model sees, and the Jacobian back to original units.
+
+.. math::  \log p(\text{original}) = \log p(\text{seen}) + \log |\partial\,\text{seen} / \partial\,\text{original}|
+
+- `none`: left as it is.
+- `levels`: grey levels k / 255 become the whole numbers k, 0 to 255.
+- `dequantise`: (k + u) / 256, with u uniform in [0, 1), anew for every batch.
+- `logit`: the same, then y -> logit(alpha + (1 - 2 alpha) y), alpha = 1e-6.
+- `standardise`: less the mean of the training split, over its standard deviation, in each dimension.
+
+The original unit of grey levels is one level. A density p of k + u, on [0, 256)^D, bounds a probability from below,
+E_u log p(k + u) <= log P(k) with P(k) the integral of p over u, so that -log p / (D ln 2) is comparable with the bits
+per dimension of models of levels (Theis, van den Oord and Bethge 2016, A note on the evaluation of generative models,
+section 3.1). `logit` is that of Papamakarios, Pavlakou and Murray 2017, Masked autoregressive flow, section 4.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions.transforms import AffineTransform, ComposeTransform, SigmoidTransform, Transform
+
+from dgmrun.errors import Mistake
+from dgmrun.protocols import Event
+
+LEVELS, ALPHA = 256, 1e-6
+TO_LEVELS = AffineTransform(0.0, float(LEVELS))
+UNSQUEEZE = AffineTransform(-ALPHA / (1 - 2 * ALPHA), 1 / (1 - 2 * ALPHA))
+BLOCK = 1000
+
+
+class Kind(NamedTuple):
+    """What a transform takes and gives.
+
+    Args:
+        takes: supports that suit it; None: any.
+        gives: the support of what the model sees; None: as it was.
+        of_levels: it takes grey levels k / 255, and figures are in units of one.
+        is_noisy: it adds noise within a level.
+        back: from what the model sees to original units, as far as this is the same for all data.
+    """
+
+    takes: tuple[str, ...] | None
+    gives: str | None
+    of_levels: bool = False
+    is_noisy: bool = False
+    back: tuple[Transform, ...] = ()
+
+
+KINDS = {
+    "none": Kind(None, None),
+    "levels": Kind(("unit",), f"categorical({LEVELS})", of_levels=True),
+    "dequantise": Kind(("unit",), "unit", of_levels=True, is_noisy=True, back=(TO_LEVELS,)),
+    "logit": Kind(("unit",), "real", of_levels=True, is_noisy=True, back=(SigmoidTransform(), UNSQUEEZE, TO_LEVELS)),
+    "standardise": Kind(("unit", "real"), "real"),
+}
+
+
+def transformed(event: Event, transform: str, binarisation: str) -> Event:
+    """What the model sees of data of `event`; refuses a `transform` that does not suit it."""
+    if transform != "none" and binarisation != "none":
+        raise Mistake(
+            f"`dataset.transform` must be none where `dataset.binarisation` is {binarisation}, but is {transform}",
+            hint=f"dataset.binarisation=none dataset.transform={transform}",
+        )
+    fitting = [name for name, kind in KINDS.items() if kind.takes is None or event.support in kind.takes]
+    if transform not in fitting:
+        raise Mistake(
+            f"`dataset.transform` must be {' or '.join(fitting)} for {event.support} data, but is {transform}",
+            hint="dataset.transform=none",
+        )
+    return replace(event, support=KINDS[transform].gives or event.support)
+
+
+def levels(x: Tensor, transform: str) -> Tensor:
+    """Grey levels k / 255 as the whole numbers k, uint8.
+
+    Raises:
+        Mistake: they are other fractions.
+    """
+    scaled = x * (LEVELS - 1)
+    k = scaled.round()
+    if (scaled - k).abs().max() > 1e-3:
+        raise Mistake(
+            "`dataset.transform` must be none or standardise where grey levels are other fractions than k / 255, "
+            f"but is {transform}",
+            hint="dataset.transform=none",
+        )
+    return k.to(torch.uint8)
+
+
+def jittered(k: Tensor) -> Tensor:
+    """Levels k + u, u uniform in [0, 1)."""
+    return k + torch.rand(k.shape, device=k.device)
+
+
+def inverse(transform: str, x: Tensor) -> ComposeTransform:
+    """From what the model sees to original units; `x` is the training split in original units [N, *event.shape].
+
+    Raises:
+        Mistake: a dimension does not vary, and cannot be standardised.
+    """
+    if transform != "standardise":
+        return ComposeTransform(list(KINDS[transform].back))
+    deviation, mean = torch.std_mean(x.double(), dim=0, correction=0)
+    constant = (deviation == 0).flatten().nonzero()
+    if len(constant):
+        raise Mistake(
+            "`dataset.transform` must not be standardise where a dimension of the training split is constant, but "
+            f"dimension {int(constant[0])} (from 0) is, as are {len(constant)} in all",
+            hint="dataset.transform=none",
+        )
+    return ComposeTransform([AffineTransform(mean, deviation)])
+
+
+def seen(back: ComposeTransform, x: Tensor) -> Tensor:
+    """What the model sees of `x` in original units."""
+    return back.inv(x).float() if back.parts else x
+
+
+def log_jacobian(back: ComposeTransform, x: Tensor) -> Tensor:
+    """log |d seen / d original| of what the model sees, `x` [N, *event.shape], in nats, float64 [N]; in blocks."""
+    if not back.parts:
+        return torch.zeros(len(x), dtype=torch.float64)
+    blocks = (block.double() for block in x.split(BLOCK))
+    return torch.cat([-back.log_abs_det_jacobian(block, back(block)).flatten(1).sum(1) for block in blocks])

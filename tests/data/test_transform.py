@@ -1,0 +1,218 @@
+"""Transforms: Jacobians against autograd, scores against closed forms, noise that is drawn as it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from dgmrun.data import transform as transforms
+from dgmrun.data.prepare import Prepared, prepare
+from dgmrun.data.source import InMemorySource
+from dgmrun.data.splits import Splits, cut, sha256
+from dgmrun.data.transform import ALPHA, KINDS, transformed
+from dgmrun.errors import Mistake
+from dgmrun.protocols import Event
+
+GREY = Event((1, 2, 3), "unit")
+REAL = Event((3,), "real")
+ROWS = 300
+OF_LEVELS = [name for name, kind in KINDS.items() if kind.of_levels]
+NOISY = [name for name, kind in KINDS.items() if kind.is_noisy]
+
+
+def grey_levels() -> Splits:
+    k = torch.arange(ROWS * 6).mul(7919).remainder(256).reshape(ROWS, 1, 2, 3)
+    return cut(k / 255, None, [ROWS - 200, 100, 100])
+
+
+def reals() -> Splits:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(ROWS, 3, generator=generator) * torch.tensor([1.0, 1e-3, 100.0]) + torch.tensor([0.0, 5.0, -40.0])
+    return cut(x, None, [ROWS - 200, 100, 100])
+
+
+def ready(transform: str, **changes: Any) -> Prepared:
+    is_real = transform == "standardise"
+    settings = {"event": REAL if is_real else GREY, "context": None, "binarisation": "none", "pixel_order": None}
+    return prepare(reals() if is_real else grey_levels(), **({"transform": transform} | settings | changes))
+
+
+@pytest.mark.parametrize("transform", ["dequantise", "logit", "standardise"])
+def test_log_jacobian_is_that_of_autograd(transform: str) -> None:
+    data = ready(transform)
+    for one in data.scored("test").flatten(1)[:10, :3].double():
+        back = data.back
+        original = back(one)
+        jacobian = torch.autograd.functional.jacobian(lambda x, back=back: back.inv(x), original)
+        assert transforms.log_jacobian(back, one[None]) == pytest.approx(float(jacobian.slogdet()[1]), rel=1e-6)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_uniform_levels_score_as_they_must(split: str) -> None:
+    """The uniform density is 1 on what the model sees: -D ln 256 nats, 8 bits per dimension."""
+    data = ready("dequantise")
+    assert torch.allclose(data.log_jacobian(split), torch.tensor(-6 * math.log(256), dtype=torch.float64), rtol=1e-15)
+    assert len(data.log_jacobian(split)) == 100
+
+
+def test_logit_is_that_of_maf() -> None:
+    y = ready("dequantise").scored("test").double()
+    assert torch.allclose(ready("logit").scored("test").double(), torch.logit(ALPHA + (1 - 2 * ALPHA) * y), atol=1e-4)
+
+
+def test_a_standardised_gaussian_scores_as_the_one_that_fits_the_file() -> None:
+    data, x = ready("standardise"), reals()
+    deviation, mean = torch.std_mean(x["train"].x.double(), dim=0, correction=0)
+    assert data.scored("train").mean(0).abs().max() < 1e-4
+    assert data.scored("train").std(0, correction=0).tolist() == pytest.approx([1, 1, 1], rel=1e-4)
+    seen = Normal(0.0, 1.0).log_prob(data.scored("test").double()).sum(1) + data.log_jacobian("test")
+    assert torch.allclose(seen, Normal(mean, deviation).log_prob(x["test"].x.double()).sum(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("transform", list(KINDS))
+def test_back_is_the_inverse(transform: str, split: str) -> None:
+    """Levels come back with their noise: k is the whole part of what comes back."""
+    data, given = ready(transform), (reals() if transform == "standardise" else grey_levels())[split].x
+    returned = data.back(data.scored(split))
+    if transform in OF_LEVELS:
+        assert torch.equal((returned - 5e-5).floor().clamp(min=0) if transform in NOISY else returned, given * 255)
+    else:
+        assert torch.allclose(returned, given.to(returned.dtype), rtol=1e-6)
+
+
+@pytest.mark.parametrize("transform", ["none", "levels"])
+def test_what_does_not_stretch_has_no_jacobian(transform: str) -> None:
+    assert ready(transform).log_jacobian("test").tolist() == [0.0] * 100
+
+
+def test_levels_are_whole_numbers() -> None:
+    x = ready("levels").splits["train"].x
+    assert x.dtype is torch.uint8
+    assert torch.equal(x.float(), grey_levels()["train"].x.mul(255).round())
+
+
+@pytest.mark.parametrize("transform", NOISY)
+def test_noise_is_uniform_within_a_level(transform: str) -> None:
+    data = ready(transform)
+    u = torch.cat(
+        [data.back(data.scored(split)) - grey_levels()[split].x * 255 for split in ("train", "valid", "test")]
+    )
+    assert -1e-3 < u.min() < u.max() < 1 + 1e-3
+    assert abs(u.mean() - 0.5) <= 4 / math.sqrt(12 * u.numel())
+    assert abs(u.square().mean() - 1 / 3) <= 4 * math.sqrt(4 / 45 / u.numel())
+
+
+@pytest.mark.parametrize("transform", NOISY)
+def test_what_is_scored_is_drawn_once_for_all(transform: str) -> None:
+    first, state = ready(transform), torch.get_rng_state()
+    again = ready(transform)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    for split in ("train", "valid", "test"):
+        assert sha256(first.scored(split)) == sha256(again.scored(split))
+
+
+@pytest.mark.parametrize("transform", NOISY)
+@pytest.mark.parametrize("given", [1, 7, 13, 14])
+def test_batches_are_drawn_anew_and_resume_to_the_bit(transform: str, given: int) -> None:
+    def source() -> InMemorySource:
+        data = ready(transform)
+        return InMemorySource(data.splits["train"].x, None, 8, 1, draw=data.draw())
+
+    def batches(of: InMemorySource) -> Iterator[Tensor]:
+        """Three epochs, or what is left of them."""
+        for _ in range(3):
+            yield from (batch.x for batch in islice(iter(of), len(of) - of.position % len(of)))
+
+    whole, killed, resumed = list(batches(source())), source(), source()
+    assert not set(torch.cat(whole[:13]).flatten().tolist()) & set(torch.cat(whole[13:26]).flatten().tolist())
+    list(islice(batches(killed), given))
+    resumed.load_state_dict(killed.state_dict())
+    for batch, wanted in zip(batches(resumed), whole[given:], strict=False):
+        assert torch.equal(batch, wanted)
+
+
+def test_standardised_pictures_are_transposed_whole() -> None:
+    event = Event((1, 2, 2), "real")
+    squares = {name: split.x.repeat(1, 2)[:, :4].reshape(-1, 1, 2, 2) for name, split in reals().items()}
+    splits = cut(torch.cat(list(squares.values())), None, [100, 100, 100])
+    by_row, by_column = (
+        prepare(splits, event=event, context=None, binarisation="none", transform="standardise", pixel_order=order)
+        for order in ("row", "column")
+    )
+    assert torch.allclose(by_column.scored("test"), by_row.scored("test").transpose(-1, -2), rtol=1e-5)
+    assert torch.allclose(by_column.log_jacobian("test"), by_row.log_jacobian("test"))
+    assert torch.allclose(by_column.back(by_column.scored("test")).transpose(-1, -2).float(), splits["test"].x)
+
+
+@pytest.mark.parametrize(
+    ("support", "transform", "seen"),
+    [
+        ("binary", "none", "binary"),
+        ("unit", "none", "unit"),
+        ("unit", "levels", "categorical(256)"),
+        ("unit", "dequantise", "unit"),
+        ("unit", "logit", "real"),
+        ("unit", "standardise", "real"),
+        ("real", "standardise", "real"),
+    ],
+)
+def test_transformed_says_what_the_model_sees(support: str, transform: str, seen: str) -> None:
+    assert transformed(Event((3,), support), transform, "none") == Event((3,), seen)
+
+
+@pytest.mark.parametrize(
+    ("support", "transform", "fitting"),
+    [
+        ("binary", "standardise", "none"),
+        ("counts", "levels", "none"),
+        ("real", "logit", "none or standardise"),
+        ("unit", "log", "none or levels or dequantise or logit or standardise"),
+    ],
+)
+def test_transformed_refuses_what_makes_no_sense(support: str, transform: str, fitting: str) -> None:
+    with pytest.raises(Mistake, match=f"`dataset.transform` must be {fitting} for {support} data, but is {transform}"):
+        transformed(Event((3,), support), transform, "none")
+
+
+@pytest.mark.parametrize("binarisation", ["dynamic", "threshold"])
+def test_binary_data_are_not_transformed(binarisation: str) -> None:
+    message = f"`dataset.transform` must be none where `dataset.binarisation` is {binarisation}, but is logit"
+    with pytest.raises(Mistake, match=message) as caught:
+        ready("logit", binarisation=binarisation)
+    assert caught.value.hint == "dataset.binarisation=none dataset.transform=logit"
+
+
+@pytest.mark.parametrize("transform", OF_LEVELS)
+def test_other_fractions_are_no_levels(transform: str) -> None:
+    splits = cut(torch.arange(30.0).reshape(30, 1) / 29, None, [10, 10, 10])
+    with pytest.raises(Mistake, match=f"grey levels are other fractions than k / 255, but is {transform}"):
+        prepare(
+            splits,
+            event=Event((1,), "unit"),
+            context=None,
+            binarisation="none",
+            transform=transform,
+            pixel_order=None,
+        )
+
+
+def test_a_constant_dimension_cannot_be_standardised() -> None:
+    splits = cut(torch.stack((torch.arange(30.0), torch.ones(30)), dim=1), None, [10, 10, 10])
+    with pytest.raises(Mistake, match=r"but dimension 1 \(from 0\) is, as are 1 in all"):
+        prepare(
+            splits,
+            event=Event((2,), "real"),
+            context=None,
+            binarisation="none",
+            transform="standardise",
+            pixel_order=None,
+        )
