@@ -31,7 +31,7 @@ OF_STUDENT, OF_TEACHER = (
 
 
 class Curves(NamedTuple):
-    """How methods come to one log Z, nats.
+    """How methods come to one quantity, nats.
 
     Args:
         methods: by name, rows of a count of samples, the estimate by the first so many, and the ends of its 99.7 %
@@ -58,8 +58,8 @@ class Points(NamedTuple):
 
 
 @rc_context(STYLE)
-def curves(panels: Mapping[str, Curves]) -> Figure:
-    """log Z against the count of samples, a line and a band of 99.7 % for every method; a panel for each model."""
+def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Figure:
+    """A quantity against the count of samples, a line and a band of 99.7 % for every method; a panel for each model."""
     figure = Figure(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (title, panel) in zip(every, panels.items(), strict=True):
@@ -70,7 +70,9 @@ def curves(panels: Mapping[str, Curves]) -> Figure:
             axes.fill_between(count, low, high, facecolor=(colour, 0.08), edgecolor=(colour, 0.5), linewidth=0.7)
         if panel.exact is not None:
             axes.axhline(panel.exact, color="black", linewidth=1.2, linestyle="--", label="exact")
-        axes.set(title=wrapped(title, 60), xlabel="samples", ylabel="log Z (nats)", xscale="log", ylim=_limits(panel))
+        axes.set(
+            title=wrapped(title, 60), xlabel="samples", ylabel=f"{quantity} (nats)", xscale="log", ylim=_limits(panel)
+        )
         _count(axes)
         axes.legend(
             *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %"

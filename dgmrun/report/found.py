@@ -27,9 +27,9 @@ BEST = ("exact", "bridge", "ais", "importance")
 """Methods, the most trusted first."""
 
 
-def log_z(results: Mapping[str, Any], of: str) -> dict[str, Mapping[str, Any]]:
-    """The log Z of the weights with this sha256, by method."""
-    entries = at(results, "log_z") or {}
+def entries(results: Mapping[str, Any], word: str, of: str) -> dict[str, Mapping[str, Any]]:
+    """What a stage found of the weights with this sha256, by method."""
+    entries = at(results, word) or {}
     return {plain(name): entry for name, entry in entries.items() if at(entry, "of", "weights_sha256") == of}
 
 
@@ -50,6 +50,17 @@ def curves(entries: Mapping[str, Mapping[str, Any]]) -> Curves:
     exact = (drawable(entry.get("value")) for entry in entries.values() if entry.get("kind") == "exact")
     found = {name: rows(entry) for name, entry in islice(entries.items(), MOST_CURVES)}
     return Curves({name: each for name, each in found.items() if each}, next(exact, None))
+
+
+def levels(entries: Mapping[str, Mapping[str, Any]], most: float) -> dict[str, list[Row]]:
+    """Those that have no curve, as lines from 1 to `most` samples."""
+    found: dict[str, list[Row]] = {}
+    for name, entry in islice(entries.items(), MOST_CURVES):
+        value, interval = drawable(entry.get("value")), entry.get("interval")
+        low, high = map(drawable, interval if isinstance(interval, list) and len(interval) == 2 else (None, None))
+        if not rows(entry) and value is not None:
+            found[name] = [(count, value, low, high) for count in (1.0, most)]
+    return found
 
 
 def rows(entry: Mapping[str, Any]) -> list[Row]:

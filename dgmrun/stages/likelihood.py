@@ -16,7 +16,7 @@ from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import log_density, log_likelihood
 from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, UnnormalisedDensity
-from dgmrun.report import text
+from dgmrun.report import found, text
 from dgmrun.rng import seeded
 from dgmrun.run import Run
 from dgmrun.stages import _log_z, log_z
@@ -60,6 +60,22 @@ def main(run: Run, setup: Setup) -> None:
                 log_prob, estimate = in_original_units(score(model, x, valid), log_jacobian)
             seconds = time.perf_counter() - started
             _record(run, split, name, log_prob, estimate.to_dict() | {"seconds": seconds})
+    _draw(run)
+
+
+def _draw(run: Run) -> None:
+    """How the test figures that rest on samples of z come about, the others beside them."""
+    from dgmrun.report import drawing, evidence
+
+    entries = found.entries(run.results, "likelihood", run.weights_sha256())
+    entries = {
+        name: entry for name, entry in entries.items() if "@" not in name and "log_z" not in entry["diagnostics"]
+    }
+    shown = found.curves(entries)
+    if shown.methods:
+        most = max(count for rows in shown.methods.values() for count, *_ in rows)
+        every = evidence.Curves({**shown.methods, **found.levels(entries, most)}, None)
+        drawing.write(run, "likelihood", {"likelihood": evidence.curves({"": every}, "log-likelihood")})
 
 
 def _examples(setup: Setup, split: str) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
             estimate = method(model, base_logits, proposal)
         entry = estimate.to_dict() | {"of": of, "proposal": through if method.needs_proposal else None}
         entry["seconds"] = time.perf_counter() - started
-        entry["warnings"] += disagreements(name, entry, found.log_z(target.results, of["weights_sha256"]))
+        entry["warnings"] += disagreements(name, entry, found.entries(target.results, "log_z", of["weights_sha256"]))
         for each in both if method.needs_proposal else [target]:
             each.record("log_z", name, entry)
         entries[name] = entry
@@ -96,9 +96,9 @@ def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
     from dgmrun.report import drawing, evidence
 
     of = target.weights_sha256()
-    known = found.log_z(target.results, of)
+    known = found.entries(target.results, "log_z", of)
     for each in both:
-        if not (entries := found.log_z(each.results, of)):
+        if not (entries := found.entries(each.results, "log_z", of)):
             continue
         figures = {"log_z": evidence.curves({"": found.curves(entries)})}
         if is_drawn:

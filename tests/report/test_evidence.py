@@ -201,7 +201,7 @@ def test_without_the_teacher_its_log_z_is_by_the_bridge(runs: Path) -> None:
     (entry,) = read([runs / "bad"])
     panel = found.curves(exhibit._pools([entry])[sha("t")])
     assert list(panel.methods) == ["bridge, bad"]
-    known = found.log_z(entry.results, sha("t"))
+    known = found.entries(entry.results, "log_z", sha("t"))
     assert found.best(known) == 4.0
     with pytest.raises(ValueError, match="no log Z"):
         found.best({"ais": {"value": None}})
