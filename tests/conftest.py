@@ -14,6 +14,7 @@ from dgmrun.cli import main
 from dgmrun.paths import options
 
 Command = Callable[..., int]
+BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" in file.read_text()}
 ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
@@ -54,6 +55,17 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(sys, "argv", ["dgmrun", *words, *data, f"hydra.run.dir={folder / 'run'}"])
         assert main() == 0
     return folder / "run"
+
+
+@pytest.fixture
+def dataset(model: str) -> list[str]:
+    """What to train a model on: few examples of few bits, unless its YAML names data of its own."""
+    return [] if model in of_other_data() else BINARY
+
+
+def of_other_data() -> list[str]:
+    """Models that are not for binary data: their YAML names a dataset of their own."""
+    return [name for name, file in options("model").items() if "/dataset" in file.read_text()]
 
 
 def with_teacher(objective: str, teacher: Path) -> list[str]:

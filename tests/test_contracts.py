@@ -22,10 +22,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from dgmrun import build
 from dgmrun.paths import options
 from dgmrun.protocols import UnnormalisedDensity
-from tests.conftest import with_teacher
+from tests.conftest import BINARY, with_teacher
 
 Command = Callable[..., int]
-BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 TINY = (
     "optimizer=sgd dataset.batch_size=4 trainer.max_steps=11 "
     "trainer.validate_every_n_steps=3 checkpoint.every_n_steps=2 schedule=linear "
@@ -59,10 +58,9 @@ every_pair_in_time = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def command(model: str, objective: str, teacher: Path) -> tuple[str, ...]:
+def command(model: str, objective: str, dataset: list[str], teacher: Path) -> tuple[str, ...]:
     """The arguments of a short training of a pair."""
-    data = () if "/dataset" in options("model")[model].read_text() else BINARY  # that which the model asks for
-    return (f"model={model}", f"objective={objective}", *with_teacher(objective, teacher), *data, *TINY)
+    return (f"model={model}", f"objective={objective}", *with_teacher(objective, teacher), *dataset, *TINY)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
-"""Likelihood of a tractable density: no estimate, but a mean over examples."""
+"""Likelihood of a density whose values are known: no estimate, but a mean over examples."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -26,4 +27,30 @@ class Exact:
     def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p of each example, and their mean."""
         log_p = log_density(model, x)
+        return log_p, log_likelihood(log_p, NORMALISED)
+
+
+@runtime_checkable
+class Integrated(Protocol):
+    """A latent variable model whose z can be integrated out."""
+
+    def log_marginal(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x), [batch]."""
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """The mean log p(x) of a latent variable model that has it in closed form: the truth for its other figures."""
+
+    requires: ClassVar[type] = Integrated
+    is_automatic: ClassVar[bool] = True
+    simulates: ClassVar[bool] = False
+
+    def check(self, model: Integrated) -> None:
+        """Any model will do."""
+
+    @torch.no_grad()
+    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """log p of each example, and their mean."""
+        log_p = model.log_marginal(x.float()).double()
         return log_p, log_likelihood(log_p, NORMALISED)

@@ -39,7 +39,7 @@ class LinearVAE(nn.Module):
 
     Example:
         >>> vae = LinearVAE(Event((4,), "real"), latent=2)
-        >>> vae.log_prob(torch.ones(5, 4)).shape
+        >>> vae.log_marginal(torch.ones(5, 4)).shape
         torch.Size([5])
     """
 
@@ -83,7 +83,7 @@ class LinearVAE(nn.Module):
         """log p(x|z) [samples, batch] of z [samples, batch, latent]."""
         return self._observed(z).log_prob(x.flatten(1)).sum(-1)
 
-    def log_prob(self, x: Tensor, context: None = None) -> Tensor:
+    def log_marginal(self, x: Tensor, context: None = None) -> Tensor:
         """log p(x) [batch], z integrated out."""
         noise = (2 * self.log_scale).exp().expand(self.event.dims)
         return LowRankMultivariateNormal(self.mean, self.weight, noise, validate_args=False).log_prob(x.flatten(1))

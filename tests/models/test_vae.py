@@ -46,13 +46,13 @@ def test_density_of_the_linear_vae_is_that_of_its_gaussian() -> None:
     expected = -0.5 * (
         torch.logdet(2 * math.pi * covariance) + (centred * torch.linalg.solve(covariance, centred.t()).t()).sum(1)
     )
-    torch.testing.assert_close(model.log_prob(x), expected)
+    torch.testing.assert_close(model.log_marginal(x), expected)
 
 
 def test_every_weight_is_the_density_where_the_posterior_is_exact() -> None:
     model, x = with_exact_posterior(linear_vae()), torch.randn(5, 3, dtype=torch.float64)
     log_w = model.trace(x, draws.sampled(4)).log_w
-    torch.testing.assert_close(log_w, model.log_prob(x).expand(4, -1))
+    torch.testing.assert_close(log_w, model.log_marginal(x).expand(4, -1))
 
 
 @pytest.mark.parametrize("latent", [[2], [2, 3], [2, 3, 1]])
