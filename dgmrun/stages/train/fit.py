@@ -165,7 +165,8 @@ def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
 
 
 def _schedule(node: dict[str, Any], optimizer_steps: int) -> Any:
-    return build.maker("schedule", node | {node["horizon"]: optimizer_steps})
+    horizon = {} if node["horizon"] is None else {node["horizon"]: optimizer_steps}
+    return build.maker("schedule", node | horizon)
 
 
 def make_trainer(device: dict[str, Any]) -> Trainer:
