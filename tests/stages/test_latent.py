@@ -1,0 +1,116 @@
+"""Latent variable models through the command line: their figures, their pictures, and what they are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import BINARY
+
+Command = Callable[..., int]
+VAE = (
+    "model=vae",
+    "model.latent=[3,2]",
+    "model.hidden=[8,8]",
+    "trainer.max_steps=20",
+    "likelihood.importance.num_samples=50",
+)
+SMALL = (
+    "likelihood.ais.num_temperatures=10 likelihood.ais.num_chains=2 likelihood.reverse_ais.num_temperatures=10 "
+    "likelihood.reverse_ais.num_examples=5 likelihood.elbo.num_samples=10 sample.count=9"
+).split()
+
+
+def results(run: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(run, "results.json").read_text())
+    return content
+
+
+def test_every_method_says_what_it_is(dgmrun: Command) -> None:
+    methods = "likelihood.methods=[importance,elbo,ais,reverse_ais]"
+    assert dgmrun(*VAE, *BINARY, *SMALL, methods, "train", "likelihood", "hydra.run.dir=run") == 0
+    found = results("run")["likelihood"]
+    assert list(found) == ["importance", "elbo", "ais", "reverse_ais@simulated"]
+    kinds = {name: (each["kind"], each["bias"], each["split"], each["examples"]) for name, each in found.items()}
+    below = ("lower_bound", "down", "test", 6)
+    assert kinds == dict.fromkeys(("importance", "elbo", "ais"), below) | {
+        "reverse_ais@simulated": ("upper_bound", "up", "simulated", 5)
+    }
+    assert {"active_units_1", "active_units_2"} < set(found["importance"]["diagnostics"])
+    assert Path("run/figures/likelihood.png").exists()
+
+
+def test_what_was_simulated_is_ranked_with_nothing(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    for run in ("a", "b"):
+        methods = "likelihood.methods=[reverse_ais]"
+        assert dgmrun(*VAE, *BINARY, *SMALL, methods, "train", "likelihood", f"hydra.run.dir={run}") == 0
+    capsys.readouterr()
+    assert dgmrun("compare", "a", "b") == 0
+    shown = capsys.readouterr().out
+    assert "reverse_ais@simulated" in shown
+    assert "best first" not in shown
+
+
+def test_a_net_and_a_posterior_of_its_own_score_the_same_model(dgmrun: Command) -> None:
+    """The gain of the bound is the amortisation gap; taken up again, the figures are the same."""
+    methods = ("likelihood", "likelihood.methods=[elbo]", "likelihood.elbo.num_samples=200")
+    assert dgmrun(*VAE, *BINARY, "train", *methods, "hydra.run.dir=run") == 0
+    net = results("run")["likelihood"]["elbo"]
+    assert dgmrun("run=run", *methods, "likelihood.elbo.local_steps=200") == 0
+    own = results("run")["likelihood"]["elbo"]
+    assert own["value"] > net["value"] - 4.5 * net["standard_error"]
+    assert (net["settings"]["local_steps"], own["settings"]["local_steps"]) == (None, 200)
+    assert dgmrun("run=run", *methods, "likelihood.elbo.local_steps=null") == 0
+    assert results("run")["likelihood"]["elbo"] | {"seconds": 0} == net | {"seconds": 0}
+
+
+@pytest.mark.parametrize("posterior", ["amortised", "local"])
+def test_pictures_of_a_model_of_pictures(posterior: str, dgmrun: Command) -> None:
+    command = (*VAE, f"model.posterior={posterior}", "dataset=digits", "train", "sample", "sample.count=9")
+    assert dgmrun(*command, "trainer.max_steps=3", "trainer.validate_every_n_steps=100", "hydra.run.dir=run") == 0
+    drawn = {file.stem for file in Path("run/figures").iterdir()}
+    assert {"samples", "activity", "map", "reconstructions", "walks"} <= drawn
+    assert np.load("run/samples.npz")["x"].shape == (9, 1, 8, 8)
+
+
+def test_a_model_of_a_table_has_no_pictures_of_examples(dgmrun: Command) -> None:
+    assert dgmrun("model=linear_vae", "trainer.max_steps=3", "train", "likelihood", "sample", "hydra.run.dir=run") == 0
+    drawn = {file.stem for file in Path("run/figures").iterdir()}
+    assert {"activity", "map"} <= drawn
+    assert not drawn & {"reconstructions", "walks"}
+    found = results("run")["likelihood"]
+    assert set(found) == {"importance", "closed_form"}
+    assert found["closed_form"]["kind"] == "exact"
+    assert found["importance"]["value"] < found["closed_form"]["value"] + 0.1
+
+
+def test_a_student_of_a_vae_learns_from_its_samples_alone(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dgmrun(*VAE, *BINARY, "train", "hydra.run.dir=teacher") == 0
+    student = ("model=nade", "model.hidden=3", "objective.teacher=teacher", "objective.stream.num_chains=100")
+    assert dgmrun(*student, "objective=distill_kl", "trainer.max_steps=3", "train", "likelihood") == 0
+    assert dgmrun(*student, "objective=distill_se", "train", "hydra.run.dir=refused") == 2
+    assert "for a teacher without a density" in capsys.readouterr().err
+    assert not Path("refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("likelihood.methods=[exact]", "`likelihood.methods` must be auto or among"),
+        ("likelihood.methods=[parzen]", "must not have parzen for binary data"),
+        ("likelihood.methods=[closed_form]", "`likelihood.methods` must be auto or among"),
+        ("likelihood.importance.num_samples=0", "`likelihood.importance.num_samples` must be at least 1"),
+        ("objective=mle", "`objective` must be one that fits the model vae: elbo, iwae"),
+        ("objective=pcd", "`objective` must be one that fits the model vae: elbo, iwae"),
+        ("dataset.transform=standardise", "`dataset.transform` must be none"),
+    ],
+)
+def test_what_a_vae_cannot_have(words: str, message: str, dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dgmrun(*VAE, *BINARY, "train", "likelihood", words, "hydra.run.dir=run") == 2
+    assert message in capsys.readouterr().err
+    assert not Path("run").exists()
