@@ -31,7 +31,7 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"),
 }
 """Groups that have a target, and which keys of them are ours, not its target's."""
-SETTINGS = ("methods", "proposal", "split")
+SETTINGS = ("methods", "proposal", "split", "examples")
 """Keys beside methods that are none."""
 
 

@@ -26,6 +26,7 @@ LEAST = {
     "checkpoint.every_n_steps": 1,
     "checkpoint.every_n_epochs": 1,
     "dataset.batch_size": 1,
+    "likelihood.examples": 2,
     "sample.count": 1,
     "sample.burn_in": 0,
     "sweep.jobs": 1,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -54,12 +53,13 @@ def main(run: Run, setup: Setup) -> None:
     for name, method in methods(setup).items():
         score = ThroughLogZ(run, setup, name, method) if isinstance(model, UnnormalisedDensity) else method
         for split in [SIMULATED] if score.simulates else splits(setup):
-            x, log_jacobian = _examples(setup, split)
+            x, places, log_jacobian = examples(setup, split)
             started = time.perf_counter()
             with seeded(setup.config["seed"], "likelihood", name, split):
                 log_prob, estimate = in_original_units(score(model, x, valid), log_jacobian)
             seconds = time.perf_counter() - started
-            _record(run, split, name, log_prob, estimate.to_dict() | {"seconds": seconds})
+            places = torch.arange(len(log_prob)) if split == SIMULATED else places
+            _record(run, split, name, (log_prob, places), estimate.to_dict() | {"seconds": seconds})
     _draw(run)
 
 
@@ -78,11 +78,28 @@ def _draw(run: Run) -> None:
         drawing.write(run, "likelihood", {"likelihood": evidence.curves({"": every}, "log-likelihood")})
 
 
-def _examples(setup: Setup, split: str) -> tuple[Tensor, Tensor]:
-    """x of a split, and what its log-probabilities lack to be in original units; nothing of what a method makes."""
+class Examples(NamedTuple):
+    """What is scored.
+
+    Args:
+        x: examples [N, *event.shape].
+        places: of them in the split.
+        log_jacobian: what their log-probabilities lack to be in original units, in nats.
+    """
+
+    x: Tensor
+    places: Tensor
+    log_jacobian: Tensor
+
+
+def examples(setup: Setup, split: str) -> Examples:
+    """The examples of a split, or `likelihood.examples` of them, the same in every run; none where a method makes them."""
     if split == SIMULATED:
-        return torch.empty(0), torch.zeros(1)
-    return setup.scored(split).to(setup.device), setup.log_jacobian(split)
+        return Examples(torch.empty(0), torch.arange(0), torch.zeros(1))
+    x, log_jacobian = setup.scored(split), setup.log_jacobian(split)
+    with seeded(0, "examples", split):
+        places = torch.randperm(len(x))[: setup.config["likelihood"]["examples"]].sort().values
+    return Examples(x[places].to(setup.device), places, log_jacobian[places])
 
 
 def methods(setup: Setup) -> dict[str, Any]:
@@ -152,11 +169,10 @@ def _is_through(entry: dict[str, Any], setup: Setup, method: LogZMethod) -> bool
     return isinstance(entry.get("proposal"), dict) and entry["proposal"].get("weights_sha256") == named
 
 
-def _record(run: Run, split: str, name: str, log_prob: Tensor, entry: dict[str, Any]) -> None:
+def _record(run: Run, split: str, name: str, scores: tuple[Tensor, Tensor], entry: dict[str, Any]) -> None:
     label = name if split == "test" else f"{name}@{split}"
-    run.write_arrays(
-        f"per_example/{split}-{name}.npz", log_prob=log_prob.cpu().numpy(), index=numpy.arange(len(log_prob))
-    )
+    log_prob, index = scores
+    run.write_arrays(f"per_example/{split}-{name}.npz", log_prob=log_prob.cpu().numpy(), index=index.numpy())
     entry |= {"split": split, "examples": len(log_prob), "of": run.identity()}
     run.record("likelihood", label, entry)
     log.info(text.estimate("likelihood", label, entry, run.results.get("dataset")))

@@ -56,6 +56,17 @@ def test_what_was_simulated_is_ranked_with_nothing(dgmrun: Command, capsys: pyte
     assert "best first" not in shown
 
 
+def test_some_examples_are_the_same_ones_for_every_run_and_method(dgmrun: Command) -> None:
+    some = ("likelihood", "likelihood.examples=20", "likelihood.methods=[importance,elbo]", "dataset=digits")
+    for run in ("a", "b"):
+        assert dgmrun(*VAE, "train", *some, f"seed={ord(run)}", f"hydra.run.dir={run}") == 0
+    places = [np.load(f"{run}/per_example/test-{name}.npz")["index"] for run in "ab" for name in ("importance", "elbo")]
+    assert all(np.array_equal(each, places[0]) for each in places)
+    assert len(set(places[0])) == 20
+    assert places[0].max() > 100
+    assert results("a")["likelihood"]["elbo"]["examples"] == 20
+
+
 def test_a_net_and_a_posterior_of_its_own_score_the_same_model(dgmrun: Command) -> None:
     """The gain of the bound is the amortisation gap; taken up again, the figures are the same."""
     methods = ("likelihood", "likelihood.methods=[elbo]", "likelihood.elbo.num_samples=200")
