@@ -93,7 +93,7 @@ class Examples(NamedTuple):
 
 
 def examples(setup: Setup, split: str) -> Examples:
-    """The examples of a split, or `likelihood.examples` of them, the same in every run; none where a method makes them."""
+    """Those of a split, or `likelihood.examples` of them, the same in every run; none where a method makes its own."""
     if split == SIMULATED:
         return Examples(torch.empty(0), torch.arange(0), torch.zeros(1))
     x, log_jacobian = setup.scored(split), setup.log_jacobian(split)
