@@ -17,26 +17,23 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
-from dgmrun.protocols import Trace
+from dgmrun.draws import Trace
 
 
 def divergences(trace: Trace) -> list[Tensor]:
     """What each unit of each layer adds to KL(q(z|x) || p(z)), [samples or 1, batch, units], layers bottom first.
 
-    That of the top layer is exact where its closed form is known; the others are log q - log p of the samples, since
+    That of the top layer is in closed form; the others are log q - log p of the samples, since
     the distribution that p gives a layer depends on the layer above.
     """
     sampled = [q.log_prob(z) - p.log_prob(z) for q, p, z in list(zip(trace.q, trace.p, trace.z, strict=True))[:-1]]
     q, p, z = trace.q[-1], trace.p[-1], trace.z[-1]
-    try:
-        top = kl_divergence(q, p)
-    except NotImplementedError:
-        top = q.log_prob(z) - p.log_prob(z)
+    top = kl_divergence(q, p)
     return [*sampled, top if top.dim() == z.dim() else top.unsqueeze(0)]
 
 
 def elbo(trace: Trace) -> Float[Tensor, "samples batch"]:
-    """log p(x|z) - KL(q(z|x) || p(z)), with the closed form of the divergence as far as there is one."""
+    """log p(x|z) - KL(q(z|x) || p(z)), the divergence of the top layer in closed form."""
     return trace.log_px - sum(kl.sum(-1) for kl in divergences(trace))
 
 
@@ -48,7 +45,8 @@ def iwae(log_w: Float[Tensor, "samples batch"]) -> Float[Tensor, " batch"]:
 def resampled(trace: Trace) -> list[Tensor]:
     """One z of the k, drawn in proportion to its weight, [1, batch, units] for each layer.
 
-    It follows the posterior whose ELBO, given the other k - 1 samples, is the bound `iwae`.
+    Given the other k - 1 samples, the ELBO of its unnormalised density is the bound `iwae`; that of the posterior which
+    it follows in the mean over them is no smaller.
     """
     chosen = Categorical(logits=trace.log_w.t()).sample().reshape(1, -1, 1)
     return [z.take_along_dim(chosen, 0) for z in trace.z]

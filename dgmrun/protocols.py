@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
-    from torch.distributions import Distribution
 
-    from dgmrun.draws import Draw
+    from dgmrun.draws import Draw, Trace
 
 
 @dataclass(frozen=True)
@@ -46,37 +45,6 @@ class Batch(NamedTuple):
     x: Tensor
     index: Tensor  # type: ignore[assignment]
     context: Tensor | None = None
-
-
-class Trace(NamedTuple):
-    """One pass of examples x through the layers z_1 (next to x) to z_L of a latent variable model.
-
-    Args:
-        z: values of each layer, [samples, batch, units], bottom first.
-        q: the posterior of each layer given x and the layers below, unit by unit.
-        p: the distribution of each layer given the layer above, unit by unit; the last is the prior.
-        log_px: log p(x | z_1), [samples, batch].
-    """
-
-    z: list[Tensor]
-    q: list[Distribution]
-    p: list[Distribution]
-    log_px: Tensor
-
-    @property
-    def log_p(self) -> list[Tensor]:
-        """log p(x | z_1), then log p(z_l | z_l+1) of each layer, [samples, batch]."""
-        return [self.log_px, *(p.log_prob(z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
-
-    @property
-    def log_q(self) -> list[Tensor]:
-        """log q(z_l | z_l-1) of each layer, [samples, batch]."""
-        return [q.log_prob(z).sum(-1) for q, z in zip(self.q, self.z, strict=True)]
-
-    @property
-    def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z | x), [samples, batch]: the mean of w is an unbiased estimate of p(x)."""
-        return sum(self.log_p) - sum(self.log_q)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -189,7 +157,7 @@ class LatentVariableModel(Protocol):
         """
 
     def guess(self, x: Tensor) -> Tensor:
-        """Parameters of a factorised posterior of each example, to start a local one from, [batch, ...]."""
+        """Parameters of the posterior of each example, as far as it can be local, to start one from, [batch, ...]."""
 
     def decode(self, z: Tensor) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
@@ -245,23 +213,26 @@ class LogZMethod(Protocol):
 class LikelihoodMethod(Protocol):
     """A way to the log-likelihood of a model: settings, which its constructor checks, and a call.
 
-    Where `is_automatic` it is used unless others are asked for. Where it `simulates` it makes its own examples.
+    Where `is_automatic` it is used unless others are asked for.
     """
 
     requires: type
     is_automatic: bool
-    simulates: bool
+
+    @property
+    def simulates(self) -> int:
+        """How many examples the model is to make for it; 0 where it scores data."""
 
     def check(self, model: Any) -> None:
         """Raises ValueError where the method is not for this model."""
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Tensor, Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Tensor, Estimate]:
         """log p of each example, [examples] float64, and their mean, in nats.
 
         Args:
             model: a density, a latent variable model or a sampler.
             x: examples [examples, *event.shape].
-            valid: those of the validation split, for what a method has to choose.
+            known: the validation split, for what a method has to choose; of x that the model made, their z.
         """
 
 

@@ -67,7 +67,7 @@ def test_imports_follow_the_house(file: Path) -> None:
             assert here in ONLY_IN[root], f"{file} imports {module}"
     if here == "models":
         text = file.read_text()
-        assert set(re.findall(r"from dgmrun.protocols import (.*)", text)) <= {"Event", "Event, Trace"}, (
+        assert set(re.findall(r"from dgmrun.protocols import (.*)", text)) <= {"Event"}, (
             "models never import a Protocol"
         )
 

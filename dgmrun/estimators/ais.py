@@ -74,8 +74,8 @@ class AIS:
     Args:
         num_chains: chains, at least 2.
         num_temperatures: inverse temperatures from 0 to 1, both ends counted, at least 2.
-        spacing: `linear`, `quadratic` or `published`. On trained models equally spaced temperatures can miss modes
-            without a sign in the weights; see RESULTS.md.
+        spacing: `linear`, `quadratic`, `published` or `sigmoid`. On trained models equally spaced temperatures can
+            miss modes without a sign in the weights; see RESULTS.md.
 
     Raises:
         ValueError: fewer than 2 chains or temperatures, or another spacing.

@@ -47,7 +47,7 @@ class LatentAIS:
 
     requires: ClassVar[type] = Annealable
     is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
     num_chains: int = 16
     num_temperatures: int = 1000
     spacing: str = "sigmoid"
@@ -58,7 +58,7 @@ class LatentAIS:
     def check(self, model: Annealable) -> None:
         """Any model will do."""
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
         betas = SPACINGS[self.spacing](self.num_temperatures)
         blocks = x.float().split(max(1, CHAINS // self.num_chains))
@@ -85,7 +85,6 @@ class LatentReverseAIS:
 
     requires: ClassVar[type] = Annealable
     is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[bool] = True
     num_examples: int = 100
     num_chains: int = 16
     num_temperatures: int = 1000
@@ -96,20 +95,24 @@ class LatentReverseAIS:
         if self.num_examples < 2:
             raise ValueError(f"`likelihood.reverse_ais.num_examples` must be at least 2, but is {self.num_examples}")
 
+    @property
+    def simulates(self) -> int:
+        """How many examples the model is to make."""
+        return self.num_examples
+
     def check(self, model: Annealable) -> None:
         """Any model will do."""
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The upper bound of each simulated example, and their mean; `x` and `valid` have no part in it."""
-        betas = SPACINGS[self.spacing](self.num_temperatures)
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """The upper bound of each example that the model made with z, `known` [examples, units], and their mean."""
+        betas, most = SPACINGS[self.spacing](self.num_temperatures), max(1, CHAINS // self.num_chains)
         above, below = [], []
-        for num in _shares(self.num_examples, max(1, CHAINS // self.num_chains)):
-            made, z = model.dream(num)
+        for made, z in zip(x.split(most), known.split(most), strict=True):
             path = _path(model, made, betas)
             below.append(forwards(path, self.num_chains, betas))
-            above.append(backwards(path, torch.cat(z, -1).repeat(self.num_chains, 1, 1), betas))
+            above.append(backwards(path, z.repeat(self.num_chains, 1, 1), betas))
         upper, lower = torch.cat(above), torch.cat(below)
-        return upper, upper_bound(upper, lower, asdict(self))
+        return upper, upper_bound(upper, upper - lower, asdict(self))
 
 
 def forwards(path: AnnealingPath, num_chains: int, betas: Tensor) -> Float64[Tensor, "batch"]:
@@ -122,22 +125,18 @@ def backwards(path: AnnealingPath, z: Tensor, betas: Tensor) -> Float64[Tensor, 
     return -iwae(anneal(path, z, betas.flip(0))[1])
 
 
-def upper_bound(upper: Tensor, lower: Tensor, settings: dict[str, Any]) -> Estimate:
-    """The mean upper bound, and how far the lower one is below it."""
-    error, gap = upper.std() / len(upper) ** 0.5, upper - lower
+def upper_bound(upper: Tensor, gap: Tensor, settings: dict[str, Any]) -> Estimate:
+    """The mean of the examples' upper bounds, and of how far the lower ones are below them."""
+    value, error, error_gap = float(upper.mean()), *(float(each.std()) / len(each) ** 0.5 for each in (upper, gap))
     return Estimate(
-        value=float(upper.mean()),
-        standard_error=float(error),
-        interval=(None, float(upper.mean() + 3 * error)),
+        value=value,
+        standard_error=error,
+        interval=(None, value + 3 * error),
         kind="upper_bound",
         bias="up",
         samples=settings["num_chains"],
         settings=settings,
-        diagnostics={
-            "lower_bound": float(lower.mean()),
-            "gap": float(gap.mean()),
-            "standard_error_gap": float(gap.std()) / len(gap) ** 0.5,
-        },
+        diagnostics={"gap": float(gap.mean()), "standard_error_gap": error_gap},
         warnings=["it is of data that the model made itself: of other data it bounds nothing"],
     )
 
@@ -146,10 +145,6 @@ def _path(model: Any, x: Tensor, betas: Tensor) -> AnnealingPath:
     """The path of these examples, its step sizes tuned by a run of its own."""
     pilot = torch.linspace(0, len(betas) - 1, max(TEMPERATURES, len(betas) // PILOT)).long()
     return model.posterior_path(x).tuned(betas[pilot], PILOT_CHAINS)
-
-
-def _shares(total: int, most: int) -> list[int]:
-    return [min(most, total - done) for done in range(0, total, most)]
 
 
 def _check(method: str, settings: Any) -> None:

@@ -17,7 +17,7 @@ from dgmrun.bounds import elbo
 from dgmrun.draws import reparameterised
 from dgmrun.protocols import LatentVariableModel
 
-STEPS = 500
+STEPS = 200
 """For a model that has no posterior of its own."""
 LEARNING_RATE, SAMPLES = 0.05, 8
 
@@ -43,7 +43,7 @@ def local(
         for _ in range(steps):
             optimizer.zero_grad()
             bound = elbo(model.trace(x, reparameterised(SAMPLES), local=parameters))
-            (-bound.mean(0).sum()).backward()
+            (-bound.mean(0).sum()).backward(inputs=[parameters])
             optimizer.step()
             schedule.step()
     return parameters.detach()

@@ -24,9 +24,12 @@ from dgmrun.estimators.local import check_steps, local
 from dgmrun.estimators.log_mean import counts
 from dgmrun.protocols import Estimate, LatentVariableModel
 
+Curve = list[tuple[int, float, float | None, float | None]]
 TRACED = 20_000
 """Pairs of an example and a sample that are traced together."""
 EXAMPLES = 500
+AVERAGED = 20
+"""Samples over which the mean of a layer above the first is taken."""
 ACTIVE = 0.01
 """Variance over examples of a unit's posterior mean, above which Burda et al. call it active."""
 
@@ -37,8 +40,8 @@ class ELBO:
 
     Args:
         num_samples: samples of z for each example.
-        local_steps: steps by which each example's own posterior is fitted, from the net's; null for none, or for 500
-            where the model has no net. The gain over none is the amortisation gap.
+        local_steps: steps by which each example's own posterior is fitted, from the net's; null for none, or for 200
+            where the model has no net. The gain over none is the amortisation gap of the first layer.
 
     Raises:
         ValueError: names the key.
@@ -46,7 +49,7 @@ class ELBO:
 
     requires: ClassVar[type] = LatentVariableModel
     is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
     num_samples: int = 100
     local_steps: int | None = None
 
@@ -56,7 +59,7 @@ class ELBO:
     def check(self, model: LatentVariableModel) -> None:
         """Any model will do."""
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
         total = torch.cat([self._bound(model, block.float()) for block in x.split(EXAMPLES)])
         return total, lower_bound(total, asdict(self))
@@ -86,7 +89,7 @@ class Importance:
 
     requires: ClassVar[type] = LatentVariableModel
     is_automatic: ClassVar[bool] = True
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
     num_samples: int = 5000
     local_steps: int | None = None
 
@@ -96,7 +99,7 @@ class Importance:
     def check(self, model: LatentVariableModel) -> None:
         """Any model will do."""
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
         blocks = [self._weighed(model, block.float()) for block in x.split(EXAMPLES)]
         bounds = torch.cat([block.bounds for block in blocks], 1)
@@ -104,15 +107,16 @@ class Importance:
         means = [torch.cat(layer) for layer in zip(*(block.means for block in blocks), strict=True)]
         diagnostics: dict[str, float | None] = {"median_effective_sample_size": float(sizes.median())}
         diagnostics |= {f"active_units_{layer}": active_units(mean) for layer, mean in enumerate(means, 1)}
-        curve = [(num, _mean_and_ends(row)) for num, row in zip(counts(self.num_samples, 1), bounds, strict=True)]
-        estimate = lower_bound(bounds[-1], asdict(self), diagnostics, [(num, *ends) for num, ends in curve])
+        rows = zip(counts(self.num_samples, 1), map(_mean_and_low, bounds), strict=True)
+        curve: Curve = [(num, value, low, None) for num, (value, low) in rows]
+        estimate = lower_bound(bounds[-1], asdict(self), diagnostics, curve)
         return bounds[-1], estimate
 
     @torch.no_grad()
     def _weighed(self, model: Any, x: Tensor) -> Weighed:
         """L_n of a block of examples for every n of the curve."""
         posterior = local(model, x, self.local_steps)
-        means = [z[0] for z in model.trace(x, draws.mean, local=posterior).z]
+        means = posterior_means(model, x, posterior)
         total = x.new_full((len(x),), -math.inf, dtype=torch.float64)
         squares, bounds, done = total.clone(), [], 0
         for most in counts(self.num_samples, 1):
@@ -139,6 +143,12 @@ class Weighed(NamedTuple):
     means: list[Tensor]
 
 
+def posterior_means(model: LatentVariableModel, x: Tensor, posterior: Tensor | None) -> list[Tensor]:
+    """E_q[z] of each layer, [examples, units]; above the first a mean over samples of the layers below."""
+    trace = model.trace(x, draws.sampled(AVERAGED), local=posterior)
+    return [q.mean if q.mean.dim() == 2 else q.mean.mean(0) for q in trace.q]
+
+
 def active_units(means: Tensor) -> int:
     """How many units' posterior means [examples, units] vary from example to example (Burda et al., section 5.2)."""
     return int((means.var(0) > ACTIVE).sum())
@@ -148,10 +158,10 @@ def lower_bound(
     bounds: Float64[Tensor, "examples"],
     settings: dict[str, Any],
     diagnostics: dict[str, float | None] | None = None,
-    curve: list[tuple[int, float, float | None, float | None]] | None = None,
+    curve: Curve | None = None,
 ) -> Estimate:
     """The mean of the examples' bounds, with the error of so many examples and open above."""
-    value, low, _ = _mean_and_ends(bounds)
+    value, low = _mean_and_low(bounds)
     error = float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
     return Estimate(
         value=value,
@@ -167,10 +177,9 @@ def lower_bound(
     )
 
 
-def _mean_and_ends(bounds: Tensor) -> tuple[float, float | None, float | None]:
+def _mean_and_low(bounds: Tensor) -> tuple[float, float | None]:
     value = float(bounds.mean())
-    half = 3 * float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
-    return value, None if half is None else value - half, None if half is None else value + half
+    return value, value - 3 * float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
 
 
 def _blocks(samples: int, examples: int) -> Iterator[int]:

@@ -34,7 +34,7 @@ class Parzen:
 
     Args:
         num_samples: of the model.
-        bandwidths: the smallest and the largest sigma that are tried, in the units of the data.
+        bandwidths: the smallest and the largest sigma that are tried, in the units that the model sees.
         num_valid: validation examples that choose.
 
     Raises:
@@ -43,7 +43,7 @@ class Parzen:
 
     requires: ClassVar[type] = Sampler
     is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
     num_samples: int = 10_000
     bandwidths: Sequence[float] = (0.1, 1.0)
     num_valid: int = 1000
@@ -63,21 +63,21 @@ class Parzen:
             raise ValueError(f"`likelihood.methods` must not have parzen for {support} data, which has no density")
 
     @torch.no_grad()
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """log density of each example, and their mean."""
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """log density of each example, and their mean; `known` are the validation examples."""
         centres = model.sample(self.num_samples).flatten(1)
         low, high = (math.log(sigma) for sigma in self.bandwidths)
         tried = torch.linspace(low, high, 10).exp().tolist()
-        scores = [float(log_windows(valid[: self.num_valid].flatten(1), centres, sigma).mean()) for sigma in tried]
+        scores = [float(log_windows(known[: self.num_valid].flatten(1), centres, sigma).mean()) for sigma in tried]
         best = max(range(len(tried)), key=scores.__getitem__)
         log_p = log_windows(x.flatten(1), centres, tried[best])
-        error = float(log_p.std()) / math.sqrt(len(log_p))
+        error = float(log_p.std()) / math.sqrt(len(log_p)) if len(log_p) > 1 else None
         value = float(log_p.mean())
         is_at_end = best in (0, len(tried) - 1)
         return log_p, Estimate(
             value=value,
             standard_error=error,
-            interval=(value - 3 * error, value + 3 * error),
+            interval=None,
             kind="estimate",
             bias="unknown",
             samples=self.num_samples,
@@ -93,8 +93,9 @@ def log_windows(
 ) -> Float64[Tensor, "examples"]:
     """log density of Gaussian windows of this width at `centres`."""
     constant = math.log(len(centres)) + x.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
+    middle = centres.mean(0)  # distances are differences of squares
     blocks = [
-        torch.logsumexp(torch.cdist(block.float(), centres).double().square() / (-2 * sigma**2), 1)
+        torch.logsumexp(torch.cdist(block.float() - middle, centres - middle).double().square() / (-2 * sigma**2), 1)
         for block in x.split(BLOCK)
     ]
     return torch.cat(blocks) - constant

@@ -19,12 +19,12 @@ class Exact:
 
     requires: ClassVar[type] = TractableDensity
     is_automatic: ClassVar[bool] = True
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
 
     def check(self, model: TractableDensity) -> None:
         """Any model will do."""
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p of each example, and their mean."""
         log_p = log_density(model, x)
         return log_p, log_likelihood(log_p, NORMALISED)
@@ -44,13 +44,13 @@ class ClosedForm:
 
     requires: ClassVar[type] = Integrated
     is_automatic: ClassVar[bool] = True
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
 
     def check(self, model: Integrated) -> None:
         """Any model will do."""
 
     @torch.no_grad()
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p of each example, and their mean."""
         log_p = model.log_marginal(x.float()).double()
         return log_p, log_likelihood(log_p, NORMALISED)

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import LowRankMultivariateNormal, Normal
 
-from dgmrun.draws import Draw
+from dgmrun.draws import Draw, Trace
 from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
-from dgmrun.protocols import Event, Trace
+from dgmrun.protocols import Event
 
 POSTERIORS = ("amortised", "local")
 
@@ -43,7 +43,7 @@ class LinearVAE(nn.Module):
         torch.Size([5])
     """
 
-    def __init__(self, event: Event, latent: int = 2, posterior: str = "amortised") -> None:
+    def __init__(self, event: Event, latent: int = 1, posterior: str = "amortised") -> None:
         super().__init__()
         if event.support != "real":
             raise ValueError(f"`dataset.event.support` must be real for a linear VAE, but is {event.support}")
@@ -64,7 +64,7 @@ class LinearVAE(nn.Module):
     def initialise(self, x: Tensor) -> None:
         """Sets the mean to that of `x`, and sigma to the deviation of its entries about it."""
         self.mean.copy_(x.flatten(1).mean(0))
-        self.log_scale.copy_((x.flatten(1) - self.mean).square().mean().sqrt().log())
+        self.log_scale.copy_((x.flatten(1) - self.mean).square().mean().sqrt().clamp(min=1e-6).log())
 
     def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
         """z and every distribution; see `LatentVariableModel`."""

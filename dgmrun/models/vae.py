@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from dgmrun import draws
-from dgmrun.draws import Draw
+from dgmrun.draws import Draw, Trace
 from dgmrun.nn import convolution
 from dgmrun.nn import mlp as fully_connected
 from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
 from dgmrun.nn.observation import observation as observed
-from dgmrun.protocols import Event, Trace
+from dgmrun.protocols import Event
 
 NETWORKS = {"mlp": fully_connected, "convolutional": convolution}
 POSTERIORS = ("amortised", "local")
@@ -111,10 +111,10 @@ class VAE(nn.Module):
         """z of each layer, and every distribution on the way; see `LatentVariableModel`."""
         q: list[Distribution] = []
         z: list[Tensor] = []
-        parameters = None if local is None else local.split([2 * units for units in self.latent], -1)
+        given = () if local is None else local.split([2 * units for units in self._fitted], -1)
         for layer in range(len(self.latent)):
             below = z[-1] if z else self.observation.seen(x)
-            q.append(normal(self._inferred(layer, below) if parameters is None else parameters[layer]))
+            q.append(normal(given[layer] if layer < len(given) else self._inferred(layer, below)))
             z.append(draw(layer, q[-1]))
         return Trace(z, q, self.generated(z), self.log_likelihood(x, z[0]))
 
@@ -123,17 +123,18 @@ class VAE(nn.Module):
         parameters: Tensor = self.encoders[layer](below)
         return parameters
 
+    @property
+    def _fitted(self) -> list[int]:
+        """Units of the layers that a local posterior is for: the first, those above having nets, or all of them."""
+        return self.latent if self.is_local else self.latent[:1]
+
     def guess(self, x: Tensor) -> Tensor:
-        """Mean and log standard deviation of each unit, [batch, 2 * units of all layers]: those of the nets, each layer
-        given the mean of the one below; those of the prior N(0, 1) where there are no nets.
+        """Mean and log standard deviation of each unit, [batch, 2 * units]: of the first layer, as its net has them; of
+        all layers, where there are no nets, those of N(0, 1).
         """
         if self.is_local:
-            return x.new_zeros(len(x), 2 * sum(self.latent))
-        below, parameters = self.observation.seen(x), []
-        for layer, units in enumerate(self.latent):
-            parameters.append(self._inferred(layer, below))
-            below = parameters[-1][:, :units]
-        return torch.cat(parameters, -1)
+            return x.new_zeros(len(x), 2 * sum(self._fitted))
+        return self._inferred(0, self.observation.seen(x))
 
     def generated(self, z: Sequence[Tensor]) -> list[Distribution]:
         """p of each layer given the one above; the prior of the top."""

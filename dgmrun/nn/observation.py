@@ -15,6 +15,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -43,6 +44,8 @@ class Observation(nn.Module, ABC):
     """
 
     supports: ClassVar[tuple[str, ...]]
+    unit: ClassVar[float] = 1.0
+    """The scale of a distribution whose standard deviation is 1."""
 
     def __init__(self, event: Event, scale: float | str | None) -> None:
         super().__init__()
@@ -65,8 +68,9 @@ class Observation(nn.Module, ABC):
     def start_scale(self, x: Tensor) -> Tensor:
         """The raw scale with which p(x | z) has the deviations of the examples `x` from their means."""
         seen = self.seen(x)
-        deviation = (seen - seen.mean(0)).square().mean().sqrt().clamp(min=2 * LEAST_SCALE)
-        return torch.log(torch.expm1(deviation - LEAST_SCALE))
+        scale = self.unit * (seen - seen.mean(0)).square().mean().sqrt() - LEAST_SCALE
+        positive = scale.clamp(min=LEAST_SCALE)
+        return positive + torch.log(-torch.expm1(-positive))
 
     @abstractmethod
     def forward(self, outputs: Tensor) -> Distribution:
@@ -125,6 +129,7 @@ class LogisticObservation(Observation):
     """Levels 0 to K - 1 of categorical(K) data."""
 
     supports = ("categorical",)
+    unit = math.sqrt(3) / math.pi
 
     def __init__(self, event: Event, scale: float | str | None = None) -> None:
         super().__init__(event, "learned" if scale is None else scale)
@@ -160,15 +165,15 @@ class DiscretisedLogistic(Distribution):
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Levels."""
         noise = torch.logit(torch.rand(self._extended_shape(sample_shape), device=self.location.device), eps=1e-6)
-        return self._levels(self.location + noise / self.inverse)
+        return self._levels(self.location + noise / self.inverse).round()
 
     @property
     def mean(self) -> Tensor:
-        """The level at the location."""
+        """The location, in levels."""
         return self._levels(self.location)
 
     def _levels(self, x: Tensor) -> Tensor:
-        return ((x + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1)
+        return ((x + 1) * ((self.levels - 1) / 2)).clamp(0, self.levels - 1)
 
 
 FAMILIES: dict[str, Any] = {

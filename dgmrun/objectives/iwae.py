@@ -25,20 +25,20 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.bounds import iwae
-from dgmrun.draws import given, reparameterised
+from dgmrun.draws import Trace, given, reparameterised
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational import Variational
-from dgmrun.protocols import Batch, Trace
+from dgmrun.protocols import Batch
 
 
 class IWAE(Variational):
-    """Maximises L_k: tighter than the ELBO, and the ELBO of the posterior that resamples k of q by their weights.
+    """Maximises L_k: tighter than the ELBO, and a lower bound on that of the posterior that resamples k of q by weight.
 
     Args:
         model: a latent variable model with reparameterisable layers.
         optimization: how parameters follow the gradient.
         k: samples of z for each example; cost grows in proportion.
-        doubly_reparameterised: whether the posterior follows the estimator of Tucker et al., at twice the cost.
+        doubly_reparameterised: whether the posterior follows the estimator of Tucker et al., which decodes three times.
 
     Raises:
         ValueError: names the key.

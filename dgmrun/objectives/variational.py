@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from dgmrun.draws import Draw
+from dgmrun.draws import Draw, Trace
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.protocols import Batch, LatentVariableModel, Source, Trace
+from dgmrun.protocols import Batch, LatentVariableModel, Source
 
 
 class Variational(Objective, ABC):

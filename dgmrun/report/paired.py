@@ -88,12 +88,14 @@ def _ground(entry: Entry, split: str) -> tuple[str, ...] | None:
 
 
 def _scored(entry: Entry, split: str) -> _Scored | None:
-    """The best-founded figure that has its scores; among equals that of fewest warnings, then the surest."""
+    """The best-founded figure that has its scores; among equals that of fewest warnings, then the surest, of
+    bounds the highest."""
 
     def rank(label: str) -> tuple[int, int, float]:
         figure = entry.figures[label]
         error = math.inf if figure.standard_error is None else figure.standard_error
-        return FOUNDED.index(str(figure.kind)), figure.warnings, error
+        nearest = -(figure.value or 0.0) if figure.kind == "lower_bound" else error
+        return FOUNDED.index(str(figure.kind)), figure.warnings, nearest
 
     for label in sorted(_candidates(entry, split), key=rank):
         method = label.removeprefix(WORD).partition("@")[0]
@@ -111,6 +113,7 @@ def _candidates(entry: Entry, split: str) -> list[str]:
         and figure.split == split
         and figure.kind in FOUNDED
         and figure.value is not None
+        and not (figure.low is None and figure.high is None)
         and not figure.stale
     ]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from dgmrun import draws
 from dgmrun.bounds import resampled
 from dgmrun.estimators.local import local
-from dgmrun.estimators.marginal import ACTIVE
+from dgmrun.estimators.marginal import ACTIVE, posterior_means
 from dgmrun.protocols import Annealable
 from dgmrun.stages._setup import Setup
 
@@ -32,7 +32,7 @@ def figures(model: Any, setup: Setup, count: int) -> dict[str, Figure]:
     split = setup.splits["test"]
     x = setup.scored("test")[:SEEN].to(setup.device).float()
     posterior = local(model, x, None)
-    means = [z[0] for z in model.trace(x, draws.mean, local=posterior).z]
+    means = posterior_means(model, x, posterior)
     variances = [mean.var(0) for mean in means]
     drawn = {"activity": latent.activity([variance.cpu().numpy() for variance in variances], ACTIVE)}
     most = variances[0].argsort(descending=True)

@@ -57,7 +57,8 @@ def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
             raise Mistake(f"{file} must have the parameters {', '.join(state)}, but has {', '.join(tensors)}")
         if not named[name].is_floating_point():
             raise Mistake(f"`{name}` in {file} must be floating-point numbers, but is {named[name].dtype}")
-        given = (named[name].squeeze() if parameter.dim() == 1 else named[name]).to(parameter)
+        is_vector = parameter.dim() == 1 and named[name].numel() == len(parameter)
+        given = (named[name].reshape(-1) if is_vector else named[name]).to(parameter)
         if given.shape != parameter.shape:
             raise Mistake(
                 f"`{name}` in {file} must have the shape {list(parameter.shape)} of the configured model, "

@@ -8,12 +8,15 @@ import time
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+import yaml
 from torch import Tensor
 
 from dgmrun import build
+from dgmrun.data import transform
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import log_density, log_likelihood
+from dgmrun.paths import options
 from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, UnnormalisedDensity
 from dgmrun.report import found, text
 from dgmrun.rng import seeded
@@ -49,18 +52,18 @@ def splits(setup: Setup) -> list[str]:
 def main(run: Run, setup: Setup) -> None:
     """Scores every selected split by every selected method, in original units."""
     model = setup.trained_model(run)
-    valid = setup.scored("valid").to(setup.device).float()
     for name, method in methods(setup).items():
         score = ThroughLogZ(run, setup, name, method) if isinstance(model, UnnormalisedDensity) else method
         for split in [SIMULATED] if score.simulates else splits(setup):
-            x, places, log_jacobian = examples(setup, split)
             started = time.perf_counter()
             with seeded(setup.config["seed"], "likelihood", name, split):
-                log_prob, estimate = in_original_units(score(model, x, valid), log_jacobian)
+                scored = simulated(setup, model, score.simulates) if score.simulates else examples(setup, split)
+                scores = score(model, scored.x, scored.known)
+            log_prob, estimate = in_original_units(scores, scored.log_jacobian)
             seconds = time.perf_counter() - started
-            places = torch.arange(len(log_prob)) if split == SIMULATED else places
-            _record(run, split, name, (log_prob, places), estimate.to_dict() | {"seconds": seconds})
-    _draw(run)
+            _record(run, split, name, (log_prob, scored.places), estimate.to_dict() | {"seconds": seconds})
+    if not isinstance(model, UnnormalisedDensity):
+        _draw(run)
 
 
 def _draw(run: Run) -> None:
@@ -68,13 +71,11 @@ def _draw(run: Run) -> None:
     from dgmrun.report import drawing, evidence
 
     entries = found.entries(run.results, "likelihood", run.weights_sha256())
-    entries = {
-        name: entry for name, entry in entries.items() if "@" not in name and "log_z" not in entry["diagnostics"]
-    }
+    entries = {name: entry for name, entry in entries.items() if "@" not in name}
     shown = found.curves(entries)
     if shown.methods:
         most = max(count for rows in shown.methods.values() for count, *_ in rows)
-        every = evidence.Curves({**shown.methods, **found.levels(entries, most)}, None)
+        every = evidence.Curves({**shown.methods, **found.levels(entries, most)}, shown.exact)
         drawing.write(run, "likelihood", {"likelihood": evidence.curves({"": every}, "log-likelihood")})
 
 
@@ -83,23 +84,31 @@ class Examples(NamedTuple):
 
     Args:
         x: examples [N, *event.shape].
+        known: what a method is told beside them: the validation split or, of x that the model made, their z.
         places: of them in the split.
         log_jacobian: what their log-probabilities lack to be in original units, in nats.
     """
 
     x: Tensor
+    known: Tensor
     places: Tensor
     log_jacobian: Tensor
 
 
 def examples(setup: Setup, split: str) -> Examples:
-    """Those of a split, or `likelihood.examples` of them, the same in every run; none where a method makes its own."""
-    if split == SIMULATED:
-        return Examples(torch.empty(0), torch.arange(0), torch.zeros(1))
+    """Those of a split, or `likelihood.examples` of them, the same in every run."""
     x, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     with seeded(0, "examples", split):
         places = torch.randperm(len(x))[: setup.config["likelihood"]["examples"]].sort().values
-    return Examples(x[places].to(setup.device), places, log_jacobian[places])
+    valid = setup.scored("valid").to(setup.device).float()
+    return Examples(x[places].to(setup.device), valid, places, log_jacobian[places])
+
+
+def simulated(setup: Setup, model: Any, num: int) -> Examples:
+    """`num` examples that the model makes, with their z, layers side by side [num, units]."""
+    x, z = model.dream(num)
+    log_jacobian = transform.log_jacobian(setup.data.back, x.cpu())
+    return Examples(x, torch.cat(z, -1)[0], torch.arange(num), log_jacobian)
 
 
 def methods(setup: Setup) -> dict[str, Any]:
@@ -110,6 +119,7 @@ def methods(setup: Setup) -> dict[str, Any]:
     """
     model = setup.new_model()
     if isinstance(model, UnnormalisedDensity):
+        _check_unused(setup)
         return dict(_log_z.methods(setup, "likelihood"))
     made: dict[str, LikelihoodMethod] = {
         name: build.maker("likelihood", node)()
@@ -125,17 +135,32 @@ def methods(setup: Setup) -> dict[str, Any]:
     return selected
 
 
+def _check_unused(setup: Setup) -> None:
+    """Refuses settings of methods that are another model's: those of an unnormalised density are of its log Z.
+
+    Raises:
+        Mistake: some are not as they are by default.
+    """
+    for name, file in options("likelihood", setup.search_path).items():
+        if setup.config["likelihood"].get(name) not in (None, yaml.safe_load(file.read_text())[name]):
+            raise Mistake(
+                f"`likelihood.{name}` must be left as it is for {setup.config['choices']['model']}, whose likelihood "
+                "rests on its log Z",
+                f"log_z.{name}...=... sets how that is found",
+            )
+
+
 @dataclasses.dataclass(frozen=True)
 class ThroughLogZ:
     """The likelihood that rests on the run's log Z by a method."""
 
-    simulates: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
     run: Run
     setup: Setup
     name: str
     method: LogZMethod
 
-    def __call__(self, model: Any, x: Tensor, valid: Tensor) -> tuple[Tensor, Estimate]:
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Tensor, Estimate]:
         """log p of each example, and their mean."""
         log_f, estimate = log_density(model, x), stored(self.run, self.setup, self.name, self.method)
         return log_f - estimate.value, log_likelihood(log_f, estimate)

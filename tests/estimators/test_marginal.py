@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
+from dgmrun import draws
 from dgmrun.bounds import iwae
 from dgmrun.estimators.ais import anneal, linear
 from dgmrun.estimators.latent_ais import LatentAIS, LatentReverseAIS
@@ -61,13 +63,17 @@ def test_with_the_exact_posterior_both_are_exact(method: ELBO | Importance) -> N
 
 
 def test_importance_is_the_bound_of_so_many_samples_however_it_is_cut_into_blocks() -> None:
+    """With N samples the relative variance of the mean weight is 1 / ESS - 1 / N."""
     model = linear_vae().float()
-    x = examples(model, 3)
+    x = examples(model, 30)
     with seeded(3, "bounds"):
         bounds, estimate = Importance(num_samples=30_000)(model, x, x)
-    assert (bounds - model.log_marginal(x).double()).abs().max() < 0.05
+        again = iwae(model.trace(x, draws.sampled(30_000)).log_w.double())
+    exact = model.log_marginal(x).detach().double()
+    typical = 1 / math.sqrt(estimate.diagnostics["median_effective_sample_size"] or 1)
+    assert ((bounds - exact).median().abs(), (again - exact).median().abs()) < (4 * typical, 4 * typical)
     assert [row[0] for row in estimate.curve][-1] == 30_000
-    assert estimate.curve[-1][1] == pytest.approx(estimate.value)
+    assert estimate.curve[-1][1:] == pytest.approx((estimate.value, *(estimate.interval or ())))
     assert estimate.curve[0][1] < estimate.value
     assert estimate.diagnostics["active_units_1"] == 2
 
@@ -77,10 +83,36 @@ def test_a_posterior_of_its_own_closes_the_gap_that_a_net_leaves() -> None:
     model = linear_vae().float()
     x = examples(model, 50)
     with seeded(3, "bounds"):
-        amortised, fitted = (ELBO(200, steps)(model, x, x)[0] for steps in (0, 500))
+        amortised, fitted = (ELBO(500, steps)(model, x, x)[0] for steps in (0, 500))
     exact = model.log_marginal(x).detach().double()
-    assert (exact - amortised).mean() > 0.1
+    assert (exact - amortised).mean() > 0.3
     assert (exact - fitted).mean().abs() < 0.02
+    assert not any(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_fitted_first_layer_leaves_the_layers_above_to_their_nets() -> None:
+    """So no step is worse than the net's own posterior, beyond the noise of its samples."""
+    with seeded(5, "two layers"):
+        model, x = VAE(Event((6,), "binary"), [3, 2], [8, 8]), torch.rand(40, 6).round()
+        net, start, fitted = (ELBO(2000, steps)(model, x, x)[0] for steps in (None, 1, 300))
+        own = model.trace(x, draws.sampled(1), local=model.guess(x))
+    assert [q.mean.shape for q in own.q] == [(40, 3), (1, 40, 2)]
+    assert (start - net).mean() > -0.01
+    assert (fitted - net).mean() > 0.02
+
+
+@pytest.mark.parametrize("chains", [1, 4])
+def test_weights_of_annealing_are_unbiased_in_both_directions(chains: int) -> None:
+    """E[w] = p(x) forwards; backwards from z of the posterior E[w] = 1 / p(x)."""
+    model, betas = linear_vae().float(), linear(6)
+    with seeded(7, "ais"), torch.no_grad():
+        x, (z,) = model.dream(20_000)
+        path = model.posterior_path(x).tuned(betas, 4)
+        exact = model.log_marginal(x).double()
+        forwards = (iwae(anneal(path, path.start(chains), betas)[1]) - exact).exp()
+        backwards = (iwae(anneal(path, z.repeat(chains, 1, 1), betas.flip(0))[1]) + exact).exp()
+    for ratio in (forwards, backwards):
+        assert abs(ratio.mean() - 1) < 4.5 * ratio.std() / math.sqrt(len(ratio))
 
 
 def test_a_model_without_nets_is_fitted_unasked() -> None:
@@ -98,35 +130,36 @@ def test_active_units_are_those_that_vary_between_examples() -> None:
 def test_annealing_brackets_the_density_and_the_gap_shrinks_as_one_over_the_temperatures() -> None:
     """One chain an example, so that the gap is the mean of log w from both sides: it halves with each doubling."""
     model = linear_vae().float()
-    gaps, numbers = [], (8, 16, 32)
+    gaps, errors, numbers = [], [], (16, 32, 64)
     with seeded(3, "ais"), torch.no_grad():
-        x, (z,) = model.dream(4000)
+        x, (z,) = model.dream(8000)
         exact = model.log_marginal(x).double()
         for num in numbers:
             betas = linear(num + 1)
             path = model.posterior_path(x).tuned(betas, 4)
             below = iwae(anneal(path, path.start(1), betas)[1])
             above = -iwae(anneal(path, z, betas.flip(0))[1])
-            error = [(side - exact).std() / math.sqrt(4000) for side in (below, above)]
+            error = [(side - exact).std() / math.sqrt(8000) for side in (below, above)]
             assert (below - exact).mean() < 4.5 * error[0]
             assert (above - exact).mean() > -4.5 * error[1]
             gaps.append(float((above - below).mean()))
-    for wide, narrow in zip(gaps, gaps[1:], strict=False):
-        assert wide / narrow == pytest.approx(2, rel=0.2)
+            errors.append(float((above - below).std()) / math.sqrt(8000) / gaps[-1])
+    for (wide, narrow), (a, b) in zip(pairwise(gaps), pairwise(errors), strict=True):
+        assert abs(math.log(wide / narrow / 2)) < 4.5 * math.hypot(a, b) + 1 / numbers[0]  # the law is of many steps
 
 
 def test_reverse_annealing_bounds_simulated_data_from_above() -> None:
-    model = linear_vae().float()
+    model, method = linear_vae().float(), LatentReverseAIS(400, 4, 50)
     with seeded(3, "ais"):
-        upper, estimate = LatentReverseAIS(400, 4, 50)(model, torch.empty(0), torch.empty(0))
-    assert len(upper) == 400
+        x, (z,) = model.dream(method.simulates)
+        upper, estimate = method(model, x, z[0])
+    above = upper - model.log_marginal(x).detach().double()
+    assert above.mean() > -4.5 * above.std() / math.sqrt(400)
     assert (estimate.kind, estimate.bias) == ("upper_bound", "up")
-    assert estimate.interval is not None
-    assert estimate.interval[0] is None
-    gap, error = estimate.diagnostics["gap"], estimate.diagnostics["standard_error_gap"]
-    assert gap is not None
-    assert error is not None
-    assert -4.5 * error < gap < 0.2
+    assert estimate.interval == (None, pytest.approx(float(upper.mean()) + 3 * (estimate.standard_error or 0)))
+    gap, error = estimate.diagnostics["gap"] or 0, estimate.diagnostics["standard_error_gap"] or 0
+    assert gap > -4.5 * error
+    assert gap > float(above.mean()) - 4.5 * error
     assert "made itself" in estimate.warnings[0]
 
 

@@ -27,6 +27,8 @@ def linear_vae(latent: int = 2) -> LinearVAE:
     model.weight.data.copy_(weight)
     model.mean.data.copy_(torch.tensor([0.3, -0.2, 0.1]))
     model.log_scale.data.fill_(-0.4)
+    model.posterior_weight.data.copy_(torch.tensor([[0.5, 0.2, 0.0], [0.1, -0.3, 0.6]])[:latent])
+    model.posterior_log_scale.data.fill_(-0.5)
     return model
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from dgmrun.nn.observation import DiscretisedLogistic, observation
+from dgmrun.nn.observation import LEAST_SCALE, DiscretisedLogistic, observation
 from dgmrun.protocols import Event
 from dgmrun.rng import seeded
 
@@ -25,6 +27,24 @@ def test_its_samples_have_its_frequencies() -> None:
     p = model.log_prob(torch.arange(5.0)[:, None]).exp().squeeze()
     seen = torch.bincount(drawn.long().squeeze(), minlength=5) / num
     assert ((seen - p).abs() < 4.5 * (p * (1 - p) / num).sqrt()).all()
+
+
+@pytest.mark.parametrize(("support", "middle"), [("categorical(256)", 100.0), ("real", 5.0)])
+@pytest.mark.parametrize("deviation", [20.0, 1e-3, 2000.0])
+def test_the_first_scale_gives_the_deviation_of_the_data(support: str, middle: float, deviation: float) -> None:
+    is_levels = support != "real"
+    if is_levels and deviation != 20:
+        pytest.skip("levels are from 0 to 255")
+    family, num = observation(Event((2,), support), None, "learned"), 100_000
+    assert family.raw_scale is not None
+    with seeded(6, "scale"):
+        x = middle + deviation * torch.randn(num, 2)
+        family.raw_scale.data.copy_(family.start_scale(x))
+        drawn = family(family.seen(torch.full((num, 2), middle))).sample()
+    if deviation < 2 * LEAST_SCALE:
+        assert float(drawn.std()) < 5 * LEAST_SCALE
+    else:
+        assert abs(math.log(float(drawn.std()) / deviation)) < 0.02
 
 
 def test_a_gaussian_has_its_scale() -> None:

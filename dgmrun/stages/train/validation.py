@@ -26,7 +26,7 @@ WATCHED = ("nll", "bound")
 PICTURED = 100
 EXACT_BITS = 14
 AIS = {"num_chains": 100, "num_temperatures": 500}
-IMPORTANCE = {"num_samples": 10}
+IMPORTANCE = {"num_samples": 10, "local_steps": None}
 
 
 class Examples(NamedTuple):
