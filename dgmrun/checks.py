@@ -59,7 +59,8 @@ def check_types(composed: DictConfig, name: str) -> None:
         section, _, leaf = key.rpartition(".")
         if value is None and OmegaConf.is_missing(OmegaConf.select(defaults, section) if section else defaults, leaf):
             raise Mistake(f"`{key}` must be given, but is null")
-        if isinstance(value, float) and not math.isfinite(value):
+        numbers = value if OmegaConf.is_list(value) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise Mistake(f"`{key}` must be a finite number, but is {value}")
         if not _is_like(value, default):
             raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")

@@ -72,6 +72,8 @@ def _picture(file: Path, shape: tuple[int, ...]) -> Tensor:
     channels, height, width = shape
     try:
         with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise ValueError(f"its pixels are {opened.mode}, not of 8 bits")
             upright = ImageOps.exif_transpose(opened).convert(MODES[channels])
             picture = ImageOps.fit(upright, (width, height))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -9,6 +9,7 @@ import torch
 
 from dgmrun.data.splits import Split, Splits
 from dgmrun.data.synthetic import drawn, random_state
+from dgmrun.errors import Mistake
 
 
 def load(data_dir: Path, sizes: Sequence[int], noise: float) -> Splits:
@@ -20,6 +21,9 @@ def load(data_dir: Path, sizes: Sequence[int], noise: float) -> Splits:
         noise: standard deviation of what is added to each coordinate.
     """
     from sklearn.datasets import make_moons
+
+    if noise < 0:
+        raise Mistake(f"`dataset.noise` must not be negative, but is {noise}")
 
     def draw(size: int) -> Split:
         x, y = make_moons(size, noise=noise, random_state=random_state())

@@ -13,6 +13,7 @@ import torch
 
 from dgmrun.data.splits import Split, Splits
 from dgmrun.data.synthetic import drawn, random_state
+from dgmrun.errors import Mistake
 
 SCALE = 7.5
 
@@ -26,6 +27,9 @@ def load(data_dir: Path, sizes: Sequence[int], noise: float) -> Splits:
         noise: standard deviation of what is added to each coordinate, before the division.
     """
     from sklearn.datasets import make_swiss_roll
+
+    if noise < 0:
+        raise Mistake(f"`dataset.noise` must not be negative, but is {noise}")
 
     def draw(size: int) -> Split:
         x, _ = make_swiss_roll(size, noise=noise, random_state=random_state())

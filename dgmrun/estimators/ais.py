@@ -126,5 +126,5 @@ def check_settings(method: str, settings: Any) -> None:
     for key in ("num_chains", "num_temperatures"):
         if (size := getattr(settings, key)) < 2:
             raise ValueError(f"`log_z.{method}.{key}` must be at least 2, but is {size}")
-    if settings.spacing not in SPACINGS:
+    if not isinstance(settings.spacing, str) or settings.spacing not in SPACINGS:
         raise ValueError(f"`log_z.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}")

@@ -151,7 +151,7 @@ def _check(method: str, settings: Any) -> None:
     for key, least in (("num_chains", 1), ("num_temperatures", 2)):
         if (size := getattr(settings, key)) < least:
             raise ValueError(f"`likelihood.{method}.{key}` must be at least {least}, but is {size}")
-    if settings.spacing not in SPACINGS:
+    if not isinstance(settings.spacing, str) or settings.spacing not in SPACINGS:
         raise ValueError(
             f"`likelihood.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}"
         )

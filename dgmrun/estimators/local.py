@@ -30,12 +30,13 @@ def local(
     Args:
         model: whose parameters stay as they are.
         x: examples.
-        steps: of Adam, whose rate falls to 0; None for 0, or for STEPS where the model has no posterior of its own.
+        steps: of Adam, whose rate falls to 0; None for 0, or for STEPS where the model has no posterior of its own, and
+            0 leaves that of the prior.
     """
     if steps is None:
         steps = STEPS if model.is_local else 0
     if not steps:
-        return None
+        return model.guess(x) if model.is_local else None
     parameters = model.guess(x).detach().clone()
     with torch.enable_grad():
         optimizer = Adam([parameters.requires_grad_()], lr=LEARNING_RATE)
@@ -50,10 +51,10 @@ def local(
 
 
 def check_steps(method: str, steps: int | None) -> None:
-    """Refuses a negative number of steps.
+    """Refuses what is no number of steps.
 
     Raises:
         ValueError: names the key.
     """
-    if steps is not None and steps < 0:
-        raise ValueError(f"`likelihood.{method}.local_steps` must not be negative, but is {steps}")
+    if steps is not None and (type(steps) is not int or steps < 0):
+        raise ValueError(f"`likelihood.{method}.local_steps` must be a whole number or null, but is {steps}")

@@ -52,9 +52,10 @@ class Parzen:
         for key in ("num_samples", "num_valid"):
             if (size := getattr(self, key)) < 1:
                 raise ValueError(f"`likelihood.parzen.{key}` must be at least 1, but is {size}")
-        if len(self.bandwidths) != 2 or not 0 < self.bandwidths[0] <= self.bandwidths[1]:
+        are_numbers = all(type(sigma) in (int, float) for sigma in self.bandwidths)
+        if not are_numbers or len(self.bandwidths) != 2 or not 1e-9 < self.bandwidths[0] <= self.bandwidths[1] < 1e9:
             raise ValueError(
-                f"`likelihood.parzen.bandwidths` must be two positive numbers in order, but is {self.bandwidths}"
+                f"`likelihood.parzen.bandwidths` must be two numbers in order, 1e-9 to 1e9, but is {self.bandwidths}"
             )
 
     def check(self, model: Any) -> None:

@@ -81,7 +81,7 @@ class VAE(nn.Module):
             ("network", network, NETWORKS),
             ("posterior", posterior, POSTERIORS),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
         self.event, self.latent = event, list(latent)
         self.observation = observed(event, observation, scale)
@@ -187,7 +187,9 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def pictures(self, x: Tensor) -> dict[str, Tensor]:
-        """Means of p(x|z) for z of the prior, and, where there are nets, for the posterior mean of each of `x`."""
+        """Means of p(x|z), where x are pictures: for z of the prior and, by nets, for the posterior mean of each."""
+        if len(self.event.shape) != 3:
+            return {}
         shown = {"dreams": self.decode(self._prior(1, len(x))[0])[0]}
         if not self.is_local:
             shown["reconstructions"] = self.decode(self.trace(x, draws.mean).z[0])[0]

@@ -194,6 +194,6 @@ def observation(event: Event, family: str | None, scale: float | str | None) -> 
     if not suiting:
         supports = ", ".join(sorted(support for each in FAMILIES.values() for support in each.supports))
         raise ValueError(f"`dataset.event.support` must be one of {supports}, but is {event.support}")
-    if family is not None and family not in suiting:
+    if family is not None and (not isinstance(family, str) or family not in suiting):
         raise ValueError(f"`model.observation` must be {' or '.join(suiting)} for {kind} data, but is {family}")
     return suiting[family or next(iter(suiting))](event, scale)

@@ -66,6 +66,7 @@ def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Figure:
         looks = itertools.cycle(itertools.product(DASHES, COLOURS))
         for (name, rows), (dash, colour) in zip(panel.methods.items(), looks, strict=False):
             count, value, low, high = numpy.array(rows, dtype=float).T
+            low, high = _up_to(value, low, high), _up_to(value, high, low)
             axes.plot(count, value, color=colour, linestyle=dash, label=wrapped(name, 28))
             axes.fill_between(count, low, high, facecolor=(colour, 0.08), edgecolor=(colour, 0.5), linewidth=0.7)
         if panel.exact is not None:
@@ -78,6 +79,11 @@ def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Figure:
             *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %"
         )
     return figure
+
+
+def _up_to(value: ndarray, end: ndarray, other: ndarray) -> ndarray:
+    """An end of the band, the value itself where that end alone is open."""
+    return numpy.where(numpy.isnan(end) & ~numpy.isnan(other), value, end)
 
 
 def _limits(panel: Curves) -> tuple[float, float]:

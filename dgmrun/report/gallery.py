@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from dgmrun.report.drawing import DPI, STYLE, wrapped
+from dgmrun.report.drawing import COLOURS, DPI, STYLE, wrapped
 from dgmrun.report.pictures import grey
 
 SIDE, LARGEST = 600, 900
@@ -43,6 +43,18 @@ def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
         axes.set_title(title)
         axes.set_axis_off()
         left += room + GAP
+    return figure
+
+
+@rc_context(STYLE)
+def points(panels: Mapping[str, ndarray]) -> Figure:
+    """Examples in the plane, [num, 2] by title, side by side on the same axes."""
+    figure = Figure(figsize=(1 + 3.6 * len(panels), 4), dpi=DPI, layout="constrained")
+    every = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (title, x) in zip(every, panels.items(), strict=True):
+        axes.scatter(x[:, 0], x[:, 1], s=6, color=COLOURS[0], linewidths=0)
+        axes.set(title=wrapped(title, 30), aspect="equal", xlabel="x_1")
+    every[0].set_ylabel("x_2")
     return figure
 
 

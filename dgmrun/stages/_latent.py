@@ -26,11 +26,16 @@ WALKS, STEPS, FURTHEST = 8, 9, 3.0
 
 @torch.no_grad()
 def figures(model: Any, setup: Setup, count: int) -> dict[str, Figure]:
-    """Reconstructions of `count` examples, how active each unit is, a map of examples, and walks along units."""
+    """Reconstructions of `count` examples, how active each unit is, a map of examples, and walks along units.
+
+    Of a single test example none of this can be said.
+    """
     from dgmrun.report import latent
 
     split = setup.splits["test"]
     x = setup.scored("test")[:SEEN].to(setup.device).float()
+    if len(x) < 2:
+        return {}
     posterior = local(model, x, None)
     means = posterior_means(model, x, posterior)
     variances = [mean.var(0) for mean in means]

@@ -54,7 +54,8 @@ def _draw(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module])
 
     title = "student" if "teacher" in x else "samples"
     panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
-    figures = {"samples": gallery.side_by_side(panels)}
+    side_by_side = gallery.points if setup.event.shape == (2,) else gallery.side_by_side
+    figures = {"samples": side_by_side(panels)}
     seen = setup.splits["test"].x[: len(x["data"])].to(setup.device).float()
     pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
     filters = [each["filters"].reshape(-1, *setup.event.shape) for each in pictures if "filters" in each]

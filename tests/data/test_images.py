@@ -88,3 +88,10 @@ def test_a_picture_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) 
     (folder(tmp_path) / "21.png").write_bytes(content)
     with pytest.raises(Mistake, match=r"`dataset.path` must hold pictures that can be read, but .*21.png is not: "):
         load(Path(), str(tmp_path), **SETTINGS)
+
+
+def test_pixels_of_more_than_8_bits_are_refused_not_clipped(tmp_path: Path) -> None:
+    folder(tmp_path)
+    Image.fromarray(np.full((4, 6), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(Mistake, match=r"deep\.png is not: its pixels are I;16, not of 8 bits"):
+        load(Path(), str(tmp_path), **SETTINGS)

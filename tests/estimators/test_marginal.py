@@ -120,6 +120,7 @@ def test_a_model_without_nets_is_fitted_unasked() -> None:
     fitted = local(model, torch.zeros(4, 2), None)
     assert fitted is not None
     assert fitted.shape == (4, 2)
+    assert torch.equal(local(model, torch.zeros(4, 2), 0), torch.zeros(4, 2))
     assert local(with_exact_posterior(linear_vae()).float(), torch.zeros(4, 3), None) is None
 
 
@@ -169,6 +170,7 @@ def test_reverse_annealing_bounds_simulated_data_from_above() -> None:
         (lambda: ELBO(num_samples=0), "elbo.num_samples"),
         (lambda: Importance(num_samples=0), "importance.num_samples"),
         (lambda: Importance(local_steps=-1), "importance.local_steps"),
+        (lambda: Importance(local_steps=True), "importance.local_steps"),
         (lambda: LatentAIS(num_chains=0), "ais.num_chains"),
         (lambda: LatentAIS(num_temperatures=1), "ais.num_temperatures"),
         (lambda: LatentAIS(spacing="cubic"), "ais.spacing"),

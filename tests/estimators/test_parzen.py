@@ -14,6 +14,8 @@ from dgmrun.estimators.parzen import Parzen, log_windows
 from dgmrun.protocols import Event
 from dgmrun.rng import seeded
 
+UNFIT = ((1.0, 0.1), (0.1,), (1e-200, 1.0), (0.1, math.inf))
+
 
 @dataclass
 class Gaussian:
@@ -70,7 +72,7 @@ def test_binary_data_have_no_density() -> None:
         Parzen().check(Gaussian(Event((2,), "binary")))
 
 
-@pytest.mark.parametrize("settings", [{"num_samples": 0}, {"num_valid": 0}, {"bandwidths": (1.0, 0.1)}])
+@pytest.mark.parametrize("settings", [{"num_samples": 0}, {"num_valid": 0}, *({"bandwidths": each} for each in UNFIT)])
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"`likelihood\.parzen"):
         Parzen(**settings)  # type: ignore[arg-type]

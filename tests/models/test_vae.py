@@ -133,6 +133,8 @@ def test_the_first_guess_of_p_of_x_has_the_deviations_of_the_data(scale: str) ->
         ({"hidden": []}, "hidden"),
         ({"depth": -1}, "depth"),
         ({"activation": "sine"}, "activation"),
+        ({"activation": ["tanh"]}, "activation"),
+        ({"observation": ["bernoulli"]}, "observation"),
         ({"network": "residual"}, "network"),
         ({"posterior": "exact"}, "posterior"),
         ({"observation": "gaussian"}, "observation"),

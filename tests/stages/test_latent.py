@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dgmrun.run import Run
 from dgmrun.stages import Setup
@@ -45,6 +46,15 @@ def test_every_method_says_what_it_is(dgmrun: Command) -> None:
     }
     assert {"active_units_1", "active_units_2"} < set(found["importance"]["diagnostics"])
     assert Path("run/figures/likelihood.png").exists()
+
+
+def test_points_in_the_plane_are_drawn_as_points(dgmrun: Command) -> None:
+    command = (*VAE, "dataset=moons", "dataset.sizes=[100,20,20]", "train", "likelihood", "sample")
+    assert dgmrun(*command, "hydra.run.dir=run") == 0
+    assert {file.stem for file in Path("run/figures").iterdir()} == {"samples", "activity", "map", "likelihood"}
+    with Image.open("run/figures/samples.png") as picture:
+        assert picture.width > picture.height > 400
+    assert dgmrun(*command, "dataset.noise=-1", "hydra.run.dir=refused") == 2
 
 
 def test_what_was_simulated_is_ranked_with_nothing(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +135,7 @@ def test_a_convolutional_net_and_a_single_unit_are_read_back(dgmrun: Command) ->
 
 def test_how_often_one_validates_changes_nothing_of_a_local_posterior(dgmrun: Command) -> None:
     command = ("model=linear_vae", "model.posterior=local", "optimizer=sgd", "optimizer.lr=1e-4", "trainer.max_steps=4")
+    command = (*command, "dataset.sizes=[100,20,20]")
     for every in (1, 100):
         assert dgmrun(*command, f"trainer.validate_every_n_steps={every}", "train", f"hydra.run.dir={every}") == 0
     often, once = (Path(f"{every}/weights.safetensors").read_bytes() for every in (1, 100))
@@ -150,6 +161,7 @@ def test_a_student_of_a_vae_learns_from_its_samples_alone(dgmrun: Command, capsy
         ("objective=mle", "`objective` must be one that fits the model vae: elbo, iwae"),
         ("objective=pcd", "`objective` must be one that fits the model vae: elbo, iwae"),
         ("dataset.transform=standardise", "`dataset.transform` must be none"),
+        ("likelihood.parzen.bandwidths=[0.1,inf]", "`likelihood.parzen.bandwidths` must be a finite number"),
         ("likelihood.examples=1", "`likelihood.examples` must be a whole number and at least 2"),
     ],
 )
