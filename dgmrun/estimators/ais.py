@@ -88,7 +88,7 @@ class AIS:
     spacing: str = "quadratic"
 
     def __post_init__(self) -> None:
-        check_settings("ais", self)
+        check_settings("log_z.ais", self)
 
     def check(self, model: UnnormalisedDensity) -> None:
         """Any model will do."""
@@ -117,14 +117,19 @@ class AIS:
         )
 
 
-def check_settings(method: str, settings: Any) -> None:
-    """Refuses sizes from which no error bar can be made, and an unknown spacing.
+def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:
+    """Refuses sizes from which no figure or error bar can be made, and an unknown spacing.
+
+    Args:
+        method: its key, say `log_z.ais`.
+        settings: what has `num_chains`, `num_temperatures` and `spacing`.
+        least_chains: how many there must be.
 
     Raises:
         ValueError: names the key.
     """
-    for key in ("num_chains", "num_temperatures"):
-        if (size := getattr(settings, key)) < 2:
-            raise ValueError(f"`log_z.{method}.{key}` must be at least 2, but is {size}")
+    for key, least in (("num_chains", least_chains), ("num_temperatures", 2)):
+        if (size := getattr(settings, key)) < least:
+            raise ValueError(f"`{method}.{key}` must be at least {least}, but is {size}")
     if not isinstance(settings.spacing, str) or settings.spacing not in SPACINGS:
-        raise ValueError(f"`log_z.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}")
+        raise ValueError(f"`{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}")

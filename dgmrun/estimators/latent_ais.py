@@ -22,7 +22,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.bounds import iwae
-from dgmrun.estimators.ais import SPACINGS, anneal
+from dgmrun.estimators.ais import SPACINGS, anneal, check_settings
 from dgmrun.estimators.marginal import lower_bound
 from dgmrun.protocols import Annealable, AnnealingPath, Estimate
 
@@ -53,7 +53,7 @@ class LatentAIS:
     spacing: str = "sigmoid"
 
     def __post_init__(self) -> None:
-        _check("ais", self)
+        check_settings("likelihood.ais", self, least_chains=1)
 
     def check(self, model: Annealable) -> None:
         """Any model will do."""
@@ -91,7 +91,7 @@ class LatentReverseAIS:
     spacing: str = "sigmoid"
 
     def __post_init__(self) -> None:
-        _check("reverse_ais", self)
+        check_settings("likelihood.reverse_ais", self, least_chains=1)
         if self.num_examples < 2:
             raise ValueError(f"`likelihood.reverse_ais.num_examples` must be at least 2, but is {self.num_examples}")
 
@@ -145,13 +145,3 @@ def _path(model: Any, x: Tensor, betas: Tensor) -> AnnealingPath:
     """The path of these examples, its step sizes tuned by a run of its own."""
     pilot = torch.linspace(0, len(betas) - 1, max(TEMPERATURES, len(betas) // PILOT)).long()
     return model.posterior_path(x).tuned(betas[pilot], PILOT_CHAINS)
-
-
-def _check(method: str, settings: Any) -> None:
-    for key, least in (("num_chains", 1), ("num_temperatures", 2)):
-        if (size := getattr(settings, key)) < least:
-            raise ValueError(f"`likelihood.{method}.{key}` must be at least {least}, but is {size}")
-    if not isinstance(settings.spacing, str) or settings.spacing not in SPACINGS:
-        raise ValueError(
-            f"`likelihood.{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}"
-        )

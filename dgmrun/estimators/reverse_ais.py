@@ -48,7 +48,7 @@ class ReverseAIS:
     burn_in: int = 1000
 
     def __post_init__(self) -> None:
-        check_settings("reverse_ais", self)
+        check_settings("log_z.reverse_ais", self)
         if self.burn_in < 0:
             raise ValueError(f"`log_z.reverse_ais.burn_in` must not be negative, but is {self.burn_in}")
 

@@ -16,6 +16,7 @@ from dgmrun.nn.binary import LogBernoulli
 from dgmrun.protocols import Event
 from dgmrun.rng import seeded
 
+SCALES = (None, 0.3, "learned", "per_pixel")
 BINARY, REAL = Event((1, 6, 5), "binary"), Event((3,), "real")
 
 
@@ -85,14 +86,16 @@ def test_log_p_and_log_q_are_those_of_the_layers() -> None:
 
 @pytest.mark.parametrize("network", ["mlp", "convolutional"])
 @pytest.mark.parametrize(
-    ("shape", "support"), [((1, 28, 20), "unit"), ((3, 9, 7), "categorical(256)"), ((1, 8, 8), "binary")]
+    ("shape", "support", "scale"),
+    [
+        ((1, 8, 8), "binary", None),
+        *(((1, 28, 20), "unit", scale) for scale in SCALES),
+        *(((3, 9, 7), "categorical(256)", scale) for scale in SCALES),
+    ],
 )
-@pytest.mark.parametrize("scale", [None, 0.3, "learned", "per_pixel"])
 def test_every_net_and_observation_gives_a_value_to_each_example(
     network: str, shape: tuple[int, ...], support: str, scale: float | str | None
 ) -> None:
-    if support == "binary" and scale is not None:
-        pytest.skip("a Bernoulli has no scale")
     model = VAE(Event(shape, support), [2], [4], network=network, scale=scale)
     x, _ = model.dream(5)
     assert x.shape == (5, *shape)
