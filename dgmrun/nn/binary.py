@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+TOGETHER = 2**19
+"""Log odds that are summed together: few enough for the cache of a CPU, enough for a GPU."""
+
 
 def bernoulli(probability: Tensor) -> Tensor:
     """Draws of binary units, several times faster than `torch.bernoulli` on a CPU."""
@@ -39,7 +42,9 @@ class LogBernoulli(torch.autograd.Function):
         """Nats [samples, batch]."""
         probability = torch.sigmoid(logits)
         ctx.save_for_backward(probability, x)
-        return torch.einsum("sbd,bd->sb", logits, x) - log_partition(logits, probability).sum(-1)
+        samples = max(1, TOGETHER // x.numel())
+        blocks = zip(logits.split(samples), probability.split(samples), strict=True)
+        return torch.cat([(logit * x).sub_(log_partition(logit, p)).sum(-1) for logit, p in blocks])
 
     @staticmethod
     @once_differentiable
