@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from dgmrun.report.drawing import COLOURS, DPI, STYLE, wrapped
-from dgmrun.report.pictures import grey
+from dgmrun.report.pictures import pixels
 
 SIDE, LARGEST = 600, 900
 """Pixels of a panel: about as many, and at most."""
@@ -27,8 +27,8 @@ def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
     Args:
         panels: by title, pictures [num, channels, height, width], drawn as a grid, or a matrix; at most 100 examples.
     """
-    sheets = {title: grey(x) for title, x in panels.items()}
-    sizes = [_pixels(sheet.shape) for sheet in sheets.values()]
+    sheets = {title: pixels(x) for title, x in panels.items()}
+    sizes = [_size(sheet.shape) for sheet in sheets.values()]
     titles = [wrapped(title, max(width, NARROWEST) // LETTER) for title, (width, _) in zip(sheets, sizes, strict=True)]
     top = GAP + LINE * max(title.count("\n") + 1 for title in titles)
     width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
@@ -63,8 +63,8 @@ def features(teacher: ndarray, student: ndarray) -> Figure:
     return side_by_side({"filters of the teacher": teacher, "filters of the student": student})
 
 
-def _pixels(shape: tuple[int, ...]) -> tuple[int, int]:
+def _size(shape: tuple[int, ...]) -> tuple[int, int]:
     """Width and height of a panel: whole multiples of a sheet's, or less than it where it is large."""
-    height, width = shape
-    factor = max(1, SIDE // max(shape)) * min(1.0, LARGEST / max(shape))
+    height, width = shape[:2]
+    factor = max(1, SIDE // max(height, width)) * min(1.0, LARGEST / max(height, width))
     return max(1, round(width * factor)), max(1, round(height * factor))

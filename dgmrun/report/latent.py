@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from dgmrun.report.drawing import COLOURS, DPI, STYLE
-from dgmrun.report.pictures import grey
+from dgmrun.report.pictures import pixels
 
 MOST_LABELS = 20
 """More kinds of examples than this have no legend."""
@@ -77,7 +77,7 @@ def walks(pictures: ndarray, values: Sequence[float], names: Sequence[str]) -> F
     high = 0.7 * rows * height / width
     figure = Figure(figsize=(0.7 * columns + 1.2, high + 0.9), dpi=DPI, layout="constrained")
     axes = figure.subplots()
-    sheet = grey(pictures.reshape(-1, *pictures.shape[2:]), columns)
+    sheet = pixels(pictures.reshape(-1, *pictures.shape[2:]), columns)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)
     step_x, step_y = width + 1, height + 1
     axes.set_xticks([place * step_x + width / 2 for place in range(columns)], [f"{value:.1f}" for value in values])

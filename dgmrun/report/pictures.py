@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST = 100
+RED_GREEN_BLUE = 3
 SMALLEST_SIDE = 600
 """Pixels that a picture is magnified to, at least."""
 
 
 def render(x: Tensor) -> numpy.ndarray:
-    """`grey` of a tensor."""
-    return grey(x[:MOST].detach().float().cpu().numpy())
+    """`pixels` of a tensor."""
+    return pixels(x[:MOST].detach().float().cpu().numpy())
 
 
-def grey(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
-    """Grey levels [height, width] uint8 of pictures [num, channels, height, width], in a grid, or of a matrix.
+def pixels(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
+    """Pictures [num, channels, height, width] in a grid, or a matrix, as uint8 [height, width].
 
+    Three channels are red, green and blue, [height, width, 3]; of any other number the mean is shown.
     A grid has so many `columns`, or as many as rows.
 
     Black is the least entry and white the largest; at most 100 examples are shown.
@@ -32,24 +34,29 @@ def grey(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
     shown = x[:MOST].astype(numpy.float32)
     low, high = float(shown.min()), float(shown.max())
     levels = ((shown - low) / max(high - low, 1e-12) * 255).round().astype(numpy.uint8)
-    return levels if levels.ndim == 2 else _grid(levels.mean(1).astype(numpy.uint8), columns)
+    if levels.ndim == 2:
+        return levels
+    in_colour = levels.shape[1] == RED_GREEN_BLUE
+    return _grid(numpy.moveaxis(levels, 1, -1) if in_colour else levels.mean(1).astype(numpy.uint8), columns)
 
 
 def save(file: Path, x: Tensor) -> Path:
     """Writes `render(x)` as PNG, magnified without smoothing."""
     file.parent.mkdir(exist_ok=True)
-    grey = render(x)
-    factor = max(1, math.ceil(SMALLEST_SIDE / max(grey.shape)))
-    Image.fromarray(grey).resize((grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST).save(file)
+    sheet = render(x)
+    height, width = sheet.shape[:2]
+    factor = max(1, math.ceil(SMALLEST_SIDE / max(height, width)))
+    Image.fromarray(sheet).resize((width * factor, height * factor), Image.Resampling.NEAREST).save(file)
     return file
 
 
 def _grid(pictures: numpy.ndarray, columns: int | None) -> numpy.ndarray:
-    """Pictures side by side, a mid-grey line of one pixel between them."""
-    num, height, width = pictures.shape
+    """Pictures [num, height, width] or [num, height, width, 3] side by side, a mid-grey line of one pixel between."""
+    num, height, width = pictures.shape[:3]
     columns = columns or math.ceil(math.sqrt(num))
     rows = math.ceil(num / columns)
-    sheet = numpy.full((rows * (height + 1) + 1, columns * (width + 1) + 1), 96, dtype=numpy.uint8)
+    size = (rows * (height + 1) + 1, columns * (width + 1) + 1)
+    sheet = numpy.full((*size, *pictures.shape[3:]), 96, dtype=numpy.uint8)
     for place, picture in enumerate(pictures):
         top, left = (place // columns) * (height + 1) + 1, (place % columns) * (width + 1) + 1
         sheet[top : top + height, left : left + width] = picture

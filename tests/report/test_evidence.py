@@ -17,7 +17,7 @@ from dgmrun.report import exhibit, found, gallery
 from dgmrun.report.compare import main
 from dgmrun.report.drawing import png
 from dgmrun.report.evidence import Curves, Points, curves, densities
-from dgmrun.report.pictures import grey
+from dgmrun.report.pictures import pixels
 from dgmrun.report.runs import read
 from dgmrun.run import Run
 
@@ -100,11 +100,20 @@ def test_pictures_stand_in_one_row_of_whole_pixels() -> None:
     for axes, x in zip(figure.axes, (PICTURES, table), strict=True):
         (image,) = axes.images
         shown, size = np.asarray(image.get_array()), axes.get_window_extent().size
-        assert np.array_equal(shown, grey(x))
+        assert np.array_equal(shown, pixels(x))
         scale = size / shown.shape[::-1]
         assert scale == pytest.approx(np.round(scale[0]))
-    assert grey(table).shape == table.shape
-    assert grey(PICTURES).shape == (3 * 4 + 1, 3 * 5 + 1)
+    assert pixels(table).shape == table.shape
+    assert pixels(PICTURES).shape == (3 * 4 + 1, 3 * 5 + 1)
+
+
+def test_three_channels_are_colours() -> None:
+    x = np.zeros((2, 3, 2, 2), dtype=np.float32)
+    x[0, 0] = x[1, 2] = 1
+    sheet = pixels(x)
+    assert sheet.shape == (4, 7, 3)
+    assert np.array_equal(sheet[1:3, 1:3], np.full((2, 2, 3), (255, 0, 0)))
+    assert np.array_equal(sheet[1:3, 4:6], np.full((2, 2, 3), (0, 0, 255)))
 
 
 def test_features_of_both() -> None:
@@ -211,7 +220,7 @@ def test_without_the_teacher_its_log_z_is_by_the_bridge(runs: Path) -> None:
 def test_pictures_are_turned_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "runs" / "a", {}, dataset={"pixel_order": "column"})
     figure = drawn(monkeypatch, tmp_path / "runs", "--figures", tmp_path)["samples.png"]
-    assert np.array_equal(figure.axes[0].images[0].get_array(), grey(PICTURES.swapaxes(-1, -2)))
+    assert np.array_equal(figure.axes[0].images[0].get_array(), pixels(PICTURES.swapaxes(-1, -2)))
 
 
 def test_a_picture_has_room_for_so_many_runs(

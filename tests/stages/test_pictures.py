@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dgmrun.report import drawing
 from dgmrun.report.hparams import write
-from dgmrun.report.pictures import grey
+from dgmrun.report.pictures import pixels
 from dgmrun.run import Run
 
 Command = Callable[..., int]
@@ -110,7 +110,7 @@ def test_data_stand_upright_beside_both_models(
     assert [axes.get_title() for axes in kept["samples"].axes] == ["data", "teacher", "student"]
     with np.load(tmp_path / "s" / "samples.npz", allow_pickle=False) as held:
         for axes, name in zip(kept["samples"].axes, ("data", "teacher", "x"), strict=True):
-            assert np.array_equal(axes.images[0].get_array(), grey(held[name].swapaxes(-1, -2)))
+            assert np.array_equal(axes.images[0].get_array(), pixels(held[name].swapaxes(-1, -2)))
     assert [axes.images[0].get_array().shape for axes in kept["features"].axes] == [(7, 7), (7, 7)]
 
 

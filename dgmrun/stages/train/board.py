@@ -69,5 +69,6 @@ class Board(Callback):
         """Writes named pictures here and to figures/."""
         if self.writer is not None:
             for name, x in ((name, self.upright(x)) for name, x in tensors.items()):
-                self.writer.add_image(f"train/{name}", pictures.render(x), step, dataformats="HW")
+                sheet = pictures.render(x)
+                self.writer.add_image(f"train/{name}", sheet, step, dataformats="HWC"[: sheet.ndim])
                 pictures.save(self.run.path / "figures" / f"{name}.png", x)
