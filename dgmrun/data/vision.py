@@ -36,7 +36,7 @@ def _part(data_dir: Path, name: str, train: bool) -> Any:
         except Exception as error:
             raise Mistake(
                 f"`data_dir` must hold {name} as torchvision keeps it, but {data_dir} does not, "
-                f"and downloading it failed: {str(error).splitlines()[0]}",
+                f"and downloading it failed: {' '.join(str(error).split())}",
                 hint="data_dir=DIR, or DGMRUN_DATA=DIR in the environment, with the folder that has it",
             ) from error
 

@@ -96,11 +96,12 @@ class Objective(LightningModule, ABC):
         return self.model if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
-        """One optimiser over all that is trained, with its schedule; weight decay is for weights, not for biases."""
+        """One optimiser over all that is trained, with its schedule; weight decay is for the model's weights alone."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        weights = {parameter for parameter in self.model.parameters() if parameter.dim() > 1}
         groups: list[dict[str, Any]] = [
-            {"params": [parameter for parameter in parameters if parameter.dim() > 1]},
-            {"params": [parameter for parameter in parameters if parameter.dim() <= 1], "weight_decay": 0.0},
+            {"params": [parameter for parameter in parameters if parameter in weights]},
+            {"params": [parameter for parameter in parameters if parameter not in weights], "weight_decay": 0.0},
         ]
         optimizer = self.optimization.optimizer([group for group in groups if group["params"]])
         schedule = self.optimization.schedule

@@ -63,7 +63,7 @@ def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
             raise Mistake(
                 f"`{name}` in {file} must have the shape {list(parameter.shape)} of the configured model, "
                 f"but has {list(given.shape)}",
-                "model.hidden=... and dataset=... as they were where the weights were made",
+                "the settings of model and dataset with which the weights were made",
             )
         if not torch.isfinite(given).all():
             raise Mistake(f"`{name}` in {file} must be finite, but is not")

@@ -69,6 +69,17 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca(posterior: str
     assert sum(bounds) / len(bounds) > best - 5e-3  # the columns of W have become orthogonal
 
 
+def test_weight_decay_is_for_the_weights_of_the_model_alone() -> None:
+    objective = ELBO(LinearVAE(Event((5,), "real"), 2, "local"), OPTIMIZATION)
+    objective.source(InMemorySource(data(), None, 200, seed=0))
+    decayed, others = objective.configure_optimizers().param_groups
+    assert decayed["params"] == [objective.model.weight]
+    assert others["weight_decay"] == 0
+    assert {id(each) for each in others["params"]} == {id(each) for each in objective.parameters()} - {
+        id(objective.model.weight)
+    }
+
+
 def two_layers() -> tuple[VAE, Batch]:
     with seeded(4, "model"):
         return VAE(Event((4,), "binary"), [2, 2], [4, 4], depth=1), Batch(torch.rand(3, 4).round(), torch.arange(3))

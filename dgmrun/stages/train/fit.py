@@ -234,7 +234,9 @@ def _train(
         raise RunFailed(
             f"`{error}` is not finite at step {trained.iteration}; {batch.name} and the last good state, "
             f"if there was one, are in {run.path}",
-            "lower optimizer.lr, or set optimizer.clip_norm",
+            "lower optimizer.lr, or set optimizer.clip_norm"
+            if trained.iteration
+            else "nothing has moved yet: other data, or other settings of the model",
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         raise KeyboardInterrupt from None
