@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
-from dgmrun.draws import Trace
+from dgmrun.trace import Trace
 
 
 def divergences(trace: Trace) -> list[Tensor]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dgmrun.draws import Draw, Trace
+    from dgmrun.draws import Draw
+    from dgmrun.trace import Trace
 
 
 @dataclass(frozen=True)

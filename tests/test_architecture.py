@@ -12,7 +12,7 @@ import pytest
 
 from dgmrun.paths import PACKAGE, config_dir, words
 
-EVERYWHERE = {"protocols", "errors", "rng", "paths", "run", "untrusted", "draws", "bounds", ""}
+EVERYWHERE = {"protocols", "errors", "rng", "paths", "run", "untrusted", "draws", "trace", "bounds", ""}
 MAY_IMPORT = {
     "cli": {"arguments", "children", "completion", "compose", "launcher", "build", "stages", "report"},
     "arguments": set(),

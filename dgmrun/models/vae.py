@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from dgmrun import draws
-from dgmrun.draws import Draw, Trace
+from dgmrun.draws import Draw
 from dgmrun.nn import convolution
 from dgmrun.nn import mlp as fully_connected
 from dgmrun.nn.gaussian import normal, standard_normal
@@ -32,6 +32,7 @@ from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
 from dgmrun.nn.observation import observation as observed
 from dgmrun.protocols import Event
+from dgmrun.trace import Trace
 
 NETWORKS = {"mlp": fully_connected, "convolutional": convolution}
 POSTERIORS = ("amortised", "local")

@@ -25,10 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.bounds import iwae
-from dgmrun.draws import Trace, given, reparameterised
+from dgmrun.draws import given, reparameterised
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational import Variational
 from dgmrun.protocols import Batch
+from dgmrun.trace import Trace
 
 
 class IWAE(Variational):

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from dgmrun.draws import Draw, Trace
+from dgmrun.draws import Draw
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.protocols import Batch, LatentVariableModel, Source
+from dgmrun.trace import Trace
 
 
 class Variational(Objective, ABC):
