@@ -15,7 +15,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Categorical, Distribution, kl_divergence
 
 from dgmrun.trace import Trace
 
@@ -23,13 +23,23 @@ from dgmrun.trace import Trace
 def divergences(trace: Trace) -> list[Tensor]:
     """What each unit of each layer adds to KL(q(z|x) || p(z)), [samples or 1, batch, units], layers bottom first.
 
-    That of the top layer is in closed form; the others are log q - log p of the samples, since
+    That of the top layer is in closed form, where it has one; the others are log q - log p of the samples, since
     the distribution that p gives a layer depends on the layer above.
     """
-    sampled = [q.log_prob(z) - p.log_prob(z) for q, p, z in list(zip(trace.q, trace.p, trace.z, strict=True))[:-1]]
-    q, p, z = trace.q[-1], trace.p[-1], trace.z[-1]
-    top = kl_divergence(q, p)
-    return [*sampled, top if top.dim() == z.dim() else top.unsqueeze(0)]
+    *layers, top = zip(trace.q, trace.p, trace.z, strict=True)
+    return [*(_log_ratio(*layer) for layer in layers), _divergence(*top)]
+
+
+def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    try:
+        kl = kl_divergence(q, p)
+    except NotImplementedError:
+        return _log_ratio(q, p, z)
+    return kl if kl.dim() == z.dim() else kl.unsqueeze(0)
+
+
+def _log_ratio(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    return q.log_prob(z) - p.log_prob(z)
 
 
 def elbo(trace: Trace) -> Float[Tensor, "samples batch"]:

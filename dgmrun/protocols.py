@@ -140,12 +140,7 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class LatentVariableModel(Protocol):
-    """A density of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by.
-
-    Where `is_local` the model has none of its own, and every example needs one that is fitted to it.
-    """
-
-    is_local: bool
+    """A density of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by."""
 
     def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: Tensor | None = None) -> Trace:
         """Draws z for each x, and gives every distribution on the way.
@@ -154,11 +149,8 @@ class LatentVariableModel(Protocol):
             x: examples [batch, *event.shape].
             draw: how each layer is drawn.
             context: what they are conditioned on.
-            local: posteriors to use in place of the model's own, as `guess` gives them, [batch, ...].
+            local: posteriors to use in place of the model's own, where it is `Reparameterised`, [batch, ...].
         """
-
-    def guess(self, x: Tensor) -> Tensor:
-        """Parameters of the posterior of each example, as far as it can be local, to start one from, [batch, ...]."""
 
     def decode(self, z: Tensor) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
@@ -168,6 +160,27 @@ class LatentVariableModel(Protocol):
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
+
+
+@runtime_checkable
+class Reparameterised(Protocol):
+    """A latent variable model whose draws of z have derivatives in the parameters of the posterior.
+
+    Where `is_local` the model has no posterior of its own, and every example needs one that is fitted to it.
+    """
+
+    is_local: bool
+
+    def guess(self, x: Tensor) -> Tensor:
+        """Parameters of the posterior of each example, as far as it can be local, to start one from, [batch, ...]."""
+
+
+@runtime_checkable
+class BinaryLatents(Protocol):
+    """A latent variable model whose z are binary units."""
+
+    def latent_bits(self) -> int:
+        """How many there are: 2^bits states."""
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LinearLR
 
 from dgmrun.bounds import elbo
 from dgmrun.draws import reparameterised
-from dgmrun.protocols import LatentVariableModel
+from dgmrun.protocols import LatentVariableModel, Reparameterised
 
 STEPS = 200
 """For a model that has no posterior of its own."""
@@ -33,6 +33,8 @@ def local(
         steps: of Adam, whose rate falls to 0; None for 0, or for STEPS where the model has no posterior of its own, and
             0 leaves that of the prior.
     """
+    if not isinstance(model, Reparameterised):
+        return None
     if steps is None:
         steps = STEPS if model.is_local else 0
     if not steps:
@@ -48,6 +50,16 @@ def local(
             optimizer.step()
             schedule.step()
     return parameters.detach()
+
+
+def check_model(method: str, steps: int | None, model: LatentVariableModel) -> None:
+    """Refuses steps where nothing can be fitted.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if steps is not None and not isinstance(model, Reparameterised):
+        raise ValueError(f"`likelihood.{method}.local_steps` must be null for binary latent units, but is {steps}")
 
 
 def check_steps(method: str, steps: int | None) -> None:

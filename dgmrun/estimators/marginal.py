@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dgmrun import draws
 from dgmrun.bounds import elbo
-from dgmrun.estimators.local import check_steps, local
+from dgmrun.estimators.local import check_model, check_steps, local
 from dgmrun.estimators.log_mean import counts
 from dgmrun.protocols import Estimate, LatentVariableModel
 
@@ -57,7 +57,8 @@ class ELBO:
         _check("elbo", self)
 
     def check(self, model: LatentVariableModel) -> None:
-        """Any model will do."""
+        """Only a reparameterised posterior can be fitted."""
+        check_model("elbo", self.local_steps, model)
 
     def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
@@ -97,7 +98,8 @@ class Importance:
         _check("importance", self)
 
     def check(self, model: LatentVariableModel) -> None:
-        """Any model will do."""
+        """Only a reparameterised posterior can be fitted."""
+        check_model("importance", self.local_steps, model)
 
     def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""

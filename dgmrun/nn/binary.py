@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributions
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import softplus
 
 TOGETHER = 2**19
 """Log odds that are summed together: few enough for the cache of a CPU, enough for a GPU."""
@@ -15,6 +16,24 @@ TOGETHER = 2**19
 def bernoulli(probability: Tensor) -> Tensor:
     """Draws of binary units, several times faster than `torch.bernoulli` on a CPU."""
     return torch.rand_like(probability).lt_(probability)
+
+
+class Bernoulli(distributions.Bernoulli):
+    """Independent binary units of these log odds, drawn by `bernoulli`."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        """0 or 1."""
+        return bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
+
+
+@distributions.register_kl(Bernoulli, Bernoulli)  # type: ignore[untyped-decorator]
+def divergence(q: Bernoulli, p: Bernoulli) -> Tensor:
+    """KL(q || p) of each unit; the shapes broadcast, as in torch's own they do not."""
+    return q.probs * (q.logits - p.logits) + softplus(p.logits) - softplus(q.logits)
 
 
 def bits(index: Tensor, num: int) -> Tensor:

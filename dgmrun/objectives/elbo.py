@@ -15,6 +15,8 @@ References:
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +24,7 @@ from dgmrun.bounds import divergences
 from dgmrun.draws import reparameterised
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational import Variational
-from dgmrun.protocols import Batch
+from dgmrun.protocols import Batch, Reparameterised
 
 
 class ELBO(Variational):
@@ -39,6 +41,7 @@ class ELBO(Variational):
         ValueError: names the key.
     """
 
+    requires: ClassVar[type] = Reparameterised
     beta: Tensor
 
     def __init__(

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from dgmrun.bounds import iwae
 from dgmrun.draws import given, reparameterised
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational import Variational
-from dgmrun.protocols import Batch
+from dgmrun.protocols import Batch, Reparameterised
 from dgmrun.trace import Trace
 
 
@@ -44,6 +45,8 @@ class IWAE(Variational):
     Raises:
         ValueError: names the key.
     """
+
+    requires: ClassVar[type] = Reparameterised
 
     def __init__(
         self, model: nn.Module, optimization: Optimization, k: int = 5, doubly_reparameterised: bool = False

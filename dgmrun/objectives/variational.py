@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from dgmrun.draws import Draw
+from dgmrun.draws import Draw, given
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.protocols import Batch, LatentVariableModel, Source
+from dgmrun.protocols import Batch, LatentVariableModel, Reparameterised, Source
 from dgmrun.trace import Trace
 
 
@@ -39,9 +39,9 @@ class Variational(Objective, ABC):
 
     def source(self, data: Source) -> Source:
         """The data, whose examples get a row each where the posterior is local."""
-        if self.model.is_local:
+        if isinstance(self.model, Reparameterised) and self.model.is_local:
             event: Any = self.model.event
-            guess: Tensor = self.model.guess(next(self.model.parameters()).new_zeros(1, *event.shape))  # type: ignore[operator]
+            guess: Tensor = self.model.guess(next(self.model.parameters()).new_zeros(1, *event.shape))
             rows = guess.repeat(data.size, 1)  # type: ignore[attr-defined]
             self.local = nn.Embedding.from_pretrained(rows, freeze=False)
         return data
@@ -51,3 +51,12 @@ class Variational(Objective, ABC):
         local = None if self.local is None else self.local(batch.index)
         traced: Trace = self.model.trace(batch.x, draw, batch.context, local)  # type: ignore[operator]
         return traced
+
+    def sleep(self, num: int) -> Tensor:
+        """-log q(z|x) in nats per example, a mean over `num` dreams (x, z) of p, which it does not train.
+
+        Source: Hinton, Dayan, Frey and Neal (1995), The wake-sleep algorithm for unsupervised neural networks.
+        """
+        x, z = self.model.dream(num)  # type: ignore[operator]
+        log_q: Any = sum(self.model.trace(x, given(z)).log_q)  # type: ignore[operator]
+        return -log_q.mean()

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.models import nade as module
-from dgmrun.models.nade import NADE, Recomputed, activations, blocks
+from dgmrun.models.nade import NADE
+from dgmrun.nn import autoregression as module
+from dgmrun.nn.autoregression import Recomputed, activations, blocks
 from dgmrun.nn.binary import bits
 from dgmrun.protocols import Event
 

@@ -1,0 +1,187 @@
+r"""Sigmoid belief network: layers of binary units, each given the one above, with a posterior from x upwards.
+
+.. math:: p(x, z) = p(x \mid z_1)\, p(z_1 \mid z_2) \cdots p(z_L), \qquad
+          q(z \mid x) = q(z_1 \mid x)\, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})
+
+Nets see binary units as -1 and 1, and x less its mean.
+
+References:
+    Neal (1992), Connectionist learning of belief networks.
+    Saul, Jaakkola and Jordan (1996), Mean field theory for sigmoid belief networks, https://arxiv.org/abs/cs/9603102.
+    Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
+    https://arxiv.org/abs/1402.0030.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from dgmrun import draws
+from dgmrun.draws import Draw
+from dgmrun.nn.binary import LogBernoulli, bernoulli
+from dgmrun.nn.binary_layers import LAYERS, Factorised
+from dgmrun.nn.mlp import ACTIVATIONS, mlp
+from dgmrun.protocols import Event
+from dgmrun.trace import Trace
+
+
+class SBN(nn.Module):
+    """A sigmoid belief network of one or several stochastic layers.
+
+    Args:
+        event: what one example is; its support must be binary.
+        hidden: units of each stochastic layer, the one next to x first.
+        alpha: probability of each unit of the top layer to be on; None where it is learned.
+        prior: of the top layer: `factorised`, `darn` or `nade`.
+        posterior: of each layer given the one below: the same.
+        depth: deterministic hidden layers between two stochastic ones; 0 for the linear connections of the classic.
+        width: units of each of them, and of a `nade`.
+        activation: of deterministic layers: tanh, relu, elu or softplus.
+
+    Raises:
+        ValueError: names the key.
+
+    Example:
+        >>> sbn = SBN(Event((4,), "binary"), hidden=[3, 2])
+        >>> sbn.trace(torch.ones(5, 4), draws.sampled(7)).log_w.shape
+        torch.Size([7, 5])
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        event: Event,
+        hidden: Sequence[int] = (200,),
+        alpha: float | None = None,
+        prior: str = "factorised",
+        posterior: str = "factorised",
+        depth: int = 0,
+        width: int = 200,
+        activation: str = "tanh",
+    ) -> None:
+        super().__init__()
+        _check(event, hidden, alpha, prior)
+        for key, value, known in (
+            ("prior", prior, LAYERS),
+            ("posterior", posterior, LAYERS),
+            ("activation", activation, ACTIVATIONS),
+        ):
+            if value not in known:
+                raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
+        for key, size, least in (("depth", depth, 0), ("width", width, 1)):
+            if size < least:
+                raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
+        self.event, self.hidden = event, list(hidden)
+
+        def net(inputs: int) -> Callable[[int], nn.Module]:
+            return lambda outputs: mlp([inputs, *[width] * depth, outputs], activation)
+
+        sizes = [event.dims, *hidden]
+        self.encoders = nn.ModuleList([LAYERS[posterior](up, net(down), width) for down, up in pairwise(sizes)])
+        self.decoders = nn.ModuleList([Factorised(down, net(up), width) for down, up in pairwise(sizes)])
+        self.top = LAYERS[prior](hidden[-1], Constant, width)
+        if alpha is not None:
+            bias = self.top.requires_grad_(False).get_parameter("net.value")
+            nn.init.constant_(bias, math.log(alpha / (1 - alpha)))
+        self.register_buffer("mean", torch.zeros(event.dims))
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Centres x for the posterior, and starts p(x|z) with the means of `x`, kept from 0 and 1."""
+        self.mean.copy_(x.flatten(1).mean(0))
+        self._last.bias.copy_(torch.logit(self.mean.clamp(0.001, 0.999)))
+
+    @property
+    def _last(self) -> nn.Linear:
+        """The layer that gives the log odds of x."""
+        *_, last = self.decoders[0].modules()
+        assert isinstance(last, nn.Linear)
+        return last
+
+    def trace(self, x: Tensor, draw: Draw, context: None = None, local: None = None) -> Trace:
+        """z of each layer, and every distribution on the way; see `LatentVariableModel`."""
+        q: list[Distribution] = []
+        z: list[Tensor] = []
+        below = x.flatten(1) - self.mean
+        for layer, encoder in enumerate(self.encoders):
+            q.append(encoder(below))
+            z.append(draw(layer, q[-1]))
+            below = _signs(z[-1])
+        return Trace(z, q, self.generated(z), self.log_likelihood(x, z[0]))
+
+    def generated(self, z: Sequence[Tensor]) -> list[Distribution]:
+        """p of each layer given the one above; the prior of the top."""
+        given_above = [net(_signs(above)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
+        return [*given_above, self.top(z[-1])]
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z_1) [samples, batch] of z_1 [samples, batch, units]."""
+        return LogBernoulli.apply(self._log_odds(z), x.flatten(1))
+
+    def _log_odds(self, z: Tensor) -> Tensor:
+        log_odds: Tensor = self.decoders[0].get_submodule("net")(_signs(z))
+        return log_odds
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+        return torch.sigmoid(self._log_odds(z)).unflatten(-1, self.event.shape)
+
+    @torch.no_grad()
+    def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
+        """x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
+        z = [self.top(self.mean).sample((1, num))]
+        for decoder in reversed(self.decoders[1:]):
+            z.insert(0, decoder(_signs(z[0])).sample())
+        return bernoulli(self.decode(z[0]))[0], z
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        """Independent samples x [num, *event.shape]."""
+        return self.dream(num)[0]
+
+    def latent_bits(self) -> int:
+        """How many binary units there are: 2^bits states z."""
+        return sum(self.hidden)
+
+    @torch.no_grad()
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """Where x are pictures: means of p(x|z), z from p and from the posterior of each, and what a unit writes."""
+        if len(self.event.shape) != 3:
+            return {}
+        return {
+            "dreams": self.decode(self.dream(len(x))[1][0])[0],
+            "reconstructions": self.decode(self.trace(x, draws.sampled(1)).z[0])[0],
+            "filters": self._last.weight.t().unflatten(1, self.event.shape),
+        }
+
+
+class Constant(nn.Module):
+    """A vector that depends on nothing."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(size))
+
+    def forward(self, c: Tensor) -> Tensor:
+        """The vector, [size]."""
+        return self.value
+
+
+def _signs(z: Tensor) -> Tensor:
+    return 2 * z - 1
+
+
+def _check(event: Event, hidden: Sequence[int], alpha: float | None, prior: str) -> None:
+    if event.support != "binary":
+        raise ValueError(f"`dataset.event.support` must be binary for a sigmoid belief network, but is {event.support}")
+    is_list = isinstance(hidden, Sequence) and len(hidden) > 0
+    if not is_list or not all(type(units) is int and units > 0 for units in hidden):
+        raise ValueError(f"`model.hidden` must be a list of sizes, one for each stochastic layer, but is {hidden}")
+    if alpha is not None and (not 0 < alpha < 1 or prior != "factorised"):
+        raise ValueError(f"`model.alpha` must be between 0 and 1, of a factorised prior, or null, but is {alpha}")

@@ -1,0 +1,103 @@
+r"""The kernel of a neural autoregressive distribution estimator.
+
+.. math:: V_d \cdot h_d, \quad h_d = \sigma(c + \textstyle\sum_{i<d} x_i W_i)
+
+References:
+    Larochelle and Murray (2011), The neural autoregressive distribution estimator, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CACHED = 200_000
+"""Activations of a block that stay in the cache of one core."""
+
+
+def products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> Tensor:
+    """V_d . h_d of every dimension, [batch, D].
+
+    Args:
+        x: [batch, D].
+        weight: W, [D, H].
+        output_weight: V, [D, H].
+        hidden_bias: c, [H], or one for each example, [batch, H].
+    """
+    # Only derivatives in x need the activations kept; those in the parameters recompute them.
+    product = hidden_products if x.requires_grad else Recomputed.apply
+    with torch.autocast(x.device.type, enabled=False):
+        found, _ = product(x, weight, output_weight, hidden_bias)
+    return found
+
+
+def hidden_products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, Tensor]:
+    """`products`, and c + sum_i x_i W_i [batch, H], block by block."""
+    a, products = hidden_bias.expand(len(x), -1), []
+    for block in blocks(x, weight):
+        _, h = activations(a, x[:, block], weight[block])
+        products.append((h * output_weight[block]).sum(-1))
+        a = torch.addmm(a, x[:, block], weight[block])
+    return torch.cat(products, 1), a
+
+
+class Recomputed(torch.autograd.Function):
+    """`hidden_products` that keeps no activation: backwards it computes those of each block again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, ...]:
+        """Saves the parameters, x and the last sum [batch, H]."""
+        products, a = hidden_products(x, weight, output_weight, hidden_bias)
+        ctx.save_for_backward(x, weight, output_weight, a)
+        ctx.shape = hidden_bias.shape
+        ctx.mark_non_differentiable(a)
+        return products, a
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """See `parameter_gradients`."""
+        with torch.autocast(gradient.device.type, enabled=False):
+            *of_weights, of_bias = parameter_gradients(gradient, *ctx.saved_tensors)
+            return None, *of_weights, of_bias.sum_to_size(ctx.shape)
+
+
+def parameter_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, output_weight: Tensor, a: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of weight, output weight and each example's hidden bias, given that of the products [batch, D].
+
+    From the last block to the first; `carried` [batch, H] is the gradient that later blocks send to the sums.
+    """
+    of_weight, of_output = torch.empty_like(weight), torch.empty_like(output_weight)
+    carried = torch.zeros_like(a)
+    for block in reversed(list(blocks(x, weight))):
+        v, w, g = x[:, block], weight[block], gradient[:, block]
+        a = torch.addmm(a, v, w, alpha=-1)
+        before, h = activations(a, v, w)
+        of_output[block] = torch.einsum("bk,bkh->kh", g, h)
+        slope = torch.ops.aten.sigmoid_backward(output_weight[block].expand_as(h), h)
+        weighted = (before * g.unsqueeze(-1)).flatten(0, 1)
+        of_weight[block] = torch.addmm(v.t() @ carried, weighted.t(), slope.flatten(0, 1))
+        carried.unsqueeze(1).baddbmm_(g.unsqueeze(1), slope)
+    return of_weight, of_output, carried
+
+
+def blocks(x: Tensor, weight: Tensor) -> Iterator[slice]:
+    """Slices of dimensions, so small that the activations of one stay in cache and below a tenth of all."""
+    dims, hidden = weight.shape
+    size = max(1, min(CACHED // (len(x) * hidden), dims // 10))
+    return (slice(first, first + size) for first in range(0, dims, size))
+
+
+def activations(a: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden units of the k dimensions of a block [batch, k, H], given the sum `a` [batch, H] over those before it.
+
+    One product with `before` [batch, k, k], the block's x below the diagonal, adds what comes within the block.
+    """
+    before = x.unsqueeze(1).expand(-1, x.shape[1], -1).tril(-1)
+    return before, torch.baddbmm(a.unsqueeze(1), before, weight.expand(len(x), -1, -1)).sigmoid_()
