@@ -47,6 +47,8 @@ class RWS(Variational):
         if not updates or not set(updates) <= set(UPDATES):
             raise ValueError(f"`objective.updates` must be some of {', '.join(UPDATES)}, but is {list(updates)}")
         self.updates = tuple(updates)
+        if "sleep_q" in updates:
+            self.check_dreams()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus L_k, in nats per example, with the gradient of the updates."""

@@ -52,6 +52,15 @@ class Variational(Objective, ABC):
         traced: Trace = self.model.trace(batch.x, draw, batch.context, local)  # type: ignore[operator]
         return traced
 
+    def check_dreams(self) -> None:
+        """Refuses a model whose posterior is a table: dreams are not in it.
+
+        Raises:
+            ValueError: names the key.
+        """
+        if isinstance(self.model, Reparameterised) and self.model.is_local:
+            raise ValueError("`model.posterior` must be amortised for a sleep update, but is local")
+
     def sleep(self, num: int) -> Tensor:
         """-log q(z|x) in nats per example, a mean over `num` dreams (x, z) of p, which it does not train.
 

@@ -12,15 +12,29 @@ References:
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgmrun.draws import sampled
+from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational import Variational
 from dgmrun.protocols import Batch
 
 
 class WakeSleep(Variational):
-    """Trains p on samples of the posterior and q on as many dreams."""
+    """Trains p on samples of the posterior and q on dreams.
+
+    Args:
+        model: a latent variable model, with a net for its posterior.
+        optimization: how parameters follow the gradient.
+        k: samples of z for each example.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1) -> None:
+        super().__init__(model, optimization, k)
+        self.check_dreams()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus the ELBO, in nats per example, with the gradient of wake and sleep."""
