@@ -26,7 +26,7 @@ from dgmrun import draws
 from dgmrun.draws import Draw
 from dgmrun.nn.binary import LogBernoulli, bernoulli
 from dgmrun.nn.binary_layers import LAYERS, Factorised
-from dgmrun.nn.mlp import ACTIVATIONS, mlp
+from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
 from dgmrun.protocols import Event
 from dgmrun.trace import Trace
 
@@ -159,18 +159,6 @@ class SBN(nn.Module):
             "reconstructions": self.decode(self.trace(x, draws.sampled(1)).z[0])[0],
             "filters": self._last.weight.t().unflatten(1, self.event.shape),
         }
-
-
-class Constant(nn.Module):
-    """A vector that depends on nothing."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.zeros(size))
-
-    def forward(self, c: Tensor) -> Tensor:
-        """The vector, [size]."""
-        return self.value
 
 
 def _signs(z: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "softplus": nn.Softplus}
 
@@ -35,3 +36,15 @@ def encoder(shape: Sequence[int], width: int, depth: int, outputs: int, activati
 def decoder(shape: Sequence[int], width: int, depth: int, inputs: int, activation: str) -> nn.Sequential:
     """From vectors [batch, inputs] to examples [batch, *shape], through `depth` hidden layers of `width` units."""
     return nn.Sequential(*mlp([inputs, *[width] * depth, prod(shape)], activation), nn.Unflatten(1, tuple(shape)))
+
+
+class Constant(nn.Module):
+    """A vector that depends on nothing."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(size))
+
+    def forward(self, c: Tensor) -> Tensor:
+        """The vector, [size]."""
+        return self.value
