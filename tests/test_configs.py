@@ -73,18 +73,14 @@ def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
     assert results(run)["status"] == "done"
 
 
-@pytest.mark.parametrize("group", ["objective", "device", "optimizer", "schedule"])
-def test_every_option(group: str, dgmrun: Command, tmp_path: Path, teacher: Path) -> None:
+@pytest.mark.parametrize("group", ["device", "optimizer", "schedule"])  # objectives are in the contracts
+def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
     for name in options(group):
         if group == "device" and "gpu" in name:
             continue
         run = tmp_path / f"{group}-{name}"
-        chosen = RBM
-        if group == "objective":
-            fitting = [model for model in partners(group, name)["model"] if model not in of_other_data()]
-            chosen = (f"model={fitting[0]}", *with_teacher(name, teacher))
         batch = "dataset.batch_size=4"
-        assert dgmrun(*chosen, f"{group}={name}", batch, *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
+        assert dgmrun(*RBM, f"{group}={name}", batch, *SHORT, "train", "likelihood", f"hydra.run.dir={run}") == 0
         assert results(run)["status"] == "done"
 
 

@@ -202,7 +202,7 @@ def assert_taken_up(
 @pytest.mark.parametrize(
     ("model", "objective", "write"),
     [
-        pytest.param(*pair, write, marks=() if pair in KINDS_OF_STATE[1:] and write % 2 == 0 else pytest.mark.slow)
+        pytest.param(*pair, write, marks=() if pair in KINDS_OF_STATE[1:] and write % 4 == 0 else pytest.mark.slow)
         for pair in pairs()
         for write in range(40)
     ],

@@ -105,7 +105,7 @@ def written() -> dict[str, bytes]:
     ("device", "fates"),
     [
         ("cpu", ["well1", "raises", "waits", "diverges"]),
-        ("ddp_cpu", ["raises", "well1"]),
+        pytest.param("ddp_cpu", ["raises", "well1"], marks=pytest.mark.slow),
         pytest.param(
             "cpu",
             ["raises1", *(f"well{n}" for n in range(8)), "diverges", "waits", "raises2"],
