@@ -10,9 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from dgmrun.build import partners
 from dgmrun.paths import options
-from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, of_other_data, with_teacher
+from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER
 
 Command = Callable[..., int]
 SHORT = (
