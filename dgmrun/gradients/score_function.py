@@ -1,8 +1,8 @@
 r"""The score-function estimator, REINFORCE.
 
-.. math:: \nabla_\theta E_{q_\theta}[f(x)] = E_{q_\theta}[(f(x) - b)\, \nabla_\theta \log q_\theta(x)]
+.. math:: \nabla_\phi E_{q_\phi(z)}[f(z)] = E_{q_\phi(z)}[(f(z) - b)\, \nabla_\phi \log q_\phi(z)]
 
-for any b that does not depend on x. Here b is the mean of the other samples' f, which leaves the mean as it is.
+for any b that does not depend on z: unbiased.
 
 References:
     Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning, eq. 6.
@@ -15,13 +15,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def score_function(f: Float[Tensor, "samples"], log_q: Float[Tensor, "samples"]) -> Float[Tensor, ""]:
-    """A surrogate: its gradient is the estimate, its value means nothing.
+def score_function(f: Float[Tensor, "samples *batch"], log_q: Float[Tensor, "samples *batch"]) -> Float[Tensor, ""]:
+    """A surrogate, a mean over samples: its gradient is the estimate, its value means nothing.
 
     Args:
-        f: f(x) of independent samples x of q, at least two, held fixed.
-        log_q: log q(x), which carries the gradient.
+        f: f(z) - b of samples z of q, held fixed.
+        log_q: log q(z), which carries the gradient.
     """
-    f = f.detach()
-    others = (f.sum() - f) / (len(f) - 1)
-    return ((f - others) * log_q).mean()
+    return (f.detach() * log_q).mean()
+
+
+def leave_one_out(f: Float[Tensor, "samples *batch"]) -> Float[Tensor, "samples *batch"]:
+    """A baseline for each of several independent samples: the mean of the others."""
+    return (f.sum(0) - f) / (len(f) - 1)

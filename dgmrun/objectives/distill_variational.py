@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dgmrun.gradients.score_function import score_function
+from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.objectives.distillation import Distillation
 from dgmrun.protocols import Batch, Source
 
@@ -30,5 +30,5 @@ class DistillVariational(Distillation):
         x = self.model.sample(max(2, len(batch.x)))  # type: ignore[operator]
         log_q = self.model.log_prob(x)  # type: ignore[operator]
         kl = log_q.detach() - self.log_f(x)
-        surrogate = score_function(kl, log_q)
+        surrogate = score_function(kl - leave_one_out(kl), log_q)
         return surrogate + (kl.mean() - surrogate).detach(), {}

@@ -1,29 +1,190 @@
-"""The score-function estimator against enumeration: every pair of samples, weighted by its probability."""
+"""Score-function estimators against enumeration: every tuple of samples, weighted by its probability."""
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
+
+import pytest
 import torch
+from torch import Tensor
+from torch.optim import Adam
 
-from dgmrun.gradients.score_function import score_function
+from dgmrun.bounds import iwae
+from dgmrun.draws import given
+from dgmrun.gradients.score_function import leave_one_out, score_function
+from dgmrun.gradients.vimco import vimco, without_each
+from dgmrun.models.sbn import SBN
+from dgmrun.nn.binary import bits
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.score_function import ScoreFunction
+from dgmrun.protocols import Batch, Event
+from dgmrun.rng import seeded
+from dgmrun.trace import Trace
+
+OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
+X = torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
+BATCH = Batch(X, torch.arange(1))
 
 
-def test_two_samples_are_unbiased_exactly() -> None:
-    torch.manual_seed(0)
-    logits = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    f = torch.randn(5, dtype=torch.float64)
-    log_q = logits.log_softmax(0)
+def sbn() -> SBN:
+    """Two layers of 2 and 1 units, of x with 3 dimensions, in double precision."""
+    with seeded(3, "sbn"):
+        model = SBN(Event((3,), "binary"), [2, 1]).double()
+        for parameter in model.parameters():
+            parameter.data += 0.7 * torch.randn_like(parameter)
+    return model
+
+
+def traces(model: SBN, k: int) -> list[tuple[Tensor, Trace]]:
+    """Every k-tuple of z: its probability, and its trace."""
+    states = bits(torch.arange(8), 3).double()
+    found = []
+    for tuple_ in itertools.product(states, repeat=k):
+        trace = model.trace(X, given(torch.stack(tuple_).unsqueeze(1).split(model.hidden, -1)))
+        found.append((sum(trace.log_q).detach().sum().exp(), trace))  # type: ignore[union-attr]
+    return found
+
+
+def gradient(model: SBN, value: Tensor) -> Tensor:
+    """Of every parameter, in one vector."""
+    parts = torch.autograd.grad(
+        value, list(model.parameters()), allow_unused=True, materialize_grads=True, retain_graph=True
+    )
+    return torch.cat([part.flatten() for part in parts])
+
+
+def exact(model: SBN, k: int) -> Tensor:
+    """The gradient of L_k."""
+    bound = sum(
+        sum(trace.log_q).sum().exp() * iwae(trace.log_w).sum()  # type: ignore[union-attr]
+        for _, trace in traces(model, k)
+    )
+    return gradient(model, bound)  # type: ignore[arg-type]
+
+
+def is_of_layer(model: SBN, layer: int) -> Tensor:
+    """Which entries of `gradient` are of a layer's posterior."""
+    return torch.cat(
+        [
+            torch.full((parameter.numel(),), name.startswith(f"encoders.{layer}."))
+            for name, parameter in model.named_parameters()
+        ]
+    )
+
+
+def objective(model: SBN, **settings: object) -> ScoreFunction:
+    """With running moments as after some training, and nets that know something."""
+    with seeded(5, "objective"):
+        made = ScoreFunction(model, OPTIMIZATION, **settings).double()  # type: ignore[arg-type]
+    made.baselines.moments = torch.tensor([[-2.0, -1.5], [4.0, 9.0]], dtype=torch.float64)
+    return made
+
+
+def mean_estimate(made: ScoreFunction) -> Tensor:
+    """Of the gradient of the ELBO, over every tuple of samples."""
+    model = made.model
+    assert isinstance(model, SBN)
+    return sum(  # type: ignore[return-value]
+        chance * gradient(model, -made.surrogate(trace, BATCH)[0]) for chance, trace in traces(model, made.k)
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"layer_local": False},
+        {"analytic": True},
+        {"analytic": True, "layer_local": False},
+        {"running_mean": True},
+        {"network": 3},
+        {"running_mean": True, "network": 3, "analytic": True},
+        {"k": 2, "leave_one_out": True},
+        {"k": 2, "leave_one_out": True, "running_mean": True, "network": 3},
+    ],
+)
+def test_with_any_baseline_it_is_unbiased(settings: dict[str, object]) -> None:
+    model = sbn()
+    torch.testing.assert_close(mean_estimate(objective(model, **settings)), exact(model, 1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("scale", "divisors"), [("deviation", (2, 3)), ("variance", (4, 9))])
+def test_a_scale_multiplies_the_mean_of_each_layer_by_a_known_factor(scale: str, divisors: tuple[int, ...]) -> None:
+    model = sbn()
+    expected = exact(model, 1)
+    for layer, divisor in enumerate(divisors):
+        expected[is_of_layer(model, layer)] /= divisor
+    torch.testing.assert_close(mean_estimate(objective(model, scale=scale)), expected, rtol=0, atol=1e-12)
+
+
+def test_a_scale_below_one_changes_nothing() -> None:
+    made = objective(sbn(), scale="deviation")
+    made.baselines.moments = torch.full((2, 2), 0.25, dtype=torch.float64)
+    torch.testing.assert_close(mean_estimate(made), exact(sbn(), 1), rtol=0, atol=1e-12)
+
+
+def test_the_mean_of_all_samples_as_a_baseline_is_biased_by_its_own() -> None:
+    logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
+    f, log_q = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64), logits.log_softmax(0)
     (truth,) = torch.autograd.grad((log_q.exp() * f).sum(), logits, retain_graph=True)
-    mean = torch.zeros(5, dtype=torch.float64)
-    for i in range(5):
-        for j in range(5):
-            pair = torch.tensor([i, j])
-            (gradient,) = torch.autograd.grad(score_function(f[pair], log_q[pair]), logits, retain_graph=True)
-            mean += (log_q[i] + log_q[j]).exp().detach() * gradient
+    mean = torch.zeros(3, dtype=torch.float64)
+    for pair in itertools.product(range(3), repeat=2):
+        chosen, chance = f[list(pair)], log_q[list(pair)].detach().sum().exp()
+        surrogate = score_function(chosen - chosen.mean(), log_q[list(pair)])
+        mean += chance * torch.autograd.grad(surrogate, logits, retain_graph=True)[0]
+    torch.testing.assert_close(mean, truth / 2, rtol=0, atol=1e-12)  # (k - 1) / k of it
+
+
+def test_two_samples_with_each_other_as_baseline_are_unbiased() -> None:
+    logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
+    f, log_q = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64), logits.log_softmax(0)
+    (truth,) = torch.autograd.grad((log_q.exp() * f).sum(), logits, retain_graph=True)
+    mean = torch.zeros(3, dtype=torch.float64)
+    for pair in itertools.product(range(3), repeat=2):
+        chosen, chance = f[list(pair)], log_q[list(pair)].detach().sum().exp()
+        surrogate = score_function(chosen - leave_one_out(chosen), log_q[list(pair)])
+        mean += chance * torch.autograd.grad(surrogate, logits, retain_graph=True)[0]
     torch.testing.assert_close(mean, truth, rtol=0, atol=1e-12)
 
 
-def test_a_constant_adds_no_variance() -> None:
-    log_q = torch.randn(7, dtype=torch.float64, requires_grad=True)
-    score_function(torch.full((7,), 3.0, dtype=torch.float64), log_q).backward()
-    assert log_q.grad is not None
-    assert (log_q.grad == 0).all()
+@pytest.mark.parametrize("k", [2, 3])
+def test_vimco_is_unbiased_for_the_importance_weighted_bound(k: int) -> None:
+    model = sbn()
+    estimate = sum(
+        chance * gradient(model, vimco(trace.log_w, sum(trace.log_q)))  # type: ignore[arg-type]
+        for chance, trace in traces(model, k)
+    )
+    torch.testing.assert_close(estimate, exact(model, k), rtol=0, atol=1e-12)
+
+
+def test_without_each_is_the_bound_with_a_geometric_mean_in_its_place() -> None:
+    log_w = torch.tensor([[0.5], [-1.0], [2.0]], dtype=torch.float64)
+    w = log_w.flatten().exp()
+    expected = [((w[1] * w[2]).sqrt() + w[1] + w[2]) / 3, ((w[0] * w[2]).sqrt() + w[0] + w[2]) / 3]
+    expected.append(((w[0] * w[1]).sqrt() + w[0] + w[1]) / 3)
+    torch.testing.assert_close(without_each(log_w).flatten(), torch.stack(expected).log())
+
+
+def test_the_best_constant_baseline_leaves_one_unit_no_variance() -> None:
+    logit = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    p = torch.sigmoid(logit).detach()
+    f = torch.tensor([0.45**2, 0.55**2], dtype=torch.float64)
+    best = p * f[0] + (1 - p) * f[1]
+    log_q = torch.stack((-torch.nn.functional.softplus(logit), -torch.nn.functional.softplus(-logit)))
+    found = [
+        torch.autograd.grad(score_function(f[b : b + 1] - best, log_q[b : b + 1]), logit, retain_graph=True)[0]
+        for b in (0, 1)
+    ]
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], (1 - 2 * 0.45) * p * (1 - p))
+
+
+def test_settings_that_make_no_estimator_are_named() -> None:
+    for settings, key in (
+        ({"leave_one_out": True}, "k"),
+        ({"scale": "range"}, "scale"),
+        ({"network": 0}, "network"),
+    ):
+        with pytest.raises(ValueError, match=rf"`objective\.{key}`"):
+            ScoreFunction(sbn(), OPTIMIZATION, **settings)  # type: ignore[arg-type]
