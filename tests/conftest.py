@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from dgmrun.cli import main
@@ -20,6 +21,12 @@ ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
 NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
 """A model of real numbers."""
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Every test draws what it drew before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

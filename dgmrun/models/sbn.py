@@ -24,7 +24,7 @@ from torch.distributions import Distribution
 
 from dgmrun import draws
 from dgmrun.draws import Draw
-from dgmrun.nn.binary import LogBernoulli, bernoulli
+from dgmrun.nn.binary import bernoulli, log_bernoulli
 from dgmrun.nn.binary_layers import LAYERS, Factorised
 from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
 from dgmrun.protocols import Event
@@ -123,7 +123,7 @@ class SBN(nn.Module):
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z_1) [samples, batch] of z_1 [samples, batch, units]."""
-        return LogBernoulli.apply(self._log_odds(z), x.flatten(1))
+        return log_bernoulli(self._log_odds(z), x.flatten(1))
 
     def _log_odds(self, z: Tensor) -> Tensor:
         log_odds: Tensor = self.decoders[0].get_submodule("net")(_signs(z))

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributions
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 TOGETHER = 2**19
@@ -50,6 +49,12 @@ def log_partition(logits: Tensor, probability: Tensor) -> Tensor:
     return logits.clamp(min=0).sub_(likelier.log_())
 
 
+def log_bernoulli(logits: Tensor, x: Tensor) -> Tensor:
+    """`LogBernoulli`, [samples, batch]."""
+    log_p, _ = LogBernoulli.apply(logits, x)
+    return log_p
+
+
 class LogBernoulli(torch.autograd.Function):
     r"""log p(x) = x'l - sum_d log(1 + e^l_d) of binary x [batch, D] with log odds l [samples, batch, D].
 
@@ -57,17 +62,19 @@ class LogBernoulli(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        """Nats [samples, batch]."""
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Nats [samples, batch], and the probabilities [samples, batch, D]."""
         probability = torch.sigmoid(logits)
         ctx.save_for_backward(probability, x)
+        ctx.set_materialize_grads(False)
         samples = max(1, TOGETHER // x.numel())
         blocks = zip(logits.split(samples), probability.split(samples), strict=True)
-        return torch.cat([(logit * x).sub_(log_partition(logit, p)).sum(-1) for logit, p in blocks])
+        return torch.cat([(logit * x).sub_(log_partition(logit, p)).sum(-1) for logit, p in blocks]), probability
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """The derivative in the log odds, x - p; in x there is none."""
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None]:
+        """The derivative in the log odds, x - p; in x there is none. That of p is asked for by second derivatives."""
         probability, x = ctx.saved_tensors
-        return (x - probability).mul_(gradient.unsqueeze(-1)), None
+        of_log_p, of_p = gradients
+        found = torch.zeros_like(probability) if of_log_p is None else (x - probability) * of_log_p.unsqueeze(-1)
+        return (found if of_p is None else found + of_p * probability * (1 - probability)), None

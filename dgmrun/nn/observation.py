@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import logsigmoid, softplus
 
-from dgmrun.nn.binary import LogBernoulli
+from dgmrun.nn.binary import log_bernoulli
 from dgmrun.protocols import Event
 
 LEAST_SCALE = 1e-3
@@ -109,7 +109,7 @@ class BernoulliObservation(Observation):
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """log p(x | z) [samples, batch]."""
-        return LogBernoulli.apply(outputs.flatten(2), x.flatten(1))
+        return log_bernoulli(outputs.flatten(2), x.flatten(1))
 
 
 class GaussianObservation(Observation):

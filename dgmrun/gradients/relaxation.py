@@ -1,0 +1,38 @@
+r"""Binary units b = H(zeta) as thresholds of logistic variables, which can be differentiated.
+
+.. math:: \zeta = a + \log u - \log(1 - u), \qquad b = H(\zeta), \qquad P(b = 1) = \sigma(a)
+
+and zeta given b, from another v, in the same way.
+
+References:
+    Maddison, Mnih and Teh (2017), The concrete distribution, https://arxiv.org/abs/1611.00712.
+    Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein (2017), REBAR, https://arxiv.org/abs/1703.07370, appendix A.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LEAST = 1e-6
+"""Uniform variables are kept from 0 and 1 by so much."""
+
+Units = Float[Tensor, "*samples units"]
+
+
+def uniform(logits: Units) -> Units:
+    """Uniform variables of this shape, kept from 0 and 1."""
+    return torch.rand_like(logits).clamp_(LEAST, 1 - LEAST)
+
+
+def logistic(logits: Units, u: Units) -> Units:
+    """zeta of uniform variables."""
+    return logits + torch.logit(u)
+
+
+def conditional(logits: Units, b: Units, v: Units) -> Units:
+    """zeta given b, of uniform variables: H(zeta) = b, and over b its distribution is that of `logistic`."""
+    off = torch.sigmoid(-logits)
+    within = torch.where(b > 0, off + v * (1 - off), v * off)
+    return logistic(logits, within.clamp(LEAST, 1 - LEAST))
