@@ -65,4 +65,4 @@ class Baselines(nn.Module):
     def observe(self, residuals: Sequence[Tensor]) -> None:
         """Moves the running moments towards those of a batch."""
         now = torch.stack([torch.stack((r.detach().mean(), r.detach().var(correction=0))) for r in residuals], 1)
-        self.moments.lerp_(now, 1 - DECAY)
+        self.moments.lerp_(now.to(self.moments), 1 - DECAY)

@@ -18,8 +18,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -28,7 +26,7 @@ from torch import Tensor, nn
 from dgmrun.bounds import iwae
 from dgmrun.draws import given, reparameterised
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.variational import Variational
+from dgmrun.objectives.variational import Variational, frozen
 from dgmrun.protocols import Batch, Reparameterised
 from dgmrun.trace import Trace
 
@@ -70,16 +68,3 @@ class IWAE(Variational):
             through_z = self.trace(batch, given(trace.z)).log_w
         of_p = sum(self.trace(batch, given([z.detach() for z in trace.z])).log_p)
         return -(share.square() * through_z + share * of_p).sum(0).mean()
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Within it, the parameters of `module` are constants."""
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
