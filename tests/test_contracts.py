@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,12 +48,18 @@ def pairs() -> list[tuple[str, str]]:
     ]
 
 
-every_pair = pytest.mark.parametrize(("model", "objective"), pairs())
-KINDS_OF_STATE = (("rbm", "cd"), ("rbm", "pcd"), ("nade", "distill_se"))
-"""None, chains, a stream: pairs whose costly tests are not left to `make test-all`."""
+def of_all(*cases: Any, quick: Callable[..., bool]) -> list[Any]:
+    """Cases of which those that are not quick are left to `make test-all`."""
+    return [pytest.param(*case, marks=() if quick(*case) else pytest.mark.slow) for case in cases]
+
+
+NATURAL = {(name, re.findall(r"/objective: (\w+)", file.read_text())[0]) for name, file in options("model").items()}
+ONE_OF_EACH = {*NATURAL, *{objective: (model, objective) for model, objective in reversed(pairs())}.values()}
+KINDS_OF_STATE = (("rbm", "cd"), ("sbn", "nvil"), ("rbm", "pcd"), ("nade", "distill_se"))
+"""None, running moments, chains, a stream."""
+every_pair = pytest.mark.parametrize(("model", "objective"), of_all(*pairs(), quick=lambda *pair: pair in ONE_OF_EACH))
 every_pair_in_time = pytest.mark.parametrize(
-    ("model", "objective"),
-    [pytest.param(*pair, marks=() if pair in KINDS_OF_STATE else pytest.mark.slow) for pair in pairs()],
+    ("model", "objective"), of_all(*pairs(), quick=lambda *pair: pair in KINDS_OF_STATE)
 )
 
 
@@ -153,11 +160,10 @@ def test_results_are_complete_and_honest(
 
 @pytest.mark.parametrize(
     ("model", "objective", "killed_at"),
-    [
-        pytest.param(*pair, step, marks=() if pair in KINDS_OF_STATE or step == 4 else pytest.mark.slow)
-        for pair in pairs()
-        for step in (1, 3, 4, 8, 10)
-    ],
+    of_all(
+        *((*pair, step) for pair in pairs() for step in (1, 3, 4, 8, 10)),
+        quick=lambda *case: case[:2] in KINDS_OF_STATE or (case[:2] in ONE_OF_EACH and case[2] == 4),
+    ),
 )
 def test_killed_after_any_step_and_taken_up_is_never_killed(
     command: tuple[str, ...],
@@ -201,11 +207,10 @@ def assert_taken_up(
 
 @pytest.mark.parametrize(
     ("model", "objective", "write"),
-    [
-        pytest.param(*pair, write, marks=() if pair in KINDS_OF_STATE[1:] and write % 4 == 0 else pytest.mark.slow)
-        for pair in pairs()
-        for write in range(40)
-    ],
+    of_all(
+        *((*pair, write) for pair in pairs() for write in range(40)),
+        quick=lambda *case: case[:2] in KINDS_OF_STATE[2:] and case[2] % 4 == 0,
+    ),
 )
 def test_killed_within_any_write_and_taken_up_is_never_killed(
     command: tuple[str, ...], write: int, dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -254,10 +259,7 @@ def test_a_real_sigkill_through_the_console_script(dgmrun: Command, tmp_path: Pa
     assert_same(outcome(cut), outcome(whole))
 
 
-@pytest.mark.parametrize(
-    ("model", "objective"),
-    [pytest.param(*pair, marks=() if pair in KINDS_OF_STATE[1:] else pytest.mark.slow) for pair in pairs()],
-)
+@pytest.mark.parametrize(("model", "objective"), of_all(*pairs(), quick=lambda *pair: pair in KINDS_OF_STATE[2:]))
 def test_two_processes_killed_and_taken_up_are_never_killed(
     command: tuple[str, ...], dgmrun: Command, tmp_path: Path
 ) -> None:
