@@ -30,6 +30,15 @@ def divergences(trace: Trace) -> list[Tensor]:
     return [*(_log_ratio(*layer) for layer in layers), _divergence(*top)]
 
 
+def has_closed_form(trace: Trace) -> bool:
+    """Whether the divergence of the top layer has one."""
+    try:
+        kl_divergence(trace.q[-1], trace.p[-1])
+    except NotImplementedError:
+        return False
+    return True
+
+
 def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
     try:
         kl = kl_divergence(q, p)

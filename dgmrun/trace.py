@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
 
 
-class Trace(NamedTuple):
+@dataclass(frozen=True)
+class Trace:
     """One pass of examples x through the layers z_1 (next to x) to z_L of a latent variable model.
 
     Args:
@@ -24,17 +27,17 @@ class Trace(NamedTuple):
     p: list[Distribution]
     log_px: Tensor
 
-    @property
+    @cached_property
     def log_p(self) -> list[Tensor]:
         """log p(x | z_1), then log p(z_l | z_l+1) of each layer, [samples, batch]."""
         return [self.log_px, *(p.log_prob(z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
 
-    @property
+    @cached_property
     def log_q(self) -> list[Tensor]:
         """log q(z_l | z_l-1) of each layer, [samples, batch]."""
         return [q.log_prob(z).sum(-1) for q, z in zip(self.q, self.z, strict=True)]
 
-    @property
+    @cached_property
     def log_w(self) -> Tensor:
         """log p(x, z) - log q(z | x), [samples, batch]: the mean of w is an unbiased estimate of p(x)."""
         return sum(self.log_p) - sum(self.log_q)  # type: ignore[return-value]

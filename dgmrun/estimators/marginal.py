@@ -148,7 +148,7 @@ class Weighed(NamedTuple):
 def posterior_means(model: LatentVariableModel, x: Tensor, posterior: Tensor | None) -> list[Tensor]:
     """E_q[z] of each layer, [examples, units]; above the first a mean over samples of the layers below."""
     trace = model.trace(x, draws.sampled(AVERAGED), local=posterior)
-    return [q.mean if q.mean.dim() == 2 else q.mean.mean(0) for q in trace.q]
+    return [mean if mean.dim() == 2 else mean.mean(0) for mean in (q.mean for q in trace.q)]
 
 
 def active_units(means: Tensor) -> int:

@@ -24,7 +24,7 @@ from torch.distributions import Distribution
 
 from dgmrun import draws
 from dgmrun.draws import Draw
-from dgmrun.nn.binary import bernoulli, log_bernoulli
+from dgmrun.nn.binary import bernoulli, log_bernoulli, precise
 from dgmrun.nn.binary_layers import LAYERS, Factorised
 from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
 from dgmrun.protocols import Event
@@ -73,7 +73,7 @@ class SBN(nn.Module):
             ("posterior", posterior, LAYERS),
             ("activation", activation, ACTIVATIONS),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
         for key, size, least in (("depth", depth, 0), ("width", width, 1)):
             if size < least:
@@ -127,7 +127,7 @@ class SBN(nn.Module):
 
     def _log_odds(self, z: Tensor) -> Tensor:
         log_odds: Tensor = self.decoders[0].get_submodule("net")(_signs(z))
-        return log_odds
+        return precise(log_odds)
 
     def decode(self, z: Tensor) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
@@ -171,5 +171,6 @@ def _check(event: Event, hidden: Sequence[int], alpha: float | None, prior: str)
     is_list = isinstance(hidden, Sequence) and len(hidden) > 0
     if not is_list or not all(type(units) is int and units > 0 for units in hidden):
         raise ValueError(f"`model.hidden` must be a list of sizes, one for each stochastic layer, but is {hidden}")
-    if alpha is not None and (not 0 < alpha < 1 or prior != "factorised"):
+    is_number = isinstance(alpha, int | float) and 0 < alpha < 1
+    if alpha is not None and (not is_number or prior != "factorised"):
         raise ValueError(f"`model.alpha` must be between 0 and 1, of a factorised prior, or null, but is {alpha}")

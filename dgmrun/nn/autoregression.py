@@ -31,18 +31,18 @@ def products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tens
     # Only derivatives in x need the activations kept; those in the parameters recompute them.
     product = hidden_products if x.requires_grad else Recomputed.apply
     with torch.autocast(x.device.type, enabled=False):
-        found, _ = product(x, weight, output_weight, hidden_bias)
+        found, _ = product(x.to(weight.dtype), weight, output_weight, hidden_bias.to(weight.dtype))
     return found
 
 
 def hidden_products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, Tensor]:
     """`products`, and c + sum_i x_i W_i [batch, H], block by block."""
-    a, products = hidden_bias.expand(len(x), -1), []
+    a, found = hidden_bias.expand(len(x), -1), []
     for block in blocks(x, weight):
         _, h = activations(a, x[:, block], weight[block])
-        products.append((h * output_weight[block]).sum(-1))
+        found.append((h * output_weight[block]).sum(-1))
         a = torch.addmm(a, x[:, block], weight[block])
-    return torch.cat(products, 1), a
+    return torch.cat(found, 1), a
 
 
 class Recomputed(torch.autograd.Function):

@@ -12,16 +12,21 @@ TOGETHER = 2**19
 """Log odds that are summed together: few enough for the cache of a CPU, enough for a GPU."""
 
 
+def precise(logits: Tensor) -> Tensor:
+    """In single precision at least: in half of it, draws do not have their probabilities."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def bernoulli(probability: Tensor) -> Tensor:
     """Draws of binary units, several times faster than `torch.bernoulli` on a CPU."""
     return torch.rand_like(probability).lt_(probability)
 
 
 class Bernoulli(distributions.Bernoulli):
-    """Independent binary units of these log odds, drawn by `bernoulli`."""
+    """Independent binary units of these log odds, drawn by `bernoulli`, in single precision at least."""
 
     def __init__(self, logits: Tensor) -> None:
-        super().__init__(logits=logits, validate_args=False)
+        super().__init__(logits=precise(logits), validate_args=False)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008

@@ -22,7 +22,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
 from dgmrun.nn.autoregression import products
-from dgmrun.nn.binary import Bernoulli, bernoulli
+from dgmrun.nn.binary import Bernoulli, bernoulli, precise
 
 AVERAGED = 100
 """Samples of which the mean of an autoregressive layer is taken."""
@@ -94,7 +94,7 @@ class Chain(Distribution):
 
     def __init__(self, bias: Tensor) -> None:
         super().__init__(bias.shape, validate_args=False)
-        self.bias = bias
+        self.bias = precise(bias)
 
     @abstractmethod
     def _log_odds(self, z: Tensor) -> Tensor:
@@ -118,8 +118,9 @@ class Chain(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """An estimate, by samples."""
-        return self.sample(torch.Size([AVERAGED])).mean(0)
+        """An estimate, by samples: fewer of them where there is an axis of samples already."""
+        num = max(1, AVERAGED // self.bias.shape[:-2].numel())
+        return self.sample(torch.Size([num])).mean(0)
 
 
 class LinearChain(Chain):

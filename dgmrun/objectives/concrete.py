@@ -1,6 +1,6 @@
 r"""The concrete relaxation: the bound of relaxed units, differentiated through them; biased for that of binary ones.
 
-The bias goes with the temperature, the variance comes.
+As the temperature falls to 0 the bias vanishes and the variance grows.
 
 References:
     Maddison, Mnih and Teh (2017), The concrete distribution, https://arxiv.org/abs/1611.00712.
@@ -18,7 +18,6 @@ from torch.distributions import Bernoulli, Distribution
 from dgmrun.draws import sampled
 from dgmrun.gradients.relaxation import logistic, uniform
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.layerwise import sizes
 from dgmrun.objectives.variational import Variational
 from dgmrun.protocols import Batch, BinaryLatents
 
@@ -42,7 +41,7 @@ class Concrete(Variational):
         super().__init__(model, optimization, k)
         if temperature <= 0:
             raise ValueError(f"`objective.temperature` must be positive, but is {temperature}")
-        sizes(model)
+        self.check_factorised()
         self.temperature = temperature
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

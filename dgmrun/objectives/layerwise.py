@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 
-from dgmrun.draws import Draw, given
+from dgmrun.draws import Draw
 from dgmrun.gradients.layers import learning
 from dgmrun.gradients.relaxation import logistic, uniform
 from dgmrun.objectives.base import Optimization
@@ -38,7 +38,7 @@ class Layerwise(Variational, ABC):
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int) -> None:
         super().__init__(model, optimization, k)
-        self.sizes = sizes(model)
+        self.check_factorised()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus the ELBO, in nats per example, with the gradient of the estimator."""
@@ -75,18 +75,6 @@ class Layerwise(Variational, ABC):
 
         with frozen(self.model):
             return learning(self.trace(batch, draw)).signals[layer]
-
-
-def sizes(model: nn.Module) -> list[int]:
-    """Units of each layer.
-
-    Raises:
-        ValueError: units of a layer are not independent given the one below.
-    """
-    x, z = model.dream(1)  # type: ignore[operator]
-    if not all(isinstance(q, Bernoulli) for q in model.trace(x, given(z)).q):  # type: ignore[operator]
-        raise ValueError("`model.posterior` must be factorised for this objective, but is not")
-    return [layer.shape[-1] for layer in z]
 
 
 class Noise:

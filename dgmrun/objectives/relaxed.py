@@ -39,6 +39,7 @@ class Relaxed(Layerwise, ABC):
         super().__init__(model, optimization, k)
         if temperature <= 0:
             raise ValueError(f"`objective.temperature` must be positive, but is {temperature}")
+        self.sizes = [z.shape[-1] for z in self.probe().z]
         self.log_temperature = nn.Parameter(torch.full((len(self.sizes),), math.log(temperature)))
 
     @abstractmethod

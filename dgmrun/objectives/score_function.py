@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dgmrun.bounds import has_closed_form
 from dgmrun.draws import sampled
 from dgmrun.gradients.layers import learning
 from dgmrun.gradients.score_function import leave_one_out, score_function
@@ -38,7 +39,7 @@ class ScoreFunction(Variational):
         optimization: how parameters follow the gradient.
         k: samples of z for each example, of whose estimates the mean is taken.
         analytic: whether the divergence of the top layer is in closed form; the score function of a single layer then
-            weighs log p(x|z) alone.
+            weighs log p(x|z) alone. Not together with `scale`, of which the divergence would know nothing.
         layer_local: whether each layer is weighed with what depends on it alone, or with the whole bound.
         leave_one_out: whether the mean of an example's other samples is taken from each.
         running_mean: whether the running mean is taken from the signal; see `Baselines`.
@@ -65,8 +66,13 @@ class ScoreFunction(Variational):
         if leave_one_out and k < 2:
             raise ValueError(f"`objective.k` must be at least 2 for objective.leave_one_out, but is {k}")
         self.analytic, self.layer_local, self.leave_one_out = analytic, layer_local, leave_one_out
-        _, z = self.model.dream(1)  # type: ignore[operator]
-        inputs = [self.model.event.dims, *(layer.shape[-1] for layer in z[:-1])]  # type: ignore[union-attr]
+        probe = self.probe()
+        if analytic and not has_closed_form(probe):
+            raise ValueError("`objective.analytic` must be false: the top layer has no divergence in closed form")
+        if analytic and scale is not None:
+            raise ValueError(f"`objective.scale` must be null where objective.analytic is true, but is {scale}")
+        event: Any = self.model.event
+        inputs = [event.dims, *(z.shape[-1] for z in probe.z[:-1])]
         self.baselines = Baselines(inputs, running_mean, scale, network)
 
     def source(self, data: Source) -> Source:

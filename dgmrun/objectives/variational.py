@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.distributions import Bernoulli
 
 from dgmrun.draws import Draw, given
 from dgmrun.objectives.base import Objective, Optimization
@@ -53,6 +54,22 @@ class Variational(Objective, ABC):
         local = None if self.local is None else self.local(batch.index)
         traced: Trace = self.model.trace(batch.x, draw, batch.context, local)  # type: ignore[operator]
         return traced
+
+    def probe(self) -> Trace:
+        """The trace of a dream, for what only a trace shows of the model."""
+        x, z = self.model.dream(1)  # type: ignore[operator]
+        is_local = isinstance(self.model, Reparameterised) and self.model.is_local
+        traced: Trace = self.model.trace(x, given(z), None, self.model.guess(x) if is_local else None)  # type: ignore[operator]
+        return traced
+
+    def check_factorised(self) -> None:
+        """Refuses a posterior of which units of a layer depend on each other.
+
+        Raises:
+            ValueError: names the key.
+        """
+        if not all(isinstance(q, Bernoulli) for q in self.probe().q):
+            raise ValueError("`model.posterior` must be factorised for this objective, but is not")
 
     def check_dreams(self) -> None:
         """Refuses a model whose posterior is a table: dreams are not in it.

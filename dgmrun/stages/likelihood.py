@@ -127,9 +127,8 @@ def methods(setup: Setup) -> dict[str, Any]:
         if name not in build.SETTINGS and build.fits(type(model), build.target(node).requires)
     }
     asked = setup.config["likelihood"]["methods"]
-    if asked == "auto":
-        return {name: method for name, method in made.items() if method.is_automatic}
-    selected = _log_z.chosen("likelihood", asked, made)
+    automatic = {name: method for name, method in made.items() if method.is_automatic}
+    selected = automatic if asked == "auto" else _log_z.chosen("likelihood", asked, made)
     for method in selected.values():
         build.checked(method.check, model)
     return selected

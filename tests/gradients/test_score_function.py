@@ -180,11 +180,21 @@ def test_the_best_constant_baseline_leaves_one_unit_no_variance() -> None:
     torch.testing.assert_close(found[0], (1 - 2 * 0.45) * p * (1 - p))
 
 
+@pytest.mark.parametrize("kind", ["darn", "nade"])
+def test_layers_without_a_divergence_in_closed_form_are_unbiased_and_not_analytic(kind: str) -> None:
+    with seeded(3, "sbn", kind):
+        model = SBN(Event((3,), "binary"), [2, 1], prior=kind, posterior=kind, width=2).double()
+    torch.testing.assert_close(mean_estimate(objective(model)), exact(model, 1), rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match=r"`objective\.analytic` must be false"):
+        ScoreFunction(model, OPTIMIZATION, analytic=True)
+
+
 def test_settings_that_make_no_estimator_are_named() -> None:
     for settings, key in (
         ({"leave_one_out": True}, "k"),
         ({"scale": "range"}, "scale"),
         ({"network": 0}, "network"),
+        ({"analytic": True, "scale": "deviation"}, "scale"),
     ):
         with pytest.raises(ValueError, match=rf"`objective\.{key}`"):
             ScoreFunction(sbn(), OPTIMIZATION, **settings)  # type: ignore[arg-type]

@@ -109,7 +109,9 @@ def test_it_starts_with_the_means_of_the_data() -> None:
         ({"hidden": [3, 0]}, "hidden"),
         ({"alpha": 1.0}, "alpha"),
         ({"alpha": 0.5, "prior": "nade"}, "alpha"),
+        ({"alpha": "half"}, "alpha"),
         ({"prior": "made"}, "prior"),
+        ({"prior": ["darn"]}, "prior"),
         ({"posterior": "made"}, "posterior"),
         ({"depth": -1}, "depth"),
         ({"width": 0}, "width"),
@@ -119,6 +121,19 @@ def test_it_starts_with_the_means_of_the_data() -> None:
 def test_settings_that_make_no_model_are_named(settings: dict[str, object], key: str) -> None:
     with pytest.raises(ValueError, match=rf"`model\.{key}`"):
         SBN(EVENT, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_draws_keep_their_probabilities_in_mixed_precision(kind: str) -> None:
+    model = SBN(EVENT, [2], prior=kind, posterior=kind, width=4)
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    model.get_parameter("encoders.0.net.0.bias").data.fill_(-7)
+    with torch.autocast("cpu", torch.bfloat16):
+        trace = model.trace(torch.ones(1, 4), sampled(1_000_000))
+    chance = torch.sigmoid(torch.tensor(-7.0))
+    assert ((trace.z[0].mean((0, 1)) - chance).abs() < 4.8 * (chance / 1_000_000).sqrt()).all()
+    assert torch.isfinite(trace.log_w).all()
 
 
 def test_only_binary_data_suit_it() -> None:

@@ -128,7 +128,7 @@ def test_the_bound_is_the_mean_log_weight() -> None:
 
 
 def test_updates_that_are_none_are_named() -> None:
-    for updates in ([], ["wake"]):
+    for updates in ([], ["wake"], ["wake_p", "wake_p"]):
         with pytest.raises(ValueError, match=r"`objective\.updates` must be some of wake_p, wake_q, sleep_q"):
             RWS(sbn(), OPTIMIZATION, updates=updates)
 

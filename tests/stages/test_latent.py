@@ -169,3 +169,11 @@ def test_what_a_vae_cannot_have(words: str, message: str, dgmrun: Command, capsy
     assert dgmrun(*VAE, *BINARY, "train", "likelihood", words, "hydra.run.dir=run") == 2
     assert message in capsys.readouterr().err
     assert not Path("run").exists()
+
+
+def test_steps_of_a_posterior_that_cannot_be_fitted_are_refused(
+    dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = "likelihood.importance.local_steps=5"
+    assert dgmrun("model=sbn", "model.hidden=[2]", *BINARY, steps, "train", "likelihood") == 2
+    assert "`likelihood.importance.local_steps` must be null for binary latent units" in capsys.readouterr().err
