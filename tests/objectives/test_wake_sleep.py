@@ -76,7 +76,7 @@ def check_mean(objective: Variational, expected: Tensor) -> None:
     with seeded(7, "gradients"):
         found = torch.stack([gradient(objective.model, objective.loss(batch)[0]) for _ in range(REPETITIONS)])
     error = found.std(0) / REPETITIONS**0.5
-    assert ((found.mean(0) - expected).abs() < 4.8 * error + 1e-9).all()
+    assert ((found.mean(0) - expected).abs() < 5.2 * error + 1e-9).all()
 
 
 def test_wake_and_sleep_have_the_gradients_of_the_two_sums() -> None:
