@@ -131,7 +131,7 @@ def uncheckpointed(folder: Path) -> None:
 
 MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm trian", "did you mean `train`", None),
-    ("model=rbn train", "did you mean `rbm`", None),
+    ("model=rbmm train", "did you mean `rbm`", None),
     ("train", "`model` must be given", None),
     ("model=rbm objective=pcdd", "did you mean `pcd`", None),
     ("model=rbm dataset=digit", "did you mean `digits`", None),
@@ -180,7 +180,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("-m run=run,other log_z", "`run` cannot be swept", None),
     ("-m model=rbm hydra.run.dir=a seed=1,2", "`hydra.sweep.dir`", None),
     ("-m model=rbm sample.count=3,4", "`sample.count` makes no other run", None),
-    ("-m model=rbm,rbn seed=1,2", "did you mean `rbm`", None),
+    ("-m model=rbm,rbmm seed=1,2", "did you mean `rbm`", None),
     ("-m model=rbm seed=1,abc", "`seed` must be a whole number", None),
     ("-m model=rbm weights=nowhere.npz,a.npz", "nowhere.npz", None),
     ("-m model=rbm sweep.name=../x seed=1,2", "`sweep.name` must be a word", None),
@@ -401,7 +401,7 @@ def test_help_and_the_like_need_no_run(argv: list[str], dgmrun: Command, capsys:
 
 def test_mistakes_and_help_answer_at_once() -> None:
     """Well under a second of processor time on a warm machine: the best of three, as machines are shared."""
-    for argv in (["--help"], ["model=rbn"], ["model=rbm", "trian"], ["model=rbm", "trainer.max_steps=0"]):
+    for argv in (["--help"], ["model=rbmm"], ["model=rbm", "trian"], ["model=rbm", "trainer.max_steps=0"]):
         assert min(seconds(argv) for _ in range(3)) < 1.0, argv
 
 

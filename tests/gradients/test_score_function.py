@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -18,22 +19,14 @@ from dgmrun.models.sbn import SBN
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.score_function import ScoreFunction
-from dgmrun.protocols import Batch, Event
+from dgmrun.protocols import Batch
 from dgmrun.rng import seeded
 from dgmrun.trace import Trace
+from tests.binary import gradient, sbn
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
 X = torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
 BATCH = Batch(X, torch.arange(1))
-
-
-def sbn() -> SBN:
-    """Two layers of 2 and 1 units, of x with 3 dimensions, in double precision."""
-    with seeded(3, "sbn"):
-        model = SBN(Event((3,), "binary"), [2, 1]).double()
-        for parameter in model.parameters():
-            parameter.data += 0.7 * torch.randn_like(parameter)
-    return model
 
 
 def traces(model: SBN, k: int) -> list[tuple[Tensor, Trace]]:
@@ -44,14 +37,6 @@ def traces(model: SBN, k: int) -> list[tuple[Tensor, Trace]]:
         trace = model.trace(X, given(torch.stack(tuple_).unsqueeze(1).split(model.hidden, -1)))
         found.append((sum(trace.log_q).detach().sum().exp(), trace))  # type: ignore[union-attr]
     return found
-
-
-def gradient(model: SBN, value: Tensor) -> Tensor:
-    """Of every parameter, in one vector."""
-    parts = torch.autograd.grad(
-        value, list(model.parameters()), allow_unused=True, materialize_grads=True, retain_graph=True
-    )
-    return torch.cat([part.flatten() for part in parts])
 
 
 def exact(model: SBN, k: int) -> Tensor:
@@ -105,13 +90,13 @@ def mean_estimate(made: ScoreFunction) -> Tensor:
     ],
 )
 def test_with_any_baseline_it_is_unbiased(settings: dict[str, object]) -> None:
-    model = sbn()
+    model = sbn([2, 1])
     torch.testing.assert_close(mean_estimate(objective(model, **settings)), exact(model, 1), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("scale", "divisors"), [("deviation", (2, 3)), ("variance", (4, 9))])
 def test_a_scale_multiplies_the_mean_of_each_layer_by_a_known_factor(scale: str, divisors: tuple[int, ...]) -> None:
-    model = sbn()
+    model = sbn([2, 1])
     expected = exact(model, 1)
     for layer, divisor in enumerate(divisors):
         expected[is_of_layer(model, layer)] /= divisor
@@ -119,38 +104,32 @@ def test_a_scale_multiplies_the_mean_of_each_layer_by_a_known_factor(scale: str,
 
 
 def test_a_scale_below_one_changes_nothing() -> None:
-    made = objective(sbn(), scale="deviation")
+    made = objective(sbn([2, 1]), scale="deviation")
     made.baselines.moments = torch.full((2, 2), 0.25, dtype=torch.float64)
-    torch.testing.assert_close(mean_estimate(made), exact(sbn(), 1), rtol=0, atol=1e-12)
+    torch.testing.assert_close(mean_estimate(made), exact(sbn([2, 1]), 1), rtol=0, atol=1e-12)
 
 
-def test_the_mean_of_all_samples_as_a_baseline_is_biased_by_its_own() -> None:
+@pytest.mark.parametrize(
+    ("baseline", "share"),
+    [(leave_one_out, 1.0), (lambda f: f.mean(), 0.5)],  # (k - 1) / k, as it contains the sample itself
+)
+def test_of_means_as_baselines_that_of_the_others_alone_is_unbiased(
+    baseline: Callable[[Tensor], Tensor], share: float
+) -> None:
     logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
     f, log_q = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64), logits.log_softmax(0)
     (truth,) = torch.autograd.grad((log_q.exp() * f).sum(), logits, retain_graph=True)
     mean = torch.zeros(3, dtype=torch.float64)
     for pair in itertools.product(range(3), repeat=2):
         chosen, chance = f[list(pair)], log_q[list(pair)].detach().sum().exp()
-        surrogate = score_function(chosen - chosen.mean(), log_q[list(pair)])
+        surrogate = score_function(chosen - baseline(chosen), log_q[list(pair)])
         mean += chance * torch.autograd.grad(surrogate, logits, retain_graph=True)[0]
-    torch.testing.assert_close(mean, truth / 2, rtol=0, atol=1e-12)  # (k - 1) / k of it
-
-
-def test_two_samples_with_each_other_as_baseline_are_unbiased() -> None:
-    logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
-    f, log_q = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64), logits.log_softmax(0)
-    (truth,) = torch.autograd.grad((log_q.exp() * f).sum(), logits, retain_graph=True)
-    mean = torch.zeros(3, dtype=torch.float64)
-    for pair in itertools.product(range(3), repeat=2):
-        chosen, chance = f[list(pair)], log_q[list(pair)].detach().sum().exp()
-        surrogate = score_function(chosen - leave_one_out(chosen), log_q[list(pair)])
-        mean += chance * torch.autograd.grad(surrogate, logits, retain_graph=True)[0]
-    torch.testing.assert_close(mean, truth, rtol=0, atol=1e-12)
+    torch.testing.assert_close(mean, share * truth, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [2, 3])
 def test_vimco_is_unbiased_for_the_importance_weighted_bound(k: int) -> None:
-    model = sbn()
+    model = sbn([2, 1])
     estimate = sum(
         chance * gradient(model, vimco(trace.log_w, sum(trace.log_q)))  # type: ignore[arg-type]
         for chance, trace in traces(model, k)
@@ -182,8 +161,7 @@ def test_the_best_constant_baseline_leaves_one_unit_no_variance() -> None:
 
 @pytest.mark.parametrize("kind", ["darn", "nade"])
 def test_layers_without_a_divergence_in_closed_form_are_unbiased_and_not_analytic(kind: str) -> None:
-    with seeded(3, "sbn", kind):
-        model = SBN(Event((3,), "binary"), [2, 1], prior=kind, posterior=kind, width=2).double()
+    model = sbn([2, 1], prior=kind, posterior=kind, width=2)
     torch.testing.assert_close(mean_estimate(objective(model)), exact(model, 1), rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match=r"`objective\.analytic` must be false"):
         ScoreFunction(model, OPTIMIZATION, analytic=True)
@@ -197,4 +175,4 @@ def test_settings_that_make_no_estimator_are_named() -> None:
         ({"analytic": True, "scale": "deviation"}, "scale"),
     ):
         with pytest.raises(ValueError, match=rf"`objective\.{key}`"):
-            ScoreFunction(sbn(), OPTIMIZATION, **settings)  # type: ignore[arg-type]
+            ScoreFunction(sbn([2, 1]), OPTIMIZATION, **settings)  # type: ignore[arg-type]

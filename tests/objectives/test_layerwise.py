@@ -21,25 +21,12 @@ from dgmrun.objectives.score_function import ScoreFunction
 from dgmrun.objectives.variational import Variational
 from dgmrun.protocols import Batch, Event
 from dgmrun.rng import seeded
+from tests.binary import gradient, sbn
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
 X = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
 COPIES, REPETITIONS = 1500, 40
 UNBIASED = [MuProp, REBAR, RELAX]
-
-
-def sbn() -> SBN:
-    """Three layers of 2, 2 and 1 units, of x with 3 dimensions, in double precision."""
-    with seeded(3, "sbn"):
-        model = SBN(Event((3,), "binary"), [2, 2, 1]).double()
-        for parameter in model.parameters():
-            parameter.data += 0.7 * torch.randn_like(parameter)
-    return model
-
-
-def gradient(model: SBN, loss: Tensor) -> Tensor:
-    """Of every parameter, in one vector."""
-    return torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(model.parameters()))])
 
 
 def exact(model: SBN) -> Tensor:
@@ -61,7 +48,7 @@ def gradients(objective: Variational, copies: int, repetitions: int) -> Tensor:
 @pytest.mark.parametrize("kind", UNBIASED)
 @pytest.mark.parametrize("k", [1, 3])
 def test_layer_by_layer_they_are_unbiased(kind: type[Variational], k: int) -> None:
-    model = sbn()
+    model = sbn([2, 2, 1])
     with seeded(4, "objective"):
         objective = kind(model, OPTIMIZATION, k=k).double()  # type: ignore[call-arg]
     found = gradients(objective, COPIES // k, REPETITIONS)
@@ -70,9 +57,9 @@ def test_layer_by_layer_they_are_unbiased(kind: type[Variational], k: int) -> No
 
 
 def test_the_concrete_relaxation_is_biased() -> None:
-    found = gradients(Concrete(sbn(), OPTIMIZATION, temperature=0.5), COPIES, REPETITIONS)
+    found = gradients(Concrete(sbn([2, 2, 1]), OPTIMIZATION, temperature=0.5), COPIES, REPETITIONS)
     error = found.std(0) / REPETITIONS**0.5
-    assert ((found.mean(0) - exact(sbn())).abs() > 10 * error).any()
+    assert ((found.mean(0) - exact(sbn([2, 2, 1]))).abs() > 10 * error).any()
 
 
 def spread(objective: Variational) -> float:
@@ -83,7 +70,7 @@ def spread(objective: Variational) -> float:
 @pytest.mark.parametrize("kind", [REBAR, RELAX])
 def test_tuning_lowers_the_variance_below_that_of_the_score_function(kind: type[Variational]) -> None:
     with seeded(4, "objective"):
-        objective = kind(sbn(), OPTIMIZATION, temperature=2.0).double()  # type: ignore[call-arg]
+        objective = kind(sbn([2, 2, 1]), OPTIMIZATION, temperature=2.0).double()  # type: ignore[call-arg]
     before = spread(objective)
     tuned = [part for name, part in objective.named_parameters() if not name.startswith("model.")]
     optimizer, batch = Adam(tuned, lr=0.05), Batch(X.repeat(50, 1), torch.arange(100))
@@ -94,7 +81,7 @@ def test_tuning_lowers_the_variance_below_that_of_the_score_function(kind: type[
             optimizer.step()
     after = spread(objective)
     assert after < before
-    assert after < 0.5 * spread(ScoreFunction(sbn(), OPTIMIZATION))
+    assert after < 0.5 * spread(ScoreFunction(sbn([2, 2, 1]), OPTIMIZATION))
 
 
 def test_a_posterior_of_chains_is_refused() -> None:
@@ -107,6 +94,6 @@ def test_a_posterior_of_chains_is_refused() -> None:
 def test_settings_that_make_no_estimator_are_named() -> None:
     for kind in (REBAR, RELAX, Concrete):
         with pytest.raises(ValueError, match=r"`objective\.temperature` must be positive"):
-            kind(sbn(), OPTIMIZATION, temperature=0.0)
+            kind(sbn([2, 2, 1]), OPTIMIZATION, temperature=0.0)
     with pytest.raises(ValueError, match=r"`objective\.network` must be at least 1"):
-        RELAX(sbn(), OPTIMIZATION, network=0)
+        RELAX(sbn([2, 2, 1]), OPTIMIZATION, network=0)

@@ -21,19 +21,11 @@ from dgmrun.objectives.variational import Variational
 from dgmrun.objectives.wake_sleep import WakeSleep
 from dgmrun.protocols import Batch, Event
 from dgmrun.rng import seeded
+from tests.binary import gradient, sbn
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
 X = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
 COPIES, REPETITIONS = 100, 200
-
-
-def sbn() -> SBN:
-    """Two layers of 2 and 1 units, of x with 3 dimensions, in double precision."""
-    with seeded(3, "sbn"):
-        model = SBN(Event((3,), "binary"), [2, 1]).double()
-        for parameter in model.parameters():
-            parameter.data += 0.7 * torch.randn_like(parameter)
-    return model
 
 
 def joint(model: SBN, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,14 +33,6 @@ def joint(model: SBN, x: Tensor) -> tuple[Tensor, Tensor]:
     z = bits(torch.arange(8), 3).double().unsqueeze(1).expand(-1, len(x), -1)
     trace = model.trace(x, given(z.split(model.hidden, -1)))
     return sum(trace.log_p), sum(trace.log_q)  # type: ignore[return-value]
-
-
-def gradient(model: SBN, loss: Tensor) -> Tensor:
-    """Of every parameter, in one vector."""
-    parts = torch.autograd.grad(
-        loss, list(model.parameters()), allow_unused=True, materialize_grads=True, retain_graph=True
-    )
-    return torch.cat([part.flatten() for part in parts])
 
 
 def sleep(model: SBN) -> Tensor:
@@ -80,7 +64,7 @@ def check_mean(objective: Variational, expected: Tensor) -> None:
 
 
 def test_wake_and_sleep_have_the_gradients_of_the_two_sums() -> None:
-    model = sbn()
+    model = sbn([2, 1])
     log_p, log_q = joint(model, X)
     wake = -(log_q.detach().exp() * log_p).sum(0).mean()
     check_mean(WakeSleep(model, OPTIMIZATION, k=2), gradient(model, wake + sleep(model)))
@@ -95,12 +79,12 @@ def test_wake_and_sleep_have_the_gradients_of_the_two_sums() -> None:
     ],
 )
 def test_updates_have_the_gradients_of_their_sums(update: str, loss: Callable[[SBN], Tensor]) -> None:
-    model = sbn()
+    model = sbn([2, 1])
     check_mean(RWS(model, OPTIMIZATION, k=2, updates=[update]), gradient(model, loss(model)))
 
 
 def test_wake_updates_are_biased_and_the_less_the_more_samples() -> None:
-    model = sbn()
+    model = sbn([2, 1])
     log_p, log_q = joint(model, X)
     log_px = log_p.logsumexp(0)
     posterior = (log_p - log_px).detach().exp()
@@ -117,7 +101,7 @@ def test_wake_updates_are_biased_and_the_less_the_more_samples() -> None:
 
 
 def test_the_bound_is_the_mean_log_weight() -> None:
-    model = sbn()
+    model = sbn([2, 1])
     log_p, log_q = (part.detach() for part in joint(model, X))
     elbo = float((log_q.exp() * (log_p - log_q)).sum(0).mean())
     batch = Batch(X.repeat(50_000, 1), torch.arange(100_000))
@@ -130,7 +114,7 @@ def test_the_bound_is_the_mean_log_weight() -> None:
 def test_updates_that_are_none_are_named() -> None:
     for updates in ([], ["wake"], ["wake_p", "wake_p"]):
         with pytest.raises(ValueError, match=r"`objective\.updates` must be some of wake_p, wake_q, sleep_q"):
-            RWS(sbn(), OPTIMIZATION, updates=updates)
+            RWS(sbn([2, 1]), OPTIMIZATION, updates=updates)
 
 
 def test_dreams_need_a_net() -> None:
