@@ -47,7 +47,7 @@ def joint(model: SBN, x: Tensor) -> tuple[Tensor, Tensor]:
     return sum(trace.log_p), sum(trace.log_q)  # type: ignore[return-value]
 
 
-def test_the_published_value() -> None:
+def test_the_known_value() -> None:
     model = SBN(Event((5,), "binary"), [3]).double()
     i, j = torch.arange(5.0, dtype=torch.float64), torch.arange(3.0, dtype=torch.float64)
     weight = 0.7 * torch.cos(i[:, None] + j)
