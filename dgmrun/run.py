@@ -34,7 +34,9 @@ CONFIG, RESULTS = "config.yaml", "results.json"
 BLOCK = 2**20
 UNSAVED = ("run", "data_dir", "resume", "sweep")
 """Keys of a command, not of the run that it makes."""
-ON_A_RUN = "run stages device trainer checkpoint log_z likelihood sample resume data_dir name tags notes".split()
+ON_A_RUN = (
+    "run stages device trainer checkpoint log_z likelihood gradients sample resume data_dir name tags notes".split()
+)
 """Keys that a command may change of a run that there is."""
 
 

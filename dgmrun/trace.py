@@ -33,9 +33,14 @@ class Trace:
         return [self.log_px, *(p.log_prob(z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
 
     @cached_property
+    def log_q_units(self) -> list[Tensor]:
+        """What each unit adds to log q(z_l | z_l-1) of its layer, [samples, batch, units]."""
+        return [q.log_prob(z) for q, z in zip(self.q, self.z, strict=True)]
+
+    @cached_property
     def log_q(self) -> list[Tensor]:
         """log q(z_l | z_l-1) of each layer, [samples, batch]."""
-        return [q.log_prob(z).sum(-1) for q, z in zip(self.q, self.z, strict=True)]
+        return [units.sum(-1) for units in self.log_q_units]
 
     @cached_property
     def log_w(self) -> Tensor:

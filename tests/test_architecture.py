@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "children": set(),
     "launcher": {"children", "report"},
     "build": set(),
-    "stages": {"build", "children", "objectives", "estimators", "data", "report"},
+    "stages": {"build", "children", "objectives", "gradients", "estimators", "data", "report"},
     "objectives": {"gradients"},
     "models": {"nn"},
     "nn": set(),

@@ -8,6 +8,7 @@ What is known before z_l is drawn is left out of s_l, since log q(z_l | z_l-1) h
 References:
     Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
     https://arxiv.org/abs/1402.0030, section 2.3 and equation 14.
+    Ranganath, Gerrish and Blei (2014), Black box variational inference, https://arxiv.org/abs/1401.0118, section 3.1.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Normal
 
 from dgmrun.bounds import divergences
 from dgmrun.trace import Trace
@@ -26,12 +28,10 @@ class Learning(NamedTuple):
 
     Args:
         direct: log p(x, z), whose gradient is taken as it is, [samples, batch].
-        log_q: of each layer, bottom first, with their gradients, [samples, batch].
-        signals: s_l of each layer, [samples, batch].
+        signals: s_l of each layer, bottom first, [samples, batch].
     """
 
     direct: Tensor
-    log_q: list[Tensor]
     signals: list[Tensor]
 
 
@@ -49,4 +49,27 @@ def learning(trace: Trace, analytic: bool = False) -> Learning:
     signals = list(accumulate(reversed(terms)))[::-1]
     if analytic:
         signals[-1] = log_p[-2]
-    return Learning(sum(log_p[:-1]) + (top if analytic else log_p[-1]), log_q, signals)
+    return Learning(sum(log_p[:-1]) + (top if analytic else log_p[-1]), signals)
+
+
+def is_independent(distribution: Distribution) -> bool:
+    """Whether its units are independent of each other."""
+    return isinstance(distribution, (Bernoulli, Normal))
+
+
+def rao_blackwellised(trace: Trace, signals: list[Tensor], analytic: bool = False) -> list[Tensor]:
+    """The signal of each unit, [samples, batch, units], from that of its layer, [samples, batch].
+
+    What the others of its layer add on their own is left out: their -log q and, in the top layer, their log p.
+
+    Args:
+        trace: units of each layer of its posterior are independent.
+        signals: s_l, or the whole bound for every layer.
+        analytic: as they were made.
+    """
+    own = [-log_q for log_q in trace.log_q_units]
+    if analytic:
+        own[-1] = own[-1].new_zeros(())
+    elif is_independent(trace.p[-1]):
+        own[-1] = own[-1] + trace.p[-1].log_prob(trace.z[-1])
+    return [(s - o.sum(-1)).unsqueeze(-1) + o for s, o in zip(signals, own, strict=True)]

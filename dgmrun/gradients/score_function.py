@@ -1,11 +1,12 @@
 r"""The score-function estimator, REINFORCE.
 
-.. math:: \nabla_\phi E_{q_\phi(z)}[f(z)] = E_{q_\phi(z)}[(f(z) - b)\, \nabla_\phi \log q_\phi(z)]
+.. math:: \nabla_\phi E_{q_\phi(z)}[f(z)] = E_{q_\phi(z)}\Big[\sum_i (f_i(z) - b_i)\, \nabla_\phi \log q_\phi(z_i)\Big]
 
-for any b that does not depend on z: unbiased.
+for any b_i that does not depend on z_i, and f_i what of f depends on z_i: unbiased.
 
 References:
     Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning, eq. 6.
+    Ranganath, Gerrish and Blei (2014), Black box variational inference, https://arxiv.org/abs/1401.0118.
     Kool, van Hoof and Welling (2019), Buy 4 REINFORCE samples, get a baseline for free!
 """
 
@@ -15,14 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def score_function(f: Float[Tensor, "samples *batch"], log_q: Float[Tensor, "samples *batch"]) -> Float[Tensor, ""]:
+def score_function(f: Float[Tensor, "*samples weights"], log_q: Float[Tensor, "*samples units"]) -> Float[Tensor, ""]:
     """A surrogate, a mean over samples: its gradient is the estimate, its value means nothing.
 
     Args:
-        f: f(z) - b of samples z of q, held fixed.
-        log_q: log q(z), which carries the gradient.
+        f: f_i(z) - b_i of samples z of q, held fixed; one weight for each unit, or one for all of them.
+        log_q: log q(z_i), which carries the gradient.
     """
-    return (f.detach() * log_q).mean()
+    return (f.detach() * log_q).sum(-1).mean()
 
 
 def leave_one_out(f: Float[Tensor, "samples *batch"]) -> Float[Tensor, "samples *batch"]:

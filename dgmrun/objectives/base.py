@@ -95,6 +95,11 @@ class Objective(LightningModule, ABC):
         """The model whose figures count: the moving average where there is one."""
         return self.model if self.average is None else self.average.module
 
+    def own_parameters(self) -> list[nn.Parameter]:
+        """Those that are trained and are not the model's."""
+        of_model = set(self.model.parameters())
+        return [part for part in self.parameters() if part.requires_grad and part not in of_model]
+
     def configure_optimizers(self) -> Any:
         """One optimiser over all that is trained, with its schedule; weight decay is for the model's weights alone."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]

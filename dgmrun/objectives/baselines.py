@@ -2,13 +2,23 @@ r"""Baselines of a score-function estimator: what is taken from the learning sig
 
 .. math:: w = (s - C(y) - c) / \max(1, \sigma)
 
-with y the layer below, C a net trained by the square of what is left, c and sigma^2 the running mean and variance of
-s - C(y) over earlier batches. None of them sees the sample that it serves, so that with sigma off the estimator stays
-unbiased; sigma scales its mean by a known positive factor, which is the same for all parameters of a layer's posterior.
+with y the layer below, C a net trained by the square of what is left, sigma^2 the running variance of r = s - C(y) over
+earlier batches and c their running mean, or of each unit z with mean m, and h = z - m its score in the log odds,
+
+.. math:: c = \frac{\mathrm{Cov}(r h, h)}{\mathrm{Var}(h)} = \frac{E[r h^2]}{E[h^2]}
+
+which among constants leaves the least variance. None of them sees the sample that it serves, so that with sigma off the
+estimator stays unbiased; sigma scales its mean by a known positive factor, the same for all parameters of a layer's
+posterior.
 
 References:
+    Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in reinforcement
+    learning, theorem 8.
+    Paisley, Blei and Jordan (2012), Variational Bayesian inference with stochastic search,
+    https://arxiv.org/abs/1206.6430, equation 10.
     Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
     https://arxiv.org/abs/1402.0030, section 2.3 and algorithm 1.
+    Ranganath, Gerrish and Blei (2014), Black box variational inference, https://arxiv.org/abs/1401.0118, section 3.2.
 """
 
 from __future__ import annotations
@@ -18,9 +28,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dgmrun.trace import Trace
+
 DECAY = 0.8
-"""Of the running mean and variance, from batch to batch."""
-SCALES = ("deviation", "variance")
+"""Of the running moments, from batch to batch."""
+CENTRES, SCALES = ("mean", "optimal"), ("deviation", "variance")
 
 
 class Baselines(nn.Module):
@@ -28,7 +40,8 @@ class Baselines(nn.Module):
 
     Args:
         inputs: dimensions of the layer below each stochastic layer.
-        running_mean: whether c is on.
+        units: of each stochastic layer.
+        centre: c, the running `mean` of the layer, or what is `optimal` for each unit; None for 0.
         scale: by what the signal is divided, where that is above 1: its running `deviation`, or its `variance` as in
             slides of the time; None for neither.
         network: hidden units of C; None for none.
@@ -37,32 +50,54 @@ class Baselines(nn.Module):
         ValueError: names the key.
     """
 
-    def __init__(self, inputs: Sequence[int], running_mean: bool, scale: str | None, network: int | None) -> None:
+    def __init__(
+        self, inputs: Sequence[int], units: Sequence[int], centre: str | None, scale: str | None, network: int | None
+    ) -> None:
         super().__init__()
-        if scale is not None and scale not in SCALES:
-            raise ValueError(f"`objective.scale` must be null or one of {', '.join(SCALES)}, but is {scale}")
+        for key, value, known in (("centre", centre, CENTRES), ("scale", scale, SCALES)):
+            if value is not None and value not in known:
+                raise ValueError(f"`objective.{key}` must be null or one of {', '.join(known)}, but is {value}")
         if network is not None and (type(network) is not int or network < 1):
             raise ValueError(f"`objective.network` must be a whole number above 0 or null, but is {network}")
-        self.running_mean, self.scale = running_mean, scale
+        self.units, self.centre, self.scale = list(units), centre, scale
         sizes = [] if network is None else [(below, network) for below in inputs]
         self.nets = nn.ModuleList([nn.Sequential(nn.Linear(*size), nn.Tanh(), nn.Linear(size[1], 1)) for size in sizes])
-        self.moments = torch.zeros(2, len(inputs))
-        """c and sigma^2 of each layer: rank state."""
+        self.state = {"moments": torch.zeros(2, len(inputs))}
+        """Running moments, rank state: mean and variance of r of each layer; E[r h^2] and E[h^2] of each unit."""
+        if centre == "optimal":
+            self.state["scores"] = torch.zeros(2, sum(units))
 
     def residuals(self, signals: Sequence[Tensor], below: Sequence[Tensor]) -> list[Tensor]:
-        """s - C(y) of each layer, [samples, batch], with the gradient of C."""
+        """r of each layer, [samples, batch, units or 1], with the gradient of C."""
         if not self.nets:
             return list(signals)
-        return [s - net(y).squeeze(-1) for s, net, y in zip(signals, self.nets, below, strict=True)]
+        return [s - net(y) for s, net, y in zip(signals, self.nets, below, strict=True)]
 
     def weights(self, residuals: Sequence[Tensor]) -> list[Tensor]:
-        """w of each layer, [samples, batch], with the gradient of C."""
-        mean, variance = self.moments
-        centres = mean if self.running_mean else torch.zeros_like(mean)
-        scales = {"deviation": variance.sqrt(), "variance": variance}.get(self.scale or "", torch.ones_like(mean))
-        return [(r - c) / s for r, c, s in zip(residuals, centres, scales.clamp(min=1), strict=True)]
+        """w of each layer, [samples, batch, units or 1], with the gradient of C."""
+        scales = self._scales().clamp(min=1)
+        return [(r - c) / s for r, c, s in zip(residuals, self._centres(), scales, strict=True)]
 
-    def observe(self, residuals: Sequence[Tensor]) -> None:
+    def _centres(self) -> Sequence[Tensor]:
+        if self.centre == "optimal":
+            of_r, of_h = self.state["scores"]
+            return (of_r / of_h.clamp(min=torch.finfo(of_h.dtype).tiny)).split(self.units)
+        mean = self.state["moments"][0]
+        return list(mean if self.centre == "mean" else torch.zeros_like(mean))
+
+    def _scales(self) -> Tensor:
+        variance = self.state["moments"][1]
+        return {"deviation": variance.sqrt(), "variance": variance}.get(self.scale or "", torch.ones_like(variance))
+
+    @torch.no_grad()
+    def observe(self, residuals: Sequence[Tensor], trace: Trace) -> None:
         """Moves the running moments towards those of a batch."""
-        now = torch.stack([torch.stack((r.detach().mean(), r.detach().var(correction=0))) for r in residuals], 1)
-        self.moments.lerp_(now.to(self.moments), 1 - DECAY)
+        self._move("moments", [torch.stack((r.mean(), r.var(correction=0))).unsqueeze(1) for r in residuals])
+        if self.centre == "optimal":
+            squares = [(z - q.mean).square() for z, q in zip(trace.z, trace.q, strict=True)]
+            pairs = zip(residuals, squares, strict=True)
+            self._move("scores", [torch.stack(((r * h).mean((0, 1)), h.mean((0, 1)))) for r, h in pairs])
+
+    def _move(self, name: str, layers: Sequence[Tensor]) -> None:
+        now = torch.cat(list(layers), 1)
+        self.state[name].lerp_(now.to(self.state[name]), 1 - DECAY)

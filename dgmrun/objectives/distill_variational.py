@@ -30,5 +30,5 @@ class DistillVariational(Distillation):
         x = self.model.sample(max(2, len(batch.x)))  # type: ignore[operator]
         log_q = self.model.log_prob(x)  # type: ignore[operator]
         kl = log_q.detach() - self.log_f(x)
-        surrogate = score_function(kl - leave_one_out(kl), log_q)
+        surrogate = score_function((kl - leave_one_out(kl)).unsqueeze(-1), log_q.unsqueeze(-1))
         return surrogate + (kl.mean() - surrogate).detach(), {}

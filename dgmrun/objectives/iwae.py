@@ -45,6 +45,7 @@ class IWAE(Variational):
     """
 
     requires: ClassVar[type] = Reparameterised
+    is_importance_weighted: ClassVar[bool] = True
 
     def __init__(
         self, model: nn.Module, optimization: Optimization, k: int = 5, doubly_reparameterised: bool = False

@@ -44,7 +44,7 @@ class Layerwise(Variational, ABC):
         """Minus the ELBO, in nats per example, with the gradient of the estimator."""
         noise = Noise(self.k)
         trace = self.trace(batch, noise.hard)
-        direct, _, signals = learning(trace)
+        direct, signals = learning(trace)
         estimates = [self.estimate(batch, trace, layer, f.detach(), noise) for layer, f in enumerate(signals)]
         pairs = zip(noise.logits, estimates, strict=True)
         surrogate = -direct.mean() - sum((a * g.detach()).sum(-1).mean() for a, g in pairs)

@@ -69,8 +69,7 @@ class Relaxed(Layerwise, ABC):
 
     def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
         """A scalar of value 0, whose gradient in the parameters of the control variates is that of the variance."""
-        owned = {id(part) for part in self.model.parameters()}
-        tuned = [part for part in self.parameters() if part.requires_grad and id(part) not in owned]
+        tuned = self.own_parameters()
         variance = torch.stack([g.square().sum(-1).mean() for g in estimates]).sum()
         slopes = torch.autograd.grad(variance, tuned)
         linear = torch.stack([(part * slope).sum() for part, slope in zip(tuned, slopes, strict=True)]).sum()

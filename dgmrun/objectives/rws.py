@@ -14,6 +14,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class RWS(Variational):
     Raises:
         ValueError: names the key.
     """
+
+    is_importance_weighted: ClassVar[bool] = True
 
     def __init__(
         self, model: nn.Module, optimization: Optimization, k: int = 5, updates: Sequence[str] = UPDATES

@@ -19,10 +19,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Bernoulli
 
 from dgmrun.bounds import has_closed_form
 from dgmrun.draws import sampled
-from dgmrun.gradients.layers import learning
+from dgmrun.gradients.layers import is_independent, learning, rao_blackwellised
 from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.baselines import Baselines
@@ -41,8 +42,10 @@ class ScoreFunction(Variational):
         analytic: whether the divergence of the top layer is in closed form; the score function of a single layer then
             weighs log p(x|z) alone. Not together with `scale`, of which the divergence would know nothing.
         layer_local: whether each layer is weighed with what depends on it alone, or with the whole bound.
+        rao_blackwell: whether each unit is, too.
         leave_one_out: whether the mean of an example's other samples is taken from each.
-        running_mean: whether the running mean is taken from the signal; see `Baselines`.
+        centre: `mean` or `optimal`, of which the running one is taken from the signal; None for neither. See
+            `Baselines`.
         scale: `deviation` or `variance`, of which the running one divides the signal; None for neither.
         network: hidden units of a net that predicts the signal from the layer below; None for none.
 
@@ -57,8 +60,9 @@ class ScoreFunction(Variational):
         k: int = 1,
         analytic: bool = False,
         layer_local: bool = True,
+        rao_blackwell: bool = False,
         leave_one_out: bool = False,
-        running_mean: bool = False,
+        centre: str | None = None,
         scale: str | None = None,
         network: int | None = None,
     ) -> None:
@@ -66,43 +70,54 @@ class ScoreFunction(Variational):
         if leave_one_out and k < 2:
             raise ValueError(f"`objective.k` must be at least 2 for objective.leave_one_out, but is {k}")
         self.analytic, self.layer_local, self.leave_one_out = analytic, layer_local, leave_one_out
+        self.rao_blackwell = rao_blackwell
         probe = self.probe()
         if analytic and not has_closed_form(probe):
             raise ValueError("`objective.analytic` must be false: the top layer has no divergence in closed form")
         if analytic and scale is not None:
             raise ValueError(f"`objective.scale` must be null where objective.analytic is true, but is {scale}")
+        if rao_blackwell and not all(map(is_independent, probe.q)):
+            raise ValueError("`objective.rao_blackwell` must be false: units of the posterior depend on each other")
+        if centre == "optimal" and not all(isinstance(q, Bernoulli) for q in probe.q):
+            raise ValueError("`objective.centre` must be mean or null but for independent binary units, but is optimal")
         event: Any = self.model.event
-        inputs = [event.dims, *(z.shape[-1] for z in probe.z[:-1])]
-        self.baselines = Baselines(inputs, running_mean, scale, network)
+        units = [z.shape[-1] for z in probe.z]
+        self.baselines = Baselines([event.dims, *units[:-1]], units, centre, scale, network)
 
     def source(self, data: Source) -> Source:
         """The data; running moments start at 0, where the model is."""
-        self.baselines.moments = self.baselines.moments.to(next(self.model.parameters()))
+        like = next(self.model.parameters())
+        self.baselines.state = {name: moments.to(like) for name, moments in self.baselines.state.items()}
         return super().source(data)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus the ELBO, in nats per example, with the gradient of the estimator."""
         trace = self.trace(batch, sampled(self.k))
         surrogate, residuals = self.surrogate(trace, batch)
-        self.baselines.observe(residuals)
+        self.baselines.observe(residuals, trace)
         bound = -trace.log_w.detach().mean()
         return surrogate + (bound - surrogate).detach(), {"bound": bound}
 
     def surrogate(self, trace: Trace, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """What has minus the estimate as its gradient, and the error of the nets; and s - C(y) of each layer."""
-        direct, log_q, signals = learning(trace, self.analytic)
-        signals = [signal.detach() for signal in (signals if self.layer_local else [signals[0]] * len(signals))]
+        direct, signals = learning(trace, self.analytic)
+        signals = signals if self.layer_local else [signals[0]] * len(signals)
+        if self.rao_blackwell:
+            signals = rao_blackwellised(trace, signals, self.analytic)
+        else:
+            signals = [signal.unsqueeze(-1) for signal in signals]
+        signals = [signal.detach() for signal in signals]
         if self.leave_one_out:
             signals = [signal - leave_one_out(signal) for signal in signals]
         residuals = self.baselines.residuals(signals, [batch.x.flatten(1), *trace.z[:-1]])
         weights = self.baselines.weights(residuals)
-        estimate = direct.mean() + sum(map(score_function, weights, log_q))
+        estimate = direct.mean() + sum(map(score_function, weights, trace.log_q_units))
         error: Any = sum(weight.square().mean() for weight in weights) if self.baselines.nets else 0.0
         return error - estimate, residuals
 
     def rank_state(self) -> dict[str, Any]:
-        """Running moments of this process, [2, layers]."""
-        return {"moments": self.baselines.moments}
+        """Running moments of this process."""
+        return dict(self.baselines.state)
 
     def load_rank_state(self, state: dict[str, Any]) -> None:
         """Takes them back.
@@ -110,7 +125,7 @@ class ScoreFunction(Variational):
         Raises:
             ValueError: they are not such as these.
         """
-        moments, own = state["moments"], self.baselines.moments
-        if moments.shape != own.shape or not torch.isfinite(moments).all():
-            raise ValueError(f"its moments must be finite numbers {list(own.shape)}, but are {list(moments.shape)}")
-        own.copy_(moments)
+        for name, own in self.baselines.state.items():
+            if state[name].shape != own.shape or not torch.isfinite(state[name]).all():
+                raise ValueError(f"its {name} must be finite numbers {list(own.shape)}, but are not")
+            own.copy_(state[name])

@@ -32,6 +32,8 @@ class Variational(Objective, ABC):
     """
 
     requires: ClassVar[type] = LatentVariableModel
+    is_importance_weighted: ClassVar[bool] = False
+    """Whether the bound is L_k; else it is the ELBO."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int) -> None:
         super().__init__(model, optimization)

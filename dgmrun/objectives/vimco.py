@@ -6,6 +6,8 @@ References:
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from dgmrun.bounds import iwae
@@ -27,6 +29,8 @@ class VIMCO(Variational):
     Raises:
         ValueError: names the key.
     """
+
+    is_importance_weighted: ClassVar[bool] = True
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 5) -> None:
         super().__init__(model, optimization, k)

@@ -47,12 +47,17 @@ def console() -> Console:
 
 
 def show(*parts: RenderableType) -> None:
-    """Prints tables and lines, without the blanks that rich fills lines up with."""
+    """Prints tables and lines."""
+    print(text(*parts), flush=True)
+
+
+def text(*parts: RenderableType) -> str:
+    """Tables and lines, without the blanks that rich fills lines up with."""
     out = console()
     with out.capture() as captured:
         for part in parts:
             out.print(part)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def tables(columns: Sequence[Column]) -> Iterator[Table]:

@@ -110,8 +110,12 @@ class Setup:
 
     def trained_model(self, run: Run) -> nn.Module:
         """The model with the run's weights, the averaged ones where there are any, for evaluation."""
+        return self.model_of(run).eval().requires_grad_(False)
+
+    def model_of(self, run: Run) -> nn.Module:
+        """The same, as it is trained."""
         if not run.weights_file.exists():
             raise RunFailed(f"{run.path} must have weights, but has none", f"dgmrun train run={run.path}")
         model = self.new_model()
         _weights.load(model, _weights.read(run.weights_file), run.weights_file)
-        return model.to(self.device).eval().requires_grad_(False)
+        return model.to(self.device)

@@ -1,0 +1,197 @@
+"""`gradients`: bias and variance of every estimator that fits the model, at the parameters of a run.
+
+All are given the same fresh batches in turn, so that their times and variances can be compared. Those that have
+something of their own to learn, baselines or control variates, learn it first, the model held as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from dgmrun import build
+from dgmrun.errors import Mistake, RunFailed
+from dgmrun.gradients import exact
+from dgmrun.gradients.moments import Moments
+from dgmrun.paths import options
+from dgmrun.protocols import Batch, BinaryLatents, Estimate, Reparameterised, Source
+from dgmrun.rng import seeded
+from dgmrun.run import Run
+from dgmrun.stages import _log_z
+from dgmrun.stages._setup import Setup
+
+if TYPE_CHECKING:
+    from dgmrun.objectives.variational import Variational
+
+log = logging.getLogger("dgmrun")
+
+
+def check(setup: Setup) -> None:
+    """Refuses a model without estimators, and estimators that do not fit."""
+    objectives(setup, setup.new_model())
+
+
+def main(run: Run, setup: Setup) -> None:
+    """Measures every selected estimator, and writes a table and a picture of them."""
+    from dgmrun.report import drawing, gradients
+
+    every = measured(setup, setup.model_of(run))
+    entries = {name: one.entry(setup) | {"of": run.identity()} for name, one in every.items()}
+    for name, entry in entries.items():
+        run.record("gradients", name, entry)
+    log.info("%s", gradients.table(entries))
+    drawing.write(run, "gradients", {"gradients": gradients.draw(entries)})
+
+
+def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
+    """Those that `gradients.methods` selects, around the model: the run's own as it has it, the others as shipped.
+
+    Raises:
+        Mistake: the model has none, or one is unknown or does not fit.
+    """
+    from dgmrun.objectives.base import Optimization
+    from dgmrun.objectives.variational import Variational
+
+    config, choices = setup.config["gradients"], setup.config["choices"]
+    if config["lr"] <= 0:
+        raise Mistake(f"`gradients.lr` must be positive, but is {config['lr']}")
+    if isinstance(model, Reparameterised) and model.is_local:
+        raise Mistake("`model.posterior` must be amortised for gradients, as a run keeps no table, but is local")
+    files = options("objective", setup.search_path)
+    nodes = {name: yaml.safe_load(file.read_text()) for name, file in files.items()}
+    nodes |= {choices["objective"]: setup.config["objective"]}
+    made: dict[str, Any] = {}
+    refused: dict[str, Mistake] = {}
+    for name, node in nodes.items():
+        kind = build.target(node)
+        if issubclass(kind, Variational) and build.fits(type(model), kind.requires):
+            try:
+                made[name] = build.maker("objective", node)(model, Optimization(partial(Adam, lr=config["lr"])))
+            except Mistake as mistake:
+                refused[name] = mistake
+    if not made:
+        raise Mistake(f"`gradients` must have a latent variable model, but `model` is {choices['model']}")
+    if config["methods"] == "auto":
+        return made
+    for name in config["methods"]:
+        if name in refused:
+            raise refused[name]
+    return _log_z.chosen("gradients", config["methods"], made)
+
+
+def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
+    """Every selected estimator, with what was measured of it."""
+    from dgmrun.stages.train.fit import in_memory
+
+    config, seed = setup.config["gradients"], setup.config["seed"]
+    with seeded(seed, "gradients"):
+        every = {name: Measured(objective) for name, objective in objectives(setup, model).items()}
+    source = in_memory(setup, setup.device, rank=0, world_size=1)
+    batches = _forever(source)
+    for name, one in every.items():
+        with seeded(seed, "gradients", name):
+            one.learn(source, batches, config["tuning"])
+    for place, batch in zip(range(config["num_samples"]), batches, strict=False):
+        truths: dict[int, Tensor | None] = {}
+        for name, one in every.items():
+            if one.k not in truths:
+                truths[one.k] = one.truth(batch, config["exact_bits"])
+            with seeded(seed, "gradients", name, place):
+                one.add(batch, truths[one.k])
+            if not one.is_finite:
+                raise RunFailed(f"the gradient of {name} must be finite, but is not")
+        if (place + 1) % 100 == 0:
+            log.info("gradients   %d of %d", place + 1, config["num_samples"])
+    return every
+
+
+def _forever(source: Source) -> Iterator[Batch]:
+    while True:
+        yield from source
+
+
+class Measured:
+    """An estimator and what was measured of it.
+
+    Args:
+        objective: the estimator.
+    """
+
+    def __init__(self, objective: Variational) -> None:
+        self.objective = objective
+        self.k = objective.k if objective.is_importance_weighted else 1
+        self.gradients, self.errors, self.truths = Moments(), Moments(), Moments()
+        self.seconds = 0.0
+        self.is_finite = True
+
+    def learn(self, source: Source, batches: Iterator[Batch], steps: int) -> None:
+        """Tunes what is the objective's own, the model held."""
+        self.objective.to(next(self.objective.model.parameters()).device).source(source)
+        own = self.objective.own_parameters()
+        if not own and not self.objective.rank_state():
+            return
+        optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
+        for batch, _ in zip(batches, range(steps), strict=False):
+            loss, _ = self.objective.loss(batch)
+            if optimizer is not None:
+                for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):
+                    part.grad = slope
+                optimizer.step()
+
+    def truth(self, batch: Batch, most: int) -> Tensor | None:
+        """The exact gradient of minus the bound, where `k` times the binary units are at most so many."""
+        model = self.objective.model
+        if not isinstance(model, BinaryLatents) or self.k * model.latent_bits() > most:
+            return None
+        units = [z.shape[-1] for z in self.objective.probe().z]
+        return self._gradient(-exact.bound(partial(self.objective.trace, batch), batch.x, units, self.k).mean())
+
+    def add(self, batch: Batch, truth: Tensor | None) -> None:
+        """Takes in the estimate of one batch."""
+        started = time.perf_counter()
+        g = self._gradient(self.objective.loss(batch)[0])
+        self.is_finite = bool(torch.isfinite(g).all())
+        self.seconds += time.perf_counter() - started
+        self.gradients.add(g)
+        if truth is not None:
+            self.errors.add(g - truth)
+            self.truths.add(truth)
+
+    def _gradient(self, value: Tensor) -> Tensor:
+        parameters = [part for part in self.objective.model.parameters() if part.requires_grad]
+        parts = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
+        return torch.cat([part.flatten() for part in parts])
+
+    def entry(self, setup: Setup) -> dict[str, Any]:
+        """The logarithm of the mean variance of a parameter, and what else was found, for results.json."""
+        variance, error = self.gradients.variance()
+        variance = max(variance, sys.float_info.min)
+        value, standard_error = math.log(variance), error / variance
+        num, config = self.gradients.num, setup.config["gradients"]
+        found = Estimate(
+            value=value,
+            standard_error=standard_error,
+            interval=(value - 3 * standard_error, value + 3 * standard_error),
+            kind="estimate",
+            bias="down",
+            samples=num,
+            settings={"k": self.objective.k, "tuning": config["tuning"], "lr": config["lr"]},
+            diagnostics={
+                "signal_to_noise": self.gradients.signal_to_noise(),
+                "milliseconds": 1000 * self.seconds / num,
+                "bias": self.errors.length() / self.truths.length() if self.errors.num else None,
+                "bias_by_chance": self.errors.noise() / self.truths.length() if self.errors.num else None,
+            },
+        )
+        of_what = {"unit": "log variance", "split": "train", "examples": setup.config["dataset"]["batch_size"]}
+        return found.to_dict() | of_what | {"seconds": self.seconds}
