@@ -90,6 +90,10 @@ class ScoreFunction(Variational):
         self.baselines.state = {name: moments.to(like) for name, moments in self.baselines.state.items()}
         return super().source(data)
 
+    def unscale(self) -> None:
+        """The signal is not divided any more."""
+        self.baselines.scale = None
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus the ELBO, in nats per example, with the gradient of the estimator."""
         trace = self.trace(batch, sampled(self.k))

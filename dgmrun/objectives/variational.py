@@ -51,6 +51,9 @@ class Variational(Objective, ABC):
             self.local = nn.Embedding.from_pretrained(rows, freeze=False)
         return data
 
+    def unscale(self) -> None:
+        """Turns off what multiplies the gradient by a known factor, so that its variance is that of the gradient."""
+
     def trace(self, batch: Batch, draw: Draw) -> Trace:
         """The model's trace of a batch."""
         local = None if self.local is None else self.local(batch.index)

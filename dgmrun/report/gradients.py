@@ -24,13 +24,14 @@ def table(entries: Entries) -> str:
     found = {name: entry["diagnostics"] for name, entry in every.items()}
     columns = [
         ("estimator", list(every)),
+        ("of", [entry["settings"]["bound"] for entry in every.values()]),
         ("log variance", [with_error(entry["value"], entry["standard_error"]) for entry in every.values()]),
         ("signal to noise", [f"{each['signal_to_noise']:.3g}" for each in found.values()]),
         ("bias", [_share(each["bias"]) for each in found.values()]),
         ("by chance", [_share(each["bias_by_chance"]) for each in found.values()]),
         ("time", [f"{each['milliseconds']:.2f} ms" for each in found.values()]),
     ]
-    shown = columns if any(each["bias"] is not None for each in found.values()) else [*columns[:3], columns[-1]]
+    shown = columns if any(each["bias"] is not None for each in found.values()) else [*columns[:4], columns[-1]]
     return text(*tables(shown))
 
 
@@ -52,7 +53,7 @@ def draw(entries: Entries) -> Figure:
     values = [entry["value"] for entry in every.values()]
     errors = [3 * entry["standard_error"] for entry in every.values()]
     variance.errorbar(values, rows, xerr=errors, fmt="o", color=COLOURS[0], capsize=3)
-    variance.set(xlabel="log of the mean variance of a parameter", yticks=rows, yticklabels=list(every))
+    variance.set(xlabel="log variance", yticks=rows, yticklabels=list(every))
     variance.invert_yaxis()
     for axes, key, label in (
         (signal, "signal_to_noise", "signal to noise"),

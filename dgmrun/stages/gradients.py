@@ -1,7 +1,8 @@
 """`gradients`: bias and variance of every estimator that fits the model, at the parameters of a run.
 
 All are given the same fresh batches in turn, so that their times and variances can be compared. Those that have
-something of their own to learn, baselines or control variates, learn it first, the model held as it is.
+something of their own to learn, baselines or control variates, learn it first, the model held as it is. What scales a
+gradient by a known factor is off.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ class Measured:
 
     def __init__(self, objective: Variational) -> None:
         self.objective = objective
+        self.objective.unscale()
         self.k = objective.k if objective.is_importance_weighted else 1
         self.gradients, self.errors, self.truths = Moments(), Moments(), Moments()
         self.seconds = 0.0
@@ -185,7 +187,12 @@ class Measured:
             kind="estimate",
             bias="down",
             samples=num,
-            settings={"k": self.objective.k, "tuning": config["tuning"], "lr": config["lr"]},
+            settings={
+                "bound": f"L_{self.k}" if self.k > 1 else "elbo",
+                "k": self.objective.k,
+                "tuning": config["tuning"],
+                "lr": config["lr"],
+            },
             diagnostics={
                 "signal_to_noise": self.gradients.signal_to_noise(),
                 "milliseconds": 1000 * self.seconds / num,
