@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -98,11 +99,10 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
     with seeded(seed, "gradients"):
         every = {name: Measured(objective) for name, objective in objectives(setup, model).items()}
     source = in_memory(setup, setup.device, rank=0, world_size=1)
-    batches = _forever(source)
     for name, one in every.items():
         with seeded(seed, "gradients", name):
-            one.learn(source, batches, config["tuning"])
-    for place, batch in zip(range(config["num_samples"]), batches, strict=False):
+            one.learn(source, config["tuning"])
+    for place, batch in enumerate(_first(config["num_samples"], source)):
         truths: dict[int, Tensor | None] = {}
         for name, one in every.items():
             if one.k not in truths:
@@ -116,9 +116,10 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
     return every
 
 
-def _forever(source: Source) -> Iterator[Batch]:
-    while True:
-        yield from source
+def _first(num: int, source: Source) -> Iterator[Batch]:
+    """So many batches of a source, from its start."""
+    source.load_state_dict({"epoch": 0, "position": 0})
+    return islice(chain.from_iterable(repeat(source)), num)
 
 
 class Measured:
@@ -136,14 +137,14 @@ class Measured:
         self.seconds = 0.0
         self.is_finite = True
 
-    def learn(self, source: Source, batches: Iterator[Batch], steps: int) -> None:
+    def learn(self, source: Source, steps: int) -> None:
         """Tunes what is the objective's own, the model held."""
         self.objective.to(next(self.objective.model.parameters()).device).source(source)
         own = self.objective.own_parameters()
         if not own and not self.objective.rank_state():
             return
         optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
-        for batch, _ in zip(batches, range(steps), strict=False):
+        for batch in _first(steps, source):
             loss, _ = self.objective.loss(batch)
             if optimizer is not None:
                 for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):

@@ -1,0 +1,81 @@
+"""The stage `gradients` through the command line: what it finds of estimators whose bias is known, and refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import BINARY
+
+Command = Callable[..., int]
+SBN = ("model=sbn", "model.hidden=[2,1]", *BINARY, "trainer.max_steps=20", "hydra.run.dir=run")
+UNBIASED = ("reinforce", "nvil", "muprop", "rebar", "relax")
+CHANCE = 3.9
+"""Lengths of an unbiased mean error, over that which is expected, are above it with a probability below 1e-4."""
+
+
+def found(run: str = "run") -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads(Path(run, "results.json").read_text())["gradients"]
+    return entries
+
+
+def test_every_estimator_is_measured_and_its_bias_found(dgmrun: Command) -> None:
+    assert dgmrun(*SBN, "train", "gradients", "gradients.num_samples=300", "gradients.tuning=50") == 0
+    every = found()
+    assert set(every) == {*UNBIASED, "vimco", "rws", "wake_sleep", "concrete"}
+    bias = {name: each["diagnostics"] for name, each in every.items()}
+    ratio = {name: each["bias"] / each["bias_by_chance"] for name, each in bias.items() if each["bias"] is not None}
+    assert set(ratio) == {*UNBIASED, "wake_sleep", "concrete"}, "three units, five samples: too many for the others"
+    assert all(ratio[name] < CHANCE for name in UNBIASED)
+    assert ratio["wake_sleep"] > CHANCE
+    for name, each in every.items():
+        assert (each["unit"], each["kind"], each["split"]) == ("log variance", "estimate", "train")
+        assert each["settings"]["bound"] == ("L_5" if name in ("vimco", "rws") else "elbo")
+    assert Path("run/figures/gradients.png").exists()
+
+
+def test_bounds_of_several_samples_are_enumerated_where_they_can_be(dgmrun: Command) -> None:
+    few = ("objective=vimco", "objective.k=2", "gradients.num_samples=100", "gradients.methods=[vimco]")
+    assert dgmrun(*SBN, *few, "train", "gradients") == 0
+    each = found()["vimco"]["diagnostics"]
+    assert 0 < each["bias"] < CHANCE * each["bias_by_chance"]
+
+
+def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Command) -> None:
+    short = ("gradients", "gradients.num_samples=6", "gradients.tuning=0")
+    assert dgmrun(*SBN, "train", *short) == 0
+    alone = found()["reinforce"]
+    assert dgmrun("run=run", *short, "gradients.methods=reinforce") == 0
+    assert found()["reinforce"]["value"] == alone["value"]
+
+
+def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
+    vae = ("model=vae", "model.latent=[2]", "model.hidden=[4]", *BINARY, "trainer.max_steps=3", "hydra.run.dir=run")
+    assert dgmrun(*vae, "train", "gradients", "gradients.num_samples=6", "gradients.tuning=2") == 0
+    every = found()
+    assert set(every) == {"elbo", "iwae", "reinforce", "nvil", "vimco", "wake_sleep", "rws"}
+    assert all(each["diagnostics"]["bias"] is None for each in every.values())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("model=nade", *BINARY), "`gradients` must have a latent variable model"),
+        ((*SBN, "gradients.methods=[nvil,rebrar]"), "`gradients.methods` must be auto or among"),
+        ((*SBN, "gradients.methods=[]"), "`gradients.methods` must be auto or among"),
+        ((*SBN, "gradients.lr=0"), "`gradients.lr` must be positive"),
+        ((*SBN, "gradients.num_samples=3"), "`gradients.num_samples` must be a whole number and at least 4"),
+        ((*SBN, "model.posterior=darn", "gradients.methods=[muprop]"), "`model.posterior` must be factorised"),
+        (("model=vae", *BINARY, "model.posterior=local"), "`model.posterior` must be amortised for gradients"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_the_run_is_made(
+    overrides: tuple[str, ...], message: str, dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun(*overrides, "train", "gradients") == 2
+    assert message in capsys.readouterr().err
+    assert not Path("run/results.json").exists()
