@@ -32,7 +32,7 @@ from dgmrun.trace import Trace
 
 DECAY = 0.8
 """Of the running moments, from batch to batch."""
-CENTRES, SCALES = ("mean", "optimal"), ("deviation", "variance")
+CENTRES, SCALES = ("none", "mean", "optimal"), ("none", "deviation", "variance")
 
 
 class Baselines(nn.Module):
@@ -41,26 +41,24 @@ class Baselines(nn.Module):
     Args:
         inputs: dimensions of the layer below each stochastic layer.
         units: of each stochastic layer.
-        centre: c, the running `mean` of the layer, or what is `optimal` for each unit; None for 0.
+        centre: c, the running `mean` of the layer, or what is `optimal` for each unit; or `none`.
         scale: by what the signal is divided, where that is above 1: its running `deviation`, or its `variance` as in
-            slides of the time; None for neither.
-        network: hidden units of C; None for none.
+            slides of the time; or `none`.
+        network: hidden units of C; 0 for no net.
 
     Raises:
         ValueError: names the key.
     """
 
-    def __init__(
-        self, inputs: Sequence[int], units: Sequence[int], centre: str | None, scale: str | None, network: int | None
-    ) -> None:
+    def __init__(self, inputs: Sequence[int], units: Sequence[int], centre: str, scale: str, network: int) -> None:
         super().__init__()
         for key, value, known in (("centre", centre, CENTRES), ("scale", scale, SCALES)):
-            if value is not None and value not in known:
-                raise ValueError(f"`objective.{key}` must be null or one of {', '.join(known)}, but is {value}")
-        if network is not None and (type(network) is not int or network < 1):
-            raise ValueError(f"`objective.network` must be a whole number above 0 or null, but is {network}")
+            if value not in known:
+                raise ValueError(f"`objective.{key}` must be one of {', '.join(known)}, but is {value}")
+        if network < 0:
+            raise ValueError(f"`objective.network` must be at least 0, but is {network}")
         self.units, self.centre, self.scale = list(units), centre, scale
-        sizes = [] if network is None else [(below, network) for below in inputs]
+        sizes = [(below, network) for below in inputs] if network else []
         self.nets = nn.ModuleList([nn.Sequential(nn.Linear(*size), nn.Tanh(), nn.Linear(size[1], 1)) for size in sizes])
         self.state = {"moments": torch.zeros(2, len(inputs))}
         """Running moments, rank state: mean and variance of r of each layer; E[r h^2] and E[h^2] of each unit."""
@@ -87,7 +85,7 @@ class Baselines(nn.Module):
 
     def _scales(self) -> Tensor:
         variance = self.state["moments"][1]
-        return {"deviation": variance.sqrt(), "variance": variance}.get(self.scale or "", torch.ones_like(variance))
+        return {"none": torch.ones_like(variance), "deviation": variance.sqrt(), "variance": variance}[self.scale]
 
     @torch.no_grad()
     def observe(self, residuals: Sequence[Tensor], trace: Trace) -> None:

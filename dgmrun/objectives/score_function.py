@@ -44,10 +44,9 @@ class ScoreFunction(Variational):
         layer_local: whether each layer is weighed with what depends on it alone, or with the whole bound.
         rao_blackwell: whether each unit is, too.
         leave_one_out: whether the mean of an example's other samples is taken from each.
-        centre: `mean` or `optimal`, of which the running one is taken from the signal; None for neither. See
-            `Baselines`.
-        scale: `deviation` or `variance`, of which the running one divides the signal; None for neither.
-        network: hidden units of a net that predicts the signal from the layer below; None for none.
+        centre: `mean` or `optimal`, of which the running one is taken from the signal; or `none`. See `Baselines`.
+        scale: `deviation` or `variance`, of which the running one divides the signal; or `none`.
+        network: hidden units of a net that predicts the signal from the layer below; 0 for no net.
 
     Raises:
         ValueError: names the key.
@@ -62,9 +61,9 @@ class ScoreFunction(Variational):
         layer_local: bool = True,
         rao_blackwell: bool = False,
         leave_one_out: bool = False,
-        centre: str | None = None,
-        scale: str | None = None,
-        network: int | None = None,
+        centre: str = "none",
+        scale: str = "none",
+        network: int = 0,
     ) -> None:
         super().__init__(model, optimization, k)
         if leave_one_out and k < 2:
@@ -74,12 +73,12 @@ class ScoreFunction(Variational):
         probe = self.probe()
         if analytic and not has_closed_form(probe):
             raise ValueError("`objective.analytic` must be false: the top layer has no divergence in closed form")
-        if analytic and scale is not None:
-            raise ValueError(f"`objective.scale` must be null where objective.analytic is true, but is {scale}")
+        if analytic and scale != "none":
+            raise ValueError(f"`objective.scale` must be none where objective.analytic is true, but is {scale}")
         if rao_blackwell and not all(map(is_independent, probe.q)):
             raise ValueError("`objective.rao_blackwell` must be false: units of the posterior depend on each other")
         if centre == "optimal" and not all(isinstance(q, Bernoulli) for q in probe.q):
-            raise ValueError("`objective.centre` must be mean or null but for independent binary units, but is optimal")
+            raise ValueError("`objective.centre` must be mean or none but for independent binary units, but is optimal")
         event: Any = self.model.event
         units = [z.shape[-1] for z in probe.z]
         self.baselines = Baselines([event.dims, *units[:-1]], units, centre, scale, network)
@@ -92,7 +91,7 @@ class ScoreFunction(Variational):
 
     def unscale(self) -> None:
         """The signal is not divided any more."""
-        self.baselines.scale = None
+        self.baselines.scale = "none"
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus the ELBO, in nats per example, with the gradient of the estimator."""

@@ -178,7 +178,7 @@ def test_settings_that_make_no_estimator_are_named() -> None:
         ({"leave_one_out": True}, "k"),
         ({"scale": "range"}, "scale"),
         ({"centre": "median"}, "centre"),
-        ({"network": 0}, "network"),
+        ({"network": -1}, "network"),
         ({"analytic": True, "scale": "deviation"}, "scale"),
     ):
         with pytest.raises(ValueError, match=rf"`objective\.{key}`"):
