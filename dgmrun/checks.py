@@ -27,7 +27,7 @@ LEAST = {
     "checkpoint.every_n_epochs": 1,
     "dataset.batch_size": 1,
     "likelihood.examples": 2,
-    "gradients.num_samples": 4,
+    "gradients.num_samples": 20,
     "gradients.tuning": 0,
     "gradients.exact_bits": 0,
     "sample.count": 1,

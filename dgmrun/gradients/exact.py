@@ -27,7 +27,7 @@ def bound(trace: Callable[[Draw], Trace], x: Tensor, units: Sequence[int], k: in
     """L_k of each example in nats, differentiable; costs 2^(k units) terms.
 
     Args:
-        trace: of the examples, by a way to draw the units.
+        trace: traces the examples, their units drawn so.
         x: the examples, [batch, ...].
         units: binary ones of each layer.
         k: samples of the bound.

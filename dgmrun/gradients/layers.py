@@ -58,7 +58,7 @@ def is_independent(distribution: Distribution) -> bool:
 
 
 def rao_blackwellised(trace: Trace, signals: list[Tensor], analytic: bool = False) -> list[Tensor]:
-    """The signal of each unit, [samples, batch, units], from that of its layer, [samples, batch].
+    """The signal of each unit, [samples, batch, units or 1], from that of its layer, [samples, batch].
 
     What the others of its layer add on their own is left out: their -log q and, in the top layer, their log p.
 

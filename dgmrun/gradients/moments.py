@@ -26,7 +26,9 @@ class Moments:
     def add(self, g: Float[Tensor, " parameters"]) -> None:
         """Takes in one gradient."""
         self.num += 1
-        self.total = g.double() if self.total is None else self.total.add_(g)
+        if self.total is None:
+            self.total = torch.zeros_like(g, dtype=torch.float64)
+        self.total += g
         if self.last is None:
             self.last = g
         else:
@@ -47,7 +49,11 @@ class Moments:
         assert self.total is not None
         return math.sqrt(self.variance()[0] * self.total.numel() / self.num)
 
-    def signal_to_noise(self) -> float:
-        """Length of the mean, less its noise, over the root of the sum of variances; 0 where noise is all there is."""
-        signal = math.sqrt(max(0.0, self.length() ** 2 - self.noise() ** 2))
-        return signal / (self.noise() * math.sqrt(self.num)) if self.noise() else math.inf
+    def signal_to_noise(self) -> float | None:
+        """Length of the mean, less its noise, over the root of the sum of variances; 0 where noise is all there is.
+
+        None where there is no noise.
+        """
+        noise = self.noise()
+        signal = math.sqrt(max(0.0, self.length() ** 2 - noise**2))
+        return signal / (noise * math.sqrt(self.num)) if noise else None

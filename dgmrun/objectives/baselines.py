@@ -2,14 +2,14 @@ r"""Baselines of a score-function estimator: what is taken from the learning sig
 
 .. math:: w = (s - C(y) - c) / \max(1, \sigma)
 
-with y the layer below, C a net trained by the square of what is left, sigma^2 the running variance of r = s - C(y) over
+with y the layer below, C a net trained by the square of w, sigma^2 the running variance of r = s - C(y) over
 earlier batches and c their running mean, or of each unit z with mean m, and h = z - m its score in the log odds,
 
 .. math:: c = \frac{\mathrm{Cov}(r h, h)}{\mathrm{Var}(h)} = \frac{E[r h^2]}{E[h^2]}
 
-which among constants leaves the least variance. None of them sees the sample that it serves, so that with sigma off the
-estimator stays unbiased; sigma scales its mean by a known positive factor, the same for all parameters of a layer's
-posterior.
+as E[h] = 0: of constants the one that leaves the gradient in these log odds the least variance. None of them sees the
+sample that it serves, so that with sigma off the estimator stays unbiased; sigma scales its mean by a known positive
+factor, the same for all parameters of a layer's posterior.
 
 References:
     Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in reinforcement
@@ -42,8 +42,8 @@ class Baselines(nn.Module):
         inputs: dimensions of the layer below each stochastic layer.
         units: of each stochastic layer.
         centre: c, the running `mean` of the layer, or what is `optimal` for each unit; or `none`.
-        scale: by what the signal is divided, where that is above 1: its running `deviation`, or its `variance` as in
-            slides of the time; or `none`.
+        scale: by what the signal is divided, where that is above 1: its running `deviation` or `variance`, or
+            `none`.
         network: hidden units of C; 0 for no net.
 
     Raises:
@@ -60,8 +60,10 @@ class Baselines(nn.Module):
         self.units, self.centre, self.scale = list(units), centre, scale
         sizes = [(below, network) for below in inputs] if network else []
         self.nets = nn.ModuleList([nn.Sequential(nn.Linear(*size), nn.Tanh(), nn.Linear(size[1], 1)) for size in sizes])
-        self.state = {"moments": torch.zeros(2, len(inputs))}
+        self.state: dict[str, Tensor] = {}
         """Running moments, rank state: mean and variance of r of each layer; E[r h^2] and E[h^2] of each unit."""
+        if centre == "mean" or scale != "none":
+            self.state["moments"] = torch.zeros(2, len(inputs))
         if centre == "optimal":
             self.state["scores"] = torch.zeros(2, sum(units))
 
@@ -73,28 +75,32 @@ class Baselines(nn.Module):
 
     def weights(self, residuals: Sequence[Tensor]) -> list[Tensor]:
         """w of each layer, [samples, batch, units or 1], with the gradient of C."""
-        scales = self._scales().clamp(min=1)
-        return [(r - c) / s for r, c, s in zip(residuals, self._centres(), scales, strict=True)]
+        pairs = zip(residuals, self._centres(), self._scales(), strict=True)
+        return [(r - c) / s for r, c, s in pairs]
 
-    def _centres(self) -> Sequence[Tensor]:
-        if self.centre == "optimal":
-            of_r, of_h = self.state["scores"]
-            return (of_r / of_h.clamp(min=torch.finfo(of_h.dtype).tiny)).split(self.units)
-        mean = self.state["moments"][0]
-        return list(mean if self.centre == "mean" else torch.zeros_like(mean))
+    def _centres(self) -> Sequence[Tensor | float]:
+        if self.centre == "none":
+            return [0.0] * len(self.units)
+        if self.centre == "mean":
+            return list(self.state["moments"][0])
+        of_r, of_h2 = self.state["scores"]
+        return (of_r / of_h2.clamp(min=torch.finfo(of_h2.dtype).tiny)).split(self.units)
 
-    def _scales(self) -> Tensor:
+    def _scales(self) -> Sequence[Tensor | float]:
+        if self.scale == "none":
+            return [1.0] * len(self.units)
         variance = self.state["moments"][1]
-        return {"none": torch.ones_like(variance), "deviation": variance.sqrt(), "variance": variance}[self.scale]
+        return list((variance.sqrt() if self.scale == "deviation" else variance).clamp(min=1))
 
     @torch.no_grad()
     def observe(self, residuals: Sequence[Tensor], trace: Trace) -> None:
         """Moves the running moments towards those of a batch."""
-        self._move("moments", [torch.stack((r.mean(), r.var(correction=0))).unsqueeze(1) for r in residuals])
-        if self.centre == "optimal":
+        if "moments" in self.state:
+            self._move("moments", [torch.stack((r.mean(), r.var(correction=0))).unsqueeze(1) for r in residuals])
+        if "scores" in self.state:
             squares = [(z - q.mean).square() for z, q in zip(trace.z, trace.q, strict=True)]
             pairs = zip(residuals, squares, strict=True)
-            self._move("scores", [torch.stack(((r * h).mean((0, 1)), h.mean((0, 1)))) for r, h in pairs])
+            self._move("scores", [torch.stack(((r * h2).mean((0, 1)), h2.mean((0, 1)))) for r, h2 in pairs])
 
     def _move(self, name: str, layers: Sequence[Tensor]) -> None:
         now = torch.cat(list(layers), 1)

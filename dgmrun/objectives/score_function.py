@@ -42,7 +42,7 @@ class ScoreFunction(Variational):
         analytic: whether the divergence of the top layer is in closed form; the score function of a single layer then
             weighs log p(x|z) alone. Not together with `scale`, of which the divergence would know nothing.
         layer_local: whether each layer is weighed with what depends on it alone, or with the whole bound.
-        rao_blackwell: whether each unit is, too.
+        rao_blackwell: whether from the weight of each unit is left out what others of its layer add on their own.
         leave_one_out: whether the mean of an example's other samples is taken from each.
         centre: `mean` or `optimal`, of which the running one is taken from the signal; or `none`. See `Baselines`.
         scale: `deviation` or `variance`, of which the running one divides the signal; or `none`.
@@ -84,7 +84,7 @@ class ScoreFunction(Variational):
         self.baselines = Baselines([event.dims, *units[:-1]], units, centre, scale, network)
 
     def source(self, data: Source) -> Source:
-        """The data; running moments start at 0, where the model is."""
+        """The data; running moments go where the model is."""
         like = next(self.model.parameters())
         self.baselines.state = {name: moments.to(like) for name, moments in self.baselines.state.items()}
         return super().source(data)

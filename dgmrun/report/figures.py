@@ -12,8 +12,8 @@ from dgmrun.report.terminal import plain
 
 MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
 LEGEND = (
-    "Figures in nats, likelihood per example, +- one standard error. Unmarked: exact; >= lower bound; "
-    "<= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; stale: of other "
+    "Figures in nats, likelihood per example, gradients as log variance; +- one standard error. Unmarked: exact; "
+    ">= lower bound; <= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; stale: of other "
     "weights than the run has now; of another: of its teacher, or of the model that it was the proposal for."
 )
 

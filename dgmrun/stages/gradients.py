@@ -1,19 +1,16 @@
 """`gradients`: bias and variance of every estimator that fits the model, at the parameters of a run.
 
-All are given the same fresh batches in turn, so that their times and variances can be compared. Those that have
-something of their own to learn, baselines or control variates, learn it first, the model held as it is. What scales a
-gradient by a known factor is off.
+All are given the same batches in turn, each drawn anew from the whole training split, so that their times and variances
+can be compared. Those that have something of their own to learn, baselines or control variates, learn it first, the
+model held as it is. What scales a gradient by a known factor is off.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
-from collections.abc import Iterator
 from functools import partial
-from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,6 +33,8 @@ if TYPE_CHECKING:
     from dgmrun.objectives.variational import Variational
 
 log = logging.getLogger("dgmrun")
+EXACT_BITS = 16
+"""More states than 2^16 are not enumerated, batch after batch."""
 
 
 def check(setup: Setup) -> None:
@@ -67,6 +66,8 @@ def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
     config, choices = setup.config["gradients"], setup.config["choices"]
     if config["lr"] <= 0:
         raise Mistake(f"`gradients.lr` must be positive, but is {config['lr']}")
+    if config["exact_bits"] > EXACT_BITS:
+        raise Mistake(f"`gradients.exact_bits` must be at most {EXACT_BITS}, but is {config['exact_bits']}")
     if isinstance(model, Reparameterised) and model.is_local:
         raise Mistake("`model.posterior` must be amortised for gradients, as a run keeps no table, but is local")
     files = options("objective", setup.search_path)
@@ -84,11 +85,13 @@ def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
     if not made:
         raise Mistake(f"`gradients` must have a latent variable model, but `model` is {choices['model']}")
     if config["methods"] == "auto":
+        for name, reason in refused.items():
+            log.info("gradients   without %s: %s", name, reason)
         return made
-    for name in config["methods"]:
-        if name in refused:
-            raise refused[name]
-    return _log_z.chosen("gradients", config["methods"], made)
+    chosen = _log_z.chosen("gradients", config["methods"], made | refused)
+    for name in refused.keys() & chosen.keys():
+        raise refused[name]
+    return chosen
 
 
 def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
@@ -97,62 +100,60 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
 
     config, seed = setup.config["gradients"], setup.config["seed"]
     with seeded(seed, "gradients"):
-        every = {name: Measured(objective) for name, objective in objectives(setup, model).items()}
+        every = {name: Measured(name, objective) for name, objective in objectives(setup, model).items()}
     source = in_memory(setup, setup.device, rank=0, world_size=1)
     for name, one in every.items():
         with seeded(seed, "gradients", name):
             one.learn(source, config["tuning"])
-    for place, batch in enumerate(_first(config["num_samples"], source)):
+    for place in range(config["num_samples"]):
+        batch = _batch(source, config["tuning"] + place)
         truths: dict[int, Tensor | None] = {}
         for name, one in every.items():
             if one.k not in truths:
                 truths[one.k] = one.truth(batch, config["exact_bits"])
             with seeded(seed, "gradients", name, place):
                 one.add(batch, truths[one.k])
-            if not one.is_finite:
-                raise RunFailed(f"the gradient of {name} must be finite, but is not")
         if (place + 1) % 100 == 0:
             log.info("gradients   %d of %d", place + 1, config["num_samples"])
     return every
 
 
-def _first(num: int, source: Source) -> Iterator[Batch]:
-    """So many batches of a source, from its start."""
-    source.load_state_dict({"epoch": 0, "position": 0})
-    return islice(chain.from_iterable(repeat(source)), num)
+def _batch(source: Source, place: int) -> Batch:
+    """A batch independent of that of any other place: the first of an epoch."""
+    source.load_state_dict({"epoch": place, "position": 0})
+    return next(iter(source))
 
 
 class Measured:
     """An estimator and what was measured of it.
 
     Args:
-        objective: the estimator.
+        name: of the estimator.
+        objective: it itself.
     """
 
-    def __init__(self, objective: Variational) -> None:
-        self.objective = objective
+    def __init__(self, name: str, objective: Variational) -> None:
+        self.name, self.objective = name, objective
         self.objective.unscale()
         self.k = objective.k if objective.is_importance_weighted else 1
         self.gradients, self.errors, self.truths = Moments(), Moments(), Moments()
-        self.seconds = 0.0
-        self.is_finite = True
+        self.seconds, self.examples = 0.0, 0
 
     def learn(self, source: Source, steps: int) -> None:
         """Tunes what is the objective's own, the model held."""
         self.objective.to(next(self.objective.model.parameters()).device).source(source)
         own = self.objective.own_parameters()
-        if not own and not self.objective.rank_state():
-            return
         optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
-        for batch in _first(steps, source):
-            loss, _ = self.objective.loss(batch)
+        for place in range(steps if own or self.objective.rank_state() else 0):
+            loss, _ = self.objective.loss(_batch(source, place))
             if optimizer is not None:
                 for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):
                     part.grad = slope
                 optimizer.step()
+        self._gradient(self.objective.loss(_batch(source, steps))[0])  # the first one takes longer
 
     def truth(self, batch: Batch, most: int) -> Tensor | None:
-        """The exact gradient of minus the bound, where `k` times the binary units are at most so many."""
+        """The exact gradient of minus the bound, [parameters], where `k` times the binary units are at most so many."""
         model = self.objective.model
         if not isinstance(model, BinaryLatents) or self.k * model.latent_bits() > most:
             return None
@@ -161,9 +162,9 @@ class Measured:
 
     def add(self, batch: Batch, truth: Tensor | None) -> None:
         """Takes in the estimate of one batch."""
+        self.examples = len(batch.x)
         started = time.perf_counter()
         g = self._gradient(self.objective.loss(batch)[0])
-        self.is_finite = bool(torch.isfinite(g).all())
         self.seconds += time.perf_counter() - started
         self.gradients.add(g)
         if truth is not None:
@@ -173,14 +174,19 @@ class Measured:
     def _gradient(self, value: Tensor) -> Tensor:
         parameters = [part for part in self.objective.model.parameters() if part.requires_grad]
         parts = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
-        return torch.cat([part.flatten() for part in parts])
+        g = torch.cat([part.flatten() for part in parts])
+        if not torch.isfinite(g).all():
+            raise RunFailed(f"the gradient of {self.name} must be finite, but is not", "lower gradients.lr")
+        return g
 
     def entry(self, setup: Setup) -> dict[str, Any]:
         """The logarithm of the mean variance of a parameter, and what else was found, for results.json."""
         variance, error = self.gradients.variance()
-        variance = max(variance, sys.float_info.min)
+        if variance == 0:
+            raise RunFailed(f"gradients of {self.name} must differ, but are all the same: the model is saturated")
         value, standard_error = math.log(variance), error / variance
         num, config = self.gradients.num, setup.config["gradients"]
+        length = self.truths.length() if self.truths.num else 0.0
         found = Estimate(
             value=value,
             standard_error=standard_error,
@@ -188,18 +194,13 @@ class Measured:
             kind="estimate",
             bias="down",
             samples=num,
-            settings={
-                "bound": f"L_{self.k}" if self.k > 1 else "elbo",
-                "k": self.objective.k,
-                "tuning": config["tuning"],
-                "lr": config["lr"],
-            },
+            settings={"bound": f"L_{self.k}" if self.k > 1 else "elbo", "k": self.objective.k, **config},
             diagnostics={
                 "signal_to_noise": self.gradients.signal_to_noise(),
                 "milliseconds": 1000 * self.seconds / num,
-                "bias": self.errors.length() / self.truths.length() if self.errors.num else None,
-                "bias_by_chance": self.errors.noise() / self.truths.length() if self.errors.num else None,
+                "bias": self.errors.length() / length if length else None,
+                "bias_by_chance": self.errors.noise() / length if length else None,
             },
         )
-        of_what = {"unit": "log variance", "split": "train", "examples": setup.config["dataset"]["batch_size"]}
+        of_what = {"unit": "log variance", "split": "train", "examples": self.examples}
         return found.to_dict() | of_what | {"seconds": self.seconds}

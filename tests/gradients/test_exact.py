@@ -39,10 +39,11 @@ def test_the_bound_of_two_samples_is_a_sum_over_pairs() -> None:
     torch.testing.assert_close(bound(partial(model.trace, X), X, model.hidden, 2).detach(), expected)
 
 
-def test_moments_of_four_gradients() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_moments_of_four_gradients(dtype: torch.dtype) -> None:
     moments = Moments()
     for g in ([1.0, 0.0], [3.0, 0.0], [2.0, 1.0], [2.0, 5.0]):
-        moments.add(torch.tensor(g))
+        moments.add(torch.tensor(g, dtype=dtype))
     variance, error = moments.variance()  # of the pairs: (4 + 0) / 2 / 2 = 1, (0 + 16) / 2 / 2 = 4
     assert (variance, error) == pytest.approx((2.5, 1.5))
     assert moments.length() == pytest.approx((2.0**2 + 1.5**2) ** 0.5)

@@ -13,6 +13,7 @@ from torch.optim import Adam
 
 from dgmrun.bounds import iwae
 from dgmrun.draws import given
+from dgmrun.gradients.layers import learning, rao_blackwellised
 from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.gradients.vimco import vimco, without_each
 from dgmrun.models.sbn import SBN
@@ -62,9 +63,9 @@ def objective(model: SBN, **settings: object) -> ScoreFunction:
     """With running moments as after some training, and nets that know something."""
     with seeded(5, "objective"):
         made = ScoreFunction(model, OPTIMIZATION, **settings).double()  # type: ignore[arg-type]
-    made.baselines.state["moments"] = torch.tensor([[-2.0, -1.5], [4.0, 9.0]], dtype=torch.float64)
-    if made.baselines.centre == "optimal":
-        made.baselines.state["scores"] = torch.tensor([[-0.4, -0.5, 0.1], [0.2, 0.3, 0.1]], dtype=torch.float64)
+    known = {"moments": [[-2.0, -1.5], [4.0, 9.0]], "scores": [[-0.4, -0.5, 0.1], [0.2, 0.3, 0.1]]}
+    state = made.baselines.state
+    made.baselines.state = {name: torch.tensor(known[name], dtype=torch.float64) for name in state}
     return made
 
 
@@ -92,6 +93,7 @@ def mean_estimate(made: ScoreFunction) -> Tensor:
         {"network": 3},
         {"centre": "mean", "network": 3, "analytic": True},
         {"k": 2, "leave_one_out": True},
+        {"k": 2, "leave_one_out": True, "rao_blackwell": True, "centre": "optimal"},
         {"k": 2, "leave_one_out": True, "centre": "mean", "network": 3},
     ],
 )
@@ -107,6 +109,45 @@ def test_a_scale_multiplies_the_mean_of_each_layer_by_a_known_factor(scale: str,
     for layer, divisor in enumerate(divisors):
         expected[is_of_layer(model, layer)] /= divisor
     torch.testing.assert_close(mean_estimate(objective(model, scale=scale)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("hidden", "prior"), [([2, 1], "darn"), ([2, 1], "nade"), ([1, 1, 1], "factorised")])
+@pytest.mark.parametrize("analytic", [False, True])
+def test_rao_blackwellised_it_is_unbiased_whatever_the_prior(hidden: list[int], prior: str, analytic: bool) -> None:
+    model = sbn(hidden, prior=prior, width=2)
+    if analytic and prior != "factorised":
+        pytest.skip("no divergence in closed form")
+    made = ScoreFunction(model, OPTIMIZATION, rao_blackwell=True, analytic=analytic).double()
+    torch.testing.assert_close(mean_estimate(made), exact(model, 1), rtol=0, atol=1e-12)
+
+
+def test_the_signal_of_a_unit_leaves_out_what_the_others_add_on_their_own() -> None:
+    model = sbn([2, 2])
+    z = [torch.tensor([1.0, 0.0], dtype=torch.float64).reshape(1, 1, 2)] * 2
+    trace = model.trace(X, given(z))
+    _, signals = learning(trace)
+    log_p, log_q = (torch.stack(each).sum(0) for each in (trace.log_p, trace.log_q))
+    lower, upper = rao_blackwellised(trace, signals)
+    of_q, of_p = trace.log_q_units, [p.log_prob(units) for p, units in zip(trace.p, z, strict=True)]
+    expected = trace.log_p[1] + of_p[1][..., 0] - of_q[1][..., 0]  # of the first unit on top
+    torch.testing.assert_close(upper[..., 0], expected)
+    expected = log_p - log_q + of_q[0][..., 0]  # of the second one below
+    torch.testing.assert_close(lower[..., 1], expected)
+
+
+def test_the_optimal_centre_is_what_the_sum_over_states_says() -> None:
+    model = sbn([2, 1])
+    made = objective(model, centre="optimal")
+    made.baselines.state["scores"].zero_()
+    num = 200_000
+    made.loss(Batch(X.repeat(num, 1), torch.arange(num)))
+    of_r, of_h2 = (torch.zeros(3, dtype=torch.float64) for _ in range(2))
+    for chance, trace in traces(model, 1):
+        _, signals = learning(trace)
+        h2 = [(z - q.mean).square().flatten() for z, q in zip(trace.z, trace.q, strict=True)]
+        of_r += chance * torch.cat([h * s.flatten() for h, s in zip(h2, signals, strict=True)]).detach()
+        of_h2 += chance * torch.cat(h2).detach()
+    torch.testing.assert_close(torch.cat(made.baselines._centres()), of_r / of_h2, rtol=0, atol=0.03)
 
 
 def test_a_scale_below_one_changes_nothing() -> None:

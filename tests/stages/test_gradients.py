@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch.optim import Adam
 
+from dgmrun.gradients.exact import bound
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.vimco import VIMCO
+from dgmrun.protocols import Batch
+from dgmrun.stages.gradients import Measured
+from tests.binary import gradient, sbn
 from tests.conftest import BINARY
 
 Command = Callable[..., int]
 SBN = ("model=sbn", "model.hidden=[2,1]", *BINARY, "trainer.max_steps=20", "hydra.run.dir=run")
 UNBIASED = ("reinforce", "nvil", "muprop", "rebar", "relax")
-CHANCE = 3.9
-"""Lengths of an unbiased mean error, over that which is expected, are above it with a probability below 1e-4."""
+CHANCE = 4.5
+"""The length of an unbiased mean error is above so many expected ones with a probability below 1e-4, whatever the
+spectrum of the noise: that of Student's t with 50 degrees of freedom, two-sided, is 4e-5."""
 
 
 def found(run: str = "run") -> dict[str, Any]:
@@ -24,29 +34,32 @@ def found(run: str = "run") -> dict[str, Any]:
 
 
 def test_every_estimator_is_measured_and_its_bias_found(dgmrun: Command) -> None:
-    assert dgmrun(*SBN, "train", "gradients", "gradients.num_samples=300", "gradients.tuning=50") == 0
+    assert dgmrun(*SBN, "train", "gradients", "gradients.num_samples=400", "gradients.tuning=50") == 0
     every = found()
     assert set(every) == {*UNBIASED, "vimco", "rws", "wake_sleep", "concrete"}
     bias = {name: each["diagnostics"] for name, each in every.items()}
     ratio = {name: each["bias"] / each["bias_by_chance"] for name, each in bias.items() if each["bias"] is not None}
     assert set(ratio) == {*UNBIASED, "wake_sleep", "concrete"}, "three units, five samples: too many for the others"
     assert all(ratio[name] < CHANCE for name in UNBIASED)
-    assert ratio["wake_sleep"] > CHANCE
+    assert min(ratio["wake_sleep"], ratio["concrete"]) > CHANCE
     for name, each in every.items():
         assert (each["unit"], each["kind"], each["split"]) == ("log variance", "estimate", "train")
         assert each["settings"]["bound"] == ("L_5" if name in ("vimco", "rws") else "elbo")
     assert Path("run/figures/gradients.png").exists()
 
 
-def test_bounds_of_several_samples_are_enumerated_where_they_can_be(dgmrun: Command) -> None:
-    few = ("objective=vimco", "objective.k=2", "gradients.num_samples=100", "gradients.methods=[vimco]")
-    assert dgmrun(*SBN, *few, "train", "gradients") == 0
-    each = found()["vimco"]["diagnostics"]
-    assert 0 < each["bias"] < CHANCE * each["bias_by_chance"]
+def test_the_truth_of_several_samples_is_that_of_their_bound() -> None:
+    model, x = sbn([2, 1]), torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
+    one = Measured("vimco", VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2))
+    truth = one.truth(Batch(x, torch.arange(1)), 6)
+    expected = [gradient(model, -bound(partial(model.trace, x), x, model.hidden, k).mean()) for k in (1, 2)]
+    torch.testing.assert_close(truth, expected[1])
+    assert (expected[1] - expected[0]).abs().max() > 0.01
+    assert one.truth(Batch(x, torch.arange(1)), 5) is None
 
 
 def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Command) -> None:
-    short = ("gradients", "gradients.num_samples=6", "gradients.tuning=0")
+    short = ("gradients", "gradients.num_samples=20", "gradients.tuning=0")
     assert dgmrun(*SBN, "train", *short) == 0
     alone = found()["reinforce"]
     assert dgmrun("run=run", *short, "gradients.methods=reinforce") == 0
@@ -55,7 +68,7 @@ def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Comm
 
 def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
     vae = ("model=vae", "model.latent=[2]", "model.hidden=[4]", *BINARY, "trainer.max_steps=3", "hydra.run.dir=run")
-    assert dgmrun(*vae, "train", "gradients", "gradients.num_samples=6", "gradients.tuning=2") == 0
+    assert dgmrun(*vae, "train", "gradients", "gradients.num_samples=20", "gradients.tuning=2") == 0
     every = found()
     assert set(every) == {"elbo", "iwae", "reinforce", "nvil", "vimco", "wake_sleep", "rws"}
     assert all(each["diagnostics"]["bias"] is None for each in every.values())
@@ -68,8 +81,8 @@ def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
         ((*SBN, "gradients.methods=[nvil,rebrar]"), "`gradients.methods` must be auto or among"),
         ((*SBN, "gradients.methods=[]"), "`gradients.methods` must be auto or among"),
         ((*SBN, "gradients.lr=0"), "`gradients.lr` must be positive"),
-        ((*SBN, "gradients.num_samples=3"), "`gradients.num_samples` must be a whole number and at least 4"),
-        ((*SBN, "model.posterior=darn", "gradients.methods=[muprop]"), "`model.posterior` must be factorised"),
+        ((*SBN, "gradients.num_samples=3"), "`gradients.num_samples` must be a whole number and at least 20"),
+        ((*SBN, "model.posterior=darn", "gradients.methods=muprop"), "`model.posterior` must be factorised"),
         (("model=vae", *BINARY, "model.posterior=local"), "`model.posterior` must be amortised for gradients"),
     ],
 )
