@@ -111,12 +111,17 @@ def test_a_scale_multiplies_the_mean_of_each_layer_by_a_known_factor(scale: str,
     torch.testing.assert_close(mean_estimate(objective(model, scale=scale)), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("hidden", "prior"), [([2, 1], "darn"), ([2, 1], "nade"), ([1, 1, 1], "factorised")])
-@pytest.mark.parametrize("analytic", [False, True])
+@pytest.mark.parametrize(
+    ("hidden", "prior", "analytic"),
+    [
+        ([2, 1], "darn", False),
+        ([2, 1], "nade", False),
+        ([1, 1, 1], "factorised", False),
+        ([1, 1, 1], "factorised", True),
+    ],
+)
 def test_rao_blackwellised_it_is_unbiased_whatever_the_prior(hidden: list[int], prior: str, analytic: bool) -> None:
     model = sbn(hidden, prior=prior, width=2)
-    if analytic and prior != "factorised":
-        pytest.skip("no divergence in closed form")
     made = ScoreFunction(model, OPTIMIZATION, rao_blackwell=True, analytic=analytic).double()
     torch.testing.assert_close(mean_estimate(made), exact(model, 1), rtol=0, atol=1e-12)
 
