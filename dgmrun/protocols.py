@@ -63,6 +63,7 @@ class Estimate:
         settings: what the figure was made with.
         diagnostics: further figures, each a number.
         warnings: in words, each with its cure.
+        quantity: what it is of, where that is not what its stage word says: `jsd`, the Jensen-Shannon divergence.
         curve: the estimate by the first so many samples: their number, value, and the ends of the interval.
     """
 
@@ -76,6 +77,7 @@ class Estimate:
     settings: dict[str, Any] = field(default_factory=dict)
     diagnostics: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    quantity: str | None = None
     curve: list[tuple[int, float, float | None, float | None]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +138,17 @@ class Sampler(Protocol):
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
+
+
+@runtime_checkable
+class ImplicitModel(Protocol):
+    """A model of which nothing is known but how it makes x of noise."""
+
+    def noise(self, num: int) -> Tensor:
+        """What a sample is made of, [num, ...]."""
+
+    def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
+        """x [num, *event.shape], differentiable in the parameters."""
 
 
 @runtime_checkable

@@ -76,7 +76,8 @@ def of_other_data() -> list[str]:
 
 
 def with_teacher(objective: str, teacher: Path) -> list[str]:
-    """What an objective needs beside its name: a teacher and a short stream, where it has one."""
+    """What an objective needs beside its name: a teacher and a short stream, or a turn for both players soon."""
     node = yaml.safe_load(options("objective")[objective].read_text())
     short = ["objective.stream.num_chains=8", "objective.stream.burn_in=3"] if "stream" in node else []
-    return [f"objective.teacher={teacher}", *short] if "teacher" in node else []
+    turn = ["objective.k=1"] if "critic" in node else []
+    return [f"objective.teacher={teacher}", *short] if "teacher" in node else turn

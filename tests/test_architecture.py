@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "launcher": {"children", "report"},
     "build": set(),
     "stages": {"build", "children", "objectives", "gradients", "estimators", "data", "report"},
-    "objectives": {"gradients"},
+    "objectives": {"gradients", "nn"},
     "models": {"nn"},
     "nn": set(),
     "estimators": set(),

@@ -42,6 +42,20 @@ def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
     return drawn("gaussians", sizes, draw)
 
 
+def coverage(x: Tensor, modes: int) -> dict[str, float]:
+    """How many modes have a sample within three standard deviations of their centre, and the share of such samples.
+
+    Source: Lin, Khetan, Fanti and Oh (2018), PacGAN, https://arxiv.org/abs/1712.04086, section 4.1.
+
+    Args:
+        x: samples [N, 2].
+        modes: 8 or 25.
+    """
+    distance, nearest = torch.cdist(x.double(), mode_centres(modes).double()).min(1)
+    near = distance < 3 * STANDARD_DEVIATION[modes]
+    return {"modes": modes, "covered": len(nearest[near].unique()), "near": float(near.double().mean())}
+
+
 def mode_centres(modes: int) -> Tensor:
     """Means [modes, 2] of 8 or 25 components."""
     if modes == 8:

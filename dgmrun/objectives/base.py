@@ -101,14 +101,24 @@ class Objective(LightningModule, ABC):
         return [part for part in self.parameters() if part.requires_grad and part not in of_model]
 
     def configure_optimizers(self) -> Any:
-        """One optimiser over all that is trained, with its schedule; weight decay is for the model's weights alone."""
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        """One optimiser over all that is trained."""
+        return self.optimizer_of([parameter for parameter in self.parameters() if parameter.requires_grad])
+
+    def optimizer_of(self, parameters: list[nn.Parameter], rate: float = 1.0) -> Any:
+        """An optimiser, with its schedule; weight decay is for the model's weights alone.
+
+        Args:
+            parameters: what it trains.
+            rate: of learning, over that which is configured.
+        """
         weights = {parameter for parameter in self.model.parameters() if parameter.dim() > 1}
         groups: list[dict[str, Any]] = [
             {"params": [parameter for parameter in parameters if parameter in weights]},
             {"params": [parameter for parameter in parameters if parameter not in weights], "weight_decay": 0.0},
         ]
         optimizer = self.optimization.optimizer([group for group in groups if group["params"]])
+        for group in optimizer.param_groups:
+            group["lr"] *= rate
         schedule = self.optimization.schedule
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
 
@@ -120,20 +130,20 @@ class Objective(LightningModule, ABC):
         self.manual_backward(loss / self.optimization.accumulate)
         self.iteration += 1
         if self.iteration % self.optimization.accumulate == 0:
-            self._step()
+            self.step()
         return {"loss": loss.detach(), **terms}
 
-    def _step(self) -> None:
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
+    def step(self, player: int = 0) -> None:
+        """One optimiser step, of the optimiser with this number; the first is the model's."""
+        optimizer: Any = _numbered(self.optimizers(use_pl_optimizer=False), player)
         if self.optimization.clip_norm is not None:
             trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             torch.nn.utils.clip_grad_norm_(trained, self.optimization.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        if (schedule := self.lr_schedulers()) is not None:
-            schedule.step()  # type: ignore[union-attr]
-        if self.average is not None:
+        if (schedules := self.lr_schedulers()) is not None:
+            _numbered(schedules, player).step()
+        if self.average is not None and player == 0:
             self.average.update_parameters(self.model)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -156,6 +166,10 @@ class Objective(LightningModule, ABC):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """The batch as it is: sources gather it on the device."""
         return batch
+
+
+def _numbered(one_or_more: Any, place: int) -> Any:
+    return one_or_more[place] if isinstance(one_or_more, list) else one_or_more
 
 
 def average(model: nn.Module, decay: float) -> AveragedModel:

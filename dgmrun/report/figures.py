@@ -27,6 +27,7 @@ class Figure:
         stale: whether it is of, or through, other weights than the run has now.
         of_another: whether it is of another run, through the weights of this one.
         standard_error_log_z: the part of `standard_error` that is log Z's.
+        is_of_word: whether it is of what its stage word says, and not of another quantity.
     """
 
     value: float | None
@@ -39,6 +40,7 @@ class Figure:
     stale: bool
     of_another: bool
     standard_error_log_z: float | None
+    is_of_word: bool
 
 
 def figures(results: Mapping[str, Any], weights: str | None) -> dict[str, Figure]:
@@ -73,6 +75,7 @@ def _figure(estimate: Mapping[str, Any], weights: str | None) -> Figure:
         stale=weights is not None and weights not in (of, through),
         of_another=weights is not None and weights == through,
         standard_error_log_z=number(at(estimate, "diagnostics", "standard_error_log_z")),
+        is_of_word=estimate.get("quantity") is None,
     )
 
 

@@ -26,7 +26,7 @@ def estimate(word: str, label: str, entry: Mapping[str, Any], dataset: Any = Non
         head += f"; effective sample size {entry['effective_sample_size']:.0f} of {entry['samples']}"
     if entry.get("split"):
         head += f"; {entry['split']}, {entry['examples']} examples"
-    if (beside := bits(entry["value"], entry["standard_error"], dataset)) is not None:
+    if not entry.get("quantity") and (beside := bits(entry["value"], entry["standard_error"], dataset)) is not None:
         head += f"; {beside} bits per dimension, {at(dataset, 'transform')}"
     return "\n".join([head, *proposal(entry["diagnostics"]), *(f"    warning: {one}" for one in entry["warnings"])])
 
@@ -52,4 +52,5 @@ def interval(ends: tuple[float | None, float | None] | None) -> str:
 
 def kind(entry: Mapping[str, Any]) -> str:
     """What the figure is, and which way it errs."""
-    return str(entry["kind"]).replace("_", " ") + BIAS[entry["bias"]]
+    of_what = f" of {entry['quantity']}" if entry.get("quantity") else ""
+    return str(entry["kind"]).replace("_", " ") + of_what + BIAS[entry["bias"]]

@@ -19,10 +19,11 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
 
     .. math::  \mathrm{SE}^2 + \left(\mathrm{var}(\log p + \log J) - \mathrm{var}(\log p)\right) / N
 
-    and so does each half of the interval, three times as wide. Without a transform nothing changes, to the bit.
+    and so does each half of the interval, three times as wide. Without a transform nothing changes, to the bit,
+    nor does what is no likelihood.
     """
     log_prob, estimate = scores
-    if not log_jacobian.any():
+    if estimate.quantity is not None or not log_jacobian.any():
         return scores
     new, shift = log_prob + log_jacobian.to(log_prob), float(log_jacobian.mean())
     further = float(new.var() - log_prob.var()) / len(new) if len(new) > 1 else 0.0

@@ -71,7 +71,7 @@ def _draw(run: Run) -> None:
     from dgmrun.report import drawing, evidence
 
     entries = found.entries(run.results, "likelihood", run.weights_sha256())
-    entries = {name: entry for name, entry in entries.items() if "@" not in name}
+    entries = {name: each for name, each in entries.items() if "@" not in name and not each.get("quantity")}
     shown = found.curves(entries)
     if shown.methods:
         most = max(count for rows in shown.methods.values() for count, *_ in rows)
@@ -128,6 +128,11 @@ def methods(setup: Setup) -> dict[str, Any]:
     }
     asked = setup.config["likelihood"]["methods"]
     automatic = {name: method for name, method in made.items() if method.is_automatic}
+    if asked == "auto" and not automatic:
+        raise Mistake(
+            f"`likelihood.methods` must be among {', '.join(made) or 'those of another model'} for "
+            f"{setup.config['choices']['model']}, whose density nobody knows, but is auto"
+        )
     selected = automatic if asked == "auto" else _log_z.chosen("likelihood", asked, made)
     for method in selected.values():
         build.checked(method.check, model)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 
 from numpy import ndarray
 from torch import Tensor, nn
 
+from dgmrun import build
 from dgmrun.errors import Mistake
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.protocols import LatentVariableModel, Pictured, Sampler, UnnormalisedDensity
@@ -40,9 +42,20 @@ def main(run: Run, setup: Setup) -> None:
     x["x"] = _drawn(model, setup, setup)
     run.write_arrays("samples.npz", **{name: part.numpy() for name, part in x.items()})
     how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} Gibbs sweeps"
-    run.merge({"sample": {"count": count, "how": how, "of": run.identity()}})
+    covered = _coverage(setup, x["x"])
+    run.merge({"sample": {"count": count, "how": how, "of": run.identity(), **covered}})
     _draw(run, setup, x, models)
     log.info("sample      %d samples (%s): %s", count, how, run.path / "figures" / "samples.png")
+    if covered:
+        share = 100 * covered["near"]
+        log.info("            %d of %d modes covered, %.1f %% near one", covered["covered"], covered["modes"], share)
+
+
+def _coverage(setup: Setup, x: Tensor) -> dict[str, float]:
+    """What the dataset counts of samples, where its modes are known."""
+    dataset = setup.config["dataset"]
+    count = getattr(import_module(build.target(dataset).__module__), "coverage", None)
+    return {} if count is None else count(x, dataset["modes"])
 
 
 def _draw(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from lightning import Callback, Trainer
 from torch import Tensor
@@ -64,6 +64,11 @@ class Board(Callback):
         if self.writer is not None:
             for tag, value in values.items():
                 self.writer.add_scalar(tag, value, step)
+
+    def words(self, doubts: Sequence[str], step: int) -> None:
+        """Writes what a user should know and no figure says."""
+        if self.writer is not None and doubts:
+            self.writer.add_text("train/doubts", "  \n".join(doubts), step)
 
     def pictures(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Writes named pictures here and to figures/."""

@@ -75,5 +75,5 @@ class Bar(Callback):
         if not latest:
             return ""
         name = self.validation.watched
-        gap = f"  gap to train {latest['gap']:.3f}"
-        return f"valid {name} {latest[name]:.3f} +- {latest[f'{name}_standard_error']:.3f} nats{gap}"
+        gap = f" nats  gap to train {latest['gap']:.3f}" if "gap" in latest else ""
+        return f"valid {name} {latest[name]:.3f} +- {latest[f'{name}_standard_error']:.3f}{gap}"

@@ -6,13 +6,21 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
 from dgmrun import build
 from dgmrun.estimators.density import log_density, log_likelihood
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols import Enumerable, Estimate, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols import (
+    Batch,
+    Enumerable,
+    Estimate,
+    LatentVariableModel,
+    TractableDensity,
+    UnnormalisedDensity,
+)
 from dgmrun.rng import seeded
 from dgmrun.stages._setup import Setup
 from dgmrun.stages._units import in_original_units
@@ -22,7 +30,7 @@ from dgmrun.stages.train.limits import Limits
 
 Score = Callable[[Tensor], tuple[Tensor, Estimate]]
 Scorer = Callable[[Any], Score]
-WATCHED = ("nll", "bound")
+WATCHED = ("nll", "bound", "loss")
 PICTURED = 100
 EXACT_BITS = 14
 AIS = {"num_chains": 100, "num_temperatures": 500}
@@ -42,7 +50,8 @@ class Validation(Callback):
     Nothing that it draws is seen by the training. Of several processes the first validates.
 
     Args:
-        scorer: from a model to a cheap score of examples, in nats.
+        scorer: from a model to a cheap score of examples, in nats; None where nothing is known of its likelihood, and
+            the loss of the objective has to do.
         valid: the validation split.
         train: as many training examples, for the gap.
         every: iterations between two validations.
@@ -55,7 +64,7 @@ class Validation(Callback):
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: Scorer | None,
         valid: Examples,
         train: Examples,
         every: int,
@@ -98,6 +107,7 @@ class Validation(Callback):
         self.latest = trainer.strategy.broadcast(self._terms(objective) if trainer.is_global_zero else {})
         if trainer.is_global_zero:
             self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
+            self.board.words(objective.doubts(), self.step)
             self.board.pictures(objective.pictures(self.valid.x[:PICTURED].float()), self.step)
         if self.latest[self.watched] < self.best:
             self.best, self.waited = self.latest[self.watched], 0
@@ -108,6 +118,9 @@ class Validation(Callback):
                 self.limits.stop(trainer, "patience")
 
     def _terms(self, objective: Objective) -> dict[str, float]:
+        if self.scorer is None:
+            loss, terms = objective.loss(Batch(self.valid.x.float(), torch.arange(len(self.valid.x))))
+            return {"loss": float(loss), "loss_standard_error": float(terms["standard_error"])}
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(self.valid.x), self.valid.log_jacobian)
         log_prob_train, _ = in_original_units(score(self.train.x), self.train.log_jacobian)
@@ -120,12 +133,12 @@ class Validation(Callback):
 
     @property
     def watched(self) -> str:
-        """The figure that the best checkpoint and patience follow: nll where there is one, else a bound on it."""
+        """The figure that the best checkpoint and patience follow: nll, else a bound on it, else the loss."""
         return next(name for name in WATCHED if name in self.latest)
 
 
-def scorer(setup: Setup) -> Scorer:
-    """The cheap likelihood that validation uses.
+def scorer(setup: Setup) -> Scorer | None:
+    """The cheap likelihood that validation uses, if the model has one.
 
     Of a tractable density its own; of a latent variable model a bound by a few samples; of an unnormalised density by
     log Z, exact up to 2^14 states, else by a short AIS.
@@ -133,6 +146,8 @@ def scorer(setup: Setup) -> Scorer:
     model = build.target(setup.config["model"])
     if build.fits(model, UnnormalisedDensity):
         return _through_log_z(setup)
+    if not build.fits(model, TractableDensity) and not build.fits(model, LatentVariableModel):
+        return None
     name, settings = ("exact", {}) if build.fits(model, TractableDensity) else ("importance", IMPORTANCE)
     method = build.maker("likelihood", setup.config["likelihood"][name] | settings)()
     return lambda model: lambda x: method(model, x, x)

@@ -1,0 +1,91 @@
+r"""Generator of a generative adversarial network: x = g(z), z of independent units. It can be sampled, nothing else.
+
+References:
+    Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville and Bengio (2014), Generative adversarial
+    networks, https://arxiv.org/abs/1406.2661.
+    Radford, Metz and Chintala (2016), Unsupervised representation learning with deep convolutional generative
+    adversarial networks, https://arxiv.org/abs/1511.06434.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from dgmrun.nn import convolution, mlp
+from dgmrun.protocols import Event
+
+NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
+NOISES: dict[str, Callable[[Tensor], Tensor]] = {
+    "uniform": lambda z: 2 * torch.rand_like(z) - 1,
+    "normal": torch.randn_like,
+}
+
+
+class Generator(nn.Module):
+    """An implicit model of real numbers, or of numbers in [0, 1].
+
+    Args:
+        event: what one example is; its support must be real or unit.
+        latent: units of z.
+        prior: of each: `uniform` on [-1, 1] or `normal`.
+        network: `mlp`, or `convolutional` for pictures.
+        hidden: units of each hidden layer of an mlp, channels of the last but one layer of convolutions.
+        depth: hidden layers of an mlp; convolutions, each of which doubles the sides.
+        activation: of hidden layers: tanh, relu, leaky_relu, elu or softplus.
+
+    Raises:
+        ValueError: names the key.
+
+    Example:
+        >>> Generator(Event((2,), "real"), latent=3, hidden=16).sample(5).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        latent: int = 100,
+        prior: str = "uniform",
+        network: str = "mlp",
+        hidden: int = 1200,
+        depth: int = 2,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        if event.support not in ("real", "unit"):
+            raise ValueError(f"`dataset.event.support` must be real or unit for a generator, but is {event.support}")
+        for key, word, known in (
+            ("prior", prior, NOISES),
+            ("network", network, NETWORKS),
+            ("activation", activation, mlp.ACTIVATIONS),
+        ):
+            if word not in known:
+                raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {word}")
+        for key, size, least in (("latent", latent, 1), ("hidden", hidden, 1), ("depth", depth, 0)):
+            if size < least:
+                raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
+        self.event, self.latent, self.draw = event, latent, NOISES[prior]
+        self.net = NETWORKS[network](event.shape, hidden, depth, latent, activation)
+
+    @torch.no_grad()
+    def noise(self, num: int) -> Tensor:
+        """z, [num, latent]."""
+        like = next(self.parameters())
+        return self.draw(like.new_empty(num, self.latent))
+
+    def generate(self, noise: Tensor, context: None = None) -> Tensor:
+        """x [num, *event.shape] of z, differentiable."""
+        x: Tensor = self.net(noise)
+        return torch.sigmoid(x) if self.event.support == "unit" else x
+
+    @torch.no_grad()
+    def sample(self, num: int, context: None = None) -> Tensor:
+        """Independent samples x [num, *event.shape]."""
+        return self.generate(self.noise(num))
+
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """Where x are pictures: as many samples."""
+        return {"dreams": self.sample(len(x))} if len(self.event.shape) == 3 else {}

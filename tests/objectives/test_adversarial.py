@@ -1,0 +1,188 @@
+"""Two players: what their losses are at the optimum of known densities, and who is moved by what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from dgmrun.models.gan import Generator
+from dgmrun.objectives.adversarial import Adversarial
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.critic import Critic
+from dgmrun.objectives.gan import GAN
+from dgmrun.objectives.wgan import WGAN
+from dgmrun.objectives.wgan_gp import WGANGP
+from dgmrun.protocols import Batch, Event
+
+OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
+PENALTY = 10.0
+
+
+def made(kind: Callable[..., Adversarial], f: nn.Module | None = None, **settings: object) -> Adversarial:
+    """An objective of a small generator of one real number, its critic replaced by `f`."""
+    generator = Generator(Event((1,), "real"), latent=2, hidden=4)
+    objective = kind(generator, OPTIMIZATION, critic=Critic(hidden=4), **settings).double()
+    objective.critic = objective.critic if f is None else f
+    return objective
+
+
+class Function(nn.Module):
+    """scale times a function of x [batch, 1]."""
+
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.f, self.scale = f, nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, 1]."""
+        return self.scale * self.f(x)
+
+
+def normal_nodes(shift: float) -> tuple[Tensor, Tensor]:
+    """Where a function is to be known for its mean under N(shift, 1), and with which weights."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    return torch.from_numpy(nodes).unsqueeze(1) + shift, torch.from_numpy(weights / math.sqrt(2 * math.pi))
+
+
+@pytest.mark.parametrize(
+    ("shift", "value", "jsd"),
+    [
+        (0.0, -1.3862943611, 0.0),
+        (1.0, -1.163451397, 0.111421482),
+        (2.0, -0.712632720, 0.336830820),
+        (3.0, -0.332739748, 0.526777307),
+    ],
+)
+def test_the_best_critic_of_shifted_gaussians_pays_what_is_known(shift: float, value: float, jsd: float) -> None:
+    game = made(GAN, Function(lambda x: -shift * x + shift**2 / 2))
+    (x, w), (sample, v) = normal_nodes(0.0), normal_nodes(shift)
+    of_x, of_sample = game.payoff(game.f(x), game.f(sample))
+    payoff = (w * of_x).sum() + (v * of_sample).sum()
+    assert payoff.item() == pytest.approx(value, abs=1e-7)
+    assert game.divergence(payoff).item() == pytest.approx(jsd, abs=1e-7)
+    (slope,) = torch.autograd.grad(payoff, game.critic.scale)
+    assert abs(float(slope)) < 1e-7
+
+
+def penalised(shift: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A grid, the slope on it of the best penalised critic of N(shift, 1), shown as data, against N(0, 1); and G."""
+    grid = np.linspace(-8, 8 + shift, 4001)
+    share = (np.arange(400) + 0.5) / 400
+    scale = np.sqrt(share**2 + (1 - share) ** 2)
+    density = np.exp(-(((grid[:, None] - share * shift) / scale) ** 2) / 2) / scale / math.sqrt(2 * math.pi)
+    cdf = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)))
+    difference = cdf(grid) - cdf(grid - shift)
+    return grid, 1 + difference / (2 * PENALTY * density.mean(1)), difference
+
+
+@pytest.mark.parametrize(("shift", "payoff"), [(1.0, 1.0544), (2.0, 2.2103)])
+def test_the_best_penalised_critic_has_no_slope_of_one(shift: float, payoff: float) -> None:
+    grid, slope, difference = penalised(shift)
+    assert np.trapezoid(slope * difference, grid) == pytest.approx(payoff, abs=1e-3)
+    if shift == 1:
+        assert np.interp(0.5, grid, slope) == pytest.approx(1.040, abs=1e-3)
+    values = torch.from_numpy(np.cumsum(slope) * (grid[1] - grid[0]))
+    places, slopes = torch.from_numpy(grid), torch.from_numpy(slope)
+
+    def best(x: Tensor) -> Tensor:
+        place = torch.searchsorted(places, x.detach().contiguous()).clamp(1, len(grid) - 1)
+        return values[place] + slopes[place] * (x - places[place])
+
+    num = 400_000
+    x, sample = torch.randn(num, 1, dtype=torch.float64) + shift, torch.randn(num, 1, dtype=torch.float64)
+    of_best, of_line = (_pull(Function(f), x, sample) for f in (best, lambda x: x))
+    assert abs(of_best[0]) < 4.5 * of_best[1]
+    assert of_line[0] < -4.5 * of_line[1], "a critic of slope 1 is pulled to a steeper one"
+
+
+def _pull(f: Function, x: Tensor, sample: Tensor) -> tuple[float, float]:
+    """The mean over parts of the derivative of the critic's loss in the scale of f, and its standard error."""
+    game = made(WGANGP, f, penalty=PENALTY)
+    slopes = [
+        float(torch.autograd.grad(game.critic_loss(*part), f.scale)[0])
+        for part in zip(x.split(4000), sample.split(4000), strict=True)
+    ]
+    return float(np.mean(slopes)), float(np.std(slopes, ddof=1)) / math.sqrt(len(slopes))
+
+
+def test_wasserstein_critics_are_paid_by_their_outputs() -> None:
+    x, sample = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]])
+    line = Function(lambda x: x)
+    for kind in (partial(WGAN, clip=2.0), WGANGP):
+        game = made(kind, line)
+        of_x, of_sample = game.payoff(game.f(x.double()), game.f(sample.double()))
+        assert game.divergence(of_x.mean() + of_sample.mean()).item() == pytest.approx(1.5)
+        assert game.critic_loss(x.double(), sample.double()).item() == pytest.approx(-1.5)  # of slope 1: no penalty
+
+
+def test_clipping_bounds_every_parameter() -> None:
+    game = made(WGAN, clip=0.05)
+    game.critic_loss(torch.randn(5, 1).double(), torch.randn(5, 1).double())
+    assert max(float(part.detach().abs().max()) for part in game.critic.parameters()) <= 0.05
+
+
+def test_the_minimax_gradient_vanishes_where_the_critic_is_sure_and_the_others_do_not() -> None:
+    f = torch.tensor([-20.0, -25.0], dtype=torch.float64, requires_grad=True)
+    slopes = {
+        name: float(torch.autograd.grad(game.generator_loss(f), f)[0].norm())
+        for name, game in {
+            "minimax": made(GAN, loss="minimax"),
+            "non_saturating": made(GAN),
+            "wgan": made(WGAN),
+        }.items()
+    }
+    assert slopes["minimax"] < 1e-8
+    assert slopes["non_saturating"] == pytest.approx(0.5 * math.sqrt(2), abs=1e-6)
+    assert slopes["wgan"] == pytest.approx(0.5 * math.sqrt(2))
+
+
+def test_smoothing_moves_the_best_output_and_r1_adds_the_squared_slope() -> None:
+    x = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
+    constant = Function(lambda x: 0 * x + math.log(9.0))
+    game = made(GAN, constant, smoothing=0.1)
+    of_sample = game.payoff(game.f(x), game.f(x))[1].mean()
+    (slope,) = torch.autograd.grad(game.critic_loss(x, x) + of_sample, constant.scale)
+    assert float(slope) == pytest.approx(0.0, abs=1e-12)  # sigma(log 9) = 0.9
+    line = Function(lambda x: 3 * x)
+    plain, with_r1 = (made(GAN, line, r1=r1).critic_loss(x, x).item() for r1 in (0.0, 2.0))
+    assert with_r1 - plain == pytest.approx(9.0)
+
+
+def test_the_loss_of_validation_is_a_divergence_with_its_error() -> None:
+    game = made(GAN, Function(lambda x: x))
+    value, terms = game.loss(Batch(torch.randn(2000, 1, dtype=torch.float64), torch.arange(2000)))
+    assert -1 < float(value) < math.log(2)
+    assert 0 < float(terms["standard_error"]) < 0.1
+
+
+def test_collapse_and_a_sure_critic_are_told_in_words() -> None:
+    game = made(GAN)
+    game.iteration, game.moments = 100, torch.tensor([1.0, 0.4, 1.0])
+    assert game.doubts() == []
+    game.moments = torch.tensor([0.001, 0.01, 1.0])
+    alike, sure = game.doubts()
+    assert "all alike" in alike
+    assert "its floor 0" in sure
+
+
+def test_settings_that_make_no_game_are_named() -> None:
+    for kind, settings, key in (
+        (GAN, {"k": 0}, "k"),
+        (GAN, {"loss": "hinge"}, "loss"),
+        (GAN, {"smoothing": 1.0}, "smoothing"),
+        (GAN, {"r1": -1.0}, "r1"),
+        (WGAN, {"clip": 0.0}, "clip"),
+        (WGANGP, {"penalty": 0.0}, "penalty"),
+    ):
+        with pytest.raises(ValueError, match=rf"`objective\.{key}`"):
+            made(kind, **settings)  # type: ignore[arg-type]
+    for settings, key in (({"network": "rnn"}, "network"), ({"hidden": 0}, "hidden"), ({"rate": 0.0}, "rate")):
+        with pytest.raises(ValueError, match=rf"`objective\.critic\.{key}`"):
+            Critic(**settings)  # type: ignore[arg-type]
