@@ -67,16 +67,18 @@ every_pair_in_time = pytest.mark.parametrize(
 @pytest.fixture
 def command(model: str, objective: str, dataset: list[str], teacher: Path) -> tuple[str, ...]:
     """The arguments of a short training of a pair."""
-    return (f"model={model}", f"objective={objective}", *with_teacher(objective, teacher), *dataset, *TINY)
+    node = yaml.safe_load(options("model")[model].read_text())["model"]
+    scored = ["likelihood.methods=[ratio]"] if build.fits(build.target(node), ImplicitModel) else []
+    return (f"model={model}", f"objective={objective}", *with_teacher(objective, teacher), *dataset, *TINY, *scored)
 
 
 @pytest.fixture
 def words(model: str, objective: str, teacher: Path) -> list[str]:
     """The evaluation stages of a pair."""
     node = yaml.safe_load(options("model")[model].read_text())["model"]
-    if build.fits(build.target(node), ImplicitModel):
-        return ["sample"]
-    has_log_z = build.fits(build.target(node), UnnormalisedDensity) or with_teacher(objective, teacher)
+    has_log_z = build.fits(build.target(node), UnnormalisedDensity) or any(
+        "teacher" in each for each in with_teacher(objective, teacher)
+    )
     return ["log_z", "likelihood"] if has_log_z else ["likelihood"]
 
 
@@ -193,17 +195,17 @@ def assert_taken_up(
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert dgmrun(*command, "train", f"hydra.run.dir={whole}") == 0
-    step = Objective.training_step
+    step = Objective.transfer_batch_to_device
 
-    def dies(self: Objective, batch: Any, batch_idx: int) -> Any:
+    def dies(self: Objective, batch: Any, *others: Any) -> Any:
         if self.iteration == killed_at:
             raise Killed
-        return step(self, batch, batch_idx)
+        return step(self, batch, *others)
 
-    monkeypatch.setattr(Objective, "training_step", dies)
+    monkeypatch.setattr(Objective, "transfer_batch_to_device", dies)
     with pytest.raises(Killed):
         dgmrun(*command, "train", f"hydra.run.dir={cut}")
-    monkeypatch.setattr(Objective, "training_step", step)
+    monkeypatch.setattr(Objective, "transfer_batch_to_device", step)
     assert dgmrun("train", f"run={cut}") == 0
     assert_same(outcome(cut), outcome(whole))
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from abc import ABC
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgmrun.objectives.adversarial import Adversarial
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.critic import Critic
 
 
 class Wasserstein(Adversarial, ABC):
-    """A subclass bounds the critic's slope."""
+    """A subclass bounds the critic's slope. A constant in its output would cancel: there is none."""
+
+    def __init__(self, model: nn.Module, optimization: Optimization, critic: Critic, k: int) -> None:
+        super().__init__(model, optimization, critic, k)
+        *_, last = self.critic.modules()
+        last.register_parameter("bias", None)
 
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
         """f(x) and -f(g(z)), in units of x where the slope is at most 1."""

@@ -28,15 +28,15 @@ class Shifted:
 @pytest.mark.parametrize(("shift", "jsd"), [(0.0, 0.0), (1.0, 0.111421482), (3.0, 0.526777307)])
 def test_the_bound_is_near_the_divergence_and_not_above_it(shift: float, jsd: float) -> None:
     x = torch.randn(4000, 1)
-    log_ratio, estimate = Ratio(hidden=32)(Shifted(shift), x, x)
+    log_ratio, estimate = Ratio()(Shifted(shift), x, x)
     assert estimate.standard_error is not None
     assert (estimate.quantity, estimate.kind) == ("jsd", "lower_bound")
     assert estimate.value < jsd + 4 * estimate.standard_error
-    assert estimate.value > jsd - 4 * estimate.standard_error - 0.01  # what a net of 4,000 rows has not learnt
+    assert estimate.value > jsd - 4 * estimate.standard_error - 0.01  # what trees of 4,000 rows has not learnt
     truth = -shift * x[:, 0] + shift**2 / 2
-    assert (log_ratio - truth).abs().median() < 0.35
+    assert (log_ratio - truth).abs()[truth.abs() < 3].median() < 0.5
     assert estimate.diagnostics["log_loss"] == pytest.approx(math.log(2) - estimate.value)
-    assert 0 <= (estimate.diagnostics["calibration"] or 0) < 0.05
+    assert 0 <= (estimate.diagnostics["calibration"] or 0) < 0.1
 
 
 def test_forecasts_that_are_right_as_often_as_they_say_are_calibrated() -> None:
@@ -49,7 +49,7 @@ def test_forecasts_that_are_right_as_often_as_they_say_are_calibrated() -> None:
 
 
 def test_settings_that_make_no_classifier_are_named() -> None:
-    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.hidden`"):
-        Ratio(hidden=0)
+    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.trees`"):
+        Ratio(trees=0)
     with pytest.raises(ValueError, match=r"`likelihood\.examples` must be at least 40"):
         Ratio()(Shifted(0.0), torch.randn(20, 1), torch.randn(20, 1))
