@@ -1,0 +1,72 @@
+"""A model that only samples, through the command line: what it is refused, and what can be said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., int]
+GAN = ("model=gan", "model.hidden=8", "dataset.sizes=[400,100,100]", "trainer.max_steps=30", "hydra.run.dir=run")
+
+
+def results() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path("run/results.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("log_z", "`log_z` must have a model without a normalised density"),
+        ("gradients", "`gradients` must have a latent variable model"),
+        ("likelihood", "`likelihood.methods` must be among parzen, ratio for gan"),
+    ],
+)
+def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
+    word: str, message: str, dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun(*GAN, "train") == 0
+    capsys.readouterr()
+    assert dgmrun(word, "run=run") == 2
+    assert message in capsys.readouterr().err
+    assert dgmrun(*GAN[:-1], "hydra.run.dir=other", "train", word) == 2
+    assert not Path("other/results.json").exists()
+
+
+def test_a_divergence_is_told_and_ranked_with_nothing(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    ratio = ("likelihood", "likelihood.methods=[ratio]")
+    assert dgmrun(*GAN, "train", *ratio) == 0
+    assert dgmrun(*GAN[:-1], "seed=1", "hydra.run.dir=other", "train", *ratio) == 0
+    found = results()["likelihood"]["ratio"]
+    assert (found["quantity"], found["kind"], found["unit"]) == ("jsd", "lower_bound", "nats")
+    assert 0.3 < found["value"] < 0.6932
+    assert "lower bound of jsd" in capsys.readouterr().err
+    assert dgmrun("compare", "run", "other") == 0
+    shown = capsys.readouterr().out
+    assert "likelihood.ratio" in shown
+    assert "best first" not in shown
+
+
+def test_modes_are_counted(dgmrun: Command) -> None:
+    assert dgmrun(*GAN, "dataset.modes=25", "train", "sample") == 0
+    sample = results()["sample"]
+    assert sample["modes"] == 25
+    assert 0 <= sample["covered"] <= 25
+    assert 0 <= sample["near"] <= 1
+
+
+@pytest.mark.parametrize("objective", ["wgan", "wgan_gp"])
+def test_the_critic_is_in_the_checkpoint_and_not_in_the_weights(objective: str, dgmrun: Command) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    assert dgmrun(*GAN, f"objective={objective}", "optimizer.ema=0.9", "train") == 0
+    state = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    assert len(state["optimizer_states"]) == 2
+    assert any(name.startswith("critic.") for name in state["state_dict"])
+    assert not any("critic" in name for name in load_file("run/weights.safetensors"))
+    assert Path("run/weights-ema.safetensors").exists()
