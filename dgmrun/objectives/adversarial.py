@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dgmrun.objectives.base import NonFiniteError, Objective, Optimization, first_non_finite
 from dgmrun.objectives.critic import Critic
 from dgmrun.objectives.variational import frozen
-from dgmrun.protocols import Batch, ImplicitModel
+from dgmrun.protocols import Batch, ImplicitModel, Source
 
 DECAY = 0.99
 """Of the running moments that collapse is told by, from batch to batch."""
@@ -46,6 +46,11 @@ class Adversarial(Objective, ABC):
         self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event.shape)
         self.moments = torch.zeros(3)
         """Running means of the critic's loss, and of the spread of samples and of examples: rank state."""
+
+    def source(self, data: Source) -> Source:
+        """The data; running moments go where the model is."""
+        self.moments = self.moments.to(next(self.model.parameters()))
+        return data
 
     @abstractmethod
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
