@@ -55,35 +55,22 @@ def main(run: Run, setup: Setup) -> None:
 
 
 def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
-    """Those that `gradients.methods` selects, around the model: the run's own as it has it, the others as shipped.
+    """Those that `gradients.methods` selects, around the model.
 
     Raises:
         Mistake: the model has none, or one is unknown or does not fit.
     """
-    from dgmrun.objectives.base import Optimization
-    from dgmrun.objectives.variational import Variational
-
-    config, choices = setup.config["gradients"], setup.config["choices"]
+    config = setup.config["gradients"]
     if config["lr"] <= 0:
         raise Mistake(f"`gradients.lr` must be positive, but is {config['lr']}")
     if config["exact_bits"] > EXACT_BITS:
         raise Mistake(f"`gradients.exact_bits` must be at most {EXACT_BITS}, but is {config['exact_bits']}")
     if isinstance(model, Reparameterised) and model.is_local:
         raise Mistake("`model.posterior` must be amortised for gradients, as a run keeps no table, but is local")
-    files = options("objective", setup.search_path)
-    nodes = {name: yaml.safe_load(file.read_text()) for name, file in files.items()}
-    nodes |= {choices["objective"]: setup.config["objective"]}
-    made: dict[str, Any] = {}
-    refused: dict[str, Mistake] = {}
-    for name, node in nodes.items():
-        kind = build.target(node)
-        if issubclass(kind, Variational) and build.fits(type(model), kind.requires):
-            try:
-                made[name] = build.maker("objective", node)(model, Optimization(partial(Adam, lr=config["lr"])))
-            except Mistake as mistake:
-                refused[name] = mistake
+    made, refused = _fitting(setup, model)
     if not made:
-        raise Mistake(f"`gradients` must have a latent variable model, but `model` is {choices['model']}")
+        name = setup.config["choices"]["model"]
+        raise Mistake(f"`gradients` must have a latent variable model, but `model` is {name}")
     if config["methods"] == "auto":
         for name, reason in refused.items():
             log.info("gradients   without %s: %s", name, reason)
@@ -92,6 +79,30 @@ def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
     for name in refused.keys() & chosen.keys():
         raise refused[name]
     return chosen
+
+
+def _fitting(setup: Setup, model: nn.Module) -> tuple[dict[str, Variational], dict[str, Mistake]]:
+    """The run's own objective as it has it, and all others as shipped, whose protocol the model has.
+
+    Those that it can have, and why it cannot have the others.
+    """
+    from dgmrun.objectives.base import Optimization
+    from dgmrun.objectives.variational import Variational
+
+    optimization = Optimization(partial(Adam, lr=setup.config["gradients"]["lr"]))
+    files = options("objective", setup.search_path)
+    nodes = {name: yaml.safe_load(file.read_text()) for name, file in files.items()}
+    nodes |= {setup.config["choices"]["objective"]: setup.config["objective"]}
+    made: dict[str, Variational] = {}
+    refused: dict[str, Mistake] = {}
+    for name, node in nodes.items():
+        kind = build.target(node)
+        if issubclass(kind, Variational) and build.fits(type(model), kind.requires):
+            try:
+                made[name] = build.maker("objective", node)(model, optimization)
+            except Mistake as mistake:
+                refused[name] = mistake
+    return made, refused
 
 
 def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
