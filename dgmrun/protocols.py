@@ -141,17 +141,6 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
-class ImplicitModel(Protocol):
-    """A model of which nothing is known but how it makes x of noise."""
-
-    def noise(self, num: int) -> Tensor:
-        """What a sample is made of, [num, ...]."""
-
-    def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
-        """x [num, *event.shape], differentiable in the parameters."""
-
-
-@runtime_checkable
 class LatentVariableModel(Protocol):
     """A density of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by."""
 

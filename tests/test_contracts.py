@@ -21,8 +21,9 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dgmrun import build
+from dgmrun.objectives.adversarial import ImplicitModel
 from dgmrun.paths import options
-from dgmrun.protocols import ImplicitModel, UnnormalisedDensity
+from dgmrun.protocols import UnnormalisedDensity
 from tests.conftest import BINARY, with_teacher
 
 Command = Callable[..., int]

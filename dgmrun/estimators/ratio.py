@@ -24,10 +24,11 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from dgmrun.errors import Mistake
 from dgmrun.protocols import Estimate, Sampler
 
 SUREST = 30.0
-"""Log odds of a classifier are kept within so much of 0: single precision knows no more."""
+"""Log odds of a classifier are kept within so much of 0, so that they are finite."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Ratio:
     def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p - log q of each example, and the bound; as many samples are drawn as there are examples."""
         if len(x) < 40:
-            raise ValueError(f"`likelihood.examples` must be at least 40 for likelihood.ratio, but there are {len(x)}")
+            raise Mistake(f"`likelihood.examples` must be at least 40 for likelihood.ratio, but there are {len(x)}")
         both = torch.stack([x.flatten(1), model.sample(len(x)).to(x).flatten(1)]).cpu().numpy()
         order = torch.randperm(len(x)).numpy()
         f = np.empty(both.shape[:2])

@@ -7,20 +7,30 @@ for what the critic takes its samples for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from dgmrun.objectives.base import NonFiniteError, Objective, Optimization, first_non_finite
+from dgmrun.objectives.base import NonFiniteError, Objective, Optimization, first_non_finite, frozen
 from dgmrun.objectives.critic import Critic
-from dgmrun.objectives.variational import frozen
-from dgmrun.protocols import Batch, ImplicitModel, Source
+from dgmrun.protocols import Batch, Source
 
 DECAY = 0.99
 """Of the running moments that collapse is told by, from batch to batch."""
 ALIKE = 0.05
 """Samples whose spread is below this share of the data's are all alike."""
+
+
+@runtime_checkable
+class ImplicitModel(Protocol):
+    """A model of which nothing is known but how it makes x of noise."""
+
+    def noise(self, num: int) -> Tensor:
+        """What a sample is made of, [num, ...]."""
+
+    def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
+        """x [num, *event.shape], differentiable in the parameters."""
 
 
 class Adversarial(Objective, ABC):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -176,6 +177,19 @@ def average(model: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of the parameters, itself without gradients."""
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     return averaged.requires_grad_(False)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within it, the parameters of `module` are constants."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def first_non_finite(tensors: dict[str, Tensor]) -> str | None:

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from dgmrun.bounds import iwae
 from dgmrun.draws import given, reparameterised
-from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.variational import Variational, frozen
+from dgmrun.objectives.base import Optimization, frozen
+from dgmrun.objectives.variational import Variational
 from dgmrun.protocols import Batch, Reparameterised
 from dgmrun.trace import Trace
 

@@ -16,8 +16,8 @@ from torch.distributions import Bernoulli, Distribution
 from dgmrun.draws import Draw
 from dgmrun.gradients.layers import learning
 from dgmrun.gradients.relaxation import logistic, uniform
-from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.variational import Variational, frozen
+from dgmrun.objectives.base import Optimization, frozen
+from dgmrun.objectives.variational import Variational
 from dgmrun.protocols import Batch, BinaryLatents
 from dgmrun.trace import Trace
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -93,16 +91,3 @@ class Variational(Objective, ABC):
         x, z = self.model.dream(num)  # type: ignore[operator]
         log_q: Any = sum(self.model.trace(x, given(z)).log_q)  # type: ignore[operator]
         return -log_q.mean()
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Within it, the parameters of `module` are constants."""
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

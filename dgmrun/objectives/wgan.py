@@ -9,7 +9,7 @@ References:
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.critic import Critic
@@ -42,10 +42,15 @@ class WGAN(Wasserstein):
         if clip <= 0:
             raise ValueError(f"`objective.clip` must be positive, but is {clip}")
         self.clip = clip
+        self._clip()
 
-    def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """Of the critic with its weights clipped."""
-        with torch.no_grad():
-            for part in self.critic.parameters():
-                part.clamp_(-self.clip, self.clip)
-        return super().critic_loss(x, sample)
+    def step(self, player: int = 0) -> None:
+        """A critic that has made a step is clipped."""
+        super().step(player)
+        if player == 1:
+            self._clip()
+
+    @torch.no_grad()
+    def _clip(self) -> None:
+        for part in self.critic.parameters():
+            part.clamp_(-self.clip, self.clip)

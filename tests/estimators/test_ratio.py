@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.errors import Mistake
 from dgmrun.estimators.ratio import Ratio, _calibration
 from dgmrun.protocols import Event
 
@@ -51,5 +52,5 @@ def test_forecasts_that_are_right_as_often_as_they_say_are_calibrated() -> None:
 def test_settings_that_make_no_classifier_are_named() -> None:
     with pytest.raises(ValueError, match=r"`likelihood\.ratio\.trees`"):
         Ratio(trees=0)
-    with pytest.raises(ValueError, match=r"`likelihood\.examples` must be at least 40"):
+    with pytest.raises(Mistake, match=r"`likelihood\.examples` must be at least 40"):
         Ratio()(Shifted(0.0), torch.randn(20, 1), torch.randn(20, 1))
