@@ -7,6 +7,7 @@ not fit are refused from their classes, before anything is built.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -34,10 +35,7 @@ class Event:
     @property
     def dims(self) -> int:
         """Number of dimensions D, the product of `shape`."""
-        dims = 1
-        for size in self.shape:
-            dims *= size
-        return dims
+        return math.prod(self.shape)
 
 
 class Batch(NamedTuple):
@@ -50,7 +48,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure in nats, never without its error bar.
+    """A figure, never without its error bar.
 
     Args:
         value: the estimate.
@@ -63,7 +61,8 @@ class Estimate:
         settings: what the figure was made with.
         diagnostics: further figures, each a number.
         warnings: in words, each with its cure.
-        quantity: what it is of, where that is not what its stage word says: `jsd`, the Jensen-Shannon divergence.
+        quantity: what it is of, where that is not what its stage word says: a divergence.
+        unit: of `value`.
         curve: the estimate by the first so many samples: their number, value, and the ends of the interval.
     """
 
@@ -78,11 +77,12 @@ class Estimate:
     diagnostics: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     quantity: str | None = None
+    unit: str = "nats"
     curve: list[tuple[int, float, float | None, float | None]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as results.json holds it; what its stage knows better replaces the empty entries."""
-        return {**dataclasses.asdict(self), "unit": "nats", "split": None, "examples": None, "proposal": None}
+        return {**dataclasses.asdict(self), "split": None, "examples": None, "proposal": None}
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Estimate:

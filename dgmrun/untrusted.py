@@ -31,7 +31,7 @@ ESTIMATE = {
     "value": float,
     "standard_error": float,
     "interval": [float, float],
-    "unit": ("nats",),
+    "unit": ("nats", "of 1"),
     "kind": ("exact", "estimate", "lower_bound", "upper_bound"),
     "bias": ("none", "down", "up", "unknown"),
     "split": str,

@@ -5,6 +5,11 @@ Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, Improved training of Wa
 
 - 8 modes on a circle of radius 2, standard deviation 0.02, all divided by 1.414.
 - 25 modes on the grid {-4, -2, 0, 2, 4}^2, standard deviation 0.05, all divided by 2.828.
+
+And wide enough that a Gaussian on one mode can feel the other, as Theis, van den Oord and Bethge 2016, A note on the
+evaluation of generative models (https://arxiv.org/abs/1511.01844, figure 1):
+
+- 2 modes at distance 2.829, standard deviation 0.25.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from dgmrun.data.splits import Split, Splits
 from dgmrun.data.synthetic import drawn
 from dgmrun.errors import Mistake
 
-STANDARD_DEVIATION = {8: 0.02 / 1.414, 25: 0.05 / 2.828}
+STANDARD_DEVIATION = {2: 0.25, 8: 0.02 / 1.414, 25: 0.05 / 2.828}
 
 
 def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
@@ -29,10 +34,10 @@ def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
     Args:
         data_dir: unused.
         sizes: examples of train, valid and test.
-        modes: 8 or 25.
+        modes: 2, 8 or 25.
     """
     if modes not in STANDARD_DEVIATION:
-        raise Mistake(f"`dataset.modes` must be 8 or 25, but is {modes}")
+        raise Mistake(f"`dataset.modes` must be 2, 8 or 25, but is {modes}")
     centres = mode_centres(modes)
 
     def draw(size: int) -> Split:
@@ -49,7 +54,7 @@ def coverage(x: Tensor, modes: int) -> dict[str, float]:
 
     Args:
         x: samples [N, 2].
-        modes: 8 or 25.
+        modes: 2, 8 or 25.
     """
     distance, nearest = torch.cdist(x.double(), mode_centres(modes).double()).min(1)
     near = distance < 3 * STANDARD_DEVIATION[modes]
@@ -57,9 +62,9 @@ def coverage(x: Tensor, modes: int) -> dict[str, float]:
 
 
 def mode_centres(modes: int) -> Tensor:
-    """Means [modes, 2] of 8 or 25 components."""
-    if modes == 8:
-        angle = torch.arange(8) * (math.pi / 4)
+    """Means [modes, 2] of 2, 8 or 25 components."""
+    if modes < 25:
+        angle = torch.arange(modes) * (2 * math.pi / modes)
         return 2 / 1.414 * torch.stack((angle.cos(), angle.sin()), dim=1)
     steps = torch.arange(-2.0, 3.0) * (2 / 2.828)
     return torch.cartesian_prod(steps, steps)

@@ -1,28 +1,37 @@
-r"""What a classifier knows: a lower bound on the Jensen-Shannon divergence of data p and samples q of a model, in nats.
+rr"""What a classifier knows: a lower bound on a divergence of data p and samples q of a model.
 
-.. math:: \mathrm{JSD}(p, q) \ge \log 2 + \tfrac12 E_p[\log \sigma(f)] + \tfrac12 E_q[\log \sigma(-f)]
+.. math:: D(p, q) \ge D_{max} \left(1 - \tfrac12 E_p[l(f)] / l(0) - \tfrac12 E_q[l(-f)] / l(0)\right)
 
-equal where f = log p - log q. Examples and samples are halved, and each half is scored by a classifier that was trained
-on the other, so that the bound holds in the mean whatever was learnt. The divergence is between 0 and log 2.
+of any log odds f, equal where f = log p - log q: the share of a proper loss l that knowing saves.
+
+- `log`: l(f) = softplus(-f), the Jensen-Shannon divergence, at most log 2 nats.
+- `brier`: l(f) = sigma(-f)^2, Le Cam's 1/2 int (p - q)^2 / (p + q), at most 1.
+- `exponential`: l(f) = exp(-f / 2), the squared Hellinger distance 1 - int sqrt(p q), at most 1.
+
+Examples and samples are halved, and each half is scored by a classifier that was trained on the other, so that the
+bound holds in the mean whatever was learnt.
 
 References:
     Goodfellow et al. (2014), Generative adversarial networks, https://arxiv.org/abs/1406.2661, theorem 1.
     Friedman (2001), Greedy function approximation: a gradient boosting machine.
     Gneiting and Raftery (2007), Strictly proper scoring rules, prediction, and estimation.
+    Reid and Williamson (2011), Information, divergence and risk for binary experiments, section 4: losses of
+    divergences.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from numpy import ndarray
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import softplus
 
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Estimate, Sampler
@@ -31,12 +40,37 @@ SUREST = 30.0
 """Log odds of a classifier are kept within so much of 0, so that they are finite."""
 
 
+class Loss(NamedTuple):
+    """A proper loss l, and the divergence that it bounds.
+
+    Args:
+        quantity: the divergence.
+        most: what it is where p and q are nowhere together.
+        unit: of both.
+        of: l(f) of log odds f of what is so.
+    """
+
+    quantity: str
+    most: float
+    unit: str
+    of: Callable[[Tensor], Tensor]
+
+
+LOSSES = {
+    "log": Loss("jsd", math.log(2), "nats", lambda f: softplus(-f)),
+    "brier": Loss("le_cam", 1.0, "of 1", lambda f: torch.sigmoid(-f).square()),
+    "exponential": Loss("squared_hellinger", 1.0, "of 1", lambda f: torch.exp(-f / 2)),
+}
+
+
 @dataclass(frozen=True)
 class Ratio:
     """The bound, by gradient boosting, which stops when the log loss of a tenth of its half says so.
 
     Args:
         trees: at most so many.
+        loss: `log`, `brier` or `exponential`: what scores the classifier, and so which divergence is bounded.
+        levels: of grey, 0 to 1, that examples and samples are rounded to; 0: they are left as they are.
 
     Raises:
         ValueError: names the key.
@@ -46,20 +80,28 @@ class Ratio:
     is_automatic: ClassVar[bool] = False
     simulates: ClassVar[int] = 0
     trees: int = 300
+    loss: str = "log"
+    levels: int = 0
 
     def __post_init__(self) -> None:
         if self.trees < 1:
             raise ValueError(f"`likelihood.ratio.trees` must be at least 1, but is {self.trees}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"`likelihood.ratio.loss` must be one of {', '.join(LOSSES)}, but is {self.loss}")
+        if self.levels < 0 or self.levels == 1:
+            raise ValueError(f"`likelihood.ratio.levels` must be 0 or at least 2, but is {self.levels}")
 
     def check(self, model: Any) -> None:
-        """Any sampler will do."""
+        """Raises ValueError where levels are asked of what has none."""
+        if self.levels and model.event.support != "unit":
+            raise ValueError(f"`likelihood.ratio.levels` must be 0 for {model.event.support} data, but is {self.levels}")
 
     @torch.no_grad()
     def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p - log q of each example, and the bound; as many samples are drawn as there are examples."""
         if len(x) < 40:
             raise Mistake(f"`likelihood.examples` must be at least 40 for likelihood.ratio, but there are {len(x)}")
-        both = torch.stack([x.flatten(1), model.sample(len(x)).to(x).flatten(1)]).cpu().numpy()
+        both = self._rounded(torch.stack([x.flatten(1), model.sample(len(x)).to(x).flatten(1)])).cpu().numpy()
         order = torch.randperm(len(x)).numpy()
         f = np.empty(both.shape[:2])
         one, other = np.array_split(order, 2)
@@ -67,6 +109,9 @@ class Ratio:
             f[:, scored] = self._log_odds(both[:, train], both[:, scored])
         log_ratio = torch.from_numpy(f).clamp(-SUREST, SUREST)
         return log_ratio[0].to(x.device), self._estimate(log_ratio)
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return (x.clamp(0, 1) * (self.levels - 1)).round() if self.levels else x
 
     def _log_odds(self, train: ndarray, scored: ndarray) -> ndarray:
         """Of being an example, by a classifier of examples and samples, [2, rows] of [2, rows, dims]."""
@@ -81,22 +126,26 @@ class Ratio:
 
     def _estimate(self, f: Tensor) -> Estimate:
         """Of log odds of examples and of samples, [2, rows]."""
-        right = torch.stack((logsigmoid(f[0]), logsigmoid(-f[1])))
-        value = math.log(2) + float(right.mean())
-        error = math.sqrt(float(right.var(1).sum()) / f.shape[1]) / 2
+        of_truth = torch.stack((f[0], -f[1]))
+        quantity, most, unit, loss = LOSSES[self.loss]
+        scale = most / float(loss(torch.zeros(())))
+        paid = loss(of_truth)
+        value = most - scale * float(paid.mean())
+        error = scale * math.sqrt(float(paid.var(1).sum()) / f.shape[1]) / 2
         return Estimate(
             value=value,
             standard_error=error,
             interval=(value - 3 * error, None),
             kind="lower_bound",
             bias="down",
-            quantity="jsd",
+            quantity=quantity,
+            unit=unit,
             samples=f.shape[1],
             settings=asdict(self),
             diagnostics={
-                "log_loss": -float(right.mean()),
-                "brier": float((1 - right.exp()).square().mean()),
-                "accuracy": float((right > -math.log(2)).double().mean()),
+                "log_loss": float(LOSSES["log"].of(of_truth).mean()),
+                "brier": float(LOSSES["brier"].of(of_truth).mean()),
+                "accuracy": float((of_truth > 0).double().mean()),
                 "calibration": _calibration(f),
             },
         )

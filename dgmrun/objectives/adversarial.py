@@ -93,6 +93,13 @@ class Adversarial(Objective, ABC):
         model: Any = self.model
         return self.seen(model.generate(model.noise(num)))
 
+    def pull(self, sample: Tensor) -> Tensor:
+        """Less the derivative of the generator's loss in each of `sample`, times their number, [num, *event.shape]."""
+        x = sample.detach().requires_grad_()
+        with frozen(self.critic):
+            (slope,) = torch.autograd.grad(self.generator_loss(self.f(x)) * len(x), x)
+        return -slope
+
     @torch.no_grad()
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The divergence of the data from as many samples as the critic sees it, without a gradient."""

@@ -21,7 +21,7 @@ def estimate(word: str, label: str, entry: Mapping[str, Any], dataset: Any = Non
     """
     exact = entry["standard_error"] == 0
     shown = f"{entry['value']:.6f}" if exact else with_error(entry["value"], entry["standard_error"])
-    head = f"{f'{word}.{label}':24} {shown} nats  {interval(entry['interval'])}  {kind(entry)}"
+    head = f"{f'{word}.{label}':24} {shown} {entry['unit']}  {interval(entry['interval'])}  {kind(entry)}"
     if entry["effective_sample_size"] is not None:
         head += f"; effective sample size {entry['effective_sample_size']:.0f} of {entry['samples']}"
     if entry.get("split"):

@@ -25,7 +25,7 @@ from dgmrun.run import Run, replace
 from dgmrun.stages import _weights
 from dgmrun.stages._other import check_teacher, teacher
 from dgmrun.stages._setup import Setup
-from dgmrun.stages.train import history, validation
+from dgmrun.stages.train import critic, history, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, blaming, newest, read, restore, save_weights
 from dgmrun.stages.train.limits import Limits, seconds
@@ -94,6 +94,7 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     save_weights(run, trained)
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
+    critic.draw(run, setup, trained)
     for doubt in trained.doubts():
         log.warning("warning: %s", doubt)
 
