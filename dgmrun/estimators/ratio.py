@@ -1,4 +1,4 @@
-rr"""What a classifier knows: a lower bound on a divergence of data p and samples q of a model.
+r"""What a classifier knows: a lower bound on a divergence of data p and samples q of a model.
 
 .. math:: D(p, q) \ge D_{max} \left(1 - \tfrac12 E_p[l(f)] / l(0) - \tfrac12 E_q[l(-f)] / l(0)\right)
 
