@@ -94,7 +94,9 @@ class Ratio:
     def check(self, model: Any) -> None:
         """Raises ValueError where levels are asked of what has none."""
         if self.levels and model.event.support != "unit":
-            raise ValueError(f"`likelihood.ratio.levels` must be 0 for {model.event.support} data, but is {self.levels}")
+            raise ValueError(
+                f"`likelihood.ratio.levels` must be 0 for {model.event.support} data, but is {self.levels}"
+            )
 
     @torch.no_grad()
     def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
@@ -128,7 +130,7 @@ class Ratio:
         """Of log odds of examples and of samples, [2, rows]."""
         of_truth = torch.stack((f[0], -f[1]))
         quantity, most, unit, loss = LOSSES[self.loss]
-        scale = most / float(loss(torch.zeros(())))
+        scale = most / float(loss(f.new_zeros(())))
         paid = loss(of_truth)
         value = most - scale * float(paid.mean())
         error = scale * math.sqrt(float(paid.var(1).sum()) / f.shape[1]) / 2

@@ -204,6 +204,7 @@ def test_area_averages_of_whole_blocks_are_their_means() -> None:
 
 def test_gaussian_modes_are_where_the_wgan_toys_have_them(load: Load) -> None:
     for modes, first, spacing in (
+        (2, [2 / 1.414, 0.0], 4 / 1.414),
         (8, [2 / 1.414, 0.0], 2 * math.sin(math.pi / 8) * 2 / 1.414),
         (25, [-4 / 2.828] * 2, 2 / 2.828),
     ):
@@ -225,16 +226,19 @@ def test_correlated_gaussian_has_the_entropy_it_says(dims: int, correlation: flo
     assert abs(nats.mean() - correlated_gaussian.entropy(dims, correlation)) <= 4 * nats.std() / math.sqrt(len(x))
 
 
-def test_moons_and_the_swiss_roll_lie_on_their_curves(load: Load) -> None:
+def test_moons_the_swiss_roll_and_the_segment_lie_on_their_curves(load: Load) -> None:
     moons = load("moons")["train"]
     middle = torch.tensor([[0.0, 0.0], [1.0, 0.5]])[moons.y]
     radius = (moons.x - middle).norm(dim=1)
     assert abs(radius.mean() - 1) <= 4 * 0.1 / math.sqrt(len(radius)) + 0.1**2  # the second term: noise along the curve
     roll = load("swiss_roll")["train"].x * 7.5
+    segment = load("segment")["train"].x
+    assert segment[:, 0].unique().tolist() == [2.0]
+    assert segment[:, 1].square().mean() == pytest.approx(1 / 3, abs=4 * math.sqrt(4 / 45 / len(segment)))
     assert 1.5 * math.pi - 1 < roll.norm(dim=1).min() < roll.norm(dim=1).max() < 4.5 * math.pi + 1
 
 
-@pytest.mark.parametrize("name", ["moons", "swiss_roll", "gaussians", "correlated_gaussian"])
+@pytest.mark.parametrize("name", ["moons", "swiss_roll", "segment", "gaussians", "correlated_gaussian"])
 def test_synthetic_draws_are_the_same_for_every_run(name: str, load: Load) -> None:
     torch.rand(7)
     again = loader(name)(Path(), **own_settings(name))
@@ -250,7 +254,7 @@ def test_sizes_are_three_whole_numbers(sizes: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: gaussians.load(Path(), [5, 5, 5], 9), "`dataset.modes` must be 8 or 25, but is 9"),
+        (lambda: gaussians.load(Path(), [5, 5, 5], 9), "`dataset.modes` must be 2, 8 or 25, but is 9"),
         (lambda: correlated_gaussian.event([5, 5, 5], 0, 0.5), "`dataset.dims` must be at least 1, but is 0"),
         (lambda: correlated_gaussian.event([5, 5, 5], 3, -0.5), "`dataset.correlation` must be above -0.5 and below 1"),
     ],

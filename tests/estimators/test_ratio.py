@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.errors import Mistake
-from dgmrun.estimators.ratio import Ratio, _calibration
+from dgmrun.estimators.ratio import LOSSES, Ratio, _calibration
 from dgmrun.protocols import Event
 
 
@@ -40,6 +40,48 @@ def test_the_bound_is_near_the_divergence_and_not_above_it(shift: float, jsd: fl
     assert 0 <= (estimate.diagnostics["calibration"] or 0) < 0.1
 
 
+def le_cam(shift: float) -> float:
+    """1/2 int (p - q)^2 / (p + q) of N(0, 1) and N(shift, 1), by quadrature."""
+    x = torch.linspace(-10, 10 + shift, 20_001, dtype=torch.float64)
+    p, q = (torch.exp(-((x - mean) ** 2) / 2) / math.sqrt(2 * math.pi) for mean in (0.0, shift))
+    return 0.5 * float(torch.trapezoid((p - q).square() / (p + q), x))
+
+
+DIVERGENCES = {
+    "log": ("jsd", lambda shift: {1.0: 0.111421482, 3.0: 0.526777307}[shift]),
+    "brier": ("le_cam", le_cam),
+    "exponential": ("squared_hellinger", lambda shift: 1 - math.exp(-(shift**2) / 8)),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_the_log_density_ratio_makes_every_bound_its_divergence(loss: str, shift: float) -> None:
+    quantity, divergence = DIVERGENCES[loss]
+    x, sample = torch.randn(2, 200_000, dtype=torch.float64) + torch.tensor([[0.0], [shift]])
+    f = torch.stack([-shift * each + shift**2 / 2 for each in (x, sample)])
+    estimate = Ratio(loss=loss)._estimate(f)
+    assert estimate.standard_error is not None
+    assert estimate.value == pytest.approx(divergence(shift), abs=4 * estimate.standard_error)
+    assert (estimate.quantity, estimate.standard_error < 0.005) == (quantity, True)
+    assert Ratio(loss=loss)._estimate(0 * f).value == pytest.approx(0.0)
+    assert Ratio(loss=loss)._estimate(0.8 * f + 0.1).value < divergence(shift)
+
+
+def test_grey_levels_are_told_apart_only_where_they_differ() -> None:
+    x = torch.rand(400, 3)
+
+    class Near(Shifted):
+        event = Event((3,), "unit")
+
+        def sample(self, num: int, context: None = None) -> Tensor:
+            return (x > 0.5).float() + 0.3 * (0.5 - torch.rand(num, 3))
+
+    rounded, fine = (Ratio(levels=levels)(Near(0.0), (x > 0.5).float(), x)[1].value for levels in (2, 0))
+    assert rounded == pytest.approx(0.0, abs=0.02)
+    assert fine > 0.5
+
+
 def test_forecasts_that_are_right_as_often_as_they_say_are_calibrated() -> None:
     odds = 2 * torch.randn(20_000, dtype=torch.float64)
     is_example = torch.rand_like(odds) < torch.sigmoid(odds)
@@ -52,5 +94,11 @@ def test_forecasts_that_are_right_as_often_as_they_say_are_calibrated() -> None:
 def test_settings_that_make_no_classifier_are_named() -> None:
     with pytest.raises(ValueError, match=r"`likelihood\.ratio\.trees`"):
         Ratio(trees=0)
+    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.loss`"):
+        Ratio(loss="hinge")
+    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.levels` must be 0 or"):
+        Ratio(levels=1)
+    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.levels` must be 0 for real"):
+        Ratio(levels=256).check(Shifted(0.0))
     with pytest.raises(Mistake, match=r"`likelihood\.examples` must be at least 40"):
         Ratio()(Shifted(0.0), torch.randn(20, 1), torch.randn(20, 1))

@@ -142,6 +142,20 @@ def test_the_minimax_gradient_vanishes_where_the_critic_is_sure_and_the_others_d
     assert slopes["wgan"] == pytest.approx(0.5 * math.sqrt(2))
 
 
+def test_a_sample_is_pulled_up_the_critic_by_what_the_loss_makes_of_its_slope() -> None:
+    sample = torch.tensor([[-3.0], [0.5]], dtype=torch.float64)
+    line = Function(lambda x: 2 * x)
+    f = 2 * sample
+    for game, share in (
+        (made(GAN), torch.sigmoid(-f)),
+        (made(GAN, loss="minimax"), torch.sigmoid(f)),
+        (made(WGANGP), torch.ones_like(f)),
+    ):
+        game.critic = line
+        assert torch.allclose(game.pull(sample), 2 * share)
+    assert line.scale.requires_grad
+
+
 def test_smoothing_moves_the_best_output_and_r1_adds_the_squared_slope() -> None:
     x = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
     constant = Function(lambda x: 0 * x + math.log(9.0))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 Command = Callable[..., int]
 GAN = ("model=gan", "model.hidden=8", "dataset.sizes=[400,100,100]", "trainer.max_steps=30", "hydra.run.dir=run")
@@ -63,6 +64,16 @@ def test_modes_are_counted(dgmrun: Command) -> None:
     assert sample["modes"] == 25
     assert 0 <= sample["covered"] <= 25
     assert 0 <= sample["near"] <= 1
+
+
+@pytest.mark.parametrize("objective", ["gan", "wgan_gp"])
+def test_a_density_that_a_critic_fits_is_scored_and_its_critic_is_drawn(objective: str, dgmrun: Command) -> None:
+    settings = ("experiment=two_modes", f"objective={objective}", "trainer.max_steps=20", "hydra.run.dir=run")
+    assert dgmrun(*settings, "dataset.sizes=[500,100,100]", "train", "likelihood") == 0
+    assert results()["likelihood"]["exact"]["kind"] == "exact"
+    with Image.open("run/figures/critic.png") as picture:
+        assert min(picture.size) > 300
+        assert picture.convert("L").getextrema()[0] < 200
 
 
 @pytest.mark.parametrize("objective", ["wgan", "wgan_gp"])
