@@ -13,7 +13,7 @@ SIDE = 100
 """Points of the grid to a side."""
 MARGIN = 0.25
 """Around all examples and samples: a share of their extent."""
-LONGEST, LEAST = 0.2, 1e-3
+LONGEST, LEAST = 0.2, 0.1
 """The longest arrow, a share of the extent; pulls below the least are shorter by as much as they are below it."""
 
 
