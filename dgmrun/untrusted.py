@@ -32,6 +32,7 @@ ESTIMATE = {
     "standard_error": float,
     "interval": [float, float],
     "unit": ("nats", "of 1"),
+    "quantity": str,
     "kind": ("exact", "estimate", "lower_bound", "upper_bound"),
     "bias": ("none", "down", "up", "unknown"),
     "split": str,

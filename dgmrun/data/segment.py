@@ -1,7 +1,7 @@
-"""Points of a straight segment in the plane, which no other parallel line meets.
+"""Points of a straight segment in the plane.
 
 Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, https://arxiv.org/abs/1701.07875, example 1: of two parallel
-segments the Jensen-Shannon divergence is log 2 at any distance, and the Wasserstein distance is the distance.
+segments the Jensen-Shannon divergence is log 2 at any distance but 0, and the Wasserstein distance is the distance.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import torch
 
 from dgmrun.data.splits import Split, Splits
 from dgmrun.data.synthetic import drawn
+from dgmrun.errors import Mistake
+
+LARGEST = 1e6
+"""Offset at which float32 still tells the points of a segment apart from their neighbours."""
 
 
 def load(data_dir: Path, sizes: Sequence[int], offset: float) -> Splits:
@@ -23,6 +27,8 @@ def load(data_dir: Path, sizes: Sequence[int], offset: float) -> Splits:
         sizes: examples of train, valid and test.
         offset: the first coordinate of all.
     """
+    if not abs(offset) <= LARGEST:
+        raise Mistake(f"`dataset.offset` must be between -{LARGEST:g} and {LARGEST:g}, but is {offset}")
 
     def draw(size: int) -> Split:
         return Split(torch.stack((torch.full((size,), offset), 2 * torch.rand(size) - 1), dim=1))

@@ -9,12 +9,14 @@ of any log odds f, equal where f = log p - log q: the share of a proper loss l t
 - `exponential`: l(f) = exp(-f / 2), the squared Hellinger distance 1 - int sqrt(p q), at most 1.
 
 Examples and samples are halved, and each half is scored by a classifier that was trained on the other, so that the
-bound holds in the mean whatever was learnt.
+bound holds in the mean whatever was learnt. No classifier is surer than the log of the examples that it saw, and the
+interval leaves room for mistakes too rare to be among n examples and n samples, whose rate is 3.25 / n at most.
 
 References:
     Goodfellow et al. (2014), Generative adversarial networks, https://arxiv.org/abs/1406.2661, theorem 1.
     Friedman (2001), Greedy function approximation: a gradient boosting machine.
     Gneiting and Raftery (2007), Strictly proper scoring rules, prediction, and estimation.
+    Buja, Stuetzle and Shen (2005), Loss functions for binary class probability estimation: the exponential loss.
     Reid and Williamson (2011), Information, divergence and risk for binary experiments, section 4: losses of
     divergences.
 """
@@ -36,8 +38,10 @@ from torch.nn.functional import softplus
 from dgmrun.errors import Mistake
 from dgmrun.protocols import Estimate, Sampler
 
-SUREST = 30.0
-"""Log odds of a classifier are kept within so much of 0, so that they are finite."""
+LEAST, MOST_LEVELS = 100, 2**16
+"""Examples that can be halved and still grow trees; levels that float32 tells apart with ease."""
+UNSEEN = 3.25
+"""Half of -log 0.0015: mistakes of a mean rate of so many in n are all missed by n examples and n samples so rarely."""
 
 
 class Loss(NamedTuple):
@@ -45,9 +49,9 @@ class Loss(NamedTuple):
 
     Args:
         quantity: the divergence.
-        most: what it is where p and q are nowhere together.
-        unit: of both.
-        of: l(f) of log odds f of what is so.
+        most: the divergence where p and q have nothing in common.
+        unit: of the divergence.
+        of: l of the log odds f that were given to what was true.
     """
 
     quantity: str
@@ -86,10 +90,10 @@ class Ratio:
     def __post_init__(self) -> None:
         if self.trees < 1:
             raise ValueError(f"`likelihood.ratio.trees` must be at least 1, but is {self.trees}")
-        if self.loss not in LOSSES:
+        if self.loss not in [*LOSSES]:
             raise ValueError(f"`likelihood.ratio.loss` must be one of {', '.join(LOSSES)}, but is {self.loss}")
-        if self.levels < 0 or self.levels == 1:
-            raise ValueError(f"`likelihood.ratio.levels` must be 0 or at least 2, but is {self.levels}")
+        if self.levels and not 2 <= self.levels <= MOST_LEVELS:
+            raise ValueError(f"`likelihood.ratio.levels` must be 0 or 2 to {MOST_LEVELS}, but is {self.levels}")
 
     def check(self, model: Any) -> None:
         """Raises ValueError where levels are asked of what has none."""
@@ -101,15 +105,18 @@ class Ratio:
     @torch.no_grad()
     def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p - log q of each example, and the bound; as many samples are drawn as there are examples."""
-        if len(x) < 40:
-            raise Mistake(f"`likelihood.examples` must be at least 40 for likelihood.ratio, but there are {len(x)}")
+        if len(x) < LEAST:
+            raise Mistake(
+                f"`likelihood.examples` must be at least {LEAST} for likelihood.ratio, but there are {len(x)}"
+            )
         both = self._rounded(torch.stack([x.flatten(1), model.sample(len(x)).to(x).flatten(1)])).cpu().numpy()
         order = torch.randperm(len(x)).numpy()
         f = np.empty(both.shape[:2])
         one, other = np.array_split(order, 2)
         for train, scored in ((one, other), (other, one)):
             f[:, scored] = self._log_odds(both[:, train], both[:, scored])
-        log_ratio = torch.from_numpy(f).clamp(-SUREST, SUREST)
+        surest = math.log(len(one))
+        log_ratio = torch.from_numpy(f).clamp(-surest, surest)
         return log_ratio[0].to(x.device), self._estimate(log_ratio)
 
     def _rounded(self, x: Tensor) -> Tensor:
@@ -122,9 +129,8 @@ class Ratio:
         seed = int(torch.randint(2**31, ()))
         trees = HistGradientBoostingClassifier(max_iter=self.trees, early_stopping=True, random_state=seed)
         trees.fit(train.reshape(-1, train.shape[-1]), np.repeat([1, 0], train.shape[1]))
-        p = trees.predict_proba(scored.reshape(-1, scored.shape[-1]))
-        with np.errstate(divide="ignore"):
-            return np.log(p[:, 1] / p[:, 0]).reshape(2, -1)
+        log_odds: ndarray = trees.decision_function(scored.reshape(-1, scored.shape[-1])).reshape(2, -1)
+        return log_odds
 
     def _estimate(self, f: Tensor) -> Estimate:
         """Of log odds of examples and of samples, [2, rows]."""
@@ -134,10 +140,11 @@ class Ratio:
         paid = loss(of_truth)
         value = most - scale * float(paid.mean())
         error = scale * math.sqrt(float(paid.var(1).sum()) / f.shape[1]) / 2
+        unseen = scale * UNSEEN / f.shape[1] * float(loss(-f.abs().max()))
         return Estimate(
             value=value,
             standard_error=error,
-            interval=(value - 3 * error, None),
+            interval=(value - 3 * error - unseen, None),
             kind="lower_bound",
             bias="down",
             quantity=quantity,
@@ -155,7 +162,7 @@ class Ratio:
 
 def _calibration(f: Tensor) -> float:
     """Mean distance of what is forecast from what is so, over ten bins of equally many forecasts."""
-    order = torch.sigmoid(f.flatten()).argsort()
+    order = f.flatten().argsort()
     forecast = torch.sigmoid(f.flatten())[order].tensor_split(10)
     is_example = torch.tensor([1.0, 0.0], dtype=f.dtype).repeat_interleave(f.shape[1])[order].tensor_split(10)
     gaps = [float((p.mean() - y.mean()).abs()) for p, y in zip(forecast, is_example, strict=True)]

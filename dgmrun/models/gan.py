@@ -62,7 +62,7 @@ class Generator(nn.Module):
             ("network", network, NETWORKS),
             ("activation", activation, mlp.ACTIVATIONS),
         ):
-            if word not in known:
+            if word not in [*known]:
                 raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {word}")
         for key, size, least in (("latent", latent, 1), ("hidden", hidden, 1), ("depth", depth, 0)):
             if size < least:

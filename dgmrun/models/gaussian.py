@@ -1,4 +1,4 @@
-r"""Round Gaussian, the smallest model that any objective can fit: x = mu + sigma z.
+r"""Round Gaussian, x = mu + sigma z: the smallest model that likelihood can fit, and a critic, too.
 
 .. math:: p(x) = N(\mu, \sigma^2 I)
 """

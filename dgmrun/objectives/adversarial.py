@@ -20,6 +20,8 @@ DECAY = 0.99
 """Of the running moments that collapse is told by, from batch to batch."""
 ALIKE = 0.05
 """Samples whose spread is below this share of the data's are all alike."""
+ENOUGH = 0.1
+"""Weight of the batches seen, 1 of infinitely many, from which on they tell."""
 
 
 @runtime_checkable
@@ -54,8 +56,8 @@ class Adversarial(Objective, ABC):
             raise ValueError(f"`objective.k` must be at least 1, but is {k}")
         event: Any = model.event
         self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event.shape)
-        self.moments = torch.zeros(3)
-        """Running means of the critic's loss, and of the spread of samples and of examples: rank state."""
+        self.moments = torch.zeros(4)
+        """Running sums of the critic's loss, of the spread of samples and of examples, and of 1: rank state."""
 
     def source(self, data: Source) -> Source:
         """The data; running moments go where the model is."""
@@ -89,12 +91,16 @@ class Adversarial(Objective, ABC):
         return x + self.noise * torch.randn_like(x) if self.noise else x
 
     def generated(self, num: int) -> Tensor:
-        """Samples of the model as the critic sees them, differentiable."""
+        """Samples of the model, differentiable."""
         model: Any = self.model
-        return self.seen(model.generate(model.noise(num)))
+        x: Tensor = model.generate(model.noise(num))
+        return x
 
     def pull(self, sample: Tensor) -> Tensor:
-        """Less the derivative of the generator's loss in each of `sample`, times their number, [num, *event.shape]."""
+        """Minus the derivative of the generator's loss in each of `sample`, times their number, [num, *event.shape].
+
+        In nats, or outputs of a Wasserstein critic, per unit of x.
+        """
         x = sample.detach().requires_grad_()
         with frozen(self.critic):
             (slope,) = torch.autograd.grad(self.generator_loss(self.f(x)) * len(x), x)
@@ -102,8 +108,11 @@ class Adversarial(Objective, ABC):
 
     @torch.no_grad()
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The divergence of the data from as many samples as the critic sees it, without a gradient."""
-        parts = self.payoff(self.f(self.seen(batch.x)), self.f(self.generated(len(batch.x))))
+        """The divergence of the data from as many samples as the critic sees it, without a gradient.
+
+        It is no figure to stop by: a critic that knows little sees none. Samples are of the model as it is trained.
+        """
+        parts = self.payoff(self.f(self.seen(batch.x)), self.f(self.seen(self.generated(len(batch.x)))))
         error = torch.stack([part.var() / len(part) for part in parts]).sum().sqrt()
         value = self.divergence(torch.stack([part.mean() for part in parts]).sum())
         return value, {"standard_error": self.divergence(error) - self.divergence(torch.zeros_like(error))}
@@ -111,23 +120,25 @@ class Adversarial(Objective, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """A batch for the critic and, where it is its turn, for the generator; after `accumulate` of them a step."""
         is_turn = self.iteration // self.optimization.accumulate % self.k == self.k - 1
-        self.iteration += 1
-        is_step = self.iteration % self.optimization.accumulate == 0
-        x = self.seen(batch.x)
+        is_step = (self.iteration + 1) % self.optimization.accumulate == 0
         with torch.no_grad():
-            sample = self.generated(len(x))
-        terms = {"critic_loss": self._descend(self.critic_loss(x, sample), 1, batch)}
+            sample = self.generated(len(batch.x))
+        loss = self.critic_loss(self.seen(batch.x), self.seen(sample))
+        terms = {"critic_loss": self._descend(loss, 1, batch)}
         terms["critic_gradient"] = self._norm(1)
         if is_step:
             self.step(1)
-        self._observe(terms["critic_loss"], sample, x)
+        self._observe(terms["critic_loss"], sample, batch.x)
         if is_turn:
             with frozen(self.critic):
-                loss = self.generator_loss(self.f(self.generated(len(x))))
+                loss = self.generator_loss(self.f(self.seen(self.generated(len(batch.x)))))
             terms["generator_loss"] = self._descend(loss, 0, batch)
             terms["generator_gradient"] = self._norm(0)
             if is_step:
                 self.step(0)
+        elif is_step:
+            self.age(0)
+        self.iteration += 1
         return {"loss": terms["critic_loss"], **terms}
 
     def _descend(self, loss: Tensor, player: int, batch: Batch) -> Tensor:
@@ -155,12 +166,24 @@ class Adversarial(Objective, ABC):
 
     @torch.no_grad()
     def _observe(self, loss: Tensor, sample: Tensor, x: Tensor) -> None:
-        now = torch.stack((loss, sample.std(0).mean(), x.std(0).mean()))
-        self.moments.lerp_(now.to(self.moments), 1 - DECAY)
+        if len(x) > 1:
+            now = torch.stack((loss, sample.std(0).mean(), x.std(0).mean(), torch.ones_like(loss)))
+            self.moments.lerp_(now.to(self.moments), 1 - DECAY)
+
+    @property
+    def usual(self) -> list[float]:
+        """The critic's loss, and the spread of samples and of examples, of late; empty before enough was seen."""
+        *sums, weight = self.moments.tolist()
+        return [each / weight for each in sums] if weight >= ENOUGH else []
 
     def doubts(self) -> list[str]:
-        """Whether the samples are all alike."""
-        _, of_samples, of_data = self.moments.tolist()
+        """Whether the generator was never moved, or the samples are all alike."""
+        if 0 < self.iteration < self.k * self.optimization.accumulate:
+            return [
+                f"the generator has made no step in {self.iteration} batches, as objective.k = {self.k} of the critic "
+                "come first; raise trainer.max_steps or lower objective.k"
+            ]
+        _, of_samples, of_data = self.usual or (0.0, 1.0, 1.0)
         if of_samples >= ALIKE * of_data:
             return []
         share = 100 * of_samples / of_data

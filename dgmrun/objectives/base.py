@@ -142,10 +142,14 @@ class Objective(LightningModule, ABC):
             torch.nn.utils.clip_grad_norm_(trained, self.optimization.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        if (schedules := self.lr_schedulers()) is not None:
-            _numbered(schedules, player).step()
+        self.age(player)
         if self.average is not None and player == 0:
             self.average.update_parameters(self.model)
+
+    def age(self, player: int) -> None:
+        """Takes the schedule of the optimiser with this number one step on."""
+        if (schedules := self.lr_schedulers()) is not None:
+            _numbered(schedules, player).step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the count of iterations, and gradients that wait for their optimiser step."""

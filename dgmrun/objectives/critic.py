@@ -37,7 +37,7 @@ class Critic:
 
     def __post_init__(self) -> None:
         for key, known in (("network", NETWORKS), ("activation", mlp.ACTIVATIONS)):
-            if (word := getattr(self, key)) not in known:
+            if (word := getattr(self, key)) not in [*known]:
                 raise ValueError(f"`objective.critic.{key}` must be one of {', '.join(known)}, but is {word}")
         for key, least in (("hidden", 1), ("depth", 0), ("noise", 0)):
             if (value := getattr(self, key)) < least:
@@ -46,5 +46,12 @@ class Critic:
             raise ValueError(f"`objective.critic.rate` must be positive, but is {self.rate}")
 
     def net(self, shape: Sequence[int]) -> nn.Module:
-        """From examples [batch, *shape] to [batch, 1]."""
-        return NETWORKS[self.network](shape, self.hidden, self.depth, 1, self.activation)
+        """From examples [batch, *shape] to [batch, 1].
+
+        Raises:
+            ValueError: names the key that does not suit the shape.
+        """
+        try:
+            return NETWORKS[self.network](shape, self.hidden, self.depth, 1, self.activation)
+        except ValueError as error:
+            raise ValueError(str(error).replace("`model.", "`objective.critic.")) from None

@@ -19,6 +19,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Bernoulli
 from torch.nn.functional import softplus
 
 from dgmrun.objectives.adversarial import Adversarial
@@ -27,7 +28,7 @@ from dgmrun.objectives.critic import Critic
 
 LOSSES = ("non_saturating", "minimax")
 FLOOR = 0.02
-"""A critic whose loss is below this tells everything apart, in nats for an example and a sample."""
+"""A critic whose loss is so little above its floor tells everything apart, in nats for an example and a sample."""
 
 
 class GAN(Adversarial):
@@ -74,7 +75,7 @@ class GAN(Adversarial):
         return (payoff + math.log(4)) / 2
 
     def generator_loss(self, f_sample: Tensor) -> Tensor:
-        """In nats for a sample."""
+        """E[log sigma(-f)], minimax, or -E[log sigma(f)], in nats for a sample."""
         return (-softplus(f_sample) if self.is_minimax else softplus(-f_sample)).mean()
 
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
@@ -90,11 +91,13 @@ class GAN(Adversarial):
 
     def doubts(self) -> list[str]:
         """Whether the critic tells everything apart, too."""
-        if self.iteration == 0 or float(self.moments[0]) >= FLOOR:
+        floor = float(Bernoulli(torch.tensor(self.smoothing)).entropy())
+        loss, *_ = self.usual or (math.inf,)
+        if loss >= floor + FLOOR:
             return super().doubts()
         return [
             *super().doubts(),
-            f"the critic tells every sample from every example: its loss is {float(self.moments[0]):.3f} nats, near "
-            "its floor 0, and the generator learns little; raise objective.critic.noise or objective.r1, or lower "
+            f"the critic tells every sample from every example: its loss is {loss:.3f} nats, near its floor "
+            f"{floor:.3g}, and the generator learns little; raise objective.critic.noise or objective.r1, or lower "
             "objective.critic.rate",
         ]

@@ -167,7 +167,7 @@ def _csv(entries: Sequence[Entry]) -> None:
 
 def _parts(entry: Entry, labels: Sequence[str]) -> dict[str, object]:
     """The figures of a run, a column for each of their parts."""
-    parts = ("value", "standard_error", "low", "high", "kind", "split")
+    parts = ("value", "standard_error", "low", "high", "kind", "split", "quantity")
     return {f"{label}.{part}": getattr(entry.figures.get(label), part, None) for label in labels for part in parts}
 
 

@@ -12,9 +12,10 @@ from dgmrun.report.terminal import plain
 
 MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
 LEGEND = (
-    "Figures in nats, likelihood per example, gradients as log variance; +- one standard error. Unmarked: exact; "
-    ">= lower bound; <= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; stale: of other "
-    "weights than the run has now; of another: of its teacher, or of the model that it was the proposal for."
+    "Figures in nats, likelihood per example, gradients as log variance, divergences by name; +- one standard error. "
+    "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; "
+    "stale: of other weights than the run has now; of another: of its teacher, or of the model that it was the proposal "
+    "for."
 )
 
 
@@ -27,7 +28,7 @@ class Figure:
         stale: whether it is of, or through, other weights than the run has now.
         of_another: whether it is of another run, through the weights of this one.
         standard_error_log_z: the part of `standard_error` that is log Z's.
-        is_of_word: whether it is of what its stage word says, and not of another quantity.
+        quantity: what it is of, where that is not what its stage word says.
     """
 
     value: float | None
@@ -40,7 +41,7 @@ class Figure:
     stale: bool
     of_another: bool
     standard_error_log_z: float | None
-    is_of_word: bool
+    quantity: str | None
 
 
 def figures(results: Mapping[str, Any], weights: str | None) -> dict[str, Figure]:
@@ -75,7 +76,7 @@ def _figure(estimate: Mapping[str, Any], weights: str | None) -> Figure:
         stale=weights is not None and weights not in (of, through),
         of_another=weights is not None and weights == through,
         standard_error_log_z=number(at(estimate, "diagnostics", "standard_error_log_z")),
-        is_of_word=estimate.get("quantity") is None,
+        quantity=plain(str(estimate["quantity"])) if estimate.get("quantity") is not None else None,
     )
 
 
@@ -87,6 +88,7 @@ def cell(figure: Figure | None) -> str:
     shown = f"{figure.value:.3f}" if exact else with_error(figure.value, figure.standard_error)
     marks = f"{' !' if figure.warnings else ''}{' stale' if figure.stale else ''}"
     marks += " of another" if figure.of_another else ""
+    marks += f" {figure.quantity}" if figure.quantity else ""
     return f"{MARKS.get(str(figure.kind), '? ')}{shown}{marks}"
 
 

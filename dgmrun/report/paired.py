@@ -115,7 +115,7 @@ def _candidates(entry: Entry, split: str) -> list[str]:
         and figure.value is not None
         and not (figure.low is None and figure.high is None)
         and not figure.stale
-        and figure.is_of_word
+        and figure.quantity is None
     ]
 
 

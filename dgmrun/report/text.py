@@ -19,7 +19,7 @@ def estimate(word: str, label: str, entry: Mapping[str, Any], dataset: Any = Non
         entry: what results.json holds of it.
         dataset: what results.json holds of the data that a likelihood is of.
     """
-    exact = entry["standard_error"] == 0
+    exact = entry["kind"] == "exact" and entry["standard_error"] == 0
     shown = f"{entry['value']:.6f}" if exact else with_error(entry["value"], entry["standard_error"])
     head = f"{f'{word}.{label}':24} {shown} {entry['unit']}  {interval(entry['interval'])}  {kind(entry)}"
     if entry["effective_sample_size"] is not None:

@@ -28,7 +28,7 @@ PENALTY = 10.0
 def made(kind: Callable[..., Adversarial], f: nn.Module | None = None, **settings: object) -> Adversarial:
     """An objective of a small generator of one real number, its critic replaced by `f`."""
     generator = Generator(Event((1,), "real"), latent=2, hidden=4)
-    objective = kind(generator, OPTIMIZATION, critic=Critic(hidden=4), **settings).double()
+    objective = kind(generator, OPTIMIZATION, **{"critic": Critic(hidden=4), **settings}).double()
     objective.critic = objective.critic if f is None else f
     return objective
 
@@ -177,12 +177,39 @@ def test_the_loss_of_validation_is_a_divergence_with_its_error() -> None:
 
 def test_collapse_and_a_sure_critic_are_told_in_words() -> None:
     game = made(GAN)
-    game.iteration, game.moments = 100, torch.tensor([1.0, 0.4, 1.0])
+    game.iteration, game.moments = 100, torch.tensor([1.0, 0.4, 1.0, 1.0])
     assert game.doubts() == []
-    game.moments = torch.tensor([0.001, 0.01, 1.0])
+    game.moments = torch.tensor([0.001, 0.01, 1.0, 1.0])
     alike, sure = game.doubts()
     assert "all alike" in alike
     assert "its floor 0" in sure
+    game.moments *= 0.01
+    assert game.doubts() == [], "too little was seen"
+
+
+def test_a_sure_critic_of_smoothed_targets_is_told_by_their_entropy() -> None:
+    game = made(GAN, smoothing=0.1)
+    game.iteration, floor = 100, -0.1 * math.log(0.1) - 0.9 * math.log(0.9)
+    game.moments = torch.tensor([floor + 0.01, 1.0, 1.0, 1.0])
+    assert "near its floor 0.325" in game.doubts()[0]
+    game.moments[0] += 0.1
+    assert game.doubts() == []
+
+
+def test_moments_are_of_what_the_model_makes_and_not_of_batches_of_one() -> None:
+    game = made(GAN, critic=Critic(hidden=4, noise=1.0))
+    x, sample = torch.randn(500, 1), torch.full((500, 1), 2.0)
+    for _ in range(30):
+        game._observe(torch.tensor(1.0), sample, x)
+    assert "their spread is 0.0 %" in game.doubts()[0]
+    before = game.moments.clone()
+    game._observe(torch.tensor(1.0), sample[:1], x[:1])
+    assert torch.equal(game.moments, before)
+
+
+def test_a_critic_that_does_not_suit_the_examples_is_named() -> None:
+    with pytest.raises(ValueError, match=r"`objective\.critic\.network` must be mlp"):
+        Critic(network="convolutional").net((2,))
 
 
 def test_settings_that_make_no_game_are_named() -> None:

@@ -213,7 +213,7 @@ def test_csv_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     }
     expected |= {"seed": "0", "status": "done", "steps": "200", "seconds": "1.25", "model.hidden": "10"}
     parts = {"value": "-20.5", "standard_error": "0.25", "low": "-30.0", "high": "", "kind": "exact"}
-    expected |= {f"likelihood.exact.{part}": text for part, text in (parts | {"split": "test"}).items()}
+    expected |= {f"likelihood.exact.{part}": text for part, text in (parts | {"split": "test", "quantity": ""}).items()}
     assert one == expected
     assert (two["name"], two["model.hidden"], two["likelihood.exact.value"]) == ("one, two", "8", "")
 

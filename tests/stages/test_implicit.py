@@ -55,7 +55,7 @@ def test_a_divergence_is_told_and_ranked_with_nothing(dgmrun: Command, capsys: p
 def test_too_few_examples_for_a_classifier_are_a_mistake(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("dataset.sizes=[400,100,30]", "likelihood.methods=[ratio]")
     assert dgmrun(*GAN, *few, "train", "likelihood") == 2
-    assert "at least 40" in capsys.readouterr().err
+    assert "at least 100" in capsys.readouterr().err
 
 
 def test_modes_are_counted(dgmrun: Command) -> None:
@@ -74,6 +74,37 @@ def test_a_density_that_a_critic_fits_is_scored_and_its_critic_is_drawn(objectiv
     with Image.open("run/figures/critic.png") as picture:
         assert min(picture.size) > 300
         assert picture.convert("L").getextrema()[0] < 200
+
+
+def test_a_training_with_a_batch_of_one_is_whole(dgmrun: Command) -> None:
+    settings = ("dataset.sizes=[401,100,100]", "trainer.max_steps=6")
+    assert dgmrun(*GAN[:2], *settings, "hydra.run.dir=run", "train") == 0
+    assert results()["train"]["warnings"] == []
+    assert dgmrun("train", "run=run", "trainer.max_steps=12") == 0
+    assert results()["train"]["steps"] == 12
+
+
+def test_validation_has_the_precision_of_the_model(dgmrun: Command) -> None:
+    assert dgmrun(*GAN, "device.precision=64-true", "train") == 0
+
+
+def test_a_generator_that_was_never_moved_is_told(dgmrun: Command) -> None:
+    assert dgmrun(*GAN, "objective.k=1000", "train") == 0
+    assert "has made no step in 30 batches" in results()["train"]["warnings"][0]
+
+
+def test_the_schedule_of_a_generator_ends_with_the_training(dgmrun: Command) -> None:
+    import torch
+
+    assert dgmrun(*GAN, "objective.k=5", "schedule=linear", "train") == 0
+    state = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    generator, critic = (each["param_groups"][0]["lr"] for each in state["optimizer_states"])
+    assert generator == critic
+
+
+def test_patience_is_refused_where_only_a_critic_validates(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dgmrun(*GAN, "trainer.patience=3", "train") == 2
+    assert "`trainer.patience` must be null" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("objective", ["wgan", "wgan_gp"])

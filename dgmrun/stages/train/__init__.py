@@ -22,8 +22,13 @@ def check(setup: Setup) -> None:
             f"{', '.join(build.partners('model', names['model'])['objective'])}, but is {names['objective']}",
             f"dgmrun list model={names['model']}",
         )
-    from dgmrun.stages.train import fit, processes
+    from dgmrun.stages.train import fit, processes, validation
 
+    if setup.config["trainer"]["patience"] is not None and validation.scorer(setup) is None:
+        raise Mistake(
+            f"`trainer.patience` must be null for the model {names['model']}, whose validation loss is least where its "
+            "critic knows least"
+        )
     processes.check(setup.config["device"])
     fit.limits(setup, 1)
     made = fit.objective(setup, model, steps=1)

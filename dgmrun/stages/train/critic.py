@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from numpy import ndarray
+from torch import Tensor
 
 from dgmrun.objectives.adversarial import Adversarial
 from dgmrun.objectives.base import Objective
@@ -20,12 +22,14 @@ def draw(run: Run, setup: Setup, trained: Objective) -> None:
         return
     from dgmrun.report import critic, drawing
 
-    with seeded(setup.config["seed"], "critic"):
-        x = trained.seen(setup.scored("valid")[:POINTS].float())
-        sample = trained.generated(POINTS).detach()
-        pull = trained.pull(sample).cpu().numpy()
-    places = critic.grid(x.numpy(), sample.cpu().numpy())
-    with torch.no_grad():
-        f = trained.f(torch.from_numpy(places).to(sample).flatten(0, 1)).reshape(places.shape[:2])
-    figure = critic.portrait(places, f.cpu().numpy(), x.numpy(), sample.cpu().numpy(), pull)
+    with seeded(setup.config["seed"], "critic"), torch.no_grad():
+        x = trained.seen(setup.scored("valid")[:POINTS].to(next(trained.parameters())))
+        sample = trained.seen(trained.generated(POINTS))
+    places = critic.grid(_drawable(x), _drawable(sample))
+    f = trained.f(torch.from_numpy(places).to(sample).flatten(0, 1)).reshape(places.shape[:2])
+    figure = critic.portrait(places, *map(_drawable, (f, x, sample, trained.pull(sample))))
     drawing.write(run, "train", {"critic": figure})
+
+
+def _drawable(x: Tensor) -> ndarray:
+    return x.detach().float().cpu().numpy()

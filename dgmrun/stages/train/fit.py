@@ -228,6 +228,7 @@ def _train(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")  # a generator's, waiting
             trainer.fit(trained, source, ckpt_path=checkpoint, weights_only=True)
     except NonFiniteError as error:
         batch = run.path / "non-finite-batch.safetensors"

@@ -119,7 +119,8 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective) -> dict[str, float]:
         if self.scorer is None:
-            loss, terms = objective.loss(Batch(self.valid.x.float(), torch.arange(len(self.valid.x))))
+            x = self.valid.x.to(next(objective.parameters()).dtype)
+            loss, terms = objective.loss(Batch(x, torch.arange(len(x))))
             return {"loss": float(loss), "loss_standard_error": float(terms["standard_error"])}
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(self.valid.x), self.valid.log_jacobian)
