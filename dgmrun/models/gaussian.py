@@ -31,7 +31,7 @@ class Gaussian(nn.Module):
         if event.support != "real":
             raise ValueError(f"`dataset.event.support` must be real for a Gaussian, but is {event.support}")
         self.event = event
-        self.mean = nn.Parameter(torch.zeros(event.shape))
+        self.mean = nn.Parameter(torch.randn(event.shape))
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def log_prob(self, x: Tensor, context: None = None) -> Tensor:

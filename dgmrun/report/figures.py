@@ -14,8 +14,7 @@ MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name; +- one standard error. "
     "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; "
-    "stale: of other weights than the run has now; of another: of its teacher, or of the model that it was the proposal "
-    "for."
+    "stale: of other weights than the run has now; of another: of its teacher, or of what it was a proposal for."
 )
 
 
