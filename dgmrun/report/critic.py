@@ -35,7 +35,7 @@ def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: nda
         f: what it said there, [side, side].
         x: examples [num, 2].
         sample: samples [num, 2].
-        pull: less the derivative of the generator's loss, times the number of samples, [num, 2].
+        pull: minus the derivative of the generator's loss, times the number of samples, [num, 2].
     """
     figure = Figure(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()
