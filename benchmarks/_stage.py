@@ -10,7 +10,8 @@ from time import perf_counter
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from dgmrun import arguments, compose, stages
+from dgmrun import stages
+from dgmrun.command import arguments, compose
 from dgmrun.stages import train
 
 BATCH, HIDDEN, RATE = 100, 500, 0.05

@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 
 from benchmarks._compare import Comparison
 from benchmarks._stage import Stage
-from dgmrun.estimators.ais import AIS
+from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.models.rbm import RBM
 
 CHAINS = 100

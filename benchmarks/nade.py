@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 
 from benchmarks._compare import Comparison
 from dgmrun.models.nade import NADE
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 DIMS, HIDDEN, BATCH, CALLS = 784, 500, 100, 5
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dgmrun import __version__, children
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
 
 TOOLS = ("compare", "list", "clean")
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
@@ -71,17 +71,17 @@ def _bug(error: Exception) -> int:
 
 def _command(argv: list[str]) -> None:
     if {"-sc", "--shell-completion"} & set(argv):
-        from dgmrun import completion
+        from dgmrun.command import completion
 
         completion.main(argv)
     elif not argv or {"-h", "--help"} & set(argv):
-        from dgmrun.report.help import text
+        from dgmrun.command.help import text
 
         print(text())
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
     elif argv[0] in TOOLS:
-        import_module(f"dgmrun.report.{argv[0]}").main(argv[1:])
+        import_module(f"dgmrun.tools.{argv[0]}").main(argv[1:])
     else:
         _run(argv)
 
@@ -92,11 +92,12 @@ def _run(argv: list[str]) -> None:
     Stage words become the override `stages=[...]` in `sys.argv` itself, and a new run its `run=...`, so that whoever
     starts this command again (a rank of a training in several processes, a requeue) enters by the same door.
     """
-    from dgmrun import arguments, build, compose
+    from dgmrun.command import arguments, compose
+    from dgmrun.workbench import build
 
     given = arguments.parse(argv)
     if given.is_sweep:
-        from dgmrun import launcher
+        from dgmrun.command import sweep as launcher
 
         with launcher.registered(given.config_dir):
             compose.compose_sweep(given)

@@ -10,12 +10,12 @@ from argparse import ArgumentParser
 
 import torch
 
-from dgmrun.estimators.bridge import Bridge
-from dgmrun.estimators.importance import Importance
+from dgmrun.estimators.log_z.bridge import Bridge
+from dgmrun.estimators.log_z.importance import Importance
 from dgmrun.estimators.proposal import Proposal
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
 from dgmrun.stages import Setup
-from dgmrun.stages._log_z import subject
+from dgmrun.workbench.selection import subject
 
 SETTINGS = {"num_samples": 2000, "num_chains": 200, "burn_in": 500, "thin": 50}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.models.sbn import SBN
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 

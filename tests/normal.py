@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 class Normal(nn.Module):

@@ -89,7 +89,7 @@ def test_every_configurable_class_is_reached_by_a_yaml() -> None:
                     assert f"dgmrun.{folder}.{file.stem}.{node.name}" in targets, node.name
 
 
-@pytest.mark.parametrize("module", ["dgmrun", "dgmrun.cli", "dgmrun.report.help", "dgmrun.report.compare"])
+@pytest.mark.parametrize("module", ["dgmrun", "dgmrun.cli", "dgmrun.command.help", "dgmrun.tools.compare"])
 def test_nothing_heavy_is_imported_before_a_run(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'lightning', 'hydra', 'numpy', 'matplotlib'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,10 +11,10 @@ import torch
 
 from benchmarks._compare import Comparison
 from benchmarks.ais import plain
-from dgmrun.estimators.ais import AIS
-from dgmrun.estimators.exact import Exact
+from dgmrun.estimators.log_z.ais import AIS
+from dgmrun.estimators.log_z.exact import Exact
 from dgmrun.models.rbm import RBM
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 ROOT = Path(__file__).parents[1]

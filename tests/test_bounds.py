@@ -6,10 +6,10 @@ import math
 
 import torch
 
-from dgmrun import draws
-from dgmrun.bounds import divergences, elbo, iwae, resampled
+from dgmrun.latent import draws
+from dgmrun.latent.bounds import divergences, elbo, iwae, resampled
 from dgmrun.models.vae import VAE
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 from tests.models.test_vae import linear_vae, with_exact_posterior
 

@@ -212,7 +212,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm +nonsense=1", "there is no key `nonsense`", None),
     ("model=rbm +objective.foo=3", "'foo'", None),
     ("model=rbm optimizer._target_=torch.load", "`optimizer._target_`", None),
-    ("model=rbm model._target_=dgmrun.objectives.cd.CD", "`model._target_`", None),
+    ("model=rbm model._target_=dgmrun.objectives.contrastive.cd.CD", "`model._target_`", None),
     ("model=rbm device.accelerator=tpuu", "`device` must be", None),
     ("model=rbm device.devices=0", "`device.devices`", None),
     ("model=rbm device.devices=-1", "`device.devices` must be at least 1", None),
@@ -386,7 +386,7 @@ def test_grey_levels_are_never_scored(dgmrun: Command, tmp_path: Path) -> None:
 
 
 def test_a_run_in_training_is_refused(dgmrun: Command, run: Path, capsys: Any) -> None:
-    from dgmrun.run import Run
+    from dgmrun.run.directory import Run
 
     with Run.open(run).training():
         assert dgmrun("train", f"run={run}", "trainer.max_steps=5") == 2

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dgmrun import cli, completion
+from dgmrun import cli
+from dgmrun.command import completion
 from dgmrun.errors import Mistake
 from dgmrun.paths import PACKAGE, options, words
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from dgmrun.build import partners
 from dgmrun.paths import options
+from dgmrun.workbench.build import partners
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER
 
 Command = Callable[..., int]

@@ -20,10 +20,9 @@ import yaml
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dgmrun import build
-from dgmrun.objectives.adversarial import ImplicitModel
 from dgmrun.paths import options
-from dgmrun.protocols import UnnormalisedDensity
+from dgmrun.protocols.models import ImplicitModel, UnnormalisedDensity
+from dgmrun.workbench import build
 from tests.conftest import BINARY, of_other_data, with_teacher
 
 Command = Callable[..., int]

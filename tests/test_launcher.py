@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from dgmrun.children import OF_RANKS
+from dgmrun.command.sweep import Job, identity, unique
 from dgmrun.errors import Mistake
-from dgmrun.launcher import Job, identity, unique
 
 TINY = (
     "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4 model.hidden=3 "
@@ -24,7 +24,7 @@ TINY = (
 ).split()
 PROBE = """
 import os, pathlib, time
-from dgmrun.objectives.pcd import PCD
+from dgmrun.objectives.contrastive.pcd import PCD
 
 class Probe(PCD):
     def __init__(self, model, optimization, k=1, num_chains=None, fate="well"):

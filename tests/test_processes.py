@@ -25,8 +25,8 @@ TINY = (
 ).split()
 PROBE = '''
 import os, signal
-from dgmrun.objectives.contrast import contrast
-from dgmrun.objectives.cd import CD
+from dgmrun.objectives.contrastive.contrast import contrast
+from dgmrun.objectives.contrastive.cd import CD
 
 class Probe(CD):
     """The contrast with the inverted data: nothing is drawn."""

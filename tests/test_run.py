@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dgmrun.errors import Mistake
-from dgmrun.run import Run, fingerprint
+from dgmrun.run.directory import Run, fingerprint
 
 CONFIG: dict[str, Any] = {"stages": ["train", "log_z"], "trainer": {"max_steps": 3}, "log_z": {"methods": "auto"}}
 TINY = (

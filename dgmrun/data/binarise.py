@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 SUPPORT_NEEDED = {"fixed": "binary", "threshold": "unit", "dynamic": "unit", "none": None}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgmrun.data.splits import Splits, sha256
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 RANGES = {"binary": (0, 1), "unit": (0, 1), "counts": (0, inf), "real": (-inf, inf)}
 CONTINUOUS = ("unit", "real")

@@ -13,7 +13,7 @@ from dgmrun.data.binarise import bernoulli, binarised, threshold
 from dgmrun.data.check import check
 from dgmrun.data.splits import Splits
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 Draw = Callable[[Tensor], Tensor]

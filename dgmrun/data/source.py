@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Batch
+from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.distributions.transforms import AffineTransform, ComposeTransform, SigmoidTransform, Transform
 
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 LEVELS, ALPHA = 256, 1e-6
 TO_LEVELS = AffineTransform(0.0, float(LEVELS))

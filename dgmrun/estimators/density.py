@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dgmrun.protocols import Estimate, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols.models import TractableDensity, UnnormalisedDensity
+from dgmrun.protocols.values import Estimate
 
 OPPOSITE = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
 KIND = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}

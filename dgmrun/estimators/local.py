@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LinearLR
 
-from dgmrun.bounds import elbo
-from dgmrun.draws import reparameterised
-from dgmrun.protocols import LatentVariableModel, Reparameterised
+from dgmrun.latent.bounds import elbo
+from dgmrun.latent.draws import reparameterised
+from dgmrun.protocols.models import LatentVariableModel, Reparameterised
 
 STEPS = 200
 """For a model that has no posterior of its own."""

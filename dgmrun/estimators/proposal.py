@@ -20,10 +20,10 @@ from scipy.stats import chi2
 from scipy.stats import t as student_t
 from torch import Tensor
 
-from dgmrun.estimators.ais import anneal, quadratic
+from dgmrun.estimators.annealing import anneal, quadratic
 from dgmrun.estimators.density import log_density
 from dgmrun.estimators.log_mean import CONFIDENCE
-from dgmrun.protocols import UnnormalisedDensity
+from dgmrun.protocols.models import UnnormalisedDensity
 from dgmrun.rng import seeded
 
 CLOSER = "train the student longer, or give it more hidden units"

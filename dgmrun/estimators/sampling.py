@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from dgmrun.estimators import exact
-from dgmrun.protocols import Enumerable, Sampler
+from dgmrun.estimators import enumeration
+from dgmrun.protocols.models import Enumerable, Sampler
 
 EXACT_BITS = 23
 """Largest smaller layer that is enumerated unasked: 2^23 states, 64 MiB of masses."""
@@ -31,6 +31,6 @@ def samples(model: Any, num: int, base_logits: Tensor, burn_in: int) -> Tensor:
     if isinstance(model, Sampler):
         return model.sample(num)
     if can_be_exact(model):
-        return exact.samples(model, num)
+        return enumeration.samples(model, num)
     start = model.annealed(base_logits).start(num)
     return model.gibbs(start.reshape(num, *base_logits.shape), burn_in)

@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dgmrun.bounds import iwae
-from dgmrun.draws import Draw, given
-from dgmrun.trace import Trace
+from dgmrun.latent.bounds import iwae
+from dgmrun.latent.draws import Draw, given
+from dgmrun.latent.trace import Trace
 
 
 def bound(trace: Callable[[Draw], Trace], x: Tensor, units: Sequence[int], k: int = 1) -> Float[Tensor, " batch"]:

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 
-from dgmrun.bounds import divergences
-from dgmrun.trace import Trace
+from dgmrun.latent.bounds import divergences
+from dgmrun.latent.trace import Trace
 
 
 class Learning(NamedTuple):

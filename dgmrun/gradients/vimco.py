@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dgmrun.bounds import iwae
+from dgmrun.latent.bounds import iwae
 
 
 def vimco(log_w: Float[Tensor, "samples batch"], log_q: Float[Tensor, "samples batch"]) -> Float[Tensor, ""]:

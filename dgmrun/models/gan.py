@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
 NOISES: dict[str, Callable[[Tensor], Tensor]] = {

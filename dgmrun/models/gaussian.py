@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 class Gaussian(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
 from dgmrun.nn.binary import bernoulli, bits
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 class Ising(nn.Module):

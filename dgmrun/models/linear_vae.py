@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import LowRankMultivariateNormal, Normal
 
-from dgmrun.draws import Draw
+from dgmrun.latent.draws import Draw
+from dgmrun.latent.trace import Trace
 from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
-from dgmrun.protocols import Event
-from dgmrun.trace import Trace
+from dgmrun.protocols.values import Event
 
 POSTERIORS = ("amortised", "local")
 

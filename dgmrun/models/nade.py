@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 from dgmrun.nn.autoregression import products
 from dgmrun.nn.binary import bernoulli
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 SAMPLED = 1000

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from dgmrun.nn.binary import bernoulli, bits, log_partition
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 class RBM(nn.Module):

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from dgmrun import draws
-from dgmrun.draws import Draw
+from dgmrun.latent import draws
+from dgmrun.latent.draws import Draw
+from dgmrun.latent.trace import Trace
 from dgmrun.nn.binary import bernoulli, log_bernoulli, precise
 from dgmrun.nn.binary_layers import LAYERS, Factorised
 from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
-from dgmrun.protocols import Event
-from dgmrun.trace import Trace
+from dgmrun.protocols.values import Event
 
 
 class SBN(nn.Module):

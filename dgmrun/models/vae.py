@@ -23,16 +23,16 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from dgmrun import draws
-from dgmrun.draws import Draw
+from dgmrun.latent import draws
+from dgmrun.latent.draws import Draw
+from dgmrun.latent.trace import Trace
 from dgmrun.nn import convolution
 from dgmrun.nn import mlp as fully_connected
 from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
 from dgmrun.nn.observation import observation as observed
-from dgmrun.protocols import Event
-from dgmrun.trace import Trace
+from dgmrun.protocols.values import Event
 
 NETWORKS = {"mlp": fully_connected, "convolutional": convolution}
 POSTERIORS = ("amortised", "local")

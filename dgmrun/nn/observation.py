@@ -26,7 +26,7 @@ from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import logsigmoid, softplus
 
 from dgmrun.nn.binary import log_bernoulli
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 LEAST_SCALE = 1e-3
 """Without it a density has no maximum on data that repeat a value."""

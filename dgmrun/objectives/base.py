@@ -13,7 +13,9 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dgmrun.protocols import Batch, Pictured, Source
+from dgmrun.protocols.models import Pictured
+from dgmrun.protocols.sources import Source
+from dgmrun.protocols.values import Batch
 
 
 @dataclass(frozen=True)

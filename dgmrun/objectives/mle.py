@@ -10,7 +10,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols import Batch, TractableDensity
+from dgmrun.protocols.models import TractableDensity
+from dgmrun.protocols.values import Batch
 
 
 class MLE(Objective):

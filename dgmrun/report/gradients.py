@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from dgmrun.report.drawing import COLOURS, DPI, STYLE
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
 from dgmrun.report.figures import with_error
 from dgmrun.report.terminal import tables, text
 

@@ -21,7 +21,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from dgmrun.report.figures import at, figures, number
 from dgmrun.report.runs import NO_SETTING
 from dgmrun.report.terminal import plain
-from dgmrun.run import Run, locked, replace
+from dgmrun.run.directory import Run
+from dgmrun.run.files import locked, replace
 
 Value = bool | int | float | str
 SECTIONS = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")

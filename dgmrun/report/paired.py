@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgmrun import untrusted
 from dgmrun.report.figures import Figure, at
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import warn
+from dgmrun.run import untrusted
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -15,7 +15,7 @@ from typing import Any
 from dgmrun.errors import Mistake
 from dgmrun.report.figures import Figure, figures
 from dgmrun.report.terminal import plain, warn
-from dgmrun.run import CONFIG, RESULTS, Run
+from dgmrun.run.directory import CONFIG, RESULTS, Run
 
 NO_SETTING = (
     *("choices", "stages", "run", "data_dir", "name", "notes"),

@@ -15,9 +15,11 @@ from dgmrun import children
 from dgmrun.errors import Busy, Interrupted, Mistake, nearest
 from dgmrun.paths import words
 from dgmrun.report import hparams
-from dgmrun.run import Run, now
-from dgmrun.stages import _provenance, _weights
-from dgmrun.stages._setup import Setup
+from dgmrun.run import weights as _weights
+from dgmrun.run.directory import Run
+from dgmrun.run.files import now
+from dgmrun.workbench import provenance as _provenance
+from dgmrun.workbench.setup import Setup
 
 __all__ = ["Setup", "create", "execute", "take_up"]
 

@@ -11,20 +11,24 @@ import torch
 import yaml
 from torch import Tensor
 
-from dgmrun import build
 from dgmrun.data import transform
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import log_density, log_likelihood
+from dgmrun.estimators.units import in_original_units
 from dgmrun.paths import options
-from dgmrun.protocols import Estimate, LikelihoodMethod, LogZMethod, UnnormalisedDensity
-from dgmrun.report import found, text
+from dgmrun.pictures import found
+from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
+from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.values import Estimate
+from dgmrun.report import text
 from dgmrun.rng import seeded
-from dgmrun.run import Run
-from dgmrun.stages import _log_z, log_z
-from dgmrun.stages._other import is_whole, other
-from dgmrun.stages._setup import Setup
-from dgmrun.stages._units import in_original_units
+from dgmrun.run.directory import Run
+from dgmrun.stages import log_z
+from dgmrun.workbench import build
+from dgmrun.workbench import selection as _log_z
+from dgmrun.workbench.inputs import is_whole, other
+from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
 SIMULATED = "simulated"
@@ -68,7 +72,7 @@ def main(run: Run, setup: Setup) -> None:
 
 def _draw(run: Run) -> None:
     """How the test figures that rest on samples of z come about, the others beside them."""
-    from dgmrun.report import drawing, evidence
+    from dgmrun.pictures import drawing, evidence
 
     entries = found.entries(run.results, "likelihood", run.weights_sha256())
     entries = {name: each for name, each in entries.items() if "@" not in name and not each.get("quantity")}

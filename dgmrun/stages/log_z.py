@@ -14,13 +14,14 @@ from typing import Any
 import numpy
 
 from dgmrun.estimators.proposal import Proposal
-from dgmrun.protocols import LogZMethod
-from dgmrun.report import found, text
+from dgmrun.pictures import found
+from dgmrun.protocols.methods import LogZMethod
+from dgmrun.report import text
 from dgmrun.rng import seeded
-from dgmrun.run import Run
-from dgmrun.stages._log_z import Subject, is_student, methods, subject
-from dgmrun.stages._other import other
-from dgmrun.stages._setup import Setup
+from dgmrun.run.directory import Run
+from dgmrun.workbench.inputs import other
+from dgmrun.workbench.selection import Subject, is_student, methods, subject
+from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
 
@@ -93,7 +94,7 @@ def _write_draws(both: Sequence[Run], of: str, proposal: Proposal) -> None:
 
 def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
     """How every method that the runs have came to its figure and, where it has drawn now, how near the proposal is."""
-    from dgmrun.report import drawing, evidence
+    from dgmrun.pictures import drawing, evidence
 
     of = target.weights_sha256()
     known = found.entries(target.results, "log_z", of)

@@ -17,16 +17,16 @@ import torch
 import yaml
 from torch import Tensor
 
-from dgmrun import build
-from dgmrun.data import bars_and_stripes, correlated_gaussian, gaussians
 from dgmrun.data.binarise import binarised
 from dgmrun.data.check import inside
-from dgmrun.data.omniglot_area import area_averages
 from dgmrun.data.prepare import prepare
 from dgmrun.data.splits import SPLITS, Splits, sha256
 from dgmrun.data.transform import transformed
+from dgmrun.datasets import bars_and_stripes, correlated_gaussian, gaussians
+from dgmrun.datasets.omniglot_area import area_averages
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
+from dgmrun.workbench import build
 from tests.conftest import ELSEWHERE, OF_THE_USER
 
 CONFIGS = {file.stem: file for file in Path(__file__).parents[2].glob("configs/dataset/*.yaml")}

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from dgmrun.data.check import check
-from dgmrun.data.file import event, load
 from dgmrun.data.splits import SPLITS, Splits
+from dgmrun.datasets.file import event, load
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 TABLE = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 HOLED = np.where(np.arange(20)[:, None] == 4, np.nan, TABLE)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dgmrun.data.check import check
-from dgmrun.data.images import event, load
+from dgmrun.datasets.images import event, load
 from dgmrun.errors import Mistake
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (20, 4, 6, 3), dtype=np.uint8)

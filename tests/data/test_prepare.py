@@ -11,7 +11,7 @@ from dgmrun.data.check import check, inside
 from dgmrun.data.prepare import prepare
 from dgmrun.data.splits import Split, Splits, cut, sha256
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 GREY = Event((1, 2, 2), "unit")
 

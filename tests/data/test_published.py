@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10, utils
 
-from dgmrun.data import cifar10, fashion_mnist, files, frey_faces, omniglot_burda
+from dgmrun.data import files
 from dgmrun.data.splits import Splits
+from dgmrun.datasets import cifar10, fashion_mnist, frey_faces, omniglot_burda
 from dgmrun.errors import Mistake
 
 Load = Callable[[Path], Splits]

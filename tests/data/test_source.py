@@ -13,7 +13,7 @@ from torch import Tensor
 from dgmrun.data.binarise import bernoulli
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Batch
+from dgmrun.protocols.values import Batch
 
 N = 23
 X = torch.arange(N * 2, dtype=torch.float32).reshape(N, 2) / (2 * N)

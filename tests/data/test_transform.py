@@ -18,7 +18,7 @@ from dgmrun.data.source import InMemorySource
 from dgmrun.data.splits import Splits, cut, sha256
 from dgmrun.data.transform import ALPHA, KINDS, transformed
 from dgmrun.errors import Mistake
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 GREY = Event((1, 2, 3), "unit")
 REAL = Event((3,), "real")

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators import exact
-from dgmrun.estimators.ais import AIS
+from dgmrun.estimators.log_z import exact
+from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.models.rbm import RBM
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 class Outcome(NamedTuple):

@@ -16,21 +16,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.data.digits import load
 from dgmrun.data.source import InMemorySource
-from dgmrun.estimators import exact
-from dgmrun.estimators.ais import AIS
-from dgmrun.estimators.bridge import Bridge
-from dgmrun.estimators.importance import Importance
+from dgmrun.datasets.digits import load
+from dgmrun.estimators.log_z import exact
+from dgmrun.estimators.log_z.ais import AIS
+from dgmrun.estimators.log_z.bridge import Bridge
+from dgmrun.estimators.log_z.importance import Importance
+from dgmrun.estimators.log_z.reverse_ais import ReverseAIS
 from dgmrun.estimators.proposal import Proposal
-from dgmrun.estimators.reverse_ais import ReverseAIS
 from dgmrun.models.nade import NADE
 from dgmrun.models.rbm import RBM
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.objectives.distill_kl import DistillKL
-from dgmrun.objectives.pcd import PCD
-from dgmrun.objectives.teacher import StreamSettings, Teacher
-from dgmrun.protocols import Estimate, Event
+from dgmrun.objectives.contrastive.pcd import PCD
+from dgmrun.objectives.distillation.distill_kl import DistillKL
+from dgmrun.objectives.distillation.teacher import StreamSettings, Teacher
+from dgmrun.protocols.values import Estimate, Event
 
 EVENT = Event((1, 8, 8), "binary")
 SETTINGS = {"num_samples": 10_000, "num_chains": 1000, "burn_in": 200, "thin": 10}

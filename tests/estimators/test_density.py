@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dgmrun.estimators.density import log_likelihood
-from dgmrun.protocols import Estimate
+from dgmrun.protocols.values import Estimate
 
 LOG_F = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
 

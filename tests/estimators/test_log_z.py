@@ -7,12 +7,13 @@ import math
 import pytest
 import torch
 
-from dgmrun.estimators import exact
-from dgmrun.estimators.ais import AIS, SPACINGS, anneal, linear, published
-from dgmrun.estimators.exact import Exact
-from dgmrun.estimators.reverse_ais import ReverseAIS
+from dgmrun.estimators.annealing import SPACINGS, anneal, linear, published
+from dgmrun.estimators.log_z import exact
+from dgmrun.estimators.log_z.ais import AIS
+from dgmrun.estimators.log_z.exact import Exact
+from dgmrun.estimators.log_z.reverse_ais import ReverseAIS
 from dgmrun.models.rbm import RBM
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 BASE = torch.zeros(10, dtype=torch.float64)
 

@@ -9,15 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun import draws
-from dgmrun.bounds import iwae
-from dgmrun.estimators.ais import anneal, linear
-from dgmrun.estimators.latent_ais import LatentAIS, LatentReverseAIS
+from dgmrun.estimators.annealing import anneal, linear
+from dgmrun.estimators.likelihood.ais import LatentAIS
+from dgmrun.estimators.likelihood.elbo import ELBO
+from dgmrun.estimators.likelihood.importance import Importance
+from dgmrun.estimators.likelihood.reverse_ais import LatentReverseAIS
 from dgmrun.estimators.local import local
-from dgmrun.estimators.marginal import ELBO, Importance, active_units
+from dgmrun.estimators.marginal import active_units
+from dgmrun.latent import draws
+from dgmrun.latent.bounds import iwae
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.vae import VAE
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 from tests.models.test_vae import linear_vae, with_exact_posterior
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from dgmrun.estimators.parzen import Parzen, log_windows
-from dgmrun.protocols import Event
+from dgmrun.estimators.fidelity.parzen import Parzen, log_windows
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 UNFIT = ((1.0, 0.1), (0.1,), (1e-200, 1.0), (0.1, math.inf))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators import exact
-from dgmrun.estimators.ais import AIS
-from dgmrun.estimators.bridge import Bridge, Fold, halves, together
-from dgmrun.estimators.importance import Importance
+from dgmrun.estimators.log_z import exact
+from dgmrun.estimators.log_z.ais import AIS
+from dgmrun.estimators.log_z.bridge import Bridge, Fold, halves, together
+from dgmrun.estimators.log_z.importance import Importance
 from dgmrun.estimators.pareto import pareto_k
 from dgmrun.estimators.proposal import (
     Densities,
@@ -26,7 +26,7 @@ from dgmrun.estimators.proposal import (
 )
 from dgmrun.models.nade import NADE
 from dgmrun.models.rbm import RBM
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 METHODS = (Importance, Bridge)
 QUICK = {"num_samples": 2000, "num_chains": 200, "burn_in": 100, "thin": 5}

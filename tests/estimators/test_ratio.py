@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from dgmrun.errors import Mistake
-from dgmrun.estimators.ratio import LOSSES, Ratio, _calibration
-from dgmrun.protocols import Event
+from dgmrun.estimators.fidelity.ratio import LOSSES, Ratio, _calibration
+from dgmrun.protocols.values import Event
 
 
 class Shifted:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgmrun.estimators import exact, sampling
+from dgmrun.estimators import sampling
+from dgmrun.estimators.log_z import exact
 from dgmrun.models.rbm import RBM
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 @pytest.mark.parametrize("exact_bits", [0, 23])

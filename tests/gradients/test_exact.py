@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from dgmrun.draws import given
 from dgmrun.gradients.exact import bound
 from dgmrun.gradients.moments import Moments
+from dgmrun.latent.draws import given
 from dgmrun.nn.binary import bits
 from tests.binary import sbn
 

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from dgmrun.bounds import iwae
-from dgmrun.draws import given
 from dgmrun.gradients.layers import learning, rao_blackwellised
 from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.gradients.vimco import vimco, without_each
+from dgmrun.latent.bounds import iwae
+from dgmrun.latent.draws import given
+from dgmrun.latent.trace import Trace
 from dgmrun.models.sbn import SBN
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.score_function import ScoreFunction
-from dgmrun.protocols import Batch
+from dgmrun.objectives.variational.score_function import ScoreFunction
+from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
-from dgmrun.trace import Trace
 from tests.binary import gradient, sbn
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))

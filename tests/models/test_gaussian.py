@@ -9,7 +9,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from dgmrun.models.gaussian import Gaussian
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 def test_density_and_samples_are_those_of_a_round_gaussian() -> None:

@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators import exact, sampling
-from dgmrun.estimators.ais import AIS, anneal, linear
-from dgmrun.estimators.reverse_ais import ReverseAIS
+from dgmrun.estimators import sampling
+from dgmrun.estimators.annealing import anneal, linear
+from dgmrun.estimators.log_z import exact
+from dgmrun.estimators.log_z.ais import AIS
+from dgmrun.estimators.log_z.reverse_ais import ReverseAIS
 from dgmrun.models.ising import GRAPHS, Ising
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 SHAPE = (1, 2, 3)
 STATES = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6)), dtype=torch.float64)

@@ -13,7 +13,7 @@ from dgmrun.models.nade import NADE
 from dgmrun.nn import autoregression as module
 from dgmrun.nn.autoregression import Recomputed, activations, blocks
 from dgmrun.nn.binary import bits
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 
 def made(dims: int, hidden: int = 3, order: int | Sequence[int] | None = None) -> NADE:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators import exact
+from dgmrun.estimators.log_z import exact
 from dgmrun.models.rbm import RBM
 from dgmrun.nn.binary import bits
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 
 STATES = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6)), dtype=torch.float64)
 

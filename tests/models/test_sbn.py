@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.bounds import elbo
-from dgmrun.draws import given, sampled
+from dgmrun.latent.bounds import elbo
+from dgmrun.latent.draws import given, sampled
 from dgmrun.models.sbn import SBN
 from dgmrun.nn.binary import bits
 from dgmrun.nn.binary_layers import LAYERS
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 EVENT, HIDDEN = Event((4,), "binary"), [3, 2]

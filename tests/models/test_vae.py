@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from dgmrun import draws
+from dgmrun.latent import draws
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.vae import VAE
 from dgmrun.nn.binary import log_bernoulli
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 SCALES = (None, 0.3, "learned", "per_pixel")

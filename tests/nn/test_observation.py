@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dgmrun.nn.observation import LEAST_SCALE, DiscretisedLogistic, observation
-from dgmrun.protocols import Event
+from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from dgmrun.models.gan import Generator
-from dgmrun.objectives.adversarial import Adversarial
+from dgmrun.objectives.adversarial.base import Adversarial
+from dgmrun.objectives.adversarial.critic import Critic
+from dgmrun.objectives.adversarial.gan import GAN
+from dgmrun.objectives.adversarial.wgan import WGAN
+from dgmrun.objectives.adversarial.wgan_gp import WGANGP
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.critic import Critic
-from dgmrun.objectives.gan import GAN
-from dgmrun.objectives.wgan import WGAN
-from dgmrun.objectives.wgan_gp import WGANGP
-from dgmrun.protocols import Batch, Event
+from dgmrun.protocols.values import Batch, Event
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
 PENALTY = 10.0

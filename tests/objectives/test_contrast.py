@@ -12,10 +12,10 @@ from torch import Tensor
 from dgmrun.data.source import InMemorySource
 from dgmrun.models.rbm import RBM
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.cd import CD
-from dgmrun.objectives.contrast import contrast
-from dgmrun.objectives.pcd import PCD
-from dgmrun.protocols import Batch, Event
+from dgmrun.objectives.contrastive.cd import CD
+from dgmrun.objectives.contrastive.contrast import contrast
+from dgmrun.objectives.contrastive.pcd import PCD
+from dgmrun.protocols.values import Batch, Event
 
 STATES = torch.tensor(list(itertools.product([0.0, 1.0], repeat=5)), dtype=torch.float64)
 OPTIMIZATION = Optimization(partial(torch.optim.SGD, lr=0.0))

@@ -16,14 +16,14 @@ from dgmrun.models.nade import NADE
 from dgmrun.models.rbm import RBM
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.distill_kl import DistillKL
-from dgmrun.objectives.distill_mix import DistillMix
-from dgmrun.objectives.distill_score import DistillScore
-from dgmrun.objectives.distill_se import DistillSE
-from dgmrun.objectives.distill_variational import DistillVariational
-from dgmrun.objectives.distillation import Offset
-from dgmrun.objectives.teacher import StreamSettings, Teacher, TeacherStream
-from dgmrun.protocols import Batch, Estimate, Event
+from dgmrun.objectives.distillation.base import Offset
+from dgmrun.objectives.distillation.distill_kl import DistillKL
+from dgmrun.objectives.distillation.distill_mix import DistillMix
+from dgmrun.objectives.distillation.distill_score import DistillScore
+from dgmrun.objectives.distillation.distill_se import DistillSE
+from dgmrun.objectives.distillation.distill_variational import DistillVariational
+from dgmrun.objectives.distillation.teacher import StreamSettings, Teacher, TeacherStream
+from dgmrun.protocols.values import Batch, Estimate, Event
 
 D = 4
 STATES = bits(torch.arange(2**D), D).double()

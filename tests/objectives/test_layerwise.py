@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from dgmrun.draws import given
+from dgmrun.latent.draws import given
 from dgmrun.models.sbn import SBN
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.concrete import Concrete
-from dgmrun.objectives.muprop import MuProp
-from dgmrun.objectives.rebar import REBAR
-from dgmrun.objectives.relax import RELAX
-from dgmrun.objectives.score_function import ScoreFunction
-from dgmrun.objectives.variational import Variational
-from dgmrun.protocols import Batch, Event
+from dgmrun.objectives.variational.base import Variational
+from dgmrun.objectives.variational.concrete import Concrete
+from dgmrun.objectives.variational.muprop import MuProp
+from dgmrun.objectives.variational.rebar import REBAR
+from dgmrun.objectives.variational.relax import RELAX
+from dgmrun.objectives.variational.score_function import ScoreFunction
+from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
 from tests.binary import gradient, sbn
 

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from dgmrun.bounds import divergences
 from dgmrun.data.source import InMemorySource
+from dgmrun.latent.bounds import divergences
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.vae import VAE
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.elbo import ELBO
-from dgmrun.objectives.iwae import IWAE
-from dgmrun.objectives.variational import Variational
-from dgmrun.protocols import Batch, Event
+from dgmrun.objectives.variational.base import Variational
+from dgmrun.objectives.variational.elbo import ELBO
+from dgmrun.objectives.variational.iwae import IWAE
+from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
@@ -121,7 +121,7 @@ def test_warm_up_and_free_bits_charge_what_they_say() -> None:
     with seeded(5, "loss"):
         loss, terms = objective.loss(batch)
     with seeded(5, "loss"):
-        from dgmrun.draws import reparameterised
+        from dgmrun.latent.draws import reparameterised
 
         trace = model.trace(batch.x, reparameterised(3))
     kl = torch.cat([each.mean((0, 1)) for each in divergences(trace)])

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from dgmrun.draws import given
+from dgmrun.latent.draws import given
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.sbn import SBN
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.rws import RWS
-from dgmrun.objectives.variational import Variational
-from dgmrun.objectives.wake_sleep import WakeSleep
-from dgmrun.protocols import Batch, Event
+from dgmrun.objectives.variational.base import Variational
+from dgmrun.objectives.variational.rws import RWS
+from dgmrun.objectives.variational.wake_sleep import WakeSleep
+from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
 from tests.binary import gradient, sbn
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from dgmrun.errors import Mistake
-from dgmrun.report.clean import main
-from dgmrun.run import Run, locked
+from dgmrun.run.directory import Run
+from dgmrun.run.files import locked
+from dgmrun.tools.clean import main
 
 MADE = (
     *("run.log", "samples.npz", "non-finite-batch.safetensors", "events.out.tfevents.1795260597.vm.997.0"),
@@ -406,6 +407,6 @@ def test_mistakes(outputs: Path, argv: list[str], message: str) -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = "import sys, dgmrun.report.clean; print({'torch', 'lightning', 'hydra', 'numpy'} & set(sys.modules))"
+    code = "import sys, dgmrun.tools.clean; print({'torch', 'lightning', 'hydra', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from dgmrun.errors import Mistake
-from dgmrun.report.compare import differing, main
 from dgmrun.report.paired import rankings
 from dgmrun.report.runs import read
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
+from dgmrun.tools.compare import differing, main
 
 WEIGHTS = b"weights"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()

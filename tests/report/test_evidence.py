@@ -13,13 +13,13 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dgmrun.report import exhibit, found, gallery
-from dgmrun.report.compare import main
-from dgmrun.report.drawing import png
-from dgmrun.report.evidence import Curves, Points, curves, densities
-from dgmrun.report.pictures import pixels
+from dgmrun.pictures import exhibit, found, gallery
+from dgmrun.pictures.drawing import png
+from dgmrun.pictures.evidence import Curves, Points, curves, densities
+from dgmrun.pictures.grid import pixels
 from dgmrun.report.runs import read
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
+from dgmrun.tools.compare import main
 
 AIS = [(10, 4.0, 3.0, None), (20, 4.5, 4.0, 5.0), (40, 4.75, 4.5, 5.0)]
 BRIDGE = [(100, 5.5, None, None), (200, 5.0, 4.9, 5.1)]

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.util.tensor_util import make_ndarray
 
 from dgmrun.report.hparams import hyperparameters, write
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
 
 Command = Callable[..., int]
 TINY = (

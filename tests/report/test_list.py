@@ -10,7 +10,7 @@ import pytest
 
 from dgmrun.errors import Mistake
 from dgmrun.paths import options
-from dgmrun.report.list import groups, header, main
+from dgmrun.tools.list import groups, header, main
 
 MODEL = """\
 # @package _global_
@@ -60,7 +60,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = {"package.Model": Model, "package.Pond": Pond, "package.Sky": Sky}
     for module in ("paths", "report.list"):
         monkeypatch.setattr(f"dgmrun.{module}.config_dir", lambda: tmp_path)
-    monkeypatch.setattr("dgmrun.build.target", lambda node: classes[node["_target_"]])
+    monkeypatch.setattr("dgmrun.workbench.build.target", lambda node: classes[node["_target_"]])
 
 
 def test_every_option_has_its_line_and_source(capsys: pytest.CaptureFixture[str]) -> None:

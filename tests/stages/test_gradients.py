@@ -14,8 +14,8 @@ from torch.optim import Adam
 
 from dgmrun.gradients.exact import bound
 from dgmrun.objectives.base import Optimization
-from dgmrun.objectives.vimco import VIMCO
-from dgmrun.protocols import Batch
+from dgmrun.objectives.variational.vimco import VIMCO
+from dgmrun.protocols.values import Batch
 from dgmrun.stages.gradients import Measured
 from tests.binary import gradient, sbn
 from tests.conftest import BINARY

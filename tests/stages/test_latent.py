@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
 from dgmrun.stages import Setup
 from tests.conftest import BINARY
 

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dgmrun.report import drawing
+from dgmrun.pictures import drawing
+from dgmrun.pictures.grid import pixels
 from dgmrun.report.hparams import write
-from dgmrun.report.pictures import pixels
-from dgmrun.run import Run
+from dgmrun.run.directory import Run
 
 Command = Callable[..., int]
 DATA = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4"

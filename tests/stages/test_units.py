@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from dgmrun.estimators.density import NORMALISED, log_likelihood
-from dgmrun.protocols import Estimate
-from dgmrun.stages._units import in_original_units
+from dgmrun.estimators.units import in_original_units
+from dgmrun.protocols.values import Estimate
 from tests.conftest import NORMAL
 
 Command = Callable[..., int]

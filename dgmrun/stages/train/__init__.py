@@ -6,11 +6,12 @@ import shlex
 
 import torch
 
-from dgmrun import build, children
+from dgmrun import children
 from dgmrun.errors import Mistake
-from dgmrun.run import Run
-from dgmrun.stages._other import check_teacher
-from dgmrun.stages._setup import Setup
+from dgmrun.run.directory import Run
+from dgmrun.workbench import build
+from dgmrun.workbench.inputs import check_teacher
+from dgmrun.workbench.setup import Setup
 
 
 def check(setup: Setup) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dgmrun.objectives.base import Objective
-from dgmrun.report import pictures
-from dgmrun.run import Run
+from dgmrun.pictures import grid as pictures
+from dgmrun.run.directory import Run
 
 
 class Board(Callback):

@@ -19,9 +19,10 @@ from lightning import Callback, Trainer
 
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.objectives.base import NonFiniteError, Objective, first_non_finite
-from dgmrun.protocols import Batch
-from dgmrun.run import Run, replace, sha256
-from dgmrun.untrusted import check_packing
+from dgmrun.protocols.values import Batch
+from dgmrun.run.directory import Run
+from dgmrun.run.files import replace, sha256
+from dgmrun.run.untrusted import check_packing
 
 log = logging.getLogger("dgmrun")
 PARTS = {

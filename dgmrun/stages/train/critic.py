@@ -6,11 +6,11 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from dgmrun.objectives.adversarial import Adversarial
+from dgmrun.objectives.adversarial.base import Adversarial
 from dgmrun.objectives.base import Objective
 from dgmrun.rng import seeded
-from dgmrun.run import Run
-from dgmrun.stages._setup import Setup
+from dgmrun.run.directory import Run
+from dgmrun.workbench.setup import Setup
 
 POINTS = 200
 """Examples, and samples, that are shown."""
@@ -20,7 +20,7 @@ def draw(run: Run, setup: Setup, trained: Objective) -> None:
     """Writes figures/critic.png of two players in the plane; of anything else nothing."""
     if not isinstance(trained, Adversarial) or setup.event.shape != (2,):
         return
-    from dgmrun.report import critic, drawing
+    from dgmrun.pictures import critic, drawing
 
     with seeded(setup.config["seed"], "critic"), torch.no_grad():
         x = trained.seen(setup.scored("valid")[:POINTS].to(next(trained.parameters())))

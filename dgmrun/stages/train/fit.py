@@ -15,22 +15,24 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from safetensors.torch import save
 from torch import distributed, nn
 
-from dgmrun import build
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.objectives.base import NonFiniteError, Objective, Optimization
-from dgmrun.protocols import Initialised, Source
+from dgmrun.protocols.models import Initialised
+from dgmrun.protocols.sources import Source
 from dgmrun.rng import seeded
-from dgmrun.run import Run, replace
-from dgmrun.stages import _weights
-from dgmrun.stages._other import check_teacher, teacher
-from dgmrun.stages._setup import Setup
+from dgmrun.run import weights as _weights
+from dgmrun.run.directory import Run
+from dgmrun.run.files import replace
 from dgmrun.stages.train import critic, history, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, blaming, newest, read, restore, save_weights
 from dgmrun.stages.train.limits import Limits, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.ranks import Ranks
+from dgmrun.workbench import build
+from dgmrun.workbench.inputs import check_teacher, teacher
+from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
 for library in ("lightning.pytorch", "lightning.fabric"):

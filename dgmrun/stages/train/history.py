@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols import Source
-from dgmrun.run import Run
-from dgmrun.stages._setup import Setup
+from dgmrun.protocols.sources import Source
+from dgmrun.run.directory import Run
 from dgmrun.stages.train.limits import Limits
+from dgmrun.workbench.setup import Setup
 
 CHANGEABLE = ("device", "trainer", "checkpoint")
 

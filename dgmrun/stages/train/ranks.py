@@ -12,7 +12,7 @@ from torch import distributed
 from dgmrun import __version__, rng
 from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols import Source
+from dgmrun.protocols.sources import Source
 
 log = logging.getLogger("dgmrun")
 

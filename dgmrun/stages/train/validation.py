@@ -10,23 +10,17 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from dgmrun import build
 from dgmrun.estimators.density import log_density, log_likelihood
+from dgmrun.estimators.units import in_original_units
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols import (
-    Batch,
-    Enumerable,
-    Estimate,
-    LatentVariableModel,
-    TractableDensity,
-    UnnormalisedDensity,
-)
+from dgmrun.protocols.models import Enumerable, LatentVariableModel, TractableDensity, UnnormalisedDensity
+from dgmrun.protocols.values import Batch, Estimate
 from dgmrun.rng import seeded
-from dgmrun.stages._setup import Setup
-from dgmrun.stages._units import in_original_units
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.limits import Limits
+from dgmrun.workbench import build
+from dgmrun.workbench.setup import Setup
 
 Score = Callable[[Tensor], tuple[Tensor, Estimate]]
 Scorer = Callable[[Any], Score]

@@ -1,0 +1,145 @@
+"""A command line, sorted: Hydra's flags, overrides, stage words. What no run can have is refused here."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+
+from dgmrun.errors import Mistake, nearest
+from dgmrun.paths import options, quoted, words
+from dgmrun.run.directory import ON_A_RUN, UNSAVED
+
+NEEDED = ("model", "objective", "dataset", "device", "optimizer")
+"""Groups that every run has an option of."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The parts of a command line.
+
+    Args:
+        flags: for Hydra.
+        overrides: `key=value`.
+        stages: the stage words.
+        config_dir: the user's folder of configuration files.
+        is_sweep: whether each combination of values is a run.
+    """
+
+    flags: list[str]
+    overrides: list[str]
+    stages: list[str]
+    config_dir: Path | None
+    is_sweep: bool
+
+    @property
+    def search_path(self) -> tuple[Path, ...]:
+        """The user's folder of configuration files, if there is one."""
+        return () if self.config_dir is None else (self.config_dir,)
+
+    @property
+    def run(self) -> str | None:
+        """The run directory to take up."""
+        given = self.paths("run")
+        return str(given[-1]) if given else None
+
+    @property
+    def names_stages(self) -> bool:
+        """Whether it says which stages to do."""
+        return bool(self.stages) or any(key == "stages" for key, _ in map(split, self.overrides))
+
+    def paths(self, name: str) -> list[Path]:
+        """What the overrides of a path give; in a sweep one can give several."""
+        values = [value for key, value in map(split, self.overrides) if key == name and value not in ("", "null")]
+        parts = [part for value in values for part in (value.split(",") if self.is_sweep else [value])]
+        return [Path(os.path.expanduser(_unquoted(part))) for part in parts]
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Sorts the arguments, which may come in any order.
+
+    Raises:
+        Mistake: a word is no stage, or a flag is not to be had.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            known, unknown = get_args_parser().parse_known_args(list(argv))
+    except SystemExit:
+        raise Mistake(said.getvalue().strip().splitlines()[-1].partition("error: ")[2], "dgmrun --help") from None
+    positional = [*known.overrides, *(word for word in unknown if not word.startswith("-"))]
+    if strange := [word for word in unknown if word.startswith("-")]:
+        raise Mistake(f"there is no flag `{strange[0]}`", "dgmrun --help")
+    flags = list(argv)
+    for word in positional:
+        del flags[len(flags) - 1 - flags[::-1].index(word)]
+    stages = [word for word in positional if "=" not in word and not word.startswith("~")]
+    for word in stages:
+        if word not in words():
+            raise Mistake(
+                f"the word `{word}` must be one of {', '.join(words())}{nearest(word, words())}",
+                "dgmrun --help",
+            )
+    overrides = [_quoted(word, known.multirun) for word in positional if word not in stages]
+    for override in overrides:
+        _check(*split(override), is_sweep=known.multirun)
+    folder = Path(known.config_dir).absolute() if known.config_dir else None
+    if folder is not None and not folder.is_dir():
+        raise Mistake(f"`--config-dir` must be a folder, but is {known.config_dir}")
+    return Arguments(flags, overrides, stages, folder, known.multirun)
+
+
+def _check(key: str, value: str, is_sweep: bool) -> None:
+    """Refuses overrides that Hydra would take and that no run can have."""
+    if key.startswith("~"):
+        raise Mistake(f"`{key[1:]}` must stay: no key of a run can be taken away")
+    if key in NEEDED and (value in ("", "null") or value.startswith("[")):
+        raise Mistake(f"`{key}` must be one of {', '.join(options(key))}, but is {value or 'null'}")
+    if key in ("weights", "hydra.sweep.dir") and value == "":
+        raise Mistake(f"`{key}` must be a path, but is empty")
+    if key in ("run", "hydra.run.dir") and value in ("", "null"):
+        raise Mistake(f"`{key}` must be a folder, but is {value or 'empty'}")
+    if key in ("dataset.name", "sweep.name") and not re.fullmatch(r"[\w-]+", value):
+        raise Mistake(f"`{key}` must be a word, as a folder is named after it, but is {value}")
+    if is_sweep and key.startswith("sweep.") and "," in value:
+        raise Mistake(f"`{key}` is of the sweep and cannot be swept, but is {value}")
+    if is_sweep and key == "run":
+        raise Mistake("`run` cannot be swept", f"for run in {value.replace(',', ' ')}; do dgmrun ... run=$run; done")
+    if is_sweep and key == "hydra.run.dir":
+        raise Mistake("`hydra.run.dir` is for one run; those of a sweep have `hydra.sweep.dir`", "sweep.name=NAME")
+
+
+def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:
+    """The arguments that take up the run at `path` for these stages; what it does not save is said again."""
+    folder = [] if arguments.config_dir is None else [f"--config-dir={arguments.config_dir}"]
+    again = ON_A_RUN if arguments.run is not None else UNSAVED
+    kept = [one for one in arguments.overrides if root(one) in again and root(one) not in ("run", "stages", "sweep")]
+    return [*folder, quoted(f"run={path}"), *kept, f"stages=[{','.join(stages)}]"]
+
+
+def split(override: str) -> tuple[str, str]:
+    """Key and value of an override."""
+    key, _, value = override.partition("=")
+    return key, value
+
+
+def root(override: str) -> str:
+    """The section that an override is for."""
+    return split(override)[0].split(".")[0].lstrip("+")
+
+
+def _quoted(override: str, is_sweep: bool) -> str:
+    """In a sweep a comma stands between two paths."""
+    key, value = split(override)
+    parts = value.split(",") if is_sweep else [value]
+    return f"{key}=" + ",".join(split(quoted(f"{key}={part}"))[1] for part in parts) if value else override
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1].replace("\\'", "'").replace("\\\\", "\\") if value[0] in "'\"" else value

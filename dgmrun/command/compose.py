@@ -1,0 +1,218 @@
+"""Command-line arguments to a resolved configuration, by Hydra; what Hydra lets pass and must not is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dgmrun.command import checks
+from dgmrun.command.arguments import NEEDED, Arguments, root, split
+from dgmrun.errors import Mistake, nearest
+from dgmrun.paths import METHODS, PATHS, config_dir, options, remove_empty
+from dgmrun.run.directory import ON_A_RUN, Run
+from dgmrun.run.untrusted import RESERVED
+
+OF_TEACHER = "of_teacher"
+"""The option of the group `dataset` that is the teacher's."""
+CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
+
+
+def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
+    """The configuration of one run, resolved and checked, and its directory; None if Hydra only had to print.
+
+    Raises:
+        Mistake: the arguments do not compose.
+    """
+    name = "config"
+    added = _stages(arguments)
+    if arguments.run is not None:
+        name = "saved"
+        _store(arguments)
+    else:
+        added += [*_methods(arguments), *_dataset(arguments)]
+    composed: list[tuple[dict[str, Any], Path]] = []
+    raised: list[Exception] = []
+    was_there = any(folder.is_dir() for folder in arguments.paths("hydra.run.dir"))
+
+    def task(config: DictConfig) -> None:
+        directory = Path(HydraConfig.get().runtime.output_dir).absolute()
+        if not was_there:
+            remove_empty(directory)
+        try:
+            composed.append((_resolved(config, name), directory))
+        except Exception as error:  # Hydra would print lines of its own about it
+            raised.append(error)
+
+    _main(arguments, added, name, task)
+    if raised:
+        raise _mistake(raised[0], arguments)
+    return composed[0] if composed else None
+
+
+def compose_sweep(arguments: Arguments) -> None:
+    """Gives the jobs of a sweep to Hydra's launcher `process`, which calls `_resolved` for each.
+
+    Raises:
+        Mistake: the arguments do not compose.
+    """
+    added = [*_stages(arguments), *_methods(arguments), *_dataset(arguments), "hydra/launcher=process"]
+    _main(arguments, added, "config", partial(_resolved, name="config"))
+
+
+def _stages(arguments: Arguments) -> list[str]:
+    return [f"stages=[{','.join(arguments.stages)}]"] if arguments.stages else []
+
+
+def _methods(arguments: Arguments) -> list[str]:
+    return [f"{group}=[{','.join(options(group, arguments.search_path))}]" for group in METHODS]
+
+
+def _dataset(arguments: Arguments) -> list[str]:
+    """That of the teacher, for a student that names none.
+
+    Raises:
+        Mistake: there is no teacher, or several that have not the same.
+    """
+    teachers = arguments.paths("objective.teacher")
+    if not teachers or any(key == "dataset" for key, _ in map(split, arguments.overrides)):
+        return []
+    first, *others = [_dataset_of(teacher) for teacher in teachers]
+    if any(_but_batch_size(other) != _but_batch_size(first) for other in others):
+        raise Mistake("`dataset` must be given, as the teachers have not the same")
+    ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first[0])
+    return [f"dataset={OF_TEACHER}"]
+
+
+def _but_batch_size(found: tuple[dict[str, Any], str]) -> dict[str, Any]:
+    return {key: value for key, value in found[0].items() if key != "batch_size"}
+
+
+def _dataset_of(teacher: Path | str) -> tuple[dict[str, Any], str]:
+    """The dataset of a run, and the name of its option."""
+    saved = Run.open(teacher, "objective.teacher").config
+    dataset, choices = saved.get("dataset"), saved.get("choices")
+    if not isinstance(dataset, dict) or not isinstance(choices, dict):
+        raise Mistake(f"`objective.teacher` must be a run with dataset and choices, but {teacher} has not both")
+    return dataset, str(choices.get("dataset"))
+
+
+def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[DictConfig], Any]) -> None:
+    """Hydra's own entry, which reads `sys.argv`; nothing of ours runs in it but `task`."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = [*arguments.flags, *arguments.overrides, *added]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _mistake(error, arguments) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        key = "hydra.sweep.dir" if arguments.is_sweep else "hydra.run.dir"
+        raise Mistake(f"`{key}` must be a folder to write to, but {error.filename}: {error.strerror}") from None
+
+
+def _store(arguments: Arguments) -> None:
+    """Makes the saved configuration of a run the primary one; each method's own file lies under it."""
+    assert arguments.run is not None
+    for override in arguments.overrides:
+        if root(override) not in ON_A_RUN:
+            key = split(override)[0]
+            raise Mistake(
+                f"`{key}` of a run cannot change: it must be as {arguments.run} has it",
+                f"dgmrun weights={arguments.run} {key}=... starts a new run from its parameters",
+            )
+    run = Run.open(arguments.run)
+    methods = [{group: list(options(group, arguments.search_path))} for group in METHODS]
+    base = _yaml("config") | {"device": _yaml("device/auto")}
+    node = {
+        **_over(base, run.config),
+        **{"run": str(run.path), "data_dir": None, "resume": "exact"},
+        "defaults": [
+            *methods,
+            "_self_",
+            {"device": None},
+            {"override hydra/job_logging": "none"},
+            {"override hydra/hydra_logging": "none"},
+        ],
+        "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
+    }
+    ConfigStore.instance().store(name="saved", node=node)
+
+
+def _yaml(name: str) -> dict[str, Any]:
+    """A shipped file of keys and their defaults, without what it says to Hydra."""
+    loaded = yaml.safe_load((config_dir() / f"{name}.yaml").read_text())
+    return {key: value for key, value in loaded.items() if key not in RESERVED}
+
+
+def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    """What a run has saved, over what every run has.
+
+    Raises:
+        Mistake: a group of keys is missing, or is none.
+    """
+    for key in (*NEEDED, "choices"):
+        if not isinstance(saved.get(key), dict):
+            raise Mistake(f"`{key}` of a run must be a group of keys, but is {saved.get(key)!r}")
+    checks.check_saved(saved, base)
+    return {
+        **base,
+        **saved,
+        **{key: {**value, **saved.get(key, {})} for key, value in base.items() if isinstance(value, dict)},
+    }
+
+
+def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
+    if missing := sorted(OmegaConf.missing_keys(composed)):
+        raise Mistake(f"`{missing[0]}` must be given, but is not", f"dgmrun ... {missing[0]}=VALUE")
+    checks.check_types(composed, name)
+    config: Any = OmegaConf.to_container(composed, resolve=True)
+    checks.check_sizes(config)
+    if name == "config":
+        chosen = HydraConfig.get().runtime.choices
+        config["choices"] = {group: chosen.get(group) for group in CHOICES}
+        if config["choices"]["dataset"] == OF_TEACHER:
+            config["choices"]["dataset"] = _dataset_of(config["objective"]["teacher"])[1]
+    for key in PATHS:
+        section, _, leaf = key.rpartition(".")
+        place = config.get(section) if section else config
+        if isinstance(place, dict) and isinstance(place.get(leaf), str):
+            place[leaf] = os.path.abspath(os.path.expanduser(place[leaf]))
+    return config
+
+
+def _mistake(error: Exception, arguments: Arguments) -> Mistake:
+    """What Hydra and OmegaConf say, on one line, with the nearest key or option; a mistake is one already."""
+    if isinstance(error, Mistake):
+        return error
+    causes = list(_causes(error))
+    text = " ".join(str(causes[0]).split())
+    if text.startswith("You must specify 'model'"):
+        return Mistake("`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train")
+    for group, _ in map(split, arguments.overrides):
+        if f"Could not find '{group}/" in text:
+            value = text.split(f"'{group}/")[1].split("'")[0]
+            known = options(group, arguments.search_path)
+            return Mistake(f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}")
+    for key, _ in map(split, arguments.overrides):
+        if f"'{key}'" in text and ("not in struct" in " ".join(map(str, causes)) or "Could not override" in text):
+            return Mistake(f"there is no key `{key}`", checks.SHOW_KEYS)
+    return Mistake(text)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__  # type: ignore[assignment]

@@ -1,0 +1,271 @@
+"""Sweeps: a Hydra launcher that runs every job as one fresh ordinary process, `sweep.jobs` at a time.
+
+A job's directory is named by what makes the run, so the same sweep started again skips what is done, goes on with what
+was cut off and starts what is missing. A job that dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from dgmrun.children import Child
+from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
+from dgmrun.paths import PATHS, literal, quoted, remove_empty
+from dgmrun.report import sweep as report
+from dgmrun.run.directory import ON_A_RUN, Run, fingerprint
+
+_fingerprint = cache(fingerprint)
+TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
+"""Hydra takes plugins of its own namespace alone."""
+CHANGEABLE = set(ON_A_RUN) - {"run", "stages", "trainer"}
+"""The sections by which a job may differ from the run that lies in its directory."""
+IDENTITY = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
+"""The sections that make a run what it is: never where it lies, on what it runs or how it is evaluated."""
+
+
+@contextmanager
+def registered(config_dir: Path | None) -> Iterator[None]:
+    """Makes the launcher known to Hydra as `process`; of the folder, which Hydra makes, nothing stays but runs."""
+    Plugins.instance().class_name_to_class[TARGET] = ProcessLauncher
+    node = {"_target_": TARGET, "config_dir": None if config_dir is None else str(config_dir)}
+    ConfigStore.instance().store(group="hydra/launcher", name="process", node=node)
+    try:
+        yield
+    finally:
+        for folder in ProcessLauncher.folders:
+            with suppress(OSError):
+                (folder / "multirun.yaml").unlink()
+            remove_empty(folder)
+
+
+@dataclass
+class Job:
+    """One run of a sweep.
+
+    Args:
+        path: its directory.
+        config: its configuration, resolved.
+        overrides: what makes it from the defaults.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    overrides: list[str]
+    state: str = "not started"
+    error: str = ""
+    seconds: float = 0.0
+    child: Child | None = field(default=None, repr=False)
+
+
+class ProcessLauncher(Launcher):
+    """The launcher; Hydra makes it, and gives it the overrides of every job.
+
+    Args:
+        config_dir: the user's folder of configuration files, for the jobs.
+    """
+
+    folders: ClassVar[list[Path]] = []
+
+    def __init__(self, config_dir: str | None) -> None:
+        self.flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Takes what Hydra has; `task_function` resolves and checks a configuration."""
+        self.loader, self.resolved, self.config = hydra_context.config_loader, task_function, config
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.folders.append(self.folder)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Runs the jobs, shows what became of each, and fails if any is not done.
+
+        Raises:
+            Mistake: a job does not compose, or two would share a directory; nothing was started.
+            RunFailed: a job is not done.
+        """
+        jobs = unique([self._job(list(overrides)) for overrides in job_overrides])
+        pool = Pool(jobs, self.config.sweep.jobs, self.config.sweep.fail_fast, self.flags)
+        pool.run()
+        report.show_jobs(jobs)
+        if pool.is_interrupted:
+            raise KeyboardInterrupt
+        if lost := [job for job in jobs if not job.state.startswith("done")]:
+            raise RunFailed(
+                f"{len(lost)} of {len(jobs)} jobs are not done",
+                "the same command again skips what is done and runs the rest; run.log of a job says more",
+            )
+        return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
+
+    def _job(self, overrides: list[str]) -> Job:
+        composed = self.loader.load_sweep_config(self.config, overrides)
+        HydraConfig.instance().set_config(composed)
+        with open_dict(composed):
+            del composed["hydra"]
+        config = self.resolved(composed)
+        return Job(self.folder / identity(config), config, list(filter_overrides(overrides)))
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """12 hex digits of what makes a run; of a path, what lies there counts.
+
+    Raises:
+        Mistake: nothing lies there.
+    """
+    hashed = json.loads(json.dumps({key: config[key] for key in IDENTITY}), parse_float=_number)
+    for key in PATHS:
+        section, _, leaf = key.rpartition(".")
+        place = hashed.get(section) if section else hashed
+        if isinstance(place, dict) and isinstance(place.get(leaf), str):
+            place[leaf] = _fingerprint(place[leaf])
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _number(text: str) -> float:
+    """1 and 1.0 are the same."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def unique(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs without repetitions.
+
+    Raises:
+        Mistake: two differ, but in nothing that makes another run.
+    """
+    kept: dict[Path, Job] = {}
+    for job in jobs:
+        other = kept.setdefault(job.path, job)
+        if _made(other.config) != _made(job.config):
+            apart = sorted(set(job.overrides) ^ set(other.overrides))
+            key = apart[0].partition("=")[0]
+            values = " ".join(one.partition("=")[2] for one in apart if one.startswith(f"{key}="))
+            raise Mistake(
+                f"`{key}` makes no other run and cannot be swept: {' and '.join(apart)} would share a directory",
+                f"for value in {values}; do dgmrun ... {key}=$value; done",
+            )
+    return list(kept.values())
+
+
+def _made(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "sweep"}
+
+
+class Pool:
+    """Runs jobs, `width` at a time, each in a process of its own.
+
+    Args:
+        jobs: their state is kept up to date.
+        width: processes at a time, at least 1.
+        fail_fast: whether the first that is lost keeps the others from starting.
+        flags: Hydra's, for every job.
+    """
+
+    def __init__(self, jobs: Sequence[Job], width: int, fail_fast: bool, flags: Sequence[str]) -> None:
+        self.jobs, self.width, self.fail_fast, self.flags = jobs, width, fail_fast, flags
+        self.is_stopped = threading.Event()
+        self.is_interrupted = False
+
+    def run(self) -> None:
+        """Runs them all. Ctrl-C lets those that run save what they have; a second one ends them at once."""
+        executor = ThreadPoolExecutor(self.width)
+        try:
+            futures = [executor.submit(self._run, number, job) for number, job in enumerate(self.jobs, 1)]
+            for future in futures:
+                future.result()
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+            self.is_stopped.set()
+            for child in self._running():
+                child.interrupt()
+            executor.shutdown(wait=True)
+        finally:
+            self.is_stopped.set()
+            for child in self._running():
+                child.process.kill()
+            executor.shutdown(wait=True)
+
+    def _running(self) -> list[Child]:
+        return [job.child for job in self.jobs if job.child is not None]
+
+    def _run(self, number: int, job: Job) -> None:
+        name = f"[{number}/{len(self.jobs)}] {report.settings(job, self.jobs) or job.path.name}"
+        try:
+            if not self.is_stopped.is_set():
+                self._execute(job, name)
+        except Exception as error:  # of a directory that a stranger or an accident has left there
+            job.state, job.error = "refused", str(error) or type(error).__name__
+        if job.state != "not started":
+            report.tell(f"{name}: {job.state}")
+        if self.fail_fast and not job.state.startswith("done"):
+            self.is_stopped.set()
+
+    def _execute(self, job: Job, name: str) -> None:
+        run = Run.prepare(job.path, job.config)
+        stages = Run.open(job.path).unfinished(job.config)
+        if not stages and run.is_claimed:
+            job.state = "done before"
+            return
+        report.tell(f"{name}: {os.path.relpath(job.path)}")
+        started = time.monotonic()
+        job.child = Child(self._argv(job, stages), self._environment(), quiet=True)
+        if self.is_interrupted:
+            job.child.interrupt()
+        job.child.process.wait()
+        job.seconds = time.monotonic() - started
+        child, job.child = job.child, None
+        job.state, job.error = _outcome(child)
+        child.close()
+        if not run.is_claimed:
+            _withdraw(run)
+
+    def _argv(self, job: Job, stages: Sequence[str]) -> list[str]:
+        """The door by which every process enters a run, and what the run that lies there has otherwise."""
+        saved = dict(_leaves(Run.open(job.path).config))
+        wanted = {key: value for key, value in _leaves(job.config) if key.split(".")[0] in CHANGEABLE}
+        changes = [f"{key}={literal(value)}" for key, value in wanted.items() if saved.get(key) != value]
+        return [*self.flags, quoted(f"run={job.path}"), *changes, f"stages=[{','.join(stages)}]"]
+
+    def _environment(self) -> dict[str, str]:
+        """Jobs that run at the same time share the cores."""
+        threads = max(1, len(os.sched_getaffinity(0)) // self.width)
+        return {} if self.width == 1 else {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _outcome(child: Child) -> tuple[str, str]:
+    failure = child.failure()
+    if failure is None:
+        return "done", ""
+    states = {1: "failed", 2: "refused", INTERRUPTED: "interrupted"}
+    return "killed" if child.process.returncode < 0 else states[failure.status], str(failure)
+
+
+def _withdraw(run: Run) -> None:
+    """Takes back a directory that no run came of."""
+    (run.path / "config.yaml").unlink(missing_ok=True)
+    remove_empty(run.path)

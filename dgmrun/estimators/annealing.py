@@ -1,0 +1,83 @@
+r"""Annealing along a path of distributions: the schedules of inverse temperatures, and the log-weights of chains.
+
+.. math:: \log w = \sum_k \log f_{\beta_{k+1}}(x_k) - \log f_{\beta_k}(x_k), \qquad E[w] = Z_1 / Z_0
+
+for :math:`x_0` from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
+
+References:
+    Neal (2001), Annealed importance sampling, https://arxiv.org/abs/physics/9803008, equations 3 to 11.
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from dgmrun.protocols.models import AnnealingPath
+
+
+def linear(num: int) -> Float64[Tensor, "temperatures"]:
+    """`num` inverse temperatures from 0 to 1, equally spaced."""
+    return torch.linspace(0, 1, num, dtype=torch.float64)
+
+
+def quadratic(num: int) -> Float64[Tensor, "temperatures"]:
+    r""":math:`\beta = 1 - (1 - u)^2` for equally spaced u: closer together towards the model, which mixes worst."""
+    return 1 - (1 - linear(num)) ** 2
+
+
+def published(num: int) -> Float64[Tensor, "temperatures"]:
+    """Salakhutdinov and Murray's 14,500 (500 up to 0.5, 4,000 up to 0.9, 10,000 up to 1), or `num` in proportion."""
+    beta = numpy.interp(14_500 * linear(num).numpy(), (0, 500, 4_500, 14_500), (0, 0.5, 0.9, 1))
+    return torch.from_numpy(beta)
+
+
+def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
+    r""":math:`\beta` a sigmoid of equally spaced u from -4 to 4, rescaled: closest together at both ends.
+
+    Wu, Burda, Salakhutdinov and Grosse (2017), section 3.
+    """
+    beta = torch.sigmoid(8 * linear(num) - 4)
+    return (beta - beta[0]) / (beta[-1] - beta[0])
+
+
+CURE = "raise `log_z.{}.num_temperatures`"
+
+
+SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, published, sigmoid)}
+
+
+@torch.no_grad()
+def anneal(
+    path: AnnealingPath, state: Float[Tensor, "*chains units"], betas: Float64[Tensor, "temperatures"]
+) -> tuple[Tensor, Float64[Tensor, "*chains"]]:
+    """Where chains end that start at `state` and follow `path` along `betas`, and their log-weights, in float64."""
+    log_w = torch.zeros(state.shape[:-1], dtype=torch.float64, device=state.device)
+    steps = betas.to(state.device, state.dtype)
+    for beta, next_beta in zip(steps[:-1], steps[1:], strict=True):
+        state, increment = path.move(state, beta, next_beta)
+        log_w += increment
+    return state, log_w
+
+
+def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:
+    """Refuses sizes from which no figure or error bar can be made, and an unknown spacing.
+
+    Args:
+        method: its key, say `log_z.ais`.
+        settings: what has `num_chains`, `num_temperatures` and `spacing`.
+        least_chains: how many there must be.
+
+    Raises:
+        ValueError: names the key.
+    """
+    for key, least in (("num_chains", least_chains), ("num_temperatures", 2)):
+        if (size := getattr(settings, key)) < least:
+            raise ValueError(f"`{method}.{key}` must be at least {least}, but is {size}")
+    if not isinstance(settings.spacing, str) or settings.spacing not in SPACINGS:
+        raise ValueError(f"`{method}.spacing` must be one of {', '.join(SPACINGS)}, but is {settings.spacing}")

@@ -1,0 +1,170 @@
+r"""What a classifier knows: a lower bound on a divergence of data p and samples q of a model.
+
+.. math:: D(p, q) \ge D_{max} \left(1 - \tfrac12 E_p[l(f)] / l(0) - \tfrac12 E_q[l(-f)] / l(0)\right)
+
+of any log odds f, equal where f = log p - log q: the share of a proper loss l that knowing saves.
+
+- `log`: l(f) = softplus(-f), the Jensen-Shannon divergence, at most log 2 nats.
+- `brier`: l(f) = sigma(-f)^2, Le Cam's 1/2 int (p - q)^2 / (p + q), at most 1.
+- `exponential`: l(f) = exp(-f / 2), the squared Hellinger distance 1 - int sqrt(p q), at most 1.
+
+Examples and samples are halved, and each half is scored by a classifier that was trained on the other, so that the
+bound holds in the mean whatever was learnt. No classifier is surer than the log of the examples that it saw, and the
+interval leaves room for mistakes too rare to be among n examples and n samples, whose rate is 3.25 / n at most.
+
+References:
+    Goodfellow et al. (2014), Generative adversarial networks, https://arxiv.org/abs/1406.2661, theorem 1.
+    Friedman (2001), Greedy function approximation: a gradient boosting machine.
+    Gneiting and Raftery (2007), Strictly proper scoring rules, prediction, and estimation.
+    Buja, Stuetzle and Shen (2005), Loss functions for binary class probability estimation: the exponential loss.
+    Reid and Williamson (2011), Information, divergence and risk for binary experiments, section 4: losses of
+    divergences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from numpy import ndarray
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from dgmrun.errors import Mistake
+from dgmrun.protocols.models import Sampler
+from dgmrun.protocols.values import Estimate
+
+LEAST, MOST_LEVELS = 100, 2**16
+"""Examples that can be halved and still grow trees; levels that float32 tells apart with ease."""
+UNSEEN = 3.25
+"""Half of -log 0.0015: mistakes of a mean rate of so many in n are all missed by n examples and n samples so rarely."""
+
+
+class Loss(NamedTuple):
+    """A proper loss l, and the divergence that it bounds.
+
+    Args:
+        quantity: the divergence.
+        most: the divergence where p and q have nothing in common.
+        unit: of the divergence.
+        of: l of the log odds f that were given to what was true.
+    """
+
+    quantity: str
+    most: float
+    unit: str
+    of: Callable[[Tensor], Tensor]
+
+
+LOSSES = {
+    "log": Loss("jsd", math.log(2), "nats", lambda f: softplus(-f)),
+    "brier": Loss("le_cam", 1.0, "of 1", lambda f: torch.sigmoid(-f).square()),
+    "exponential": Loss("squared_hellinger", 1.0, "of 1", lambda f: torch.exp(-f / 2)),
+}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The bound, by gradient boosting, which stops when the log loss of a tenth of its half says so.
+
+    Args:
+        trees: at most so many.
+        loss: `log`, `brier` or `exponential`: what scores the classifier, and so which divergence is bounded.
+        levels: of grey, 0 to 1, that examples and samples are rounded to; 0: they are left as they are.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = Sampler
+    is_automatic: ClassVar[bool] = False
+    simulates: ClassVar[int] = 0
+    trees: int = 300
+    loss: str = "log"
+    levels: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trees < 1:
+            raise ValueError(f"`likelihood.ratio.trees` must be at least 1, but is {self.trees}")
+        if self.loss not in [*LOSSES]:
+            raise ValueError(f"`likelihood.ratio.loss` must be one of {', '.join(LOSSES)}, but is {self.loss}")
+        if self.levels and not 2 <= self.levels <= MOST_LEVELS:
+            raise ValueError(f"`likelihood.ratio.levels` must be 0 or 2 to {MOST_LEVELS}, but is {self.levels}")
+
+    def check(self, model: Any) -> None:
+        """Raises ValueError where levels are asked of what has none."""
+        if self.levels and model.event.support != "unit":
+            raise ValueError(
+                f"`likelihood.ratio.levels` must be 0 for {model.event.support} data, but is {self.levels}"
+            )
+
+    @torch.no_grad()
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """log p - log q of each example, and the bound; as many samples are drawn as there are examples."""
+        if len(x) < LEAST:
+            raise Mistake(
+                f"`likelihood.examples` must be at least {LEAST} for likelihood.ratio, but there are {len(x)}"
+            )
+        both = self._rounded(torch.stack([x.flatten(1), model.sample(len(x)).to(x).flatten(1)])).cpu().numpy()
+        order = torch.randperm(len(x)).numpy()
+        f = np.empty(both.shape[:2])
+        one, other = np.array_split(order, 2)
+        for train, scored in ((one, other), (other, one)):
+            f[:, scored] = self._log_odds(both[:, train], both[:, scored])
+        surest = math.log(len(one))
+        log_ratio = torch.from_numpy(f).clamp(-surest, surest)
+        return log_ratio[0].to(x.device), self._estimate(log_ratio)
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return (x.clamp(0, 1) * (self.levels - 1)).round() if self.levels else x
+
+    def _log_odds(self, train: ndarray, scored: ndarray) -> ndarray:
+        """Of being an example, by a classifier of examples and samples, [2, rows] of [2, rows, dims]."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        seed = int(torch.randint(2**31, ()))
+        trees = HistGradientBoostingClassifier(max_iter=self.trees, early_stopping=True, random_state=seed)
+        trees.fit(train.reshape(-1, train.shape[-1]), np.repeat([1, 0], train.shape[1]))
+        log_odds: ndarray = trees.decision_function(scored.reshape(-1, scored.shape[-1])).reshape(2, -1)
+        return log_odds
+
+    def _estimate(self, f: Tensor) -> Estimate:
+        """Of log odds of examples and of samples, [2, rows]."""
+        of_truth = torch.stack((f[0], -f[1]))
+        quantity, most, unit, loss = LOSSES[self.loss]
+        scale = most / float(loss(f.new_zeros(())))
+        paid = loss(of_truth)
+        value = most - scale * float(paid.mean())
+        error = scale * math.sqrt(float(paid.var(1).sum()) / f.shape[1]) / 2
+        unseen = scale * UNSEEN / f.shape[1] * float(loss(-f.abs().max()))
+        return Estimate(
+            value=value,
+            standard_error=error,
+            interval=(value - 3 * error - unseen, None),
+            kind="lower_bound",
+            bias="down",
+            quantity=quantity,
+            unit=unit,
+            samples=f.shape[1],
+            settings=asdict(self),
+            diagnostics={
+                "log_loss": float(LOSSES["log"].of(of_truth).mean()),
+                "brier": float(LOSSES["brier"].of(of_truth).mean()),
+                "accuracy": float((of_truth > 0).double().mean()),
+                "calibration": _calibration(f),
+            },
+        )
+
+
+def _calibration(f: Tensor) -> float:
+    """Mean distance of what is forecast from what is so, over ten bins of equally many forecasts."""
+    order = f.flatten().argsort()
+    forecast = torch.sigmoid(f.flatten())[order].tensor_split(10)
+    is_example = torch.tensor([1.0, 0.0], dtype=f.dtype).repeat_interleave(f.shape[1])[order].tensor_split(10)
+    gaps = [float((p.mean() - y.mean()).abs()) for p, y in zip(forecast, is_example, strict=True)]
+    return sum(gaps) / len(gaps)

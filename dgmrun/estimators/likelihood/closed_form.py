@@ -1,0 +1,32 @@
+"""Log-likelihood of a latent variable model whose z can be integrated out: the truth for its other figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.estimators.density import NORMALISED, log_likelihood
+from dgmrun.protocols.models import Integrated
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """The mean log p(x) of a latent variable model that has it in closed form: the truth for its other figures."""
+
+    requires: ClassVar[type] = Integrated
+    is_automatic: ClassVar[bool] = True
+    simulates: ClassVar[int] = 0
+
+    def check(self, model: Integrated) -> None:
+        """Any model will do."""
+
+    @torch.no_grad()
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """log p of each example, and their mean."""
+        log_p = model.log_marginal(x.float()).double()
+        return log_p, log_likelihood(log_p, NORMALISED)

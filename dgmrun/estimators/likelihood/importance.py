@@ -1,0 +1,105 @@
+r"""log p(x) of a latent variable model from samples of its posterior: lower bounds in the mean, in nats.
+
+.. math:: E_q[\log w] \le E_q\Big[\log \frac{1}{K} \sum_i w_i\Big] \le \log p(x), \qquad w = p(x, z) / q(z \mid x)
+
+References:
+    Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, https://arxiv.org/abs/1509.00519.
+    Wu, Burda, Salakhutdinov and Grosse (2017), https://arxiv.org/abs/1611.04273: how far below it can be.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.estimators.local import check_model, local
+from dgmrun.estimators.log_mean import counts
+from dgmrun.estimators.marginal import (
+    EXAMPLES,
+    Curve,
+    active_units,
+    blocks,
+    check_settings,
+    lower_bound,
+    mean_and_low,
+    posterior_means,
+)
+from dgmrun.latent import draws
+from dgmrun.protocols.models import LatentVariableModel
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The log of a mean weight of many samples: the usual figure of the literature, with 5,000.
+
+    Costs a decoding for each example and sample. Even with 10^5 samples it can be a nat below log p(x).
+
+    Args:
+        num_samples: samples of z for each example, K.
+        local_steps: as in `ELBO`.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = LatentVariableModel
+    is_automatic: ClassVar[bool] = True
+    simulates: ClassVar[int] = 0
+    num_samples: int = 5000
+    local_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_settings("importance", self)
+
+    def check(self, model: LatentVariableModel) -> None:
+        """Only a reparameterised posterior can be fitted."""
+        check_model("importance", self.local_steps, model)
+
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """The bound of each example, and their mean."""
+        weighed = [self._weighed(model, block.float()) for block in x.split(EXAMPLES)]
+        bounds = torch.cat([block.bounds for block in weighed], 1)
+        sizes = torch.cat([block.sample_size for block in weighed])
+        means = [torch.cat(layer) for layer in zip(*(block.means for block in weighed), strict=True)]
+        diagnostics: dict[str, float | None] = {"median_effective_sample_size": float(sizes.median())}
+        diagnostics |= {f"active_units_{layer}": active_units(mean) for layer, mean in enumerate(means, 1)}
+        rows = zip(counts(self.num_samples, 1), map(mean_and_low, bounds), strict=True)
+        curve: Curve = [(num, value, low, None) for num, (value, low) in rows]
+        estimate = lower_bound(bounds[-1], asdict(self), diagnostics, curve)
+        return bounds[-1], estimate
+
+    @torch.no_grad()
+    def _weighed(self, model: Any, x: Tensor) -> Weighed:
+        """L_n of a block of examples for every n of the curve."""
+        posterior = local(model, x, self.local_steps)
+        means = posterior_means(model, x, posterior)
+        total = x.new_full((len(x),), -math.inf, dtype=torch.float64)
+        squares, bounds, done = total.clone(), [], 0
+        for most in counts(self.num_samples, 1):
+            for num in blocks(most - done, len(x)):
+                log_w = model.trace(x, draws.sampled(num), local=posterior).log_w.double()
+                total = torch.logaddexp(total, torch.logsumexp(log_w, 0))
+                squares = torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
+            done = most
+            bounds.append(total - math.log(most))
+        return Weighed(torch.stack(bounds), (2 * total - squares).exp(), means)
+
+
+class Weighed(NamedTuple):
+    """A block of examples.
+
+    Args:
+        bounds: L_n for every n of the curve, [counts, examples].
+        sample_size: effective number of samples of each example.
+        means: posterior means of each layer's units, [examples, units].
+    """
+
+    bounds: Tensor
+    sample_size: Tensor
+    means: list[Tensor]

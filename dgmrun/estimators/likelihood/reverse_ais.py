@@ -1,0 +1,86 @@
+"""log p(x) of examples that a latent variable model made, by annealing back from p(z|x) to p(z): upper bounds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.estimators.annealing import SPACINGS, anneal, check_settings
+from dgmrun.estimators.likelihood.ais import CHAINS, forwards, tuned_path
+from dgmrun.latent.bounds import iwae
+from dgmrun.protocols.models import Annealable, AnnealingPath
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class LatentReverseAIS:
+    """log p(x) of x that the model made, from above, and from below by the same chains forwards.
+
+    The gap bounds how far `ais` with the same settings is below log p(x), on data such as these: of real data, on
+    which it may be wider, it says nothing for certain.
+
+    Args:
+        num_examples: x that the model makes.
+        num_chains: chains of each of them.
+        num_temperatures: inverse temperatures from 1 to 0, both ends counted.
+        spacing: as in `LatentAIS`.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = Annealable
+    is_automatic: ClassVar[bool] = False
+    num_examples: int = 100
+    num_chains: int = 16
+    num_temperatures: int = 1000
+    spacing: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        check_settings("likelihood.reverse_ais", self, least_chains=1)
+        if self.num_examples < 2:
+            raise ValueError(f"`likelihood.reverse_ais.num_examples` must be at least 2, but is {self.num_examples}")
+
+    @property
+    def simulates(self) -> int:
+        """How many examples the model is to make."""
+        return self.num_examples
+
+    def check(self, model: Annealable) -> None:
+        """Any model will do."""
+
+    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """The upper bound of each example that the model made with z, `known` [examples, units], and their mean."""
+        betas, most = SPACINGS[self.spacing](self.num_temperatures), max(1, CHAINS // self.num_chains)
+        above, below = [], []
+        for made, z in zip(x.split(most), known.split(most), strict=True):
+            path = tuned_path(model, made, betas)
+            below.append(forwards(path, self.num_chains, betas))
+            above.append(backwards(path, z.repeat(self.num_chains, 1, 1), betas))
+        upper, lower = torch.cat(above), torch.cat(below)
+        return upper, upper_bound(upper, upper - lower, asdict(self))
+
+
+def backwards(path: AnnealingPath, z: Tensor, betas: Tensor) -> Float64[Tensor, "batch"]:
+    """Minus the log of the mean weight of each example's chains, from samples of the posterior."""
+    return -iwae(anneal(path, z, betas.flip(0))[1])
+
+
+def upper_bound(upper: Tensor, gap: Tensor, settings: dict[str, Any]) -> Estimate:
+    """The mean of the examples' upper bounds, and of how far the lower ones are below them."""
+    value, error, error_gap = float(upper.mean()), *(float(each.std()) / len(each) ** 0.5 for each in (upper, gap))
+    return Estimate(
+        value=value,
+        standard_error=error,
+        interval=(None, value + 3 * error),
+        kind="upper_bound",
+        bias="up",
+        samples=settings["num_chains"],
+        settings=settings,
+        diagnostics={"gap": float(gap.mean()), "standard_error_gap": error_gap},
+        warnings=["it is of data that the model made itself: of other data it bounds nothing"],
+    )

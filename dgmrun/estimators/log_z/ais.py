@@ -1,0 +1,74 @@
+r"""Annealed importance sampling: weights whose mean is the ratio of two partition functions.
+
+.. math:: \log w = \sum_k \log f_{\beta_{k+1}}(x_k) - \log f_{\beta_k}(x_k), \qquad E[w] = Z_1 / Z_0
+
+for :math:`x_0` from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
+
+References:
+    Neal (2001), Annealed importance sampling, https://arxiv.org/abs/physics/9803008, equations 3 to 11.
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from dgmrun.estimators.annealing import CURE, SPACINGS, anneal, check_settings
+from dgmrun.estimators.log_mean import INTERVAL, MARKOV, curve, log_mean
+from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class AIS:
+    """log Z by annealing up from the base, in nats: unbiased for Z, so low in the mean for log Z.
+
+    Costs `num_chains * num_temperatures` Gibbs sweeps. More temperatures help more than more chains.
+
+    Args:
+        num_chains: chains, at least 2.
+        num_temperatures: inverse temperatures from 0 to 1, both ends counted, at least 2.
+        spacing: `linear`, `quadratic`, `published` or `sigmoid`. On trained models equally spaced temperatures can
+            miss modes without a sign in the weights; see RESULTS.md.
+
+    Raises:
+        ValueError: fewer than 2 chains or temperatures, or another spacing.
+    """
+
+    requires: ClassVar[type] = UnnormalisedDensity
+    needs_proposal: ClassVar[bool] = False
+    num_chains: int = 100
+    num_temperatures: int = 1000
+    spacing: str = "quadratic"
+
+    def __post_init__(self) -> None:
+        check_settings("log_z.ais", self)
+
+    def check(self, model: UnnormalisedDensity) -> None:
+        """Any model will do."""
+
+    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`, annealed from independent units with the log odds `base_logits`."""
+        path = model.annealed(base_logits)
+        _, log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
+        log_w += path.log_normaliser()
+        mean = log_mean(log_w)
+        return Estimate(
+            value=mean.value,
+            standard_error=mean.standard_error,
+            interval=mean.interval,
+            kind="estimate",
+            bias="down",
+            samples=self.num_chains,
+            effective_sample_size=mean.effective_sample_size,
+            settings=asdict(self) | {"interval": INTERVAL},
+            diagnostics={
+                "certain_low": mean.value - MARKOV,
+                "pessimistic_sample_size": mean.pessimistic_sample_size,
+            },
+            warnings=mean.warnings(CURE.format("ais")),
+            curve=curve(log_w),
+        )

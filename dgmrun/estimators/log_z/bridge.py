@@ -1,0 +1,185 @@
+r"""Bridge sampling with the optimal bridge, between a tractable density q and the model p = f / Z.
+
+.. math:: r = \frac{E_q[l / (s_p l + s_q r)]}{E_p[1 / (s_p l + s_q r)]}, \qquad l = f / q
+
+holds for r = Z; s are the shares of effective samples of each side. The samples are in two folds: a half of those of q
+and, in the first fold, the chains that started at q, in the second those that did not. Each fold makes an estimate with
+the r that was fitted on the other, so that no draw is used for both, and the two estimates are independent.
+
+References:
+    Meng and Wong (1996), Simulating ratios of normalizing constants via a simple identity, equations 4.1 and 4.2.
+    Fruehwirth-Schnatter (2004), Estimating marginal likelihoods for mixture and Markov switching models.
+    Papamakarios and Murray (2015), Distilling intractable generative models, section 3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.estimators.log_mean import LEAST_SHARE, counts
+from dgmrun.estimators.proposal import (
+    CLOSER,
+    Draws,
+    Mean,
+    Proposal,
+    ThroughProposal,
+    diagnose,
+    effective_size,
+    log_mean_of_chains,
+    mixing_doubts,
+)
+from dgmrun.protocols.values import Estimate
+
+INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors"
+DOUBTFUL_OVERLAP = 0.5
+"""Share of the samples that count: a student that has learned its teacher has more."""
+FAR = 50.0
+"""Nats beyond all log-ratios, where bisection begins."""
+HALVINGS = 80
+"""Enough for every digit of log r, and an end whatever the log-ratios are."""
+
+
+@dataclass(frozen=True)
+class Bridge(ThroughProposal):
+    """log Z by optimal bridge sampling, in nats: errs less than importance sampling, in neither direction."""
+
+    name: ClassVar[str] = "bridge"
+
+    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
+        """log Z of `model` through `proposal`."""
+        draws = proposal.draws(self)
+        one, other = halves(draws)
+        mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(draws))
+        error = mean.standard_error if overlap >= LEAST_SHARE else None
+        doubts = [*_disagreement(one, other), *mixing_doubts(draws)]
+        return Estimate(
+            value=mean.value,
+            standard_error=error,
+            interval=None if doubts or error is None else mean.interval(),
+            kind="estimate",
+            bias="unknown",
+            samples=self.num_samples,
+            effective_sample_size=sum(effective_size(half) for half in draws.of_p.log_w),
+            settings=asdict(self) | {"interval": INTERVAL},
+            diagnostics={
+                "overlap": overlap,
+                "from_q": one.value,
+                "from_q_standard_error": one.standard_error,
+                "from_elsewhere": other.value,
+                "from_elsewhere_standard_error": other.standard_error,
+                **diagnose(draws, mean.value, error),
+            },
+            warnings=doubts + _distance(overlap),
+            curve=_curve(draws),
+        )
+
+
+class Fold(NamedTuple):
+    """Log-ratios log f - log q at samples of q [samples] and at states of chains that leave p invariant."""
+
+    at_q: Float64[Tensor, "samples"]
+    at_p: Float64[Tensor, "chains states"]
+
+    def bridge(self, log_r: float) -> Mean:
+        """log of the right-hand side of the equation, for a given r."""
+        above, below = (log_mean_of_chains(log_w) for log_w in self.weights(log_r))
+        error = math.hypot(above.standard_error, below.standard_error)
+        return Mean(above.value - below.value, error, min(above.size, below.size))
+
+    def weights(self, log_r: float) -> tuple[Tensor, Tensor]:
+        """log of what is averaged, l / (s_p l + s_q r) at q [samples, 1] and 1 / (s_p l + s_q r) at p."""
+        log_share_q, log_share_p = self.log_shares()
+
+        def log_mixture(log_l: Tensor) -> Tensor:
+            return torch.logaddexp(log_l + log_share_p, log_l.new_tensor(log_r + log_share_q))
+
+        return (self.at_q - log_mixture(self.at_q))[:, None], -log_mixture(self.at_p)
+
+    def overlap(self, log_r: float) -> float:
+        """The share of samples that count, (sum w)^2 / sum w^2 over their number, on the side where it is less."""
+        shares = [2 * log_w.logsumexp((0, 1)) - (2 * log_w).logsumexp((0, 1)) for log_w in self.weights(log_r)]
+        return min(
+            math.exp(share) / size for share, size in zip(shares, (len(self.at_q), self.at_p.numel()), strict=True)
+        )
+
+    def fit(self) -> float:
+        r"""The log r at which both sides are equal, by bisection.
+
+        Times :math:`s_q s_p r` they are :math:`s_q E_q[\sigma(u)] = s_p E_p[\sigma(-u)]` with
+        :math:`u = \log l + \log(s_p / s_q) - \log r`, and their difference falls with r.
+        """
+        log_share_q, log_share_p = self.log_shares()
+        (low, high), odds = self.ends(), log_share_p - log_share_q
+        for _ in range(HALVINGS):
+            log_r = (low + high) / 2
+            of_q, of_p = torch.sigmoid(self.at_q + odds - log_r).mean(), torch.sigmoid(log_r - odds - self.at_p).mean()
+            is_low = math.exp(log_share_q) * of_q > math.exp(log_share_p) * of_p
+            low, high = (log_r, high) if is_low else (low, log_r)
+        return (low + high) / 2
+
+    def log_shares(self) -> tuple[float, float]:
+        """log s_q and log s_p."""
+        of_q, of_p = len(self.at_q), effective_size(self.at_p)
+        return math.log(of_q / (of_q + of_p)), math.log(of_p / (of_q + of_p))
+
+    def ends(self) -> tuple[float, float]:
+        """Below the least and above the largest log-ratio, as far as log r can be."""
+        both = torch.cat([self.at_q, self.at_p.flatten()])
+        return float(both.min()) - FAR, float(both.max()) + FAR
+
+
+def folds(draws: Draws) -> tuple[Fold, Fold]:
+    """The chains that started at q with one half of the samples of q, the other chains with the other half."""
+    one, other = (Fold(*fold) for fold in zip(draws.of_q.log_w.chunk(2), draws.of_p.log_w, strict=True))
+    return one, other
+
+
+def halves(draws: Draws) -> tuple[Mean, Mean]:
+    """log Z by each fold: that whose chains started at q, and the other."""
+    one, other = folds(draws)
+    return one.bridge(other.fit()), other.bridge(one.fit())
+
+
+def together(one: Mean, other: Mean) -> Mean:
+    """The mean of two independent estimates; where they disagree, its error is how far it is from either."""
+    error = math.hypot(one.standard_error, other.standard_error) / 2
+    apart = 0.0 if one.agrees(other) else abs(one.value - other.value) / 2
+    return Mean((one.value + other.value) / 2, max(error, apart), min(one.size, other.size))
+
+
+def _disagreement(one: Mean, other: Mean) -> list[str]:
+    if one.agrees(other):
+        return []
+    return [
+        f"chains started at samples of the proposal give {one.value:.3f} +- {one.standard_error:.3f}, those started at "
+        f"ends of an annealing {other.value:.3f} +- {other.standard_error:.3f}: the proposal misses a part of the "
+        "model, or the chains do"
+    ]
+
+
+def _distance(overlap: float) -> list[str]:
+    if overlap >= DOUBTFUL_OVERLAP:
+        return []
+    claim = "" if overlap >= LEAST_SHARE else ", too few for an error bar"
+    return [f"only {overlap:.2%} of the samples of one side count{claim}: {CLOSER}"]
+
+
+def _curve(draws: Draws) -> list[tuple[int, float, float | None, float | None]]:
+    """The estimate by the first so many samples of q and chains of p in proportion."""
+    half, chains = len(draws.of_q.log_w) // 2, draws.of_p.log_w.shape[1]
+    rows: list[tuple[int, float, float | None, float | None]] = []
+    for num in counts(2 * half, least=2 * -(-half // chains) * 5):
+        share = num / (2 * half)
+        q = torch.cat([part[: num // 2] for part in draws.of_q.log_w.chunk(2)])
+        p = draws.of_p.log_w[:, : max(2, round(share * chains))]
+        of_q = draws.of_q._replace(log_f=q, log_q=torch.zeros_like(q))
+        of_p = draws.of_p._replace(log_f=p, log_q=torch.zeros_like(p))
+        mean = together(*halves(Draws(of_q, of_p)))
+        rows.append((num, mean.value, *mean.interval()))
+    return rows

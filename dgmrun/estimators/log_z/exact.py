@@ -1,0 +1,56 @@
+"""log Z by enumeration: every state of the smaller layer, in blocks, in float64.
+
+References:
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from dgmrun.estimators.enumeration import log_masses
+from dgmrun.protocols.models import Enumerable
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class Exact:
+    r""":math:`\log Z = \log \sum_s e^{\log m(s)}` over the states s of the smaller layer, in nats.
+
+    Use it wherever it is affordable: 2^20 states of a 784-dimensional model take about 20 s on two cores.
+
+    Args:
+        max_bits: refuse a smaller layer of more units than this, at most 25: 2^25 masses are 256 MiB.
+
+    Raises:
+        ValueError: `max_bits` is not from 1 to 25.
+    """
+
+    requires: ClassVar[type] = Enumerable
+    needs_proposal: ClassVar[bool] = False
+    max_bits: int = 25
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_bits <= 25:
+            raise ValueError(f"`log_z.exact.max_bits` must be from 1 to 25, but is {self.max_bits}")
+
+    def check(self, model: Enumerable) -> None:
+        """Refuses a smaller layer of more than `max_bits` units."""
+        if (bits := model.enumerable_bits()) > self.max_bits:
+            raise ValueError(
+                f"`log_z.methods` must not have exact above {self.max_bits} units in the smaller layer, "
+                f"but the model has {bits}"
+            )
+
+    def __call__(self, model: Enumerable, base_logits: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`; `base_logits` and `proposal`, which sampling methods start from, have no part in it."""
+        self.check(model)
+        value = float(torch.logsumexp(log_masses(model), 0))
+        interval = (value, value)
+        return Estimate(
+            value, 0.0, interval, "exact", "none", samples=2 ** model.enumerable_bits(), settings=asdict(self)
+        )

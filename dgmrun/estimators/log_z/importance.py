@@ -1,0 +1,99 @@
+r"""Importance sampling: the mean weight of samples of a tractable density near the model.
+
+.. math:: w = f(x) / q(x), \quad x \sim q, \qquad E_q[w] = Z, \qquad E_p[1 / w] = 1 / Z
+
+The second mean, over samples of the model, is the check: where q misses a part of p, the first is low however well its
+weights look, and the second, as far as its chains have been there, is not.
+
+References:
+    Papamakarios and Murray (2015), Distilling intractable generative models, section 3.
+    Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from dgmrun.estimators.log_mean import INTERVAL, MARKOV, LogMean, curve, log_mean
+from dgmrun.estimators.pareto import pareto_k, threshold
+from dgmrun.estimators.proposal import (
+    CLOSER,
+    Mean,
+    Proposal,
+    ThroughProposal,
+    diagnose,
+    log_mean_of_chains,
+    mixing_doubts,
+)
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class Importance(ThroughProposal):
+    """log Z by importance sampling from a proposal, in nats: unbiased for Z, so low in the mean for log Z.
+
+    A small effective sample size is warned of and widens the interval, as for `AIS`; a heavy tail, reverse weights that
+    disagree, or chains that have not mixed leave none.
+    """
+
+    name: ClassVar[str] = "importance"
+
+    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
+        """log Z of `model` through `proposal`."""
+        draws = proposal.draws(self)
+        log_w = draws.of_q.log_w
+        mean, k = log_mean(log_w), pareto_k(log_w)
+        reverse = [_inverse(log_mean_of_chains(-half)) for half in draws.of_p.log_w]
+        diagnostics = diagnose(draws, mean.value, mean.standard_error)
+        doubts = [
+            *_disagreements(mean, reverse),
+            *_tail(k, self.num_samples),
+            *mixing_doubts(draws),
+        ]
+        return Estimate(
+            value=mean.value,
+            standard_error=mean.standard_error,
+            interval=None if doubts else mean.interval,
+            kind="estimate",
+            bias="down",
+            samples=self.num_samples,
+            effective_sample_size=mean.effective_sample_size,
+            settings=asdict(self) | {"interval": INTERVAL},
+            diagnostics={
+                "certain_low": mean.value - MARKOV,
+                "pessimistic_sample_size": mean.pessimistic_sample_size,
+                "pareto_k": k,
+                "reverse_from_q": reverse[0].value,
+                "reverse_from_q_standard_error": reverse[0].standard_error,
+                "reverse_from_elsewhere": reverse[1].value,
+                "reverse_from_elsewhere_standard_error": reverse[1].standard_error,
+                **diagnostics,
+            },
+            warnings=mean.warnings(CLOSER) + doubts,
+            curve=curve(log_w),
+        )
+
+
+def _inverse(mean: Mean) -> Mean:
+    return mean._replace(value=-mean.value)
+
+
+def _disagreements(mean: LogMean, reverse: list[Mean]) -> list[str]:
+    """In words, each half of the chains that gives another log Z."""
+    forward = Mean(mean.value, mean.standard_error or 0.0, mean.samples)
+    starts = ("samples of the proposal", "ends of an annealing")
+    return [
+        f"the reverse weights of chains started at {start} give {half.value:.3f} +- {half.standard_error:.3f}: the "
+        "proposal misses a part of the model, or the chains do"
+        for start, half in zip(starts, reverse, strict=True)
+        if mean.standard_error is not None and not forward.agrees(half)
+    ]
+
+
+def _tail(k: float, num: int) -> list[str]:
+    if k <= threshold(num):
+        return []
+    return [f"Pareto k-hat of the weights is {k:.2f}, above {threshold(num):.2f}: {CLOSER}"]

@@ -1,0 +1,81 @@
+r"""Annealed importance sampling backwards, from the model to the base.
+
+.. math:: \log w = \sum_k \log f_{\beta_k}(x_k) - \log f_{\beta_{k+1}}(x_k), \qquad E[w] = Z_0 / Z_1
+
+for :math:`x` from the model: the mean of w is unbiased for the inverse of the ratio, so
+:math:`\log Z_0 - \log \frac{1}{N} \sum_n w_n` is above log Z in the mean. Started at approximate samples it has no
+direction.
+
+References:
+    Burda, Grosse and Salakhutdinov (2015), Accurate and conservative estimates of MRF log-likelihood using reverse
+    annealing, https://arxiv.org/abs/1412.8566.
+    Grosse, Ghahramani and Adams (2015), Sandwiching the marginal likelihood using bidirectional Monte Carlo,
+    https://arxiv.org/abs/1511.02543.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from dgmrun.estimators.annealing import CURE, SPACINGS, anneal, check_settings
+from dgmrun.estimators.log_mean import INTERVAL, LogMean, curve, log_mean
+from dgmrun.estimators.sampling import can_be_exact, samples
+from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.values import Estimate
+
+
+@dataclass(frozen=True)
+class ReverseAIS:
+    """log Z from above, in nats: the other jaw of the vice that `AIS` closes from below.
+
+    Args:
+        num_chains: chains, at least 2.
+        num_temperatures: inverse temperatures from 1 to 0, both ends counted, at least 2.
+        spacing: as in `AIS`.
+        burn_in: Gibbs sweeps before the chains start, where the model is too large for exact samples.
+
+    Raises:
+        ValueError: fewer than 2 chains or temperatures, or a negative burn-in.
+    """
+
+    requires: ClassVar[type] = UnnormalisedDensity
+    needs_proposal: ClassVar[bool] = False
+    num_chains: int = 100
+    num_temperatures: int = 1000
+    spacing: str = "quadratic"
+    burn_in: int = 1000
+
+    def __post_init__(self) -> None:
+        check_settings("log_z.reverse_ais", self)
+        if self.burn_in < 0:
+            raise ValueError(f"`log_z.reverse_ais.burn_in` must not be negative, but is {self.burn_in}")
+
+    def check(self, model: UnnormalisedDensity) -> None:
+        """Any model will do."""
+
+    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`, annealed to independent units with the log odds `base_logits`."""
+        path = model.annealed(base_logits)
+        start = samples(model, self.num_chains, base_logits, self.burn_in).flatten(1)
+        _, log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))
+        log_w -= path.log_normaliser()
+        inverse = log_mean(log_w)
+        mean = inverse.reciprocal()
+        is_exact = can_be_exact(model)
+        doubt = f"its chains start after {self.burn_in} Gibbs sweeps, not at exact samples: it is no bound"
+        return Estimate(
+            value=mean.value,
+            standard_error=mean.standard_error,
+            interval=mean.interval,
+            kind="upper_bound" if is_exact else "estimate",
+            bias="up" if is_exact else "unknown",
+            samples=self.num_chains,
+            effective_sample_size=mean.effective_sample_size,
+            settings=asdict(self) | {"interval": INTERVAL},
+            diagnostics={"pessimistic_sample_size": mean.pessimistic_sample_size},
+            warnings=mean.warnings(CURE.format("reverse_ais")) + [doubt] * (not is_exact),
+            curve=curve(log_w, LogMean.reciprocal),
+        )

@@ -1,0 +1,53 @@
+"""Likelihoods in original units: log p(original) = log p(seen) + log |d seen / d original|."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from torch import Tensor
+
+from dgmrun.protocols.values import Estimate
+
+Ends = tuple[float | None, float | None]
+
+
+def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> tuple[Tensor, Estimate]:
+    r"""Log-probabilities of examples [N], and their mean, with the Jacobian's terms.
+
+    What of the error is that of so many examples becomes that of the sums,
+
+    .. math::  \mathrm{SE}^2 + \left(\mathrm{var}(\log p + \log J) - \mathrm{var}(\log p)\right) / N
+
+    and so does each half of the interval, three times as wide. Without a transform nothing changes, to the bit,
+    nor does what is no likelihood.
+    """
+    log_prob, estimate = scores
+    if estimate.quantity is not None or not log_jacobian.any():
+        return scores
+    new, shift = log_prob + log_jacobian.to(log_prob), float(log_jacobian.mean())
+    further = float(new.var() - log_prob.var()) / len(new) if len(new) > 1 else 0.0
+
+    def error(of: float | None) -> float | None:
+        return None if of is None else _hypot(of, further)
+
+    def ends(value: float, of: Ends) -> Ends:
+        below, above = (None if end is None else _hypot(end - value, 9 * further) for end in of)
+        return None if below is None else value + shift - below, None if above is None else value + shift + above
+
+    diagnostics = {
+        name: error(of) if name == "standard_error_examples" else of for name, of in estimate.diagnostics.items()
+    }
+    return new, replace(
+        estimate,
+        value=estimate.value + shift,
+        standard_error=error(estimate.standard_error),
+        interval=None if estimate.interval is None else ends(estimate.value, estimate.interval),
+        diagnostics=diagnostics,
+        curve=[(count, value + shift, *ends(value, (low, high))) for count, value, low, high in estimate.curve],
+    )
+
+
+def _hypot(length: float, further: float) -> float:
+    """sqrt(length^2 + further), 0 where rounding makes that negative."""
+    return math.sqrt(max(0.0, length**2 + further))

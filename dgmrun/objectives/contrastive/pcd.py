@@ -1,0 +1,81 @@
+"""Persistent contrastive divergence: the surrogate of `contrast`, with chains that go on for ever.
+
+References:
+    Tieleman (2008), Training restricted Boltzmann machines using approximations to the likelihood gradient.
+    Younes (1989), Parametric inference for imperfectly observed Gibbsian fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.contrastive.contrast import contrast
+from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.sources import Source
+from dgmrun.protocols.values import Batch
+
+
+class PCD(Objective):
+    """PCD-k: unbiased as long as the chains keep up with the parameters, which asks for a small learning rate.
+
+    Args:
+        model: an unnormalised density.
+        optimization: how its parameters follow the gradient.
+        k: Gibbs steps per iteration, at least 1.
+        num_chains: chains of all processes together; null is the size of the batch.
+
+    Raises:
+        ValueError: `k` or `num_chains` is below 1.
+    """
+
+    requires: ClassVar[type] = UnnormalisedDensity
+
+    def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, num_chains: int | None = None) -> None:
+        super().__init__(model, optimization)
+        for key, value in (("k", k), ("num_chains", num_chains)):
+            if value is not None and value < 1:
+                raise ValueError(f"`objective.{key}` must be at least 1, but is {value}")
+        self.k, self.num_chains = k, num_chains
+
+    def source(self, data: Source) -> Source:
+        """The data; the chains start at random bits, this process's share of them.
+
+        Raises:
+            ValueError: the processes cannot have equal shares.
+        """
+        num = self.num_chains or data.batch_size
+        if num % data.world_size:
+            raise ValueError(
+                f"`objective.num_chains` must be a multiple of the {data.world_size} processes, but is {num}"
+            )
+        shape = (num // data.world_size, *self.model.event.shape)  # type: ignore[misc]
+        self.chains = torch.rand(shape).round().to(next(self.model.parameters()))
+        return data
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The contrast between the data and the chains, k steps on."""
+        self.chains.copy_(self.model.gibbs(self.chains, self.k))  # type: ignore[operator]
+        return contrast(self.model, batch.x, self.chains), {}
+
+    def rank_state(self) -> dict[str, Any]:
+        """The chains [chains, *event.shape] of this process."""
+        return {"chains": self.chains}
+
+    def load_rank_state(self, state: dict[str, Any]) -> None:
+        """Takes the chains back.
+
+        Raises:
+            ValueError: they are not such as these.
+        """
+        chains = state["chains"]
+        if chains.shape != self.chains.shape or not chains.eq(chains.ne(0)).all():
+            raise ValueError(f"its chains must be bits {list(self.chains.shape)}, but are {list(chains.shape)}")
+        self.chains.copy_(chains)
+
+    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+        """What the model shows, and the chains."""
+        return {**super().pictures(x), "chains": self.chains}

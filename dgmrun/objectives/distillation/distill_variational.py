@@ -1,0 +1,35 @@
+r"""Distillation by the Kullback-Leibler divergence from student to teacher, on the student's own samples.
+
+.. math:: \mathrm{KL}(q \Vert p) = E_q[\log q(x) - \log f(x)] + \log Z
+
+References:
+    Papamakarios (2015), Distilling model knowledge, https://arxiv.org/abs/1510.02437, chapter 4.
+    Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dgmrun.gradients.score_function import leave_one_out, score_function
+from dgmrun.objectives.distillation.base import Distillation
+from dgmrun.protocols.sources import Source
+from dgmrun.protocols.values import Batch
+
+
+class DistillVariational(Distillation):
+    """KL(q||p): needs no samples of the teacher; a mode it misses stays missed."""
+
+    def source(self, data: Source) -> Source:
+        """The data, which only say how many samples the student draws at a time."""
+        if data.batch_size // data.world_size < 2:
+            raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
+        return data
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """KL(q||p) - log Z in nats, an upper bound on -log Z; its gradient by the score function."""
+        x = self.model.sample(max(2, len(batch.x)))  # type: ignore[operator]
+        log_q = self.model.log_prob(x)  # type: ignore[operator]
+        kl = log_q.detach() - self.log_f(x)
+        surrogate = score_function((kl - leave_one_out(kl)).unsqueeze(-1), log_q.unsqueeze(-1))
+        return surrogate + (kl.mean() - surrogate).detach(), {}

@@ -1,0 +1,135 @@
+r"""The ELBO with the score-function estimator: without a baseline REINFORCE, with all of them NVIL.
+
+.. math:: \nabla \mathrm{ELBO} = E_q\Big[\nabla \log p(x, z) + \sum_l w_l \nabla \log q(z_l \mid z_{l-1})\Big]
+
+with w the learning signal less a baseline: unbiased, whatever the baselines; with `scale` each layer's posterior has a
+known positive multiple of its gradient.
+
+References:
+    Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning.
+    Paisley, Blei and Jordan (2012), Variational Bayesian inference with stochastic search,
+    https://arxiv.org/abs/1206.6430.
+    Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
+    https://arxiv.org/abs/1402.0030.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli
+
+from dgmrun.gradients.layers import is_independent, learning, rao_blackwellised
+from dgmrun.gradients.score_function import leave_one_out, score_function
+from dgmrun.latent.bounds import has_closed_form
+from dgmrun.latent.draws import sampled
+from dgmrun.latent.trace import Trace
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.variational.base import Variational
+from dgmrun.objectives.variational.baselines import Baselines
+from dgmrun.protocols.sources import Source
+from dgmrun.protocols.values import Batch
+
+
+class ScoreFunction(Variational):
+    """Any posterior that can be sampled will do.
+
+    Args:
+        model: a latent variable model.
+        optimization: how parameters follow the gradient.
+        k: samples of z for each example, of whose estimates the mean is taken.
+        analytic: whether the divergence of the top layer is in closed form; the score function of a single layer then
+            weighs log p(x|z) alone. Not together with `scale`, of which the divergence would know nothing.
+        layer_local: whether each layer is weighed with what depends on it alone, or with the whole bound.
+        rao_blackwell: whether from the weight of each unit is left out what others of its layer add on their own.
+        leave_one_out: whether the mean of an example's other samples is taken from each.
+        centre: `mean` or `optimal`, of which the running one is taken from the signal; or `none`. See `Baselines`.
+        scale: `deviation` or `variance`, of which the running one divides the signal; or `none`.
+        network: hidden units of a net that predicts the signal from the layer below; 0 for no net.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimization: Optimization,
+        k: int = 1,
+        analytic: bool = False,
+        layer_local: bool = True,
+        rao_blackwell: bool = False,
+        leave_one_out: bool = False,
+        centre: str = "none",
+        scale: str = "none",
+        network: int = 0,
+    ) -> None:
+        super().__init__(model, optimization, k)
+        if leave_one_out and k < 2:
+            raise ValueError(f"`objective.k` must be at least 2 for objective.leave_one_out, but is {k}")
+        self.analytic, self.layer_local, self.leave_one_out = analytic, layer_local, leave_one_out
+        self.rao_blackwell = rao_blackwell
+        probe = self.probe()
+        if analytic and not has_closed_form(probe):
+            raise ValueError("`objective.analytic` must be false: the top layer has no divergence in closed form")
+        if analytic and scale != "none":
+            raise ValueError(f"`objective.scale` must be none where objective.analytic is true, but is {scale}")
+        if rao_blackwell and not all(map(is_independent, probe.q)):
+            raise ValueError("`objective.rao_blackwell` must be false: units of the posterior depend on each other")
+        if centre == "optimal" and not all(isinstance(q, Bernoulli) for q in probe.q):
+            raise ValueError("`objective.centre` must be mean or none but for independent binary units, but is optimal")
+        event: Any = self.model.event
+        units = [z.shape[-1] for z in probe.z]
+        self.baselines = Baselines([event.dims, *units[:-1]], units, centre, scale, network)
+
+    def source(self, data: Source) -> Source:
+        """The data; running moments go where the model is."""
+        like = next(self.model.parameters())
+        self.baselines.state = {name: moments.to(like) for name, moments in self.baselines.state.items()}
+        return super().source(data)
+
+    def unscale(self) -> None:
+        """The signal is not divided any more."""
+        self.baselines.scale = "none"
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Minus the ELBO, in nats per example, with the gradient of the estimator."""
+        trace = self.trace(batch, sampled(self.k))
+        surrogate, residuals = self.surrogate(trace, batch)
+        self.baselines.observe(residuals, trace)
+        bound = -trace.log_w.detach().mean()
+        return surrogate + (bound - surrogate).detach(), {"bound": bound}
+
+    def surrogate(self, trace: Trace, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """What has minus the estimate as its gradient, and the error of the nets; and s - C(y) of each layer."""
+        direct, signals = learning(trace, self.analytic)
+        signals = signals if self.layer_local else [signals[0]] * len(signals)
+        if self.rao_blackwell:
+            signals = rao_blackwellised(trace, signals, self.analytic)
+        else:
+            signals = [signal.unsqueeze(-1) for signal in signals]
+        signals = [signal.detach() for signal in signals]
+        if self.leave_one_out:
+            signals = [signal - leave_one_out(signal) for signal in signals]
+        residuals = self.baselines.residuals(signals, [batch.x.flatten(1), *trace.z[:-1]])
+        weights = self.baselines.weights(residuals)
+        estimate = direct.mean() + sum(map(score_function, weights, trace.log_q_units))
+        error: Any = sum(weight.square().mean() for weight in weights) if self.baselines.nets else 0.0
+        return error - estimate, residuals
+
+    def rank_state(self) -> dict[str, Any]:
+        """Running moments of this process."""
+        return dict(self.baselines.state)
+
+    def load_rank_state(self, state: dict[str, Any]) -> None:
+        """Takes them back.
+
+        Raises:
+            ValueError: they are not such as these.
+        """
+        for name, own in self.baselines.state.items():
+            if state[name].shape != own.shape or not torch.isfinite(state[name]).all():
+                raise ValueError(f"its {name} must be finite numbers {list(own.shape)}, but are not")
+            own.copy_(state[name])

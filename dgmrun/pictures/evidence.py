@@ -1,0 +1,144 @@
+"""What a log Z rests on: how the methods converge, and how near a proposal is to its model.
+
+Pure functions from plain values to figures; log-probabilities and log Z are in nats.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from numpy import ndarray
+
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
+
+Row = tuple[float, float, float | None, float | None]
+DASHES = ("-", "--", ":", "-.")
+MARGIN, LEAST_MARGIN = 0.15, 1e-3
+"""Above and below what is seen: a share of it, and nats."""
+MOST_POINTS = 1000
+"""Of one kind, in a scatter plot."""
+OF_STUDENT, OF_TEACHER = (
+    "samples of the student",
+    ("teacher, chains from the student", "teacher, chains from elsewhere"),
+)
+
+
+class Curves(NamedTuple):
+    """How methods come to one quantity, nats.
+
+    Args:
+        methods: by name, rows of a count of samples, the estimate by the first so many, and the ends of its 99.7 %
+            interval, None where it is open.
+        exact: the true value, where it is known.
+    """
+
+    methods: Mapping[str, Sequence[Row]]
+    exact: float | None
+
+
+class Points(NamedTuple):
+    """Log-probabilities of a teacher p and its student q, nats.
+
+    Args:
+        p_of_q, q_of_q: both at samples of the student, [samples].
+        p_of_p, q_of_p: both at the halves of the teacher's chains, each [samples]; the first half started at q.
+    """
+
+    p_of_q: ndarray
+    q_of_q: ndarray
+    p_of_p: tuple[ndarray, ndarray]
+    q_of_p: tuple[ndarray, ndarray]
+
+
+@rc_context(STYLE)
+def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Figure:
+    """A quantity against the count of samples, a line and a band of 99.7 % for every method; a panel for each model."""
+    figure = Figure(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
+    every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, (title, panel) in zip(every, panels.items(), strict=True):
+        looks = itertools.cycle(itertools.product(DASHES, COLOURS))
+        for (name, rows), (dash, colour) in zip(panel.methods.items(), looks, strict=False):
+            count, value, low, high = numpy.array(rows, dtype=float).T
+            low, high = _up_to(value, low, high), _up_to(value, high, low)
+            axes.plot(count, value, color=colour, linestyle=dash, label=wrapped(name, 28))
+            axes.fill_between(count, low, high, facecolor=(colour, 0.08), edgecolor=(colour, 0.5), linewidth=0.7)
+        if panel.exact is not None:
+            axes.axhline(panel.exact, color="black", linewidth=1.2, linestyle="--", label="exact")
+        axes.set(
+            title=wrapped(title, 60), xlabel="samples", ylabel=f"{quantity} (nats)", xscale="log", ylim=_limits(panel)
+        )
+        _count(axes)
+        axes.legend(
+            *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %"
+        )
+    return figure
+
+
+def _up_to(value: ndarray, end: ndarray, other: ndarray) -> ndarray:
+    """An end of the band, the value itself where that end alone is open."""
+    return numpy.where(numpy.isnan(end) & ~numpy.isnan(other), value, end)
+
+
+def _limits(panel: Curves) -> tuple[float, float]:
+    """What the later half of every line and every final interval fit into; the first few samples may be far off."""
+    lines = [row[1] for rows in panel.methods.values() for row in rows[len(rows) // 2 :]]
+    final = [end for rows in panel.methods.values() for end in rows[-1][2:]]
+    seen = [end for end in (*lines, *final, panel.exact) if end is not None] or [0.0]
+    margin = max(MARGIN * (max(seen) - min(seen)), LEAST_MARGIN)
+    return min(seen) - margin, max(seen) + margin
+
+
+def _count(axes: Axes) -> None:
+    """Ticks of a logarithmic axis of counts, some even where it is less than a decade."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+@rc_context(STYLE)
+def densities(students: Mapping[str, Points]) -> Figure:
+    """log q against log p at samples of both, and both sorted at the teacher's; a column for each of many students."""
+    num = len(students)
+    shape, size = ((1, 2), (11, 5.5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9.5))
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    shared: Any = "row" if num > 1 else "none"
+    rows = figure.subplots(*shape, squeeze=False, sharex=shared, sharey=shared).reshape(2, num)
+    for (title, points), (scattered, ranked) in zip(students.items(), rows.T, strict=True):
+        _scatter(scattered, points)
+        _sorted(ranked, points)
+        scattered.set_title(wrapped(title, 40))
+    for axes in rows[:, 1:].flat:
+        axes.set_ylabel("")
+    named = [pair for axes in rows[:, 0] for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    figure.legend(*zip(*named, strict=True), loc="outside lower center", ncols=3, markerscale=2)
+    return figure
+
+
+def _scatter(axes: Axes, points: Points) -> None:
+    """The half of the chains that knows nothing of q lies lowest, in larger and lighter dots."""
+    of_p = zip(OF_TEACHER, points.p_of_p, points.q_of_p, (COLOURS[0], COLOURS[5]), (4, 9), (3, 1), strict=True)
+    for name, p, q, colour, size, height in ((OF_STUDENT, points.p_of_q, points.q_of_q, COLOURS[1], 7, 2), *of_p):
+        step = -(-len(p) // MOST_POINTS)
+        kind = {"s": size, "color": colour, "zorder": height, "label": name}
+        axes.scatter(p[::step], q[::step], alpha=0.7, linewidths=0, **kind)
+    middle = float(numpy.median(numpy.concatenate(points.p_of_p)))
+    axes.axline((middle, middle), slope=1, color="black", linewidth=1, zorder=4, label="log q = log p")
+    axes.set(xlabel="log p (nats)", ylabel="log q (nats)")
+
+
+def _sorted(axes: Axes, points: Points) -> None:
+    """Each density in its own order."""
+    for name, halves, colour in (("log p", points.p_of_p, "black"), ("log q", points.q_of_p, COLOURS[1])):
+        value = numpy.sort(numpy.concatenate(halves))[::-1]
+        axes.plot(
+            numpy.arange(1, len(value) + 1), value, color=colour, label=f"{name} of the teacher's samples, sorted"
+        )
+    axes.set(xlabel="rank", ylabel="log-probability (nats)")

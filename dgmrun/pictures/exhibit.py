@@ -1,0 +1,113 @@
+"""`dgmrun compare --figures FOLDER`: pictures of many runs, from their files alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from dgmrun.pictures import drawing, evidence, found, gallery
+from dgmrun.report.figures import at
+from dgmrun.report.runs import Entry
+from dgmrun.report.terminal import plain, warn
+from dgmrun.run.directory import Run
+
+MOST = 12
+"""Panels of a picture."""
+T = TypeVar("T")
+Pool = dict[str, Mapping[str, Any]]
+"""log Z of one model, by a name for each method and run."""
+
+
+def write(entries: Sequence[Entry], folder: Path) -> None:
+    """Draws what the runs have into a folder; what cannot be drawn is named in a warning."""
+    pools = _pools(entries)
+    drawn = {"samples": _samples(entries), "log_z": _log_z(entries, pools), "proposals": _proposals(entries, pools)}
+    for name, figure in drawn.items():
+        if figure is not None:
+            file = drawing.save(folder / f"{name}.png", figure)
+            print(plain(f"{name:11} {file}"), file=sys.stderr)
+
+
+def _each(entries: Sequence[Entry], read: Callable[[Entry], T], what: str) -> dict[str, T]:
+    """What can be read of the runs, by their names; no more than a picture holds."""
+    read_so_far: dict[str, T] = {}
+    for entry in entries:
+        if len(read_so_far) == MOST:
+            warn(f"{what} has room for {MOST} runs, and shows the first of them only")
+            break
+        try:
+            read_so_far[entry.name] = read(entry)
+        except (ValueError, OSError) as error:
+            warn(f"{entry.path} is left out of {what}: {error}")
+    return read_so_far
+
+
+def _samples(entries: Sequence[Entry]) -> Figure | None:
+    """The data of the first run that has samples, and the samples of all runs of the same data."""
+    first: list[ndarray] = []
+
+    def read(entry: Entry) -> ndarray:
+        own = found.samples(Run(entry.path))
+        is_column = entry.settings.get("dataset.pixel_order") == "column"
+        data, x = (part.swapaxes(-1, -2) if is_column and part.ndim == 4 else part for part in own.values())
+        first.append(data)
+        count = min(len(data), len(first[0]))
+        if not numpy.array_equal(data[:count], first[0][:count]):
+            raise ValueError("its samples are of other data than those of the first run")
+        return x
+
+    shown = _each(entries, read, "samples.png")
+    return gallery.side_by_side({"data": first[0]} | shown) if shown else None
+
+
+def _pools(entries: Sequence[Entry]) -> dict[str, Pool]:
+    """By the sha256 of the weights of a model: its own methods, and those through each student with its name."""
+    names = {entry.weights: entry.name for entry in entries}
+    pools: dict[str, Pool] = {}
+    for entry in entries:
+        for of, through, name, figure in _figures(entry):
+            if through == entry.weights:
+                pools.setdefault(of, {})[f"{name}, {entry.name}"] = figure
+            elif of == entry.weights and through not in names:
+                pools.setdefault(of, {})[name] = figure
+    return pools
+
+
+def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Mapping[str, Any]]]:
+    """Every log Z of a run that has weights: of which weights, through which, by which method."""
+    for name, figure in (at(entry.results, "log_z") or {}).items():
+        of, through = (at(figure, part, "weights_sha256") for part in ("of", "proposal"))
+        if entry.weights is not None and of is not None:
+            yield of, through, plain(name), figure
+
+
+def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None:
+    names = {entry.weights: entry.name for entry in entries}
+    panels = {of: panel for of, pool in pools.items() if (panel := found.curves(pool)).methods}
+    if len(panels) > MOST:
+        warn(f"log_z.png has room for {MOST} models, and shows the first of them only")
+    titles = {of: f"log Z of {names.get(of) or f'the weights {plain(of)[:12]}'}" for of in panels}
+    shown = {titles[of]: panels[of] for of in list(panels)[:MOST]}
+    return evidence.curves(shown) if shown else None
+
+
+def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None:
+    """A panel for each run that another's log Z was measured through."""
+    own = {
+        entry.name: {name: (of, figure) for of, through, name, figure in _figures(entry) if through == entry.weights}
+        for entry in entries
+    }
+
+    def read(entry: Entry) -> evidence.Points:
+        of = next(iter(own[entry.name].values()))[0]
+        mine = {name: figure for name, (target, figure) in own[entry.name].items() if target == of}
+        return found.points(Run(entry.path), of, found.best({**pools[of], **mine}))
+
+    shown = _each([entry for entry in entries if own[entry.name]], read, "proposals.png")
+    return evidence.densities(shown) if shown else None

@@ -1,0 +1,146 @@
+"""What pictures are made of, read from the files of runs, which a stranger may have written.
+
+Every reader refuses with a ValueError of one line what it cannot draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import numpy
+from numpy import ndarray
+
+from dgmrun.pictures.evidence import Curves, Points, Row
+from dgmrun.pictures.grid import MOST
+from dgmrun.report.figures import at, number
+from dgmrun.report.terminal import plain
+from dgmrun.run import untrusted
+from dgmrun.run.directory import Run
+
+LARGEST_FILE, LARGEST_SIDE, LARGEST_ROW, LARGEST_SHEET = 2**28, 512, 2**14, 2**24
+"""Bytes of a file, unpacked; pixels of a picture's side; columns of a table, or channels; numbers in a panel."""
+LARGEST_VALUE = 1e12
+MOST_ROWS, MOST_CURVES = 1000, 48
+BEST = ("exact", "bridge", "ais", "importance")
+"""Methods, the most trusted first."""
+
+
+def entries(results: Mapping[str, Any], word: str, of: str) -> dict[str, Mapping[str, Any]]:
+    """What a stage found of the weights with this sha256, by method."""
+    entries = at(results, word) or {}
+    return {plain(name): entry for name, entry in entries.items() if at(entry, "of", "weights_sha256") == of}
+
+
+def best(entries: Mapping[str, Mapping[str, Any]]) -> float:
+    """The value of the most trusted method that there is.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for name in BEST:
+        if (value := drawable(at(entries, name, "value"))) is not None:
+            return value
+    raise ValueError(f"it has no log Z of its weights by {', '.join(BEST)}")
+
+
+def curves(entries: Mapping[str, Mapping[str, Any]]) -> Curves:
+    """The curves of those of the first methods that have one, and the exact value."""
+    exact = (drawable(entry.get("value")) for entry in entries.values() if entry.get("kind") == "exact")
+    found = {name: rows(entry) for name, entry in islice(entries.items(), MOST_CURVES)}
+    return Curves({name: each for name, each in found.items() if each}, next(exact, None))
+
+
+def levels(entries: Mapping[str, Mapping[str, Any]], most: float) -> dict[str, list[Row]]:
+    """Those that have no curve, as lines from 1 to `most` samples."""
+    found: dict[str, list[Row]] = {}
+    for name, entry in islice(entries.items(), MOST_CURVES):
+        value, interval = drawable(entry.get("value")), entry.get("interval")
+        low, high = map(drawable, interval if isinstance(interval, list) and len(interval) == 2 else (None, None))
+        if not rows(entry) and value is not None:
+            found[name] = [(count, value, low, high) for count in (1.0, most)]
+    return found
+
+
+def rows(entry: Mapping[str, Any]) -> list[Row]:
+    """Those rows of a curve that can be drawn, at most 1000."""
+    return [
+        (count, value, drawable(low), drawable(high))
+        for count, value, low, high in map(_four, (entry.get("curve") or [])[:MOST_ROWS])
+        if count is not None and count >= 1 and value is not None
+    ]
+
+
+def _four(row: Any) -> tuple[float | None, ...]:
+    return tuple(map(drawable, row)) if row is not None else (None,) * 4
+
+
+def drawable(value: Any) -> float | None:
+    """A number that an axis can show, else None."""
+    known = number(value)
+    return None if known is None or abs(known) > LARGEST_VALUE else float(known)
+
+
+def points(run: Run, of: str, log_z: float) -> Points:
+    """The densities in proposal.npz, if they are those of the model whose weights have the sha256 `of`.
+
+    Raises:
+        ValueError: it is missing, or not of the right shapes.
+    """
+    found = _arrays(run, "proposal.npz", ("of", "log_f_of_q", "log_q_of_q", "log_f_of_p", "log_q_of_p"))
+    if found.pop("of").astype(numpy.uint8).tobytes().hex() != of:
+        raise ValueError("its proposal.npz is of another model than its log Z")
+    f_of_q, q_of_q, f_of_p, q_of_p = found.values()
+    pairs = ((f_of_q, q_of_q, 1), (f_of_p, q_of_p, 3))
+    if any(f.shape != q.shape or f.ndim != dims for f, q, dims in pairs) or len(f_of_p) != 2:
+        shapes = ", ".join(str(list(each.shape)) for each in found.values())
+        raise ValueError(f"it must have [samples] twice and [2, chains, states] twice, but has {shapes}")
+    of_q, from_q, from_elsewhere = (
+        _pair(f, q, log_z) for f, q in ((f_of_q, q_of_q), *zip(f_of_p, q_of_p, strict=True))
+    )
+    return Points(*of_q, *zip(from_q, from_elsewhere, strict=True))
+
+
+def _pair(log_f: ndarray, log_q: ndarray, log_z: float) -> tuple[ndarray, ndarray]:
+    """log p and log q where an axis can show both, flat."""
+    p, q = _floats(log_f.ravel()) - log_z, _floats(log_q.ravel())
+    shown = (abs(p) < LARGEST_VALUE) & (abs(q) < LARGEST_VALUE)
+    if not shown.any():
+        raise ValueError("it has samples without a finite log-probability, or none")
+    return p[shown], q[shown]
+
+
+def samples(run: Run) -> dict[str, ndarray]:
+    """`data` and `x`, at most 100 of each, in samples.npz.
+
+    Raises:
+        ValueError: one is missing, or is neither a table nor pictures.
+    """
+    found = _arrays(run, "samples.npz", ("data", "x"))
+    for name, array in found.items():
+        if array.ndim not in (2, 4) or array.shape[1] > LARGEST_ROW or max(array.shape[2:], default=0) > LARGEST_SIDE:
+            raise ValueError(f"its {name} must be a table or pictures, and not too large, but is {list(array.shape)}")
+        if not 0 < array[:MOST].size <= LARGEST_SHEET:
+            raise ValueError(f"its {name} must have 1 to {LARGEST_SHEET} entries, but is {list(array.shape)}")
+    shown = {name: _floats(array[:MOST]) for name, array in found.items()}
+    if not all((abs(array) < LARGEST_VALUE).all() for array in shown.values()):
+        raise ValueError("its entries must be finite numbers below 1e12, but are not")
+    return shown
+
+
+def _floats(array: ndarray) -> ndarray:
+    with numpy.errstate(all="ignore"):
+        return array.astype(float)
+
+
+def _arrays(run: Run, name: str, parts: tuple[str, ...]) -> dict[str, ndarray]:
+    """These parts of an .npz file, each of numbers."""
+    file = run.path / name
+    if not file.is_file():
+        raise ValueError(f"there is no {name}")
+    found = untrusted.arrays(file, LARGEST_FILE)
+    for part in parts:
+        if part not in found or found[part].dtype.kind not in "biuf":
+            raise ValueError(f"it must have numbers {part}, but has {', '.join(found) or 'nothing'}")
+    return {part: numpy.atleast_1d(found[part]) for part in parts}

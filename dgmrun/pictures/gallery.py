@@ -1,0 +1,70 @@
+"""Named pictures in one row: samples of several models beside data, filters of a teacher beside its student's.
+
+Entries of pictures are shown as whole pixels, so that binary samples stay sharp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
+from dgmrun.pictures.grid import pixels
+
+SIDE, LARGEST = 600, 900
+"""Pixels of a panel: about as many, and at most."""
+NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
+"""Pixels: of a panel with its title, between two, of a letter, of a line."""
+
+
+@rc_context(STYLE)
+def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
+    """One row of titled panels.
+
+    Args:
+        panels: by title, pictures [num, channels, height, width], drawn as a grid, or a matrix; at most 100 examples.
+    """
+    sheets = {title: pixels(x) for title, x in panels.items()}
+    sizes = [_size(sheet.shape) for sheet in sheets.values()]
+    titles = [wrapped(title, max(width, NARROWEST) // LETTER) for title, (width, _) in zip(sheets, sizes, strict=True)]
+    top = GAP + LINE * max(title.count("\n") + 1 for title in titles)
+    width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
+    height = GAP + max(height for _, height in sizes) + top
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    left = GAP
+    for title, sheet, (wide, high) in zip(titles, sheets.values(), sizes, strict=True):
+        room = max(wide, NARROWEST)
+        place = ((left + (room - wide) // 2) / width, 1 - (top + high) / height, wide / width, high / height)
+        axes = figure.add_axes(place)
+        axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, aspect="auto")
+        axes.set_title(title)
+        axes.set_axis_off()
+        left += room + GAP
+    return figure
+
+
+@rc_context(STYLE)
+def points(panels: Mapping[str, ndarray]) -> Figure:
+    """Examples in the plane, [num, 2] by title, side by side on the same axes."""
+    figure = Figure(figsize=(1 + 3.6 * len(panels), 4), dpi=DPI, layout="constrained")
+    every = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (title, x) in zip(every, panels.items(), strict=True):
+        axes.scatter(x[:, 0], x[:, 1], s=6, color=COLOURS[0], linewidths=0)
+        axes.set(title=wrapped(title, 30), aspect="equal", xlabel="x_1")
+    every[0].set_ylabel("x_2")
+    return figure
+
+
+def features(teacher: ndarray, student: ndarray) -> Figure:
+    """The filters of a teacher's hidden units and of its student's, [H, channels, height, width] or [H, D]."""
+    return side_by_side({"filters of the teacher": teacher, "filters of the student": student})
+
+
+def _size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Width and height of a panel: whole multiples of a sheet's, or less than it where it is large."""
+    height, width = shape[:2]
+    factor = max(1, SIDE // max(height, width)) * min(1.0, LARGEST / max(height, width))
+    return max(1, round(width * factor)), max(1, round(height * factor))

@@ -1,0 +1,89 @@
+"""What latent units have learnt: how active each is, where examples lie, and what a walk along one of them shows.
+
+Pure functions from plain arrays to figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
+from dgmrun.pictures.grid import pixels
+
+MOST_LABELS = 20
+"""More kinds of examples than this have no legend."""
+
+
+@rc_context(STYLE)
+def activity(variances: Sequence[ndarray], threshold: float) -> Figure:
+    """Variance over examples of each unit's posterior mean, the most active first; a panel for each layer.
+
+    Args:
+        variances: of the units of each layer, bottom first.
+        threshold: above which a unit counts as active.
+    """
+    figure = Figure(figsize=(7, 2.8 * len(variances)), dpi=DPI, layout="constrained")
+    every = figure.subplots(len(variances), 1, squeeze=False)[:, 0]
+    for layer, (axes, variance) in enumerate(zip(every, variances, strict=True), 1):
+        active = int((variance > threshold).sum())
+        rank = numpy.arange(1, len(variance) + 1)
+        axes.bar(rank, numpy.sort(variance)[::-1].clip(1e-6), color=[COLOURS[0]] * active + ["0.7"] * len(variance))
+        axes.axhline(threshold, color="black", linewidth=1, linestyle="--")
+        axes.set(title=f"layer {layer}: {active} of {len(variance)} units active", yscale="log")
+        axes.set(xlabel="unit, by rank", ylabel="variance of posterior mean", ylim=(1e-6, None))
+    return figure
+
+
+@rc_context(STYLE)
+def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Figure:
+    """Examples by two units, coloured by label.
+
+    Args:
+        z: posterior means, [examples, 2].
+        y: whole-number labels [examples], where there are any.
+        names: of the two units.
+    """
+    from matplotlib import colormaps
+
+    figure = Figure(figsize=(6, 5), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    kinds = [None] if y is None else numpy.unique(y).tolist()
+    colours = colormaps["tab10" if len(kinds) <= 10 else "turbo"].resampled(max(10, len(kinds)))
+    for place, kind in enumerate(kinds):
+        shown = z if y is None else z[y == kind]
+        axes.scatter(shown[:, 0], shown[:, 1], s=6, color=colours(place), alpha=0.7, linewidths=0, label=kind)
+    axes.set(xlabel=names[0], ylabel=names[1], title="posterior means")
+    if 1 < len(kinds) <= MOST_LABELS:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="label", markerscale=2)
+    return figure
+
+
+@rc_context(STYLE)
+def walks(pictures: ndarray, values: Sequence[float], names: Sequence[str]) -> Figure:
+    """A row for each unit: what p(x|z) shows as that unit takes these values and the others stay.
+
+    Args:
+        pictures: [units, values, channels, height, width].
+        values: of the unit.
+        names: of the units.
+    """
+    rows, columns = pictures.shape[:2]
+    height, width = pictures.shape[-2:]
+    high = 0.7 * rows * height / width
+    figure = Figure(figsize=(0.7 * columns + 1.2, high + 0.9), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    sheet = pixels(pictures.reshape(-1, *pictures.shape[2:]), columns)
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)
+    step_x, step_y = width + 1, height + 1
+    axes.set_xticks([place * step_x + width / 2 for place in range(columns)], [f"{value:.1f}" for value in values])
+    axes.set_yticks([place * step_y + height / 2 for place in range(rows)], names)
+    axes.set(xlabel="value of the unit")
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return figure

@@ -1,0 +1,254 @@
+"""A run directory: create it, take it up, read and write it. Nothing that is read is ever executed.
+
+config.yaml            the resolved configuration
+results.json           every figure; merged under a lock, replaced atomically
+weights.safetensors    the parameters of the last step; weights-ema.safetensors, which evaluation prefers
+checkpoints/  per_example/  samples.npz  figures/  run.log  events.out.tfevents.*
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dgmrun.errors import Busy, Mistake
+from dgmrun.run import untrusted
+from dgmrun.run.files import locked, replace, sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+CONFIG, RESULTS = "config.yaml", "results.json"
+
+
+UNSAVED = ("run", "data_dir", "resume", "sweep")
+"""Keys of a command, not of the run that it makes."""
+
+
+ON_A_RUN = (
+    "run stages device trainer checkpoint log_z likelihood gradients sample resume data_dir name tags notes".split()
+)
+"""Keys that a command may change of a run that there is."""
+
+
+class Run:
+    """One run directory. `Run.create` makes it, `Run.open` takes it up."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], results: Mapping[str, Any]) -> Run:
+        """Claims a directory by its results.json, under a lock; a kill in between leaves what `prepare` leaves.
+
+        Raises:
+            Mistake: the directory holds a run already.
+        """
+        run = cls(path)
+        run.path.mkdir(parents=True, exist_ok=True)
+        with locked(run.path):
+            if run.is_claimed:
+                raise Mistake(
+                    f"`hydra.run.dir` must be a directory without a run, but {run.path} has one",
+                    f"dgmrun run={run.path} to take it up",
+                )
+            run.write_config(config)
+            replace(run.path / RESULTS, _json(results).encode())
+        return run
+
+    @classmethod
+    def prepare(cls, path: Path, config: Mapping[str, Any]) -> Run:
+        """Makes a directory that `run=` will claim: a configuration without results."""
+        run = cls(path)
+        run.path.mkdir(parents=True, exist_ok=True)
+        with locked(run.path):
+            if not run.is_claimed:
+                run.write_config(config)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path, key: str = "run") -> Run:
+        """Takes up a run directory, or one that is prepared; `key` is what names it.
+
+        Raises:
+            Mistake: there is no run at `path`, or its files cannot be read or trusted.
+        """
+        run = cls(Path(os.path.expanduser(path)))
+        if not (run.path / CONFIG).is_file():
+            raise Mistake(
+                f"`{key}` must be a run directory, but {run.path} has no {CONFIG}", "dgmrun compare outputs shows runs"
+            )
+        if "${" in str(run.path):
+            raise Mistake(f"`{key}` must be a folder without `${{` in its name, but is {run.path}")
+        for folder, folders, files in os.walk(run.path):
+            for name in ("", *folders, *files):
+                kind = stat.S_IFREG if name in files else stat.S_IFDIR
+                if _kind(Path(folder, name)) not in (kind, None):
+                    raise Mistake(f"{run.path} must hold files and folders of its own, but {name!r} is neither")
+        run.config, run.results  # noqa: B018, both are read to be checked
+        return run
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the run was made, not only prepared."""
+        return os.path.lexists(self.path / RESULTS)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The saved configuration: plain values, no interpolation and no key of Hydra's.
+
+        Raises:
+            Mistake: it is something else.
+        """
+        try:
+            return untrusted.config(self.path / CONFIG)
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{self.path / CONFIG} must be the configuration of a run, but: {error}") from None
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What results.json holds now; nothing, where the run is only prepared.
+
+        Raises:
+            Mistake: it holds something else.
+        """
+        if not self.is_claimed:
+            return {}
+        try:
+            return untrusted.results(self.path / RESULTS)
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{self.path / RESULTS} must hold the results of a run, but: {error}") from None
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replaces config.yaml."""
+        saved = {key: value for key, value in config.items() if key not in UNSAVED}
+        replace(self.path / CONFIG, yaml.safe_dump(saved, sort_keys=False, allow_unicode=True).encode())
+
+    def merge(self, changes: Mapping[str, Any]) -> None:
+        """Merges `changes` into results.json: mappings are merged level by level, all else is replaced."""
+        with locked(self.path):
+            replace(self.path / RESULTS, _json(_merged(self.results, changes)).encode())
+
+    def write_arrays(self, name: str, **arrays: Any) -> None:
+        """Replaces an .npz file of the run."""
+        import numpy
+
+        (self.path / name).parent.mkdir(exist_ok=True)
+        content = io.BytesIO()
+        numpy.savez_compressed(content, **arrays)
+        replace(self.path / name, content.getvalue())
+
+    def record(self, word: str, label: str, estimate: Mapping[str, Any]) -> None:
+        """Replaces the estimate `label` of the stage `word`."""
+        with locked(self.path):
+            results = self.results
+            results.setdefault(word, {})[label] = dict(estimate)
+            replace(self.path / RESULTS, _json(results).encode())
+
+    @contextmanager
+    def training(self) -> Iterator[int]:
+        """Holds the run for one training, by the handle of a lock; SIGKILL releases it.
+
+        Raises:
+            Busy: a live process is training this run.
+        """
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        try:
+            with locked(self.path / "checkpoints", wait=False) as lock:
+                yield lock
+        except BlockingIOError:
+            raise Busy(f"`run` must not be in training, but a live process is training {self.path}") from None
+
+    @property
+    def weights_file(self) -> Path:
+        """weights-ema.safetensors where it exists, else weights.safetensors."""
+        averaged = self.path / "weights-ema.safetensors"
+        return averaged if averaged.exists() else self.path / "weights.safetensors"
+
+    def weights_sha256(self) -> str:
+        """sha256 of the bytes of the weights that evaluation uses."""
+        return sha256(self.weights_file)
+
+    def identity(self) -> dict[str, Any]:
+        """What a figure of this run is a figure of."""
+        step = self.results.get("train", {}).get("weights_step", 0)
+        return {"run": str(self.path), "step": step, "weights_sha256": self.weights_sha256()}
+
+    def finish(self, word: str, config: Mapping[str, Any]) -> None:
+        """Notes that a stage is finished with the present weights, by these settings."""
+        self.merge({"stages": {word: self._state(word, config)}})
+
+    def unfinished(self, config: Mapping[str, Any]) -> list[str]:
+        """Those of the stages in `config` that are not finished with the present weights, by its settings."""
+        results = self.results
+        finished = dict(results.get("stages", {}))
+        if not results.get("train", {}).get("complete") or config["trainer"] != self.config["trainer"]:
+            finished.pop("train", None)
+        return [word for word in config["stages"] if finished.get(word, "") != self._state(word, config)]
+
+    def _state(self, word: str, config: Mapping[str, Any]) -> str | None:
+        """What a stage depends on: the weights and, for an evaluation, its settings."""
+        if not self.weights_file.exists():
+            return None
+        settings = None if word == "train" else [config.get(word), config["log_z"]]
+        return hashlib.sha256(json.dumps([word, self.weights_sha256(), settings], sort_keys=True).encode()).hexdigest()
+
+    def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
+        """Writes parameters to NAME.safetensors."""
+        from safetensors.torch import save
+
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        replace(self.path / f"{name}.safetensors", save(tensors))
+
+
+def fingerprint(path: str | Path) -> str:
+    """sha256 of what a path names: of a file, of the weights of a run, or of the names and contents of a folder.
+
+    Raises:
+        Mistake: there is no such file.
+    """
+    if os.path.isdir(path) and not (Path(path) / CONFIG).exists():
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        listed = [f"{file.relative_to(path)}\0{sha256(file)}\0" for file in files]
+        return hashlib.sha256("".join(listed).encode()).hexdigest()
+    file = Run(Path(path)).weights_file if os.path.isdir(path) else Path(path)
+    if not file.is_file():
+        raise Mistake(f"there must be a file or a run with weights at {path}, but there is none")
+    return sha256(file)
+
+
+def _kind(path: Path) -> int | None:
+    """What lies at a path; nothing, where another process has just taken it away."""
+    try:
+        return stat.S_IFMT(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return {**old, **{key: _merged(old.get(key), entry) for key, entry in new.items()}}
+    return new

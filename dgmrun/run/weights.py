@@ -1,0 +1,71 @@
+"""Parameters from files: safetensors, npz without pickle, or another run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dgmrun.errors import Mistake
+from dgmrun.run import untrusted
+from dgmrun.run.directory import Run
+
+
+def locate(weights: str) -> Path:
+    """The file that `weights=` names: itself, or the weights of a run.
+
+    Raises:
+        Mistake: there is no such file.
+    """
+    path = Path(os.path.abspath(os.path.expanduser(weights)))
+    if path.is_dir():
+        path = Run.open(path).weights_file
+    if not path.is_file():
+        raise Mistake(f"`weights` must be a .safetensors or .npz file or a run, but there is no file {path}")
+    return path
+
+
+def read(file: Path) -> dict[str, Tensor]:
+    """Named tensors of a .safetensors or .npz file; nothing in it is executed.
+
+    Raises:
+        Mistake: the file is neither, or is damaged.
+    """
+    try:
+        if file.suffix == ".npz":
+            return {name: torch.from_numpy(array) for name, array in untrusted.arrays(file).items()}
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise Mistake(f"{file} must be a whole .safetensors or .npz file of numbers, but is not: {error}") from None
+
+
+def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
+    """Copies parameters into a model, by the model's names or its `aliases`; vectors may have extra axes of length 1.
+
+    Raises:
+        Mistake: a parameter is missing, or has another shape or is not finite.
+    """
+    aliases: dict[str, str] = getattr(type(model), "aliases", {})
+    named = {aliases.get(name, name): tensor for name, tensor in tensors.items()}
+    state = model.state_dict()
+    for name, parameter in state.items():
+        if name not in named or len(named) < len(tensors):
+            raise Mistake(f"{file} must have the parameters {', '.join(state)}, but has {', '.join(tensors)}")
+        if not named[name].is_floating_point():
+            raise Mistake(f"`{name}` in {file} must be floating-point numbers, but is {named[name].dtype}")
+        is_vector = parameter.dim() == 1 and named[name].numel() == len(parameter)
+        given = (named[name].reshape(-1) if is_vector else named[name]).to(parameter)
+        if given.shape != parameter.shape:
+            raise Mistake(
+                f"`{name}` in {file} must have the shape {list(parameter.shape)} of the configured model, "
+                f"but has {list(given.shape)}",
+                "the settings of model and dataset with which the weights were made",
+            )
+        if not torch.isfinite(given).all():
+            raise Mistake(f"`{name}` in {file} must be finite, but is not")
+        state[name] = given
+    model.load_state_dict(state)

@@ -1,0 +1,1 @@
+from dgmrun.stages.gradients.work import check, main

@@ -1,0 +1,220 @@
+"""`gradients`: bias and variance of every estimator that fits the model, at the parameters of a run.
+
+All are given the same batches in turn, each drawn anew from the whole training split, so that their times and variances
+can be compared. Those that have something of their own to learn, baselines or control variates, learn it first, the
+model held as it is. What scales a gradient by a known factor is off.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from dgmrun.errors import Mistake, RunFailed
+from dgmrun.gradients import exact
+from dgmrun.gradients.moments import Moments
+from dgmrun.paths import options
+from dgmrun.protocols.models import BinaryLatents, Reparameterised
+from dgmrun.protocols.sources import Source
+from dgmrun.protocols.values import Batch, Estimate
+from dgmrun.rng import seeded
+from dgmrun.run.directory import Run
+from dgmrun.workbench import build
+from dgmrun.workbench import selection as _log_z
+from dgmrun.workbench.setup import Setup
+
+if TYPE_CHECKING:
+    from dgmrun.objectives.variational.base import Variational
+
+log = logging.getLogger("dgmrun")
+EXACT_BITS = 16
+"""More states than 2^16 are not enumerated, batch after batch."""
+
+
+def check(setup: Setup) -> None:
+    """Refuses a model without estimators, and estimators that do not fit."""
+    objectives(setup, setup.new_model())
+
+
+def main(run: Run, setup: Setup) -> None:
+    """Measures every selected estimator, and writes a table and a picture of them."""
+    from dgmrun.pictures import drawing
+    from dgmrun.report import gradients
+
+    every = measured(setup, setup.model_of(run))
+    entries = {name: one.entry(setup) | {"of": run.identity()} for name, one in every.items()}
+    for name, entry in entries.items():
+        run.record("gradients", name, entry)
+    log.info("%s", gradients.table(entries))
+    drawing.write(run, "gradients", {"gradients": gradients.draw(entries)})
+
+
+def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
+    """Those that `gradients.methods` selects, around the model.
+
+    Raises:
+        Mistake: the model has none, or one is unknown or does not fit.
+    """
+    config = setup.config["gradients"]
+    if config["lr"] <= 0:
+        raise Mistake(f"`gradients.lr` must be positive, but is {config['lr']}")
+    if config["exact_bits"] > EXACT_BITS:
+        raise Mistake(f"`gradients.exact_bits` must be at most {EXACT_BITS}, but is {config['exact_bits']}")
+    if isinstance(model, Reparameterised) and model.is_local:
+        raise Mistake("`model.posterior` must be amortised for gradients, as a run keeps no table, but is local")
+    made, refused = _fitting(setup, model)
+    if not made:
+        name = setup.config["choices"]["model"]
+        raise Mistake(f"`gradients` must have a latent variable model, but `model` is {name}")
+    if config["methods"] == "auto":
+        for name, reason in refused.items():
+            log.info("gradients   without %s: %s", name, reason)
+        return made
+    chosen = _log_z.chosen("gradients", config["methods"], made | refused)
+    for name in refused.keys() & chosen.keys():
+        raise refused[name]
+    return chosen
+
+
+def _fitting(setup: Setup, model: nn.Module) -> tuple[dict[str, Variational], dict[str, Mistake]]:
+    """The run's own objective as it has it, and all others as shipped, whose protocol the model has.
+
+    Those that it can have, and why it cannot have the others.
+    """
+    from dgmrun.objectives.base import Optimization
+    from dgmrun.objectives.variational.base import Variational
+
+    optimization = Optimization(partial(Adam, lr=setup.config["gradients"]["lr"]))
+    files = options("objective", setup.search_path)
+    nodes = {name: yaml.safe_load(file.read_text()) for name, file in files.items()}
+    nodes |= {setup.config["choices"]["objective"]: setup.config["objective"]}
+    made: dict[str, Variational] = {}
+    refused: dict[str, Mistake] = {}
+    for name, node in nodes.items():
+        kind = build.target(node)
+        if issubclass(kind, Variational) and build.fits(type(model), kind.requires):
+            try:
+                made[name] = build.maker("objective", node)(model, optimization)
+            except Mistake as mistake:
+                refused[name] = mistake
+    return made, refused
+
+
+def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
+    """Every selected estimator, with what was measured of it."""
+    from dgmrun.stages.train.fit import in_memory
+
+    config, seed = setup.config["gradients"], setup.config["seed"]
+    with seeded(seed, "gradients"):
+        every = {name: Measured(name, objective) for name, objective in objectives(setup, model).items()}
+    source = in_memory(setup, setup.device, rank=0, world_size=1)
+    for name, one in every.items():
+        with seeded(seed, "gradients", name):
+            one.learn(source, config["tuning"])
+    for place in range(config["num_samples"]):
+        batch = _batch(source, config["tuning"] + place)
+        truths: dict[int, Tensor | None] = {}
+        for name, one in every.items():
+            if one.k not in truths:
+                truths[one.k] = one.truth(batch, config["exact_bits"])
+            with seeded(seed, "gradients", name, place):
+                one.add(batch, truths[one.k])
+        if (place + 1) % 100 == 0:
+            log.info("gradients   %d of %d", place + 1, config["num_samples"])
+    return every
+
+
+def _batch(source: Source, place: int) -> Batch:
+    """A batch independent of that of any other place: the first of an epoch."""
+    source.load_state_dict({"epoch": place, "position": 0})
+    return next(iter(source))
+
+
+class Measured:
+    """An estimator and what was measured of it.
+
+    Args:
+        name: of the estimator.
+        objective: it itself.
+    """
+
+    def __init__(self, name: str, objective: Variational) -> None:
+        self.name, self.objective = name, objective
+        self.objective.unscale()
+        self.k = objective.k if objective.is_importance_weighted else 1
+        self.gradients, self.errors, self.truths = Moments(), Moments(), Moments()
+        self.seconds, self.examples = 0.0, 0
+
+    def learn(self, source: Source, steps: int) -> None:
+        """Tunes what is the objective's own, the model held."""
+        self.objective.to(next(self.objective.model.parameters()).device).source(source)
+        own = self.objective.own_parameters()
+        optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
+        for place in range(steps if own or self.objective.rank_state() else 0):
+            loss, _ = self.objective.loss(_batch(source, place))
+            if optimizer is not None:
+                for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):
+                    part.grad = slope
+                optimizer.step()
+        self._gradient(self.objective.loss(_batch(source, steps))[0])  # the first one takes longer
+
+    def truth(self, batch: Batch, most: int) -> Tensor | None:
+        """The exact gradient of minus the bound, [parameters], where `k` times the binary units are at most so many."""
+        model = self.objective.model
+        if not isinstance(model, BinaryLatents) or self.k * model.latent_bits() > most:
+            return None
+        units = [z.shape[-1] for z in self.objective.probe().z]
+        return self._gradient(-exact.bound(partial(self.objective.trace, batch), batch.x, units, self.k).mean())
+
+    def add(self, batch: Batch, truth: Tensor | None) -> None:
+        """Takes in the estimate of one batch."""
+        self.examples = len(batch.x)
+        started = time.perf_counter()
+        g = self._gradient(self.objective.loss(batch)[0])
+        self.seconds += time.perf_counter() - started
+        self.gradients.add(g)
+        if truth is not None:
+            self.errors.add(g - truth)
+            self.truths.add(truth)
+
+    def _gradient(self, value: Tensor) -> Tensor:
+        parameters = [part for part in self.objective.model.parameters() if part.requires_grad]
+        parts = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
+        g = torch.cat([part.flatten() for part in parts])
+        if not torch.isfinite(g).all():
+            raise RunFailed(f"the gradient of {self.name} must be finite, but is not", "lower gradients.lr")
+        return g
+
+    def entry(self, setup: Setup) -> dict[str, Any]:
+        """The logarithm of the mean variance of a parameter, and what else was found, for results.json."""
+        variance, error = self.gradients.variance()
+        if variance == 0:
+            raise RunFailed(f"gradients of {self.name} must differ, but are all the same: the model is saturated")
+        value, standard_error = math.log(variance), error / variance
+        num, config = self.gradients.num, setup.config["gradients"]
+        length = self.truths.length() if self.truths.num else 0.0
+        found = Estimate(
+            value=value,
+            standard_error=standard_error,
+            interval=(value - 3 * standard_error, value + 3 * standard_error),
+            kind="estimate",
+            bias="down",
+            samples=num,
+            settings={"bound": f"L_{self.k}" if self.k > 1 else "elbo", "k": self.objective.k, **config},
+            diagnostics={
+                "signal_to_noise": self.gradients.signal_to_noise(),
+                "milliseconds": 1000 * self.seconds / num,
+                "bias": self.errors.length() / length if length else None,
+                "bias_by_chance": self.errors.noise() / length if length else None,
+            },
+        )
+        of_what = {"unit": "log variance", "split": "train", "examples": self.examples}
+        return found.to_dict() | of_what | {"seconds": self.seconds}

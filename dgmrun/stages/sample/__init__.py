@@ -1,0 +1,1 @@
+from dgmrun.stages.sample.work import check, main

@@ -1,0 +1,251 @@
+"""`dgmrun clean`: removes failed runs, or the checkpoints of trained ones; only what dgmrun made, and through no link.
+
+results.json goes last: what a kill in between leaves is still a run, and found again.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import filter as matching
+from pathlib import Path
+from typing import Any
+
+from dgmrun.errors import Mistake
+from dgmrun.report.figures import at, number
+from dgmrun.report.terminal import Parser, plain, show, tables, warn
+from dgmrun.run.directory import CONFIG, RESULTS, Run
+from dgmrun.run.files import locked
+
+OURS: dict[str, tuple[str, ...]] = {
+    "checkpoints": (
+        ".writing.ckpt",
+        *(f"{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
+    ),
+    "per_example": ("*.npz",),
+    "figures": ("*.png",),
+    "": (
+        *("run.log", "samples.npz", "proposal.npz", "non-finite-batch.safetensors", "events.out.tfevents.*"),
+        *("weights-ema.safetensors", "weights.safetensors", CONFIG, RESULTS),
+    ),
+}
+"""What dgmrun makes, by the folder of a run, in the order in which it is removed."""
+TEMPORARY = ".{}.????????"
+"""What a kill leaves of a file that was being replaced."""
+UNITS = ("B", "kB", "MB", "GB", "TB")
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a flag removes.
+
+    Args:
+        what: in words.
+        note: what else must be known of it.
+        folders: those of a run whose files go.
+        why: the reason that results.json gives, None for a run that stays as it is.
+    """
+
+    what: str
+    note: str
+    folders: tuple[str, ...]
+    why: Callable[[Mapping[str, Any]], str | None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run with something to remove: these files, of so many bytes."""
+
+    path: Path
+    why: str
+    files: list[Path]
+    size: int
+
+
+def main(argv: list[str]) -> None:
+    """Lists what would go, asks, and removes it.
+
+    Raises:
+        Mistake: the arguments are wrong, or nobody can be asked.
+    """
+    arguments = _parser().parse_args(argv)
+    aim = FAILED if arguments.failed else TRAINED
+    roots = [_root(folder) for folder in arguments.dirs or [Path("outputs")]]
+    found = _find(roots, aim)
+    if not found:
+        print("nothing to remove", flush=True)
+        return
+    _show(found, aim)
+    if not arguments.yes and not _agreed(f"remove {aim.what} of {_total(found)}?", argv):
+        print("nothing was removed", file=sys.stderr)
+        return
+    removed = [run for run in reversed(found) if _remove(run.path, aim, roots)]
+    print(f"removed {aim.what} of {_total(removed)}")
+    for run in reversed(removed):
+        _tell_kept(run.path / aim.folders[-1])
+    sys.stdout.flush()
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="dgmrun clean", description="Removes what runs leave.", allow_abbrev=False)
+    parser.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--failed", action="store_true", help=f"runs that failed, {FAILED.note}")
+    what.add_argument("--checkpoints", action="store_true", help=f"checkpoints of trained runs: {TRAINED.note}")
+    parser.add_argument("--yes", action="store_true", help="without asking")
+    return parser
+
+
+def _root(folder: Path) -> Path:
+    """Where a folder really is; it stays, and all above it."""
+    where = os.path.realpath(folder)
+    if folder.is_symlink():
+        raise Mistake(
+            f"`DIR` must be a folder itself, but {folder} is a link", f"dgmrun clean {shlex.quote(where)} ..."
+        )
+    if not folder.is_dir():
+        raise Mistake(f"`DIR` must be a folder with runs, but {folder} is no folder")
+    return Path(where)
+
+
+def _find(roots: Sequence[Path], aim: Aim) -> list[Found]:
+    places = {Path(place) for root in roots for place, _, files in os.walk(root) if {CONFIG, RESULTS} <= set(files)}
+    found = [run for place in sorted(places) if (run := _read(place, aim)) is not None]
+    busy = {run.path for run in found if _is_in_training(run.path)}
+    for path in sorted(busy):
+        warn(f"{path} is left alone: a live process is training it")
+    return [run for run in found if run.path not in busy]
+
+
+def _read(path: Path, aim: Aim) -> Found | None:
+    """What there is to remove of a run, if anything; what is no run is named in a warning."""
+    try:
+        results = Run.open(path).results
+        if "dgmrun" not in results:
+            raise Mistake(f"{RESULTS} must be of dgmrun, but does not name it")
+    except Exception as error:  # YAML and JSON of a stranger can fail in any way
+        warn(f"{path} is left alone: {error}")
+        return None
+    why, files = aim.why(results), list(_files(path, aim.folders))
+    if why is None or not files:
+        return None
+    return Found(path, why, files, sum(file.lstat().st_size for file in files))
+
+
+def _files(path: Path, folders: Sequence[str]) -> Iterator[Path]:
+    """The files of a run that dgmrun made, in the order in which they may go."""
+    for folder in folders:
+        place = path / folder
+        names = [name for name in _names(place) if not (place / name).is_symlink() and (place / name).is_file()]
+        for form in (*map(TEMPORARY.format, OURS[folder]), *OURS[folder]):
+            yield from (place / name for name in matching(names, form))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder)) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _is_in_training(path: Path) -> bool:
+    """Whether a live process is training a run; unlike `Run.training`, this makes no folder."""
+    if not (path / "checkpoints").is_dir():
+        return False
+    try:
+        with locked(path / "checkpoints", wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
+def _show(found: Sequence[Found], aim: Aim) -> None:
+    columns = [
+        ("run", [_shown(run.path) for run in found]),
+        ("size", [_human(run.size) for run in found]),
+        ("why", [run.why for run in found]),
+    ]
+    show(*tables(columns), f"\n{_total(found)}: {aim.note}")
+
+
+def _agreed(question: str, argv: list[str]) -> bool:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise Mistake(
+            "`--yes` must be given where standard input is no terminal, but is not",
+            shlex.join(["dgmrun", "clean", "--yes", *argv]),
+        )
+    print(question, "[y/N]", end=" ", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        print(file=sys.stderr)
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _remove(path: Path, aim: Aim, roots: Sequence[Path]) -> bool:
+    """Removes what there is to remove of a run now, unless it has been taken up since it was listed."""
+    try:
+        with Run(path).training(), locked(path):
+            if (run := _read(path, aim)) is None:
+                raise Mistake("it is no longer what it was")
+            for file in run.files:
+                file.unlink()
+    except (Mistake, FileNotFoundError) as error:
+        warn(f"{path} is left alone: {error}")
+        return False
+    for folder in aim.folders:
+        _remove_empty(path / folder, roots)
+    return True
+
+
+def _remove_empty(folder: Path, roots: Sequence[Path]) -> None:
+    """Removes a folder and those above it, as far as they are empty and below the roots."""
+    with suppress(OSError):
+        while folder not in roots:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _tell_kept(folder: Path) -> None:
+    """Names what is in a folder still, because dgmrun did not make it."""
+    if names := [f"{name}/" if (folder / name).is_dir() else name for name in _names(folder)]:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        print(f"kept {_shown(folder)}, for what is not of this run: {plain(', '.join(names[:NAMED]))}{more}")
+
+
+def _failure(results: Mapping[str, Any]) -> str | None:
+    if results.get("status") != "failed":
+        return None
+    steps, lines = number(at(results, "train", "steps")), str(results.get("error") or "").splitlines()
+    when = " after its training" if _training(results) else f" at step {steps}" if steps else ""
+    return f"failed{when}{f': {plain(lines[0])}' if lines else ''}"
+
+
+def _training(results: Mapping[str, Any]) -> str | None:
+    if at(results, "train", "complete") is not True:
+        return None
+    return f"trained, {number(at(results, 'train', 'steps'))} steps"
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return plain(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _total(found: Sequence[Found]) -> str:
+    return f"{len(found)} run{'' if len(found) == 1 else 's'}, {_human(sum(run.size for run in found))}"
+
+
+def _human(size: int) -> str:
+    power = min(len(UNITS) - 1, (len(str(size)) - 1) // 3)
+    return f"{size / 1000**power:.{1 if power else 0}f} {UNITS[power]}"
+
+
+FAILED = Aim("the files", "with weights and figures; what dgmrun did not make stays", tuple(OURS), _failure)
+TRAINED = Aim(
+    "the checkpoints",
+    "the rest stays; such a run can still be scored, but not trained longer",
+    ("checkpoints",),
+    _training,
+)

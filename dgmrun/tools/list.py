@@ -1,0 +1,128 @@
+"""`dgmrun list`: the options of the configuration groups, and one of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dgmrun.command.help import GROUPS
+from dgmrun.errors import Mistake, nearest
+from dgmrun.paths import METHODS, config_dir, options
+from dgmrun.report.terminal import Parser, wrapped
+
+PARTNERED = ("model", "objective", *METHODS)
+"""Groups whose options must fit each other."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The comment at the top of an option's file.
+
+    Args:
+        lines: what the option is; the first line is a summary.
+        source: who it is from, empty where it is nobody's in particular.
+    """
+
+    lines: list[str]
+    source: str
+
+
+def main(argv: list[str]) -> None:
+    """Prints every option with a line and a source, or all there is to know about one option.
+
+    Raises:
+        Mistake: there is no such group or option.
+    """
+    parser = Parser(prog="dgmrun list", description="The options of the configuration groups.")
+    parser.add_argument("choice", nargs="?", metavar="GROUP[=OPTION]", help="e.g. model=rbm")
+    choice = parser.parse_args(argv).choice
+    if choice is None:
+        lines = [line for group in groups() for line in _group(group)]
+    else:
+        group, _, option = choice.partition("=")
+        _check(group, groups(), "the group")
+        lines = list(_option(group, option) if option else _group(group))
+    print("\n".join(lines).strip(), flush=True)
+
+
+def groups() -> list[str]:
+    """The configuration groups that have options."""
+    folders = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir())
+    return [group for group in dict.fromkeys((*GROUPS, *folders)) if options(group)]
+
+
+def header(file: Path) -> Header:
+    """The comment at the top of a YAML file."""
+    lines = []
+    for line in file.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    sources = [line.removeprefix("Source:").strip() for line in lines if line.startswith("Source:")]
+    return Header([line for line in lines if not line.startswith(("@package", "Source:"))], " ".join(sources))
+
+
+def _check(name: str, known: list[str], what: str) -> None:
+    if name not in known:
+        raise Mistake(f"{what} must be one of {', '.join(known)}, but is {name}{nearest(name, known)}", "dgmrun list")
+
+
+def _group(group: str) -> Iterator[str]:
+    yield f"\n{group}"
+    margin = max(map(len, options(group))) + 4
+    for name, file in options(group).items():
+        top = header(file)
+        yield from wrapped(top.lines[0] if top.lines else "", f"  {name}".ljust(margin))
+        if top.source:
+            yield from wrapped(f"source: {top.source}", " " * margin)
+        if group == "model":
+            yield from wrapped(f"fits: {_fits(group, name)}", " " * margin)
+
+
+def _option(group: str, option: str) -> Iterator[str]:
+    _check(option, list(options(group)), f"`{group}`")
+    file = options(group)[option]
+    top = header(file)
+    yield f"{group}={option}"
+    for line in top.lines:
+        yield from wrapped(line, "  ")
+    if top.source:
+        yield from wrapped(top.source, "  source      ")
+    yield from ("", "  keys")
+    yield from _keys(group, file)
+    if group in PARTNERED:
+        yield from ("", *wrapped(_fits(group, option), "  fits        "))
+
+
+def _fits(group: str, option: str) -> str:
+    """What goes with an option; it takes seconds, as classes are asked."""
+    from dgmrun.workbench import build
+
+    partners = build.partners(group, option).items()
+    return "; ".join(f"{partner}={', '.join(names)}" if names else f"no {partner}" for partner, names in partners)
+
+
+def _keys(group: str, file: Path) -> Iterator[str]:
+    """The keys of an option, `key=default` and the comment that its file gives them."""
+    text = file.read_text()
+    prefix = "" if "@package _global_" in text else f"{group}."
+    leaves = list(_leaves(yaml.compose(text, Loader=yaml.SafeLoader), prefix))
+    settings = [f"{key}={text[node.start_mark.index : node.end_mark.index].strip()}" for key, node in leaves]
+    margin = max(map(len, settings), default=0) + 6
+    for setting, (_, node) in zip(settings, leaves, strict=True):
+        comment = text.splitlines()[node.end_mark.line].partition(" # ")[2]
+        yield from wrapped(comment, f"    {setting}".ljust(margin))
+
+
+def _leaves(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, yaml.Node]]:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        name = f"{prefix}{key.value}"
+        if key.value == "_target_" or name == "defaults":
+            continue
+        if isinstance(value, yaml.MappingNode) and not value.flow_style:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name, value

@@ -1,0 +1,161 @@
+"""From a configuration to objects. Only this file calls Hydra's `instantiate`.
+
+A saved configuration is a stranger's file. In each group it can name only what could be composed there: the `_target_`
+strings of that group's YAML in the search path, compared whole.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from dgmrun.errors import Mistake, nearest
+from dgmrun.paths import METHODS, options
+from dgmrun.protocols.values import Event
+
+TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
+OWN_KEYS: dict[str, tuple[str, ...]] = {
+    "model": (),
+    "objective": (),
+    "optimizer": ("clip_norm", "ema"),
+    "schedule": ("horizon",),
+    "dataset": ("name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"),
+}
+"""Groups that have a target, and which keys of them are ours, not its target's."""
+SETTINGS = ("methods", "proposal", "split", "examples")
+"""Keys beside methods that are none."""
+
+
+def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -> None:
+    """Refuses every `_target_` but those that the YAML files of the same group name, and a group that lacks its own.
+
+    Raises:
+        Mistake: names the key and the target.
+    """
+    for group, node in config.items():
+        files = options(group, search_path).values()
+        allowed = {target for file in files for target in TARGET.findall(file.read_text(errors="replace"))}
+        _check_node(node, allowed, group)
+    for group, keys in OWN_KEYS.items():
+        node = config[group]
+        lacking = {"_target_", *keys} - (node.keys() if isinstance(node, Mapping) else set())
+        if lacking and not (group == "schedule" and node is None):
+            raise Mistake(f"`{group}` must have the key {min(lacking)}, but has not")
+    for group in METHODS:
+        for name, node in config[group].items():
+            if name not in SETTINGS and not (isinstance(node, Mapping) and "_target_" in node):
+                raise Mistake(f"`{group}.{name}` must be a method with a _target_, but is {node!r}")
+
+
+def _check_node(node: Any, allowed: set[str], key: str) -> None:
+    if key.rpartition(".")[2] == "_target_" and (not isinstance(node, str) or node not in allowed):
+        raise Mistake(
+            f"`{key}` must be one that configuration files name, but is {node!r}{nearest(str(node), allowed)}",
+            "dgmrun --config-dir=FOLDER ... adds configuration files of your own",
+        )
+    for name, entry in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ():
+        _check_node(entry, allowed, f"{key}.{name}")
+
+
+def target(node: Mapping[str, Any]) -> Any:
+    """The class or function that a node names.
+
+    Raises:
+        Mistake: it cannot be imported.
+    """
+    module, _, name = str(node["_target_"]).rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Mistake(f"`_target_` must be importable, but {module}.{name} is not: {error}") from None
+
+
+def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+    """A node's target with its settings bound; what the settings lack is given when it is called.
+
+    Errors of the target's own checks arrive as mistakes.
+    """
+    settings = {key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())}
+    try:
+        inspect.signature(target(node)).bind_partial(**{key: None for key in settings if key != "_target_"})
+    except TypeError as error:
+        raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
+    try:
+        return partial(checked, instantiate(settings, _partial_=True, _convert_="all"))
+    except InstantiationException as error:  # of a part that is an object itself
+        raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
+
+
+def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Calls `make`; what it refuses with a ValueError arrives as the user's mistake."""
+    try:
+        return make(*args, **kwargs)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+    except (TypeError, OverflowError) as error:
+        line = str(error).splitlines()[0]
+        raise Mistake(f"the settings must have types and sizes that can be used, but: {line}") from error
+
+
+def event(node: Any, key: str = "dataset.event") -> Event:
+    """The Event that a configuration writes as shape and support.
+
+    Raises:
+        Mistake: it is written otherwise.
+    """
+    shape, support = (node.get("shape"), node.get("support")) if isinstance(node, Mapping) else (None, None)
+    if not isinstance(support, str) or not isinstance(shape, list) or not all(map(_is_size, shape)):
+        raise Mistake(f"`{key}` must be {{shape: [sizes], support: word}}, but is {node!r}")
+    return Event(tuple(shape), support)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def event_of_files(dataset: Mapping[str, Any]) -> Event:
+    """What the files of a dataset hold: its `event`, or, where that is null, what its module finds in them."""
+    if dataset["event"] is not None:
+        return event(dataset["event"])
+    maker("dataset", dataset)
+    module = import_module(target(dataset).__module__)
+    if not hasattr(module, "event"):
+        raise Mistake("`dataset.event` must be {shape: [sizes], support: word}, but is null")
+    settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
+    found: Event = checked(module.event, **settings)
+    return found
+
+
+def fits(model: type, protocol: type) -> bool:
+    """Whether a model class has every method of a Protocol."""
+    members = [name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))]
+    return all(callable(getattr(model, name, None)) for name in members)
+
+
+def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:
+    """What goes with an option, by group: objectives and log Z methods with a model, models with one of these."""
+    one = _class(group, options(group, search_path)[option])
+    found: dict[str, list[str]] = {}
+    for other in ("objective", *METHODS) if group == "model" else ("model",):
+        classes = {name: _class(other, file) for name, file in options(other, search_path).items()}
+        pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
+        found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]
+    if group == "model":
+        found["likelihood"] = found["likelihood"] or found["log_z"]
+    return found
+
+
+def _class(group: str, file: Path) -> Any:
+    """The class that an option's file names."""
+    loaded = yaml.safe_load(file.read_text())
+    node = loaded.get(group) or loaded.get(file.stem) or loaded
+    return target(node)

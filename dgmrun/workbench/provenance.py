@@ -1,0 +1,99 @@
+"""What a run records of where it came from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dgmrun import __version__
+from dgmrun.data.splits import sha256
+from dgmrun.paths import PACKAGE
+from dgmrun.run.files import now
+from dgmrun.run.files import sha256 as file_sha256
+from dgmrun.run.weights import locate
+from dgmrun.workbench.setup import Setup
+
+
+def results(setup: Setup, command: str) -> dict[str, Any]:
+    """The head of results.json, before any stage has run."""
+    config = setup.config
+    return {
+        "dgmrun": __version__,
+        "status": "running",
+        "error": None,
+        **{key: config[key] for key in ("name", "tags", "notes")},
+        "command": command,
+        "git": _git(),
+        "versions": {name: version(name) for name in ("torch", "lightning", "hydra-core", "numpy")}
+        | {"python": platform.python_version()},
+        "device": _device(setup.device),
+        "hostname": socket.gethostname(),
+        "threads": torch.get_num_threads(),
+        "started": now(),
+        "finished": None,
+        "dataset": _dataset(setup),
+        "model": config["choices"]["model"],
+        "objective": config["choices"]["objective"],
+        "seed": config["seed"],
+        "inputs": inputs(config),
+    }
+
+
+def _dataset(setup: Setup) -> dict[str, Any]:
+    dataset = setup.config["dataset"]
+    return {
+        "name": dataset["name"],
+        "binarisation": dataset["binarisation"],
+        "support": setup.event.support,
+        "transform": dataset["transform"],
+        "levels": setup.levels,
+        "dims": setup.event.dims,
+        "splits": splits(setup),
+    }
+
+
+def splits(setup: Setup) -> dict[str, Any]:
+    """How many examples each split has, and the sha256 of what is scored."""
+    return {
+        name: {"examples": len(part.x), "sha256": sha256(setup.scored(name))} for name, part in setup.splits.items()
+    }
+
+
+def inputs(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every run, or file of weights, that this run is made from."""
+    named = {"weights": config["weights"], "teacher": config["objective"].get("teacher")}
+    return [
+        {"run": str(Path(path).absolute()), "weights_sha256": file_sha256(locate(path)), "role": role}
+        for role, path in named.items()
+        if path
+    ]
+
+
+def _device(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{device.type}: {name}"
+
+
+def _git() -> dict[str, Any]:
+    """The commit of the code, where it runs from a checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if not (PACKAGE.parent / ".git").exists() or os.environ.get("GIT_DIR"):
+        return {"commit": None, "dirty": None}
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }
