@@ -10,9 +10,10 @@ from time import perf_counter
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from dgmrun import stages
-from dgmrun.command import arguments, compose
+from dgmrun.command import arguments, compose, execution
 from dgmrun.stages import train
+from dgmrun.workbench import build
+from dgmrun.workbench.setup import Setup
 
 BATCH, HIDDEN, RATE = 100, 500, 0.05
 RBM = ("model=rbm", f"model.hidden={HIDDEN}", f"optimizer.lr={RATE}")
@@ -40,8 +41,8 @@ class Stage:
             argv = [*model, "device=cpu", *data, *limits, *overrides, f"hydra.run.dir={folder}"]
             composed = compose.compose(arguments.parse(argv))
         assert composed is not None
-        self.setup = stages.Setup(composed[0])
-        self.x: Tensor = self.setup.splits["train"].x.flatten(1).float()
+        self.setup = Setup(build.completed(composed[0]))
+        self.x: Tensor = self.setup.data.splits["train"].x.flatten(1).float()
 
     def rate(self) -> float:
         """Examples per second of the last `steps` of a new run, which has a tenth more to warm up.
@@ -52,6 +53,7 @@ class Stage:
         ticks: list[float] = []
         hook = register_optimizer_step_post_hook(lambda *_: ticks.append(perf_counter()))
         with TemporaryDirectory() as folder:
-            train.main(stages.create(self.setup, Path(folder), "make bench"), self.setup)
+            run = execution.create(self.setup, Path(folder), "make bench")
+            train.main(run, self.setup.of_run(run.path))
         hook.remove()
         return self.steps * BATCH / (ticks[-1] - ticks[-1 - self.steps])

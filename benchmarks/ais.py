@@ -16,6 +16,7 @@ from benchmarks._compare import Comparison
 from benchmarks._stage import Stage
 from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.models.rbm import RBM
+from dgmrun.nn.binary import marginal_logits
 
 CHAINS = 100
 
@@ -24,9 +25,9 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
     """Against the estimator as its papers write it down."""
     num = 20 if quick else 500
     setup = Stage(data, steps=1).setup
-    model, base_logits = setup.new_model(), setup.base_logits.flatten()
-    ours = partial(seconds, lambda: AIS(CHAINS, num)(model, base_logits))  # type: ignore[arg-type]
-    theirs = partial(seconds, lambda: plain(model, base_logits, CHAINS, num))  # type: ignore[arg-type]
+    model, x = setup.new_model(), setup.training_x
+    ours = partial(seconds, lambda: AIS(CHAINS, num)(model, x))  # type: ignore[arg-type]
+    theirs = partial(seconds, lambda: plain(model, marginal_logits(x), CHAINS, num))  # type: ignore[arg-type]
     return [Comparison(f"AIS, {num} temperatures, plain torch", "s", ours, theirs, "<= 0.7")]
 
 

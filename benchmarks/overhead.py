@@ -9,8 +9,8 @@ import torch
 
 from benchmarks._compare import Comparison
 from benchmarks._stage import BATCH, Stage
-from dgmrun.stages import Setup
 from dgmrun.stages.train import fit
+from dgmrun.workbench.setup import Setup
 
 
 def comparisons(data: list[str], quick: bool) -> list[Comparison]:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from dgmrun import __version__, children
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
+from dgmrun.paths import tools
 from dgmrun.run.directory import Run
 
-TOOLS = ("compare", "list", "clean")
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 TOO_LARGE = re.compile("allocate|overflow")
 """How numpy and torch say that the memory, or a count of bytes, does not do."""
@@ -80,7 +80,7 @@ def _command(argv: list[str]) -> None:
         print(text())
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
-    elif argv[0] in TOOLS:
+    elif argv[0] in tools():
         import_module(f"dgmrun.tools.{argv[0]}").main(argv[1:])
     else:
         _run(argv)
@@ -97,9 +97,9 @@ def _run(argv: list[str]) -> None:
 
     given = arguments.parse(argv)
     if given.is_sweep:
-        from dgmrun.command import sweep as launcher
+        from dgmrun.command import sweep
 
-        with launcher.registered(given.config_dir):
+        with sweep.registered(given.config_dir):
             compose.compose_sweep(given)
         return
     if (composed := compose.compose(given)) is None:
@@ -109,17 +109,17 @@ def _run(argv: list[str]) -> None:
         children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)
     with _log():
-        from dgmrun import stages
+        from dgmrun.command import execution
+        from dgmrun.workbench.setup import Setup
 
-        setup = stages.Setup(config, given.search_path)
+        setup = Setup(build.completed(config), given.search_path, None if given.run is None else directory)
         if given.run is not None and Run.open(directory).is_claimed:
-            run = stages.take_up(setup, directory, given.names_stages)
+            run, stages = execution.take_up(setup, directory, given.names_stages)
         else:
-            run = stages.create(setup, directory, shlex.join(["dgmrun", *argv]))
-        config["run"] = str(run.path)
-        sys.argv[1:] = arguments.reentry(given, run.path, config["stages"])
+            run, stages = execution.create(setup, directory, shlex.join(["dgmrun", *argv])), config["stages"]
+        sys.argv[1:] = arguments.reentry(given, run.path, stages)
         with _log_file(run.path / "run.log"):
-            stages.execute(run, setup)
+            execution.execute(run, setup.of_run(run.path), stages)
         if not children.is_rank():
             _farewell(run)
 

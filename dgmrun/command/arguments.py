@@ -13,8 +13,9 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import options, quoted, words
-from dgmrun.run.directory import ON_A_RUN, UNSAVED
+from dgmrun.paths import INPUTS, options, quoted, words
+from dgmrun.run.directory import UNSAVED
+from dgmrun.stages import changeable
 
 NEEDED = ("model", "objective", "dataset", "device", "optimizer")
 """Groups that every run has an option of."""
@@ -58,7 +59,8 @@ class Arguments:
         """What the overrides of a path give; in a sweep one can give several."""
         values = [value for key, value in map(split, self.overrides) if key == name and value not in ("", "null")]
         parts = [part for value in values for part in (value.split(",") if self.is_sweep else [value])]
-        return [Path(os.path.expanduser(_unquoted(part))) for part in parts]
+        parts = [each.strip() for part in parts for each in part.strip("[]").split(",")] if name in INPUTS else parts
+        return [Path(os.path.expanduser(_unquoted(part))) for part in parts if part]
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -118,7 +120,7 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
 def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:
     """The arguments that take up the run at `path` for these stages; what it does not save is said again."""
     folder = [] if arguments.config_dir is None else [f"--config-dir={arguments.config_dir}"]
-    again = ON_A_RUN if arguments.run is not None else UNSAVED
+    again = changeable() if arguments.run is not None else UNSAVED
     kept = [one for one in arguments.overrides if root(one) in again and root(one) not in ("run", "stages", "sweep")]
     return [*folder, quoted(f"run={path}"), *kept, f"stages=[{','.join(stages)}]"]
 

@@ -18,20 +18,7 @@ from dgmrun.paths import config_dir
 
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
 LEAST = {
-    "trainer.max_epochs": 1,
-    "trainer.max_steps": 1,
-    "trainer.validate_every_n_steps": 1,
-    "trainer.accumulate": 1,
-    "trainer.patience": 1,
-    "checkpoint.every_n_steps": 1,
-    "checkpoint.every_n_epochs": 1,
     "dataset.batch_size": 1,
-    "likelihood.examples": 2,
-    "gradients.num_samples": 20,
-    "gradients.tuning": 0,
-    "gradients.exact_bits": 0,
-    "sample.count": 1,
-    "sample.burn_in": 0,
     "sweep.jobs": 1,
     "device.num_nodes": 1,
 }

@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,14 @@ from hydra._internal.core_plugins.fish_completion import FishCompletion
 from omegaconf import OmegaConf
 
 from dgmrun.command.arguments import Arguments, parse, root, split
-from dgmrun.command.compose import CHOICES
+from dgmrun.command.compose import CHOICES, NEW, store_new
 from dgmrun.errors import Mistake
-from dgmrun.paths import METHODS, PATHS, config_dir, options, words
-from dgmrun.run.directory import ON_A_RUN
+from dgmrun.paths import PATHS, config_dir, methods, options, tools, words
+from dgmrun.report.terminal import flags
+from dgmrun.stages import changeable
 
 COMMANDS = ("install", "uninstall", "query")
 SHELLS: dict[str, Any] = {"bash": BashCompletion, "zsh": BashCompletion, "fish": FishCompletion}
-TOOLS = {"compare": ("--csv", "--json", "--figures"), "clean": ("--failed", "--checkpoints", "--yes"), "list": ()}
-"""The flags of each tool word."""
 SPECIAL = re.compile(r"[^\w@%+=:,./-]")
 """What a shell would split at, or expand: bash runs a `$(command)` in a file's name that is suggested to it."""
 
@@ -75,19 +75,19 @@ def suggestions(line: str) -> list[str]:
 def _arguments(before: list[str], word: str) -> Iterator[str]:
     tool = before[0] if before else ""
     if tool == "list":
-        groups = () if before[1:] else (*CHOICES, *METHODS)
+        groups = () if before[1:] else (*CHOICES, *methods())
         yield from (f"{group}={option}" for group in groups for option in options(group))
-    elif tool in TOOLS:
-        yield from TOOLS[tool]
+    elif tool in tools():
+        yield from flags(import_module(f"dgmrun.tools.{tool}").parser())
         yield from (path for path in _paths(word) if path.endswith("/"))
     else:
         arguments = parse(before)
         overrides = _overrides(arguments, word)
         if arguments.run is not None:
-            overrides = (each for each in overrides if root(each) in ON_A_RUN)
+            overrides = (each for each in overrides if root(each) in changeable())
         yield from overrides
         yield from set(words()) - set(arguments.stages)
-        yield from () if before else TOOLS
+        yield from () if before else tools()
 
 
 def _overrides(arguments: Arguments, word: str) -> Iterator[str]:
@@ -129,8 +129,8 @@ def _composed(arguments: Arguments) -> Any:
     chosen = {group: value.split(",")[0] for group, value in pairs if group in CHOICES}
     if "experiment" not in chosen:
         chosen.setdefault("model", next(iter(options("model"))))
-    chosen |= {group: f"[{','.join(options(group, arguments.search_path))}]" for group in METHODS}
     folders = json.dumps([f"file://{folder}" for folder in arguments.search_path], ensure_ascii=False)
     overrides = [f"hydra.searchpath={folders}", *(f"{group}={option}" for group, option in chosen.items())]
+    store_new(arguments.search_path)
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose("config", overrides, return_hydra_config=True))
+        return OmegaConf.to_container(hydra.compose(NEW, overrides, return_hydra_config=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 from dgmrun.command import checks
 from dgmrun.command.arguments import NEEDED, Arguments, root, split
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import METHODS, PATHS, config_dir, options, remove_empty
-from dgmrun.run.directory import ON_A_RUN, Run
+from dgmrun.paths import config_dir, every_section, inputs, methods, options, remove_empty, with_paths
+from dgmrun.run.directory import Run
 from dgmrun.run.untrusted import RESERVED
+from dgmrun.stages import changeable
 
 OF_TEACHER = "of_teacher"
 """The option of the group `dataset` that is the teacher's."""
+NEW, SAVED = "new", "saved"
+"""Names of the primary configurations of a run to be made, and of one that there is."""
 CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
@@ -35,13 +38,14 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
     Raises:
         Mistake: the arguments do not compose.
     """
-    name = "config"
     added = _stages(arguments)
     if arguments.run is not None:
-        name = "saved"
-        _store(arguments)
+        name = SAVED
+        _store_saved(arguments)
     else:
-        added += [*_methods(arguments), *_dataset(arguments)]
+        name = NEW
+        store_new(arguments.search_path)
+        added += _of_teachers(arguments)
     composed: list[tuple[dict[str, Any], Path]] = []
     raised: list[Exception] = []
     was_there = any(folder.is_dir() for folder in arguments.paths("hydra.run.dir"))
@@ -67,32 +71,31 @@ def compose_sweep(arguments: Arguments) -> None:
     Raises:
         Mistake: the arguments do not compose.
     """
-    added = [*_stages(arguments), *_methods(arguments), *_dataset(arguments), "hydra/launcher=process"]
-    _main(arguments, added, "config", partial(_resolved, name="config"))
+    store_new(arguments.search_path)
+    added = [*_stages(arguments), *_of_teachers(arguments), "hydra/launcher=process"]
+    _main(arguments, added, NEW, partial(_resolved, name=NEW))
 
 
 def _stages(arguments: Arguments) -> list[str]:
     return [f"stages=[{','.join(arguments.stages)}]"] if arguments.stages else []
 
 
-def _methods(arguments: Arguments) -> list[str]:
-    return [f"{group}=[{','.join(options(group, arguments.search_path))}]" for group in METHODS]
-
-
-def _dataset(arguments: Arguments) -> list[str]:
-    """That of the teacher, for a student that names none.
+def _of_teachers(arguments: Arguments) -> list[str]:
+    """Their dataset and what they are given, for a student that says neither.
 
     Raises:
         Mistake: there is no teacher, or several that have not the same.
     """
+    said = {key for key, _ in map(split, arguments.overrides)}
     teachers = arguments.paths("objective.teacher")
-    if not teachers or any(key == "dataset" for key, _ in map(split, arguments.overrides)):
+    if not teachers or "dataset" in said:
         return []
     first, *others = [_dataset_of(teacher) for teacher in teachers]
     if any(_but_batch_size(other) != _but_batch_size(first) for other in others):
         raise Mistake("`dataset` must be given, as the teachers have not the same")
     ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first[0])
-    return [f"dataset={OF_TEACHER}"]
+    given = Run.open(teachers[0], "objective.teacher").config.get("given")
+    return [f"dataset={OF_TEACHER}", *([f"given={given}"] if given is not None and "given" not in said else [])]
 
 
 def _but_batch_size(found: tuple[dict[str, Any], str]) -> dict[str, Any]:
@@ -123,24 +126,35 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
         raise Mistake(f"`{key}` must be a folder to write to, but {error.filename}: {error.strerror}") from None
 
 
-def _store(arguments: Arguments) -> None:
+def store_new(search_path: Sequence[Path]) -> None:
+    """Makes config.yaml, with the sections of every stage and all methods of those that have some, the primary one."""
+    node = yaml.safe_load((config_dir() / "config.yaml").read_text())
+    place = next(place for place, entry in enumerate(node["defaults"]) if "model" in entry)
+    node["defaults"][place:place] = _every_method(search_path)
+    ConfigStore.instance().store(name=NEW, node={**every_section(), **node})
+
+
+def _every_method(search_path: Sequence[Path]) -> list[dict[str, list[str]]]:
+    return [{group: list(options(group, search_path))} for group in methods()]
+
+
+def _store_saved(arguments: Arguments) -> None:
     """Makes the saved configuration of a run the primary one; each method's own file lies under it."""
     assert arguments.run is not None
     for override in arguments.overrides:
-        if root(override) not in ON_A_RUN:
+        if root(override) not in changeable():
             key = split(override)[0]
             raise Mistake(
                 f"`{key}` of a run cannot change: it must be as {arguments.run} has it",
                 f"dgmrun weights={arguments.run} {key}=... starts a new run from its parameters",
             )
     run = Run.open(arguments.run)
-    methods = [{group: list(options(group, arguments.search_path))} for group in METHODS]
-    base = _yaml("config") | {"device": _yaml("device/auto")}
+    base = {**every_section(), **_yaml("config"), "device": _yaml("device/auto")}
     node = {
         **_over(base, run.config),
         **{"run": str(run.path), "data_dir": None, "resume": "exact"},
         "defaults": [
-            *methods,
+            *_every_method(arguments.search_path),
             "_self_",
             {"device": None},
             {"override hydra/job_logging": "none"},
@@ -148,7 +162,7 @@ def _store(arguments: Arguments) -> None:
         ],
         "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
     }
-    ConfigStore.instance().store(name="saved", node=node)
+    ConfigStore.instance().store(name=SAVED, node=node)
 
 
 def _yaml(name: str) -> dict[str, Any]:
@@ -180,17 +194,13 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     checks.check_types(composed, name)
     config: Any = OmegaConf.to_container(composed, resolve=True)
     checks.check_sizes(config)
-    if name == "config":
+    if name == NEW:
         chosen = HydraConfig.get().runtime.choices
         config["choices"] = {group: chosen.get(group) for group in CHOICES}
         if config["choices"]["dataset"] == OF_TEACHER:
-            config["choices"]["dataset"] = _dataset_of(config["objective"]["teacher"])[1]
-    for key in PATHS:
-        section, _, leaf = key.rpartition(".")
-        place = config.get(section) if section else config
-        if isinstance(place, dict) and isinstance(place.get(leaf), str):
-            place[leaf] = os.path.abspath(os.path.expanduser(place[leaf]))
-    return config
+            teachers = [given.path for given in inputs(config) if given.key == "objective.teacher"]
+            config["choices"]["dataset"] = _dataset_of(teachers[0])[1]
+    return with_paths(config, lambda path: os.path.abspath(os.path.expanduser(path)))
 
 
 def _mistake(error: Exception, arguments: Arguments) -> Mistake:

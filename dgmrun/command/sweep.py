@@ -29,16 +29,17 @@ from omegaconf import DictConfig, open_dict
 
 from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
-from dgmrun.paths import PATHS, literal, quoted, remove_empty
+from dgmrun.paths import literal, quoted, remove_empty, with_paths
 from dgmrun.report import sweep as report
-from dgmrun.run.directory import ON_A_RUN, Run, fingerprint
+from dgmrun.run.directory import Run, fingerprint
+from dgmrun.stages import changeable, unfinished
 
 _fingerprint = cache(fingerprint)
 TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
 """Hydra takes plugins of its own namespace alone."""
-CHANGEABLE = set(ON_A_RUN) - {"run", "stages", "trainer"}
-"""The sections by which a job may differ from the run that lies in its directory."""
-IDENTITY = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
+FIXED = ("run", "stages", "trainer")
+"""Sections of a run that can be changed, but by which a job may not differ from the run that lies in its directory."""
+HASHED = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
 """The sections that make a run what it is: never where it lies, on what it runs or how it is evaluated."""
 
 
@@ -120,21 +121,17 @@ class ProcessLauncher(Launcher):
         with open_dict(composed):
             del composed["hydra"]
         config = self.resolved(composed)
-        return Job(self.folder / identity(config), config, list(filter_overrides(overrides)))
+        return Job(self.folder / run_hash(config), config, list(filter_overrides(overrides)))
 
 
-def identity(config: Mapping[str, Any]) -> str:
+def run_hash(config: Mapping[str, Any]) -> str:
     """12 hex digits of what makes a run; of a path, what lies there counts.
 
     Raises:
         Mistake: nothing lies there.
     """
-    hashed = json.loads(json.dumps({key: config[key] for key in IDENTITY}), parse_float=_number)
-    for key in PATHS:
-        section, _, leaf = key.rpartition(".")
-        place = hashed.get(section) if section else hashed
-        if isinstance(place, dict) and isinstance(place.get(leaf), str):
-            place[leaf] = _fingerprint(place[leaf])
+    named = with_paths({key: config[key] for key in HASHED}, _fingerprint)
+    hashed = json.loads(json.dumps(named), parse_float=_number)
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -219,7 +216,7 @@ class Pool:
 
     def _execute(self, job: Job, name: str) -> None:
         run = Run.prepare(job.path, job.config)
-        stages = Run.open(job.path).unfinished(job.config)
+        stages = unfinished(Run.open(job.path), job.config)
         if not stages and run.is_claimed:
             job.state = "done before"
             return
@@ -239,7 +236,7 @@ class Pool:
     def _argv(self, job: Job, stages: Sequence[str]) -> list[str]:
         """The door by which every process enters a run, and what the run that lies there has otherwise."""
         saved = dict(_leaves(Run.open(job.path).config))
-        wanted = {key: value for key, value in _leaves(job.config) if key.split(".")[0] in CHANGEABLE}
+        wanted = {key: value for key, value in _leaves(job.config) if key.split(".")[0] in changeable() - {*FIXED}}
         changes = [f"{key}={literal(value)}" for key, value in wanted.items() if saved.get(key) != value]
         return [*self.flags, quoted(f"run={job.path}"), *changes, f"stages=[{','.join(stages)}]"]
 

@@ -18,18 +18,18 @@ from torch import Tensor
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
-SUPPORT_NEEDED = {"fixed": "binary", "threshold": "unit", "dynamic": "unit", "none": None}
+NEEDED = {"fixed": "binary", "threshold": "unit", "dynamic": "unit", "none": None}
 
 
 def binarised(event: Event, binarisation: str) -> Event:
     """What the model sees of a file that holds `event`; refuses a `binarisation` that does not suit it."""
-    fitting = [name for name, support in SUPPORT_NEEDED.items() if support in (None, event.support)]
+    fitting = [name for name, kind in NEEDED.items() if kind in (None, event.kind)]
     if binarisation not in fitting:
         raise Mistake(
-            f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.support} data, but is {binarisation}",
+            f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.kind} data, but is {binarisation}",
             hint=f"dataset.binarisation={fitting[0]}",
         )
-    return event if binarisation == "none" else replace(event, support="binary")
+    return event if binarisation == "none" else replace(event, kind="binary")
 
 
 def threshold(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
-Draw = Callable[[Tensor], Tensor]
+Noise = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Prepared:
     """
 
     splits: Splits
-    noise: Draw | None
+    noise: Noise | None
     back: ComposeTransform
 
-    def draw(self) -> Draw | None:
+    def draw(self) -> Noise | None:
         """What makes of a batch of the training split what the model sees, anew each time; None: it is that already."""
         noise, back = self.noise, self.back
         return None if noise is None else lambda x: transforms.seen(back, noise(x))
@@ -52,7 +52,7 @@ def prepare(
     splits: Splits,
     *,
     event: Event,
-    context: Event | None,
+    labels: Event | None,
     binarisation: str,
     transform: str,
     pixel_order: str | None,
@@ -65,13 +65,13 @@ def prepare(
     Args:
         splits: as a loader gives them, on the CPU.
         event: what the file holds, `dataset.event`.
-        context: what the labels are, `dataset.context`.
+        labels: what the labels are, `dataset.labels`.
         binarisation: `fixed`, `threshold`, `dynamic` or `none`.
         transform: `levels`, `dequantise`, `logit`, `standardise` or `none`.
         pixel_order: `row`, `column` (pictures are transposed, as MATLAB stores them) or None.
     """
     transforms.transformed(binarised(event, binarisation), transform, binarisation)
-    check(splits, event, context)
+    check(splits, event, labels)
     noise = _noise(binarisation, transform)
     waiting = () if noise is None else ("train",)
     originals = {}
@@ -83,20 +83,20 @@ def prepare(
     return Prepared({name: replace(split, x=ready[name]) for name, split in splits.items()}, noise, back)
 
 
-def _noise(binarisation: str, transform: str) -> Draw | None:
+def _noise(binarisation: str, transform: str) -> Noise | None:
     if binarisation == "dynamic":
         return bernoulli
-    return transforms.jittered if transforms.KINDS[transform].is_noisy else None
+    return transforms.jittered if transforms.TRANSFORMS[transform].is_noisy else None
 
 
 def _exact(x: Tensor, binarisation: str, transform: str) -> Tensor:
     """What is drawn from, or else the data in original units: binary, levels or the file's numbers."""
     if binarisation == "threshold":
         return threshold(x)
-    return transforms.levels(x, transform) if transforms.KINDS[transform].of_levels else x
+    return transforms.levels(x, transform) if transforms.TRANSFORMS[transform].of_levels else x
 
 
-def _drawn(noise: Draw, x: Tensor, split: str) -> Tensor:
+def _drawn(noise: Noise, x: Tensor, split: str) -> Tensor:
     """One draw, the same for every run: how a split is scored."""
     with seeded(0, "binarise", split):
         return noise(x)

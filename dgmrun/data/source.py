@@ -15,6 +15,11 @@ from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
 
 
+def plain(x: Tensor, y: Tensor | None, index: Tensor) -> Batch:
+    """A batch of numbers x without a context."""
+    return Batch(x.float(), index)
+
+
 class InMemorySource:
     """Batches of one split, an epoch for each `iter`, and a state from which they go on to the bit.
 
@@ -25,13 +30,14 @@ class InMemorySource:
 
     Args:
         x: examples [N, ...], on the device; uint8 is converted batch by batch.
-        y: what they are conditioned on, [N, ...], or None.
+        y: their labels [N, ...], or None.
         batch_size: rows of a batch over all processes; at most one epoch.
         seed: the run's seed.
         rank: this process.
         world_size: number of processes W.
         draw: what makes of the gathered rows what the model sees, by random numbers that are a function of the batch's
             place, like the order; None: nothing is to be made of them.
+        arrange: makes a batch of x, y and the places of its rows.
     """
 
     def __init__(
@@ -43,8 +49,9 @@ class InMemorySource:
         rank: int = 0,
         world_size: int = 1,
         draw: Callable[[Tensor], Tensor] | None = None,
+        arrange: Callable[[Tensor, Tensor | None, Tensor], Batch] = plain,
     ) -> None:
-        self.x, self.y, self.seed = x, y, seed
+        self.x, self.y, self.seed, self.arrange = x, y, seed, arrange
         self.rank, self.world_size, self.draw = rank, world_size, draw
         self.size = len(x)
         shareable = self.size - self.size % world_size
@@ -110,4 +117,4 @@ class InMemorySource:
         if self.draw is not None:
             with seeded(self.seed, "binarise", self.epoch, self.position, self.rank):
                 x = self.draw(x)
-        return Batch(x.float(), index, None if self.y is None else self.y.index_select(0, index))
+        return self.arrange(x, None if self.y is None else self.y.index_select(0, index), index)

@@ -32,12 +32,12 @@ UNSQUEEZE = AffineTransform(-ALPHA / (1 - 2 * ALPHA), 1 / (1 - 2 * ALPHA))
 BLOCK = 1000
 
 
-class Kind(NamedTuple):
+class Conversion(NamedTuple):
     """What a transform takes and gives.
 
     Args:
-        takes: supports that suit it; None: any.
-        gives: the support of what the model sees; None: as it was.
+        takes: kinds of data that suit it; None: any.
+        gives: the kind of what the model sees; None: as it was.
         of_levels: it takes grey levels k / 255, and figures are in units of one.
         is_noisy: it adds noise within a level.
         back: from what the model sees to original units, as far as this is the same for all data.
@@ -50,12 +50,14 @@ class Kind(NamedTuple):
     back: tuple[Transform, ...] = ()
 
 
-KINDS = {
-    "none": Kind(None, None),
-    "levels": Kind(("unit",), f"categorical({LEVELS})", of_levels=True),
-    "dequantise": Kind(("unit",), "unit", of_levels=True, is_noisy=True, back=(TO_LEVELS,)),
-    "logit": Kind(("unit",), "real", of_levels=True, is_noisy=True, back=(SigmoidTransform(), UNSQUEEZE, TO_LEVELS)),
-    "standardise": Kind(("unit", "real"), "real"),
+TRANSFORMS = {
+    "none": Conversion(None, None),
+    "levels": Conversion(("unit",), "levels", of_levels=True),
+    "dequantise": Conversion(("unit",), "unit", of_levels=True, is_noisy=True, back=(TO_LEVELS,)),
+    "logit": Conversion(
+        ("unit",), "real", of_levels=True, is_noisy=True, back=(SigmoidTransform(), UNSQUEEZE, TO_LEVELS)
+    ),
+    "standardise": Conversion(("unit", "real"), "real"),
 }
 
 
@@ -66,13 +68,14 @@ def transformed(event: Event, transform: str, binarisation: str) -> Event:
             f"`dataset.transform` must be none where `dataset.binarisation` is {binarisation}, but is {transform}",
             hint=f"dataset.binarisation=none dataset.transform={transform}",
         )
-    fitting = [name for name, kind in KINDS.items() if kind.takes is None or event.support in kind.takes]
+    fitting = [name for name, each in TRANSFORMS.items() if each.takes is None or event.kind in each.takes]
     if transform not in fitting:
         raise Mistake(
-            f"`dataset.transform` must be {' or '.join(fitting)} for {event.support} data, but is {transform}",
+            f"`dataset.transform` must be {' or '.join(fitting)} for {event.kind} data, but is {transform}",
             hint="dataset.transform=none",
         )
-    return replace(event, support=KINDS[transform].gives or event.support)
+    kind = TRANSFORMS[transform].gives
+    return event if kind is None else replace(event, kind=kind, size=LEVELS if kind == "levels" else None)
 
 
 def levels(x: Tensor, transform: str) -> Tensor:
@@ -104,7 +107,7 @@ def inverse(transform: str, x: Tensor) -> ComposeTransform:
         Mistake: a dimension does not vary, and cannot be standardised.
     """
     if transform != "standardise":
-        return ComposeTransform(list(KINDS[transform].back))
+        return ComposeTransform(list(TRANSFORMS[transform].back))
     deviation, mean = torch.std_mean(x.double(), dim=0, correction=0)
     constant = (deviation == 0).flatten().nonzero()
     if len(constant):

@@ -38,7 +38,7 @@ def load(data_dir: Path, path: str) -> Splits:
     """
     arrays = _read(path)
     x, y = _examples(arrays), _labels(arrays)
-    x = x.to(torch.uint8) if inside(x, "binary") else x
+    x = x.to(torch.uint8) if inside(x, Event(tuple(x.shape[1:]), "binary")) else x
     cut = zip(SPLITS, _places(arrays), strict=True)
     return {split: Split(x[rows], None if y is None else y[rows]) for split, rows in cut}
 
@@ -46,8 +46,14 @@ def load(data_dir: Path, path: str) -> Splits:
 def event(path: str) -> Event:
     """What the file holds: the shape of a row, and the narrowest of binary, unit, counts and real."""
     x = _examples(_read(path))
-    support = next(support for support in ("binary", "unit", "counts", "real") if inside(x, support))
-    return Event(tuple(x.shape[1:]), support)
+    each = (Event(tuple(x.shape[1:]), kind) for kind in ("binary", "unit", "counts", "real"))
+    return next(event for event in each if inside(x, event))
+
+
+def labels(path: str) -> Event | None:
+    """Classes 0 to the largest y, where the file has such a y."""
+    y = _labels(_read(path))
+    return None if y is None or y.min() < 0 else Event((), "categorical", int(y.max()) + 1)
 
 
 def _read(name: str) -> Arrays:

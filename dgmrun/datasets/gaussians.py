@@ -24,6 +24,7 @@ from torch import Tensor
 from dgmrun.data.splits import Split, Splits
 from dgmrun.data.synthetic import drawn
 from dgmrun.errors import Mistake
+from dgmrun.protocols.values import Event, Modes
 
 STANDARD_DEVIATION = {2: 0.25, 8: 0.02 / 1.414, 25: 0.05 / 2.828}
 
@@ -36,33 +37,36 @@ def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
         sizes: examples of train, valid and test.
         modes: 2, 8 or 25.
     """
-    if modes not in STANDARD_DEVIATION:
-        raise Mistake(f"`dataset.modes` must be 2, 8 or 25, but is {modes}")
-    centres = mode_centres(modes)
+    centres, deviation = mode_centres(modes), STANDARD_DEVIATION[modes]
 
     def draw(size: int) -> Split:
         y = torch.randint(modes, (size,))
-        return Split(centres[y] + STANDARD_DEVIATION[modes] * torch.randn(size, 2), y)
+        return Split(centres[y] + deviation * torch.randn(size, 2), y)
 
     return drawn("gaussians", sizes, draw)
 
 
-def coverage(x: Tensor, modes: int) -> dict[str, float]:
-    """How many modes have a sample within three standard deviations of their centre, and the share of such samples.
+def labels(sizes: Sequence[int], modes: int) -> Event:
+    """The number of the mode."""
+    return Event((), "categorical", len(mode_centres(modes)))
+
+
+def known_modes(sizes: Sequence[int], modes: int) -> Modes:
+    """Each mode with a reach of three standard deviations.
 
     Source: Lin, Khetan, Fanti and Oh (2018), PacGAN, https://arxiv.org/abs/1712.04086, section 4.1.
-
-    Args:
-        x: samples [N, 2].
-        modes: 2, 8 or 25.
     """
-    distance, nearest = torch.cdist(x.double(), mode_centres(modes).double()).min(1)
-    near = distance < 3 * STANDARD_DEVIATION[modes]
-    return {"modes": modes, "covered": len(nearest[near].unique()), "near": float(near.double().mean())}
+    return Modes(mode_centres(modes), 3 * STANDARD_DEVIATION[modes])
 
 
 def mode_centres(modes: int) -> Tensor:
-    """Means [modes, 2] of 2, 8 or 25 components."""
+    """Means [modes, 2] of 2, 8 or 25 components.
+
+    Raises:
+        Mistake: it is another number of them.
+    """
+    if modes not in STANDARD_DEVIATION:
+        raise Mistake(f"`dataset.modes` must be 2, 8 or 25, but is {modes}")
     if modes < 25:
         angle = torch.arange(modes) * (2 * math.pi / modes)
         return 2 / 1.414 * torch.stack((angle.cos(), angle.sin()), dim=1)

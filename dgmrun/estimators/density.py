@@ -7,26 +7,29 @@ known to be 0.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dgmrun.protocols.models import TractableDensity, UnnormalisedDensity
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.models import TractableDensity, roles
+from dgmrun.protocols.values import Batch, Bias, Estimate, Kind
 
-OPPOSITE = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
-KIND = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
-NORMALISED = Estimate(0.0, 0.0, (0.0, 0.0), "exact", "none")
+OPPOSITE: dict[Bias, Bias] = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
+KIND: dict[Kind, Kind] = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
+NORMALISED = Estimate("log_z", 0.0, 0.0, (0.0, 0.0), "exact", "none")
 """log Z of a tractable density."""
 BLOCK = 1000
+LONE = "one example has no standard error"
 
 
 @torch.no_grad()
-def log_density(model: TractableDensity | UnnormalisedDensity, x: Tensor) -> Float[Tensor, "examples"]:
+def log_density(model: Any, batch: Batch) -> Float[Tensor, "examples"]:
     """log f of every example, log p where the model is tractable; in blocks, float64."""
-    log_f = model.log_prob if isinstance(model, TractableDensity) else model.log_unnormalised
-    return torch.cat([log_f(block.float()).double() for block in x.split(BLOCK)])
+    if roles(type(model)).density is TractableDensity:
+        return torch.cat([model.log_prob(block.x, block.context).double() for block in batch.blocks(BLOCK)])
+    return torch.cat([model.log_unnormalised(block.x).double() for block in batch.blocks(BLOCK)])
 
 
 def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
@@ -42,6 +45,7 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
     examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else None
     value = float(log_f.mean()) - log_z.value
     return Estimate(
+        "log_likelihood",
         value=value,
         standard_error=_hypot(examples_error, log_z.standard_error),
         interval=_interval(value, examples_error, log_z),
@@ -55,7 +59,7 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
             "standard_error_examples": examples_error,
             "standard_error_log_z": log_z.standard_error,
         },
-        warnings=log_z.warnings + ["one example has no standard error"] * (examples_error is None),
+        warnings=log_z.warnings + [LONE] * (examples_error is None),
     )
 
 
@@ -65,6 +69,38 @@ def _interval(value: float, examples_error: float | None, log_z: Estimate) -> tu
     below, above = (None if end is None else end - log_z.value for end in log_z.interval[::-1])
     low, high = _hypot(3 * examples_error, below), _hypot(3 * examples_error, above)
     return None if low is None else value - low, None if high is None else value + high
+
+
+def less(log_f: Estimate, log_z: Estimate) -> Estimate:
+    """The mean log p(x) that an estimate of the mean log f(x) and one of log Z make.
+
+    Errors are independent. A bound stays one where log Z errs on the other side or not at all; else nothing is known
+    of the direction.
+    """
+    kinds, biases = {log_f.kind, KIND.get(log_z.kind, log_z.kind)} - {"exact"}, {log_f.bias, OPPOSITE[log_z.bias]}
+    biases -= {"none"}
+    ends = None
+    if log_f.interval is not None and log_z.interval is not None:
+        sides = zip(log_f.interval, log_z.interval[::-1], (-1, 1), strict=True)
+        value = log_f.value - log_z.value
+        lengths = [
+            (sign, _hypot(None if a is None else a - log_f.value, None if b is None else b - log_z.value))
+            for a, b, sign in sides
+        ]
+        low, high = (None if length is None else value + sign * length for sign, length in lengths)
+        ends = (low, high)
+    return Estimate(
+        "log_likelihood",
+        value=log_f.value - log_z.value,
+        standard_error=_hypot(log_f.standard_error, log_z.standard_error),
+        interval=ends,
+        kind=kinds.pop() if len(kinds) == 1 else "estimate" if kinds else "exact",
+        bias=biases.pop() if len(biases) == 1 else "unknown" if biases else "none",
+        samples=log_f.samples,
+        settings={**log_f.settings, "log_z": log_z.settings},
+        diagnostics={**log_f.diagnostics, "log_z": log_z.value, "standard_error_log_z": log_z.standard_error},
+        warnings=log_f.warnings + log_z.warnings,
+    )
 
 
 def _hypot(a: float | None, b: float | None) -> float | None:

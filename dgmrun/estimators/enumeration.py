@@ -9,6 +9,8 @@ from torch import Tensor
 from dgmrun.protocols.models import Enumerable
 
 BLOCK = 2**15
+AUTOMATIC_BITS = 23
+"""Largest smaller layer that is enumerated unasked: 2^23 states, 64 MiB of masses."""
 
 
 def log_masses(model: Enumerable) -> Float64[Tensor, "states"]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dgmrun.estimators.local import check_steps
 from dgmrun.latent import draws
-from dgmrun.protocols.models import LatentVariableModel
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.models import Inference
+from dgmrun.protocols.values import Batch, Estimate
 
 Curve = list[tuple[int, float, float | None, float | None]]
 
@@ -32,9 +32,9 @@ ACTIVE = 0.01
 """Variance over examples of a unit's posterior mean, above which Burda et al. call it active."""
 
 
-def posterior_means(model: LatentVariableModel, x: Tensor, posterior: Tensor | None) -> list[Tensor]:
+def posterior_means(model: Inference, batch: Batch, posterior: Tensor | None) -> list[Tensor]:
     """E_q[z] of each layer, [examples, units]; above the first a mean over samples of the layers below."""
-    trace = model.trace(x, draws.sampled(AVERAGED), local=posterior)
+    trace = model.trace(batch.x, draws.sampled(AVERAGED), batch.context, posterior)
     return [mean if mean.dim() == 2 else mean.mean(0) for mean in (q.mean for q in trace.q)]
 
 
@@ -53,6 +53,7 @@ def lower_bound(
     value, low = mean_and_low(bounds)
     error = float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
     return Estimate(
+        "log_likelihood",
         value=value,
         standard_error=error,
         interval=None if error is None else (low, None),

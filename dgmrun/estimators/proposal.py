@@ -23,7 +23,9 @@ from torch import Tensor
 from dgmrun.estimators.annealing import anneal, quadratic
 from dgmrun.estimators.density import log_density
 from dgmrun.estimators.log_mean import CONFIDENCE
+from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
 
 CLOSER = "train the student longer, or give it more hidden units"
@@ -46,7 +48,7 @@ class Densities(NamedTuple):
         return self.log_f - self.log_q
 
 
-class Draws(NamedTuple):
+class Samples(NamedTuple):
     """What the methods through a proposal work with.
 
     Args:
@@ -59,7 +61,7 @@ class Draws(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ThroughProposal:
+class ThroughProposal(LogZMethod):
     """The settings of methods through a proposal.
 
     Args:
@@ -92,9 +94,6 @@ class ThroughProposal:
                 f"but is {self.num_samples}"
             )
 
-    def check(self, model: Any) -> None:
-        """Any model will do."""
-
 
 class Proposal:
     """A tractable density near a model, and what both have drawn: the same settings are drawn for once.
@@ -102,44 +101,45 @@ class Proposal:
     Args:
         q: the density.
         model: the model.
-        base_logits: log odds of the independent units that annealing starts from, [*event.shape].
+        x: training data, to which the model fits the base that annealing starts from.
         seed: of the draws.
     """
 
-    def __init__(self, q: Any, model: Any, base_logits: Tensor, seed: int) -> None:
-        self.q, self.model, self.base_logits, self.seed = q, model, base_logits, seed
-        self.drawn: dict[tuple[int, ...], Draws] = {}
+    def __init__(self, q: Any, model: Any, x: Tensor, seed: int) -> None:
+        self.q, self.model, self.x, self.seed = q, model, x, seed
+        self.drawn: dict[tuple[int, ...], Samples] = {}
 
-    def draws(self, settings: ThroughProposal) -> Draws:
+    def samples(self, settings: ThroughProposal) -> Samples:
         """Samples of both, by the settings of a method."""
         key = (settings.num_samples, settings.num_chains, settings.burn_in, settings.thin)
         if key not in self.drawn:
             with seeded(self.seed, "log_z", "proposal", *key):
-                self.drawn[key] = draw(self.model, self.q, self.base_logits, settings)
+                self.drawn[key] = draw(self.model, self.q, self.x, settings)
         return self.drawn[key]
 
 
 @torch.no_grad()
-def draw(model: Any, q: Any, base_logits: Tensor, settings: ThroughProposal) -> Draws:
+def draw(model: Any, q: Any, x: Tensor, settings: ThroughProposal) -> Samples:
     """Samples of `q`, states of chains of `model`, and both densities at each."""
     half = settings.num_chains // 2
-    path = model.annealed(base_logits)
+    path = model.annealed(x)
     ends, _ = anneal(path, path.start(half), quadratic(ANNEALED))
     starts = torch.cat([q.sample(half).flatten(1), ends.flatten(1)])
-    x = model.gibbs(starts.reshape(-1, *base_logits.shape), settings.burn_in)
-    states = [x]
+    state = model.walk(starts.reshape(-1, *model.event.shape), settings.burn_in)
+    states = [state]
     for _ in range(settings.num_samples // settings.num_chains - 1):
-        states.append(x := model.gibbs(x, settings.thin))
+        states.append(state := model.walk(state, settings.thin))
     at = torch.stack(states, 1).flatten(0, 1)
     of_p = _densities(model, q, at)
-    return Draws(
+    return Samples(
         of_q=_densities(model, q, q.sample(settings.num_samples)),
         of_p=Densities(*(log_d.reshape(2, half, len(states)) for log_d in of_p)),
     )
 
 
 def _densities(model: Any, q: Any, x: Tensor) -> Densities:
-    return Densities(log_density(model, x), log_density(q, x))
+    batch = Batch(x, torch.arange(len(x)))
+    return Densities(log_density(model, batch), log_density(q, batch))
 
 
 class Mean(NamedTuple):
@@ -194,19 +194,19 @@ def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:
     return float(((num - 1) / num + between / within).sqrt())
 
 
-def diagnose(draws: Draws, log_z: float, standard_error: float | None) -> dict[str, float | None]:
+def diagnose(samples: Samples, log_z: float, standard_error: float | None) -> dict[str, float | None]:
     """R-hat between the halves, and both divergences in nats; that from p by the half that knows nothing of q.
 
     The divergences' standard errors are at most so large: those of log Z and of the mean are put together as if they
     were of different draws, and where they are of the same they partly cancel.
     """
-    at_p, at_q = mean_of_chains(draws.of_p.log_w[1]), mean_of_chains(draws.of_q.log_w[:, None])
+    at_p, at_q = mean_of_chains(samples.of_p.log_w[1]), mean_of_chains(samples.of_q.log_w[:, None])
 
     def error(mean: Mean) -> float | None:
         return None if standard_error is None else math.hypot(mean.standard_error, standard_error)
 
     return {
-        "r_hat": r_hat(draws.of_p.log_f),
+        "r_hat": r_hat(samples.of_p.log_f),
         "kl_p_q": at_p.value - log_z,
         "kl_p_q_standard_error": error(at_p),
         "kl_q_p": log_z - at_q.value,
@@ -214,13 +214,13 @@ def diagnose(draws: Draws, log_z: float, standard_error: float | None) -> dict[s
     }
 
 
-def mixing_doubts(draws: Draws) -> list[str]:
+def mixing_doubts(samples: Samples) -> list[str]:
     """In words, that the two halves of the chains are not in the same places.
 
     R-hat of n independent states exceeds 1 by chi^2 / 2n of chance, with one degree of freedom; that is allowed for.
     """
-    found = r_hat(draws.of_p.log_f)
-    size = min(effective_size(half) for half in draws.of_p.log_f)
+    found = r_hat(samples.of_p.log_f)
+    size = min(effective_size(half) for half in samples.of_p.log_f)
     if found <= max(R_HAT, 1 + float(chi2.ppf(CONFIDENCE, 1)) / (2 * size)):
         return []
     return [f"R-hat of the free energy between the halves of the chains is {found:.3f}, above {R_HAT}: raise `burn_in`"]

@@ -23,7 +23,7 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
     nor does what is no likelihood.
     """
     log_prob, estimate = scores
-    if estimate.quantity is not None or not log_jacobian.any():
+    if estimate.quantity != "log_likelihood" or not log_jacobian.any():
         return scores
     new, shift = log_prob + log_jacobian.to(log_prob), float(log_jacobian.mean())
     further = float(new.var() - log_prob.var()) / len(new) if len(new) > 1 else 0.0

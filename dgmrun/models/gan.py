@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
 NOISES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -28,7 +28,7 @@ class Generator(nn.Module):
     """An implicit model of real numbers, or of numbers in [0, 1].
 
     Args:
-        event: what one example is; its support must be real or unit.
+        event: what one example is; it must be real or unit.
         latent: units of z.
         prior: of each: `uniform` on [-1, 1] or `normal`.
         network: `mlp`, or `convolutional` for pictures.
@@ -55,8 +55,7 @@ class Generator(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        if event.support not in ("real", "unit"):
-            raise ValueError(f"`dataset.event.support` must be real or unit for a generator, but is {event.support}")
+        event.require(("real", "unit"), "a generator")
         for key, word, known in (
             ("prior", prior, NOISES),
             ("network", network, NETWORKS),
@@ -79,13 +78,13 @@ class Generator(nn.Module):
     def generate(self, noise: Tensor, context: None = None) -> Tensor:
         """x [num, *event.shape] of z, differentiable."""
         x: Tensor = self.net(noise)
-        return torch.sigmoid(x) if self.event.support == "unit" else x
+        return torch.sigmoid(x) if self.event.kind == "unit" else x
 
     @torch.no_grad()
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
         return self.generate(self.noise(num))
 
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
-        """Where x are pictures: as many samples."""
-        return {"dreams": self.sample(len(x))} if len(self.event.shape) == 3 else {}
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Where examples are pictures: as many samples."""
+        return {"dreams": self.sample(len(batch.x))} if self.event.is_picture else {}

@@ -16,7 +16,7 @@ class Gaussian(nn.Module):
     """Its density is known, and its samples have derivatives: likelihood fits it, and so does a critic.
 
     Args:
-        event: what one example is; its support must be real.
+        event: what one example is; it must be real.
 
     Raises:
         ValueError: names the key.
@@ -28,8 +28,7 @@ class Gaussian(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
-        if event.support != "real":
-            raise ValueError(f"`dataset.event.support` must be real for a Gaussian, but is {event.support}")
+        event.require(("real",), "a Gaussian")
         self.event = event
         self.mean = nn.Parameter(torch.randn(event.shape))
         self.log_scale = nn.Parameter(torch.zeros(()))

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
-from dgmrun.nn.binary import bernoulli, bits
-from dgmrun.protocols.values import Event
+from dgmrun.nn.binary import bernoulli, bits, marginal_logits
+from dgmrun.protocols.values import Batch, Event
 
 
 class Ising(nn.Module):
@@ -27,7 +27,7 @@ class Ising(nn.Module):
     correlations are what is asked for. A Gibbs sweep costs one [D, D] product, on the complete graph in D steps.
 
     Args:
-        event: what one example is; its support must be binary.
+        event: what one example is; it must be binary.
         graph: `grid`, the 4-neighbour lattice of each channel (a chain for a table), or `complete`, all pairs.
         weight_std: standard deviation of the initial couplings, in nats.
 
@@ -46,8 +46,7 @@ class Ising(nn.Module):
 
     def __init__(self, event: Event, graph: str = "grid", weight_std: float = 0.01) -> None:
         super().__init__()
-        if event.support != "binary":
-            raise ValueError(f"`dataset.event.support` must be binary for an Ising model, but is {event.support}")
+        event.require(("binary",), "an Ising model")
         if graph not in GRAPHS:
             raise ValueError(f"`model.graph` must be one of {', '.join(GRAPHS)}, but is {graph}")
         if weight_std < 0:
@@ -64,7 +63,7 @@ class Ising(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets the biases to half the log odds of the smoothed means of `x`, the marginals where weights are 0."""
-        self.bias.copy_(torch.logit((x.flatten(1).sum(0) + 0.5) / (len(x) + 1)) / 2)
+        self.bias.copy_(marginal_logits(x) / 2)
 
     def couplings(self) -> Tensor:
         """The symmetric matrix J with the weights at their edges, i < j in the order of the rows, [D, D]."""
@@ -77,16 +76,16 @@ class Ising(nn.Module):
         return log_f(spins(x.flatten(1)), self.bias, self.couplings())
 
     @torch.no_grad()
-    def gibbs(self, x: Tensor, steps: int) -> Tensor:
-        """`x` after `steps` sweeps, each drawing the colour classes one after another, given all others."""
-        path, s = self.annealed(torch.zeros_like(self.bias)), spins(x.flatten(1))
+    def walk(self, x: Tensor, steps: int) -> Tensor:
+        """`x` after `steps` Gibbs sweeps, each drawing the colour classes one after another, given all others."""
+        path, s = IsingPath(self, torch.zeros_like(self.bias)), spins(x.flatten(1))
         for _ in range(steps):
             path.sweep(s, self.bias.new_ones(()))
         return units(s).reshape(x.shape)
 
-    def annealed(self, base_logits: Tensor) -> IsingPath:
-        """The geometric path from independent units with `base_logits` [D]."""
-        return IsingPath(self, base_logits.flatten())
+    def annealed(self, x: Tensor) -> IsingPath:
+        """The geometric path from independent units with the marginals of `x`."""
+        return IsingPath(self, marginal_logits(x))
 
     def enumerable_bits(self) -> int:
         """Number of units D: all are visible."""
@@ -105,14 +104,14 @@ class Ising(nn.Module):
         return x.reshape(-1, *self.event.shape)
 
     @torch.no_grad()
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Couplings [D, D], biases [1, *event.shape], and p(x_i = 1 | the other units of `x`) [batch, *event.shape]."""
         couplings = self.couplings()
-        fields = linear(spins(x.flatten(1)), couplings, self.bias)
+        fields = linear(spins(batch.x.flatten(1)), couplings, self.bias)
         return {
             "couplings": couplings,
             "biases": self.bias.reshape(1, *self.event.shape),
-            "conditionals": torch.sigmoid(2 * fields).reshape(x.shape),
+            "conditionals": torch.sigmoid(2 * fields).reshape(batch.x.shape),
         }
 
 

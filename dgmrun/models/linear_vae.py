@@ -31,7 +31,7 @@ class LinearVAE(nn.Module):
     """A latent variable model whose log p(x) is known: what every bound and estimator can be measured against.
 
     Args:
-        event: what one example is; its support must be real.
+        event: what one example is; it must be real.
         latent: units of z.
         posterior: `amortised`, by V and s; or `local`, a mean and deviation of its own for each example.
 
@@ -46,8 +46,7 @@ class LinearVAE(nn.Module):
 
     def __init__(self, event: Event, latent: int = 1, posterior: str = "amortised") -> None:
         super().__init__()
-        if event.support != "real":
-            raise ValueError(f"`dataset.event.support` must be real for a linear VAE, but is {event.support}")
+        event.require(("real",), "a linear VAE")
         if latent < 1:
             raise ValueError(f"`model.latent` must be at least 1, but is {latent}")
         if posterior not in POSTERIORS:
@@ -73,7 +72,7 @@ class LinearVAE(nn.Module):
         z = draw(0, q)
         return Trace([z], [q], [standard_normal(z)], self.log_likelihood(x, z))
 
-    def guess(self, x: Tensor) -> Tensor:
+    def guess(self, x: Tensor, context: None = None) -> Tensor:
         """Mean and log deviation of each unit of z, [batch, 2 * latent]: by V and s, or those of the prior."""
         if self.is_local:
             return x.new_zeros(len(x), 2 * self.latent)
@@ -89,7 +88,7 @@ class LinearVAE(nn.Module):
         noise = (2 * self.log_scale).exp().expand(self.event.dims)
         return LowRankMultivariateNormal(self.mean, self.weight, noise, validate_args=False).log_prob(x.flatten(1))
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, context: None = None) -> Tensor:
         """Means of p(x|z) [samples, batch, *event.shape] of z [samples, batch, latent]."""
         return self._observed(z).mean.unflatten(-1, self.event.shape)
 
@@ -103,7 +102,7 @@ class LinearVAE(nn.Module):
         """Independent samples x [num, *event.shape]."""
         return self.dream(num)[0]
 
-    def posterior_path(self, x: Tensor) -> PosteriorPath:
+    def posterior_path(self, x: Tensor, context: None = None) -> PosteriorPath:
         """From p(z) to p(z|x)."""
         return PosteriorPath(
             lambda z: standard_normal(z).log_prob(z).sum(-1),

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import linear, softplus
 
 from dgmrun.nn.autoregression import products
-from dgmrun.nn.binary import bernoulli
-from dgmrun.protocols.values import Event
+from dgmrun.nn.binary import bernoulli, marginal_logits
+from dgmrun.nn.context import ContextVector
+from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
 
 SAMPLED = 1000
@@ -29,10 +30,11 @@ class NADE(nn.Module):
     """A Bernoulli NADE: log p(x) costs O(D H), and so does a sample.
 
     Args:
-        event: what one example is; its support must be binary.
+        event: what one example is; it must be binary.
         hidden: number of hidden units H.
         order: in which order the dimensions are taken: null for that of the data, a whole number for the random
             permutation with this seed, or a list, the permutation itself.
+        context: what is given, which adds to the biases b and c: b + A y, c + B y for its vector y.
 
     Raises:
         ValueError: names the key.
@@ -45,50 +47,68 @@ class NADE(nn.Module):
 
     order: Tensor
 
-    def __init__(self, event: Event, hidden: int = 500, order: int | Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        event: Event,
+        hidden: int = 500,
+        order: int | Sequence[int] | None = None,
+        context: Event | None = None,
+    ) -> None:
         super().__init__()
-        if event.support != "binary":
-            raise ValueError(f"`dataset.event.support` must be binary for a NADE, but is {event.support}")
+        event.require(("binary",), "a NADE")
         if hidden < 1:
             raise ValueError(f"`model.hidden` must be at least 1, but is {hidden}")
-        self.event = event
+        self.event, self.context, self.vector = event, context, ContextVector(context)
         self.weight = nn.Parameter(torch.randn(event.dims, hidden) / math.sqrt(event.dims))
         self.output_weight = nn.Parameter(torch.randn(event.dims, hidden) / math.sqrt(hidden + 1))
         self.visible_bias = nn.Parameter(torch.zeros(event.dims))
         self.hidden_bias = nn.Parameter(torch.zeros(hidden))
+        if context is not None:
+            self.visible_told = nn.Parameter(torch.zeros(event.dims, self.vector.size))
+            self.hidden_told = nn.Parameter(torch.randn(hidden, self.vector.size) / math.sqrt(self.vector.size))
         self.register_buffer("order", permutation(order, event.dims), persistent=False)
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets the visible biases to the log odds of the smoothed means of `x`."""
-        self.visible_bias.copy_(torch.logit((x.flatten(1).sum(0) + 0.5) / (len(x) + 1))[self.order])
+        self.visible_bias.copy_(marginal_logits(x)[self.order])
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Log odds of each dimension given those before it, both in the model's order, [batch, D]."""
-        return products(x, self.weight, self.output_weight, self.hidden_bias) + self.visible_bias
+    def biases(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """b and c, [D] and [H], or of each context, [batch, D] and [batch, H]."""
+        y = self.vector(context, self.weight)
+        if y is None:
+            return self.visible_bias, self.hidden_bias
+        return linear(y, self.visible_told, self.visible_bias), linear(y, self.hidden_told, self.hidden_bias)
 
-    def log_prob(self, x: Tensor, context: None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x) in nats, [batch]; x may be real, as where its derivative is asked for."""
         ordered = x.flatten(1)[:, self.order]
-        logits = self.logits(ordered)
+        visible_bias, hidden_bias = self.biases(context)
+        logits = products(ordered, self.weight, self.output_weight, hidden_bias) + visible_bias
         return (ordered * logits - softplus(logits)).sum(-1)
 
     @torch.no_grad()
-    def sample(self, num: int, context: None = None) -> Tensor:
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape], one dimension after another."""
-        x = torch.cat([self._sample(min(SAMPLED, num - done)) for done in range(0, num, SAMPLED)])
+        visible_bias, hidden_bias = (bias.expand(num, -1) for bias in self.biases(context))
+        x = torch.cat(
+            [
+                self._sample(*biases)
+                for biases in zip(visible_bias.split(SAMPLED), hidden_bias.split(SAMPLED), strict=True)
+            ]
+        )
         return x[:, self.order.argsort()].reshape(-1, *self.event.shape)
 
-    def _sample(self, num: int) -> Tensor:
-        a = self.hidden_bias.repeat(num, 1)
-        x = a.new_empty(len(self.visible_bias), num)
-        for d, (w, v, bias) in enumerate(zip(self.weight, self.output_weight, self.visible_bias, strict=True)):
+    def _sample(self, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
+        a = hidden_bias.clone()
+        x = a.new_empty(visible_bias.shape[1], len(a))
+        for d, (w, v, bias) in enumerate(zip(self.weight, self.output_weight, visible_bias.t(), strict=True)):
             x[d] = bernoulli(torch.sigmoid(bias + torch.sigmoid(a) @ v))
             a.addr_(x[d], w)
         return x.t()
 
     @torch.no_grad()
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """What each hidden unit reads and what it writes, [H, *event.shape]."""
         place = self.order.argsort()
         weights = {"filters": self.weight, "output_filters": self.output_weight}

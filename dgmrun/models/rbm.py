@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dgmrun.nn.binary import bernoulli, bits, log_partition
-from dgmrun.protocols.values import Event
+from dgmrun.nn.binary import bernoulli, bits, log_partition, marginal_logits
+from dgmrun.protocols.values import Batch, Event
 
 
 class RBM(nn.Module):
     """A Bernoulli restricted Boltzmann machine; x is the visible layer v, the hidden layer is summed out.
 
     Args:
-        event: what one example is; its support must be binary.
+        event: what one example is; it must be binary.
         hidden: number of hidden units H.
         weight_std: standard deviation of the initial weights.
 
@@ -43,8 +43,7 @@ class RBM(nn.Module):
 
     def __init__(self, event: Event, hidden: int = 500, weight_std: float = 0.01) -> None:
         super().__init__()
-        if event.support != "binary":
-            raise ValueError(f"`dataset.event.support` must be binary for an RBM, but is {event.support}")
+        event.require(("binary",), "an RBM")
         if hidden < 1:
             raise ValueError(f"`model.hidden` must be at least 1, but is {hidden}")
         if weight_std < 0:
@@ -57,7 +56,7 @@ class RBM(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets the visible biases to the log odds of the smoothed means of `x`, where p(v) has its marginals."""
-        self.visible_bias.copy_(torch.logit((x.flatten(1).sum(0) + 0.5) / (len(x) + 1)))
+        self.visible_bias.copy_(marginal_logits(x))
 
     def hidden_logits(self, v: Tensor) -> Tensor:
         """Log odds of h given v [batch, D], [batch, H]."""
@@ -73,17 +72,17 @@ class RBM(nn.Module):
         return v @ self.visible_bias + LogPartition.apply(self.hidden_logits(v)).sum(-1)
 
     @torch.no_grad()
-    def gibbs(self, x: Tensor, steps: int) -> Tensor:
-        """`x` after `steps` block sweeps v -> h -> v, each layer drawn given the other."""
+    def walk(self, x: Tensor, steps: int) -> Tensor:
+        """`x` after `steps` block Gibbs sweeps v -> h -> v, each layer drawn given the other."""
         v = x.flatten(1)
         for _ in range(steps):
             h = bernoulli(self.hidden_logits(v).sigmoid_())
             v = bernoulli(self.visible_logits(h).sigmoid_())
         return v.reshape(x.shape)
 
-    def annealed(self, base_logits: Tensor) -> RBMPath:
-        """The path of Salakhutdinov and Murray (2008, section 4) from independent units with `base_logits` [D]."""
-        return RBMPath(self, base_logits.flatten())
+    def annealed(self, x: Tensor) -> RBMPath:
+        """The path of Salakhutdinov and Murray (2008, section 4) from independent units with the marginals of `x`."""
+        return RBMPath(self, marginal_logits(x))
 
     def enumerable_bits(self) -> int:
         """Number of units of the smaller layer."""
@@ -107,10 +106,10 @@ class RBM(nn.Module):
         return v.reshape(-1, *self.event.shape)
 
     @torch.no_grad()
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
-        """Weight filters [H, *event.shape], and the probabilities of the hidden units given `x`, [batch, H]."""
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Weight filters [H, *event.shape], and the probabilities of hidden units given the examples, [batch, H]."""
         filters = self.weight.t().reshape(-1, *self.event.shape)
-        return {"filters": filters, "activity": torch.sigmoid(self.hidden_logits(x.flatten(1)))}
+        return {"filters": filters, "activity": torch.sigmoid(self.hidden_logits(batch.x.flatten(1)))}
 
 
 class RBMPath:

@@ -28,14 +28,14 @@ from dgmrun.latent.trace import Trace
 from dgmrun.nn.binary import bernoulli, log_bernoulli, precise
 from dgmrun.nn.binary_layers import LAYERS, Factorised
 from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event
 
 
 class SBN(nn.Module):
     """A sigmoid belief network of one or several stochastic layers.
 
     Args:
-        event: what one example is; its support must be binary.
+        event: what one example is; it must be binary.
         hidden: units of each stochastic layer, the one next to x first.
         alpha: probability of each unit of the top layer to be on; None where it is learned.
         prior: of the top layer: `factorised`, `darn` or `nade`.
@@ -129,7 +129,7 @@ class SBN(nn.Module):
         log_odds: Tensor = self.decoders[0].get_submodule("net")(_signs(z))
         return precise(log_odds)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, context: None = None) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
         return torch.sigmoid(self._log_odds(z)).unflatten(-1, self.event.shape)
 
@@ -150,13 +150,13 @@ class SBN(nn.Module):
         return sum(self.hidden)
 
     @torch.no_grad()
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
-        """Where x are pictures: means of p(x|z), z from p and from the posterior of each, and what a unit writes."""
-        if len(self.event.shape) != 3:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Of pictures, means of p(x|z), z from p and from the posterior of each, and what a unit writes."""
+        if not self.event.is_picture:
             return {}
         return {
-            "dreams": self.decode(self.dream(len(x))[1][0])[0],
-            "reconstructions": self.decode(self.trace(x, draws.sampled(1)).z[0])[0],
+            "dreams": self.decode(self.dream(len(batch.x))[1][0])[0],
+            "reconstructions": self.decode(self.trace(batch.x, draws.sampled(1)).z[0])[0],
             "filters": self._last.weight.t().unflatten(1, self.event.shape),
         }
 
@@ -166,8 +166,7 @@ def _signs(z: Tensor) -> Tensor:
 
 
 def _check(event: Event, hidden: Sequence[int], alpha: float | None, prior: str) -> None:
-    if event.support != "binary":
-        raise ValueError(f"`dataset.event.support` must be binary for a sigmoid belief network, but is {event.support}")
+    event.require(("binary",), "a sigmoid belief network")
     is_list = isinstance(hidden, Sequence) and len(hidden) > 0
     if not is_list or not all(type(units) is int and units > 0 for units in hidden):
         raise ValueError(f"`model.hidden` must be a list of sizes, one for each stochastic layer, but is {hidden}")

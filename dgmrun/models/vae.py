@@ -28,11 +28,12 @@ from dgmrun.latent.draws import Draw
 from dgmrun.latent.trace import Trace
 from dgmrun.nn import convolution
 from dgmrun.nn import mlp as fully_connected
+from dgmrun.nn.context import ContextVector, beside
 from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
 from dgmrun.nn.observation import observation as observed
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": fully_connected, "convolutional": convolution}
 POSTERIORS = ("amortised", "local")
@@ -53,6 +54,7 @@ class VAE(nn.Module):
         scale: of a Gaussian or logistic observation: a number, `learned` (one for all dimensions), `per_pixel`.
         posterior: `amortised`, by nets; or `local`: each example has its own mean and deviation of every unit, which
             the objective keeps for the training examples and evaluation fits to others.
+        context: what is given, which every net sees beside its input: p(x, z | c) with p(z_L) = N(0, 1) for every c.
 
     Raises:
         ValueError: names the key.
@@ -74,6 +76,7 @@ class VAE(nn.Module):
         observation: str | None = None,
         scale: float | str | None = None,
         posterior: str = "amortised",
+        context: Event | None = None,
     ) -> None:
         super().__init__()
         _check_sizes(latent, hidden, depth)
@@ -84,15 +87,19 @@ class VAE(nn.Module):
         ):
             if not isinstance(value, str) or value not in known:
                 raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
-        self.event, self.latent = event, list(latent)
-        self.observation = observed(event, observation, scale)
+        self.event, self.context, self.latent = event, context, list(latent)
+        self.observation, self.vector = observed(event, observation, scale), ContextVector(context)
+        if not event.shape:
+            raise ValueError("`dataset.event.shape` must have an axis for a VAE, but is []")
         shape = (self.observation.outputs * event.shape[0], *event.shape[1:])
-        net, width = NETWORKS[network], hidden[0]
-        self.decoders = nn.ModuleList([net.decoder(shape, width, depth, latent[0], activation)])
-        self.encoders = nn.ModuleList([net.encoder(event.shape, width, depth, 2 * latent[0], activation)])
+        net, width, c = NETWORKS[network], hidden[0], self.vector.size
+        self.is_flat = network == "mlp"
+        seen = (event.dims + c,) if self.is_flat else (event.shape[0] + c, *event.shape[1:])
+        self.decoders = nn.ModuleList([net.decoder(shape, width, depth, latent[0] + c, activation)])
+        self.encoders = nn.ModuleList([net.encoder(seen, width, depth, 2 * latent[0], activation)])
         for (below, above), units in zip(pairwise(latent), hidden[1:], strict=True):
-            self.decoders.append(mlp([above, *[units] * depth, 2 * below], activation))
-            self.encoders.append(mlp([below, *[units] * depth, 2 * above], activation))
+            self.decoders.append(mlp([above + c, *[units] * depth, 2 * below], activation))
+            self.encoders.append(mlp([below + c, *[units] * depth, 2 * above], activation))
         self.is_local = posterior == "local"
         if self.is_local:
             self.encoders = nn.ModuleList()
@@ -108,20 +115,26 @@ class VAE(nn.Module):
         if self.observation.raw_scale is not None:
             self.observation.raw_scale.copy_(self.observation.start_scale(x))
 
-    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
-        """z of each layer, and every distribution on the way; see `LatentVariableModel`."""
+    def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: Tensor | None = None) -> Trace:
+        """z of each layer, and every distribution on the way; see `Inference`."""
+        c = self._told(context)
         q: list[Distribution] = []
         z: list[Tensor] = []
         given = () if local is None else local.split([2 * units for units in self._fitted], -1)
         for layer in range(len(self.latent)):
-            below = z[-1] if z else self.observation.seen(x)
-            q.append(normal(given[layer] if layer < len(given) else self._inferred(layer, below)))
+            below = z[-1] if z else self._seen(x)
+            q.append(normal(given[layer] if layer < len(given) else self._inferred(layer, below, c)))
             z.append(draw(layer, q[-1]))
-        return Trace(z, q, self.generated(z), self.log_likelihood(x, z[0]))
+        return Trace(z, q, self._generated(z, c), self._log_likelihood(x, z[0], c))
 
-    def _inferred(self, layer: int, below: Tensor) -> Tensor:
-        """Parameters of q of a layer, given the one below."""
-        parameters: Tensor = self.encoders[layer](below)
+    def _seen(self, x: Tensor) -> Tensor:
+        """x as the first encoder wants to see it."""
+        seen = self.observation.seen(x)
+        return seen.flatten(1) if self.is_flat else seen
+
+    def _inferred(self, layer: int, below: Tensor, c: Tensor | None) -> Tensor:
+        """Parameters of q of a layer, given the one below and c."""
+        parameters: Tensor = self.encoders[layer](beside(below, c))
         return parameters
 
     @property
@@ -129,71 +142,78 @@ class VAE(nn.Module):
         """Units of the layers that a local posterior is for: the first, those above having nets, or all of them."""
         return self.latent if self.is_local else self.latent[:1]
 
-    def guess(self, x: Tensor) -> Tensor:
+    def guess(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Mean and log standard deviation of each unit, [batch, 2 * units]: of the first layer, as its net has them; of
         all layers, where there are no nets, those of N(0, 1).
         """
         if self.is_local:
             return x.new_zeros(len(x), 2 * sum(self._fitted))
-        return self._inferred(0, self.observation.seen(x))
+        return self._inferred(0, self._seen(x), self._told(context))
 
-    def generated(self, z: Sequence[Tensor]) -> list[Distribution]:
-        """p of each layer given the one above; the prior of the top."""
-        given_above = [normal(net(above)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
+    def _generated(self, z: Sequence[Tensor], c: Tensor | None) -> list[Distribution]:
+        """p of each layer given the one above and c; the prior of the top."""
+        given_above = [normal(net(beside(above, c))) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
         return [*given_above, standard_normal(z[-1])]
 
-    def _outputs(self, z: Tensor) -> Tensor:
-        outputs: Tensor = self.decoders[0](z.flatten(0, 1))
+    def _outputs(self, z: Tensor, c: Tensor | None) -> Tensor:
+        outputs: Tensor = self.decoders[0](beside(z, c).flatten(0, 1))
         return outputs.unflatten(0, z.shape[:2])
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z_1) [samples, batch] of z_1 [samples, batch, units]."""
-        return self.observation.log_prob(self._outputs(z), x)
+    def _log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
+        """log p(x | z_1, c) [samples, batch] of z_1 [samples, batch, units]."""
+        return self.observation.log_prob(self._outputs(z, c), x)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
-        return self.observation(self._outputs(z)).mean
+        return self.observation(self._outputs(z, self._told(context))).mean
 
     @torch.no_grad()
-    def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
+    def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
-        z = self._prior(1, num)
-        return self.observation(self._outputs(z[0])).sample()[0], z
+        c = self._told(context)
+        z = self._prior(1, num, c)
+        return self.observation(self._outputs(z[0], c)).sample()[0], z
 
-    def sample(self, num: int, context: None = None) -> Tensor:
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
-        return self.dream(num)[0]
+        return self.dream(num, context)[0]
+
+    def _told(self, context: Tensor | None) -> Tensor | None:
+        """The context as nets see it, [batch, size]."""
+        return self.vector(context, next(self.parameters()))
 
     @torch.no_grad()
-    def _prior(self, chains: int, num: int) -> list[Tensor]:
+    def _prior(self, chains: int, num: int, c: Tensor | None) -> list[Tensor]:
         """z of each layer from p, [chains, num, units]."""
         z = [next(self.parameters()).new_empty(chains, num, self.latent[-1]).normal_()]
         for net in reversed(self.decoders[1:]):
-            z.insert(0, normal(net(z[0])).sample())
+            z.insert(0, normal(net(beside(z[0], c))).sample())
         return z
 
-    def posterior_path(self, x: Tensor) -> PosteriorPath:
+    def posterior_path(self, x: Tensor, context: Tensor | None = None) -> PosteriorPath:
         """From p(z) to p(z|x); a state [chains, batch, units] has the layers side by side."""
+        c = self._told(context)
 
         def log_prior(z: Tensor) -> Tensor:
             layers = z.split(self.latent, -1)
-            each = [p.log_prob(layer).sum(-1) for p, layer in zip(self.generated(layers), layers, strict=True)]
+            each = [p.log_prob(layer).sum(-1) for p, layer in zip(self._generated(layers, c), layers, strict=True)]
             return sum(each)  # type: ignore[return-value]
 
         return PosteriorPath(
             log_prior,
-            lambda z: self.log_likelihood(x, z[..., : self.latent[0]]),
-            lambda num: torch.cat(self._prior(num, len(x)), -1),
+            lambda z: self._log_likelihood(x, z[..., : self.latent[0]], c),
+            lambda num: torch.cat(self._prior(num, len(x), c), -1),
         )
 
     @torch.no_grad()
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Means of p(x|z), where x are pictures: for z of the prior and, by nets, for the posterior mean of each."""
-        if len(self.event.shape) != 3:
+        if not self.event.is_picture:
             return {}
-        shown = {"dreams": self.decode(self._prior(1, len(x))[0])[0]}
+        x, _, context = batch
+        shown = {"dreams": self.decode(self._prior(1, len(x), self._told(context))[0], context)[0]}
         if not self.is_local:
-            shown["reconstructions"] = self.decode(self.trace(x, draws.mean).z[0])[0]
+            shown["reconstructions"] = self.decode(self.trace(x, draws.mean, context).z[0], context)[0]
         return shown
 
 

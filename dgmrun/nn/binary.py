@@ -40,6 +40,11 @@ def divergence(q: Bernoulli, p: Bernoulli) -> Tensor:
     return q.probs * (q.logits - p.logits) + softplus(p.logits) - softplus(q.logits)
 
 
+def marginal_logits(x: Tensor) -> Tensor:
+    """Log odds of the smoothed means of binary x, or of grey levels that bits are drawn by, [D] of [N, ...]."""
+    return torch.logit((x.flatten(1).sum(0, dtype=torch.float32) + 0.5) / (len(x) + 1))
+
+
 def bits(index: Tensor, num: int) -> Tensor:
     """The lowest `num` binary digits of `index`, lowest first, [*index.shape, num]."""
     return (index.unsqueeze(-1) >> torch.arange(num, device=index.device)) & 1

@@ -16,7 +16,6 @@ References:
 from __future__ import annotations
 
 import math
-import re
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -43,7 +42,7 @@ class Observation(nn.Module, ABC):
         ValueError: names the key.
     """
 
-    supports: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[tuple[str, ...]]
     unit: ClassVar[float] = 1.0
     """The scale of a distribution whose standard deviation is 1."""
 
@@ -92,7 +91,7 @@ class Observation(nn.Module, ABC):
 class BernoulliObservation(Observation):
     """Binary x; its scale must be None."""
 
-    supports = ("binary",)
+    kinds = ("binary",)
 
     def __init__(self, event: Event, scale: None = None) -> None:
         if scale is not None:
@@ -115,7 +114,7 @@ class BernoulliObservation(Observation):
 class GaussianObservation(Observation):
     """Real x, or x in [0, 1] with what falls outside it lost."""
 
-    supports = ("real", "unit")
+    kinds = ("real", "unit")
 
     def __init__(self, event: Event, scale: float | str | None = None) -> None:
         super().__init__(event, "learned" if scale is None else scale)
@@ -126,14 +125,15 @@ class GaussianObservation(Observation):
 
 
 class LogisticObservation(Observation):
-    """Levels 0 to K - 1 of categorical(K) data."""
+    """Levels 0 to K - 1."""
 
-    supports = ("categorical",)
+    kinds = ("levels",)
     unit = math.sqrt(3) / math.pi
 
     def __init__(self, event: Event, scale: float | str | None = None) -> None:
         super().__init__(event, "learned" if scale is None else scale)
-        self.levels = int(re.sub(r"\D", "", event.support))
+        assert event.size is not None
+        self.levels = event.size
 
     def seen(self, x: Tensor) -> Tensor:
         """Levels from -1 to 1."""
@@ -184,16 +184,14 @@ FAMILIES: dict[str, Any] = {
 
 
 def observation(event: Event, family: str | None, scale: float | str | None) -> Observation:
-    """The family of this name, or, for None, the one that suits the support.
+    """The family of this name, or, for None, the one that suits the event.
 
     Raises:
-        ValueError: there is none of this name, or it does not suit the support.
+        ValueError: there is none of this name, or it does not suit the event.
     """
-    kind = event.support.partition("(")[0]
-    suiting = {name: each for name, each in FAMILIES.items() if kind in each.supports}
+    suiting = {name: each for name, each in FAMILIES.items() if event.kind in each.kinds}
     if not suiting:
-        supports = ", ".join(sorted(support for each in FAMILIES.values() for support in each.supports))
-        raise ValueError(f"`dataset.event.support` must be one of {supports}, but is {event.support}")
+        event.require([kind for each in FAMILIES.values() for kind in each.kinds], "a decoder")
     if family is not None and (not isinstance(family, str) or family not in suiting):
-        raise ValueError(f"`model.observation` must be {' or '.join(suiting)} for {kind} data, but is {family}")
+        raise ValueError(f"`model.observation` must be {' or '.join(suiting)} for {event.kind} data, but is {family}")
     return suiting[family or next(iter(suiting))](event, scale)

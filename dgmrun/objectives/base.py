@@ -60,6 +60,7 @@ class Objective(LightningModule, ABC):
     """
 
     requires: ClassVar[type]
+    stops_by_watched: ClassVar[bool] = True
 
     def __init__(self, model: nn.Module, optimization: Optimization) -> None:
         super().__init__()
@@ -74,13 +75,17 @@ class Objective(LightningModule, ABC):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to descend, in nats per example, and named terms to log beside it."""
 
+    def watched(self, batch: Batch) -> Tensor:
+        """What validation watches where nothing is known of the likelihood."""
+        return self.loss(batch)[0].reshape(1)
+
     def source(self, data: Source) -> Source:
         """What is trained on: the data, unless an objective makes its own."""
         return data
 
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
-        """Named tensors worth looking at, given some examples `x`: what the model shows, if it shows anything."""
-        return self.model.pictures(x) if isinstance(self.model, Pictured) else {}
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Named tensors worth looking at, given some examples: what the model shows, if it shows anything."""
+        return self.model.pictures(batch) if isinstance(self.model, Pictured) else {}
 
     def rank_state(self) -> dict[str, Any]:
         """What this process has of its own, plain tensors and numbers, for the checkpoint."""

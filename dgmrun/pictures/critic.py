@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy
 from matplotlib import rc_context
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
@@ -27,7 +27,7 @@ def grid(*x: ndarray) -> ndarray:
 
 
 @rc_context(STYLE)
-def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: ndarray) -> Figure:
+def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: ndarray) -> Plot:
     """The critic's output in colours, examples and samples on it, and an arrow where a sample is pulled.
 
     Args:
@@ -37,7 +37,7 @@ def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: nda
         sample: samples [num, 2].
         pull: minus the derivative of the generator's loss, times the number of samples, [num, 2].
     """
-    figure = Figure(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
+    figure = Plot(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     colours = axes.contourf(places[..., 0], places[..., 1], f, levels=24, cmap="Greys", alpha=0.7)
     figure.colorbar(colours, label="critic's output f")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -44,7 +44,7 @@ def wrapped(name: str, letters: int) -> str:
     return textwrap.fill(name, letters, max_lines=LINES, placeholder=" ...")
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Plot) -> bytes:
     """A figure as a PNG file; letters that the font lacks are boxes."""
     content = io.BytesIO()
     with warnings.catch_warnings():
@@ -53,7 +53,7 @@ def png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def write(run: Run, stage: str, figures: Mapping[str, Figure]) -> None:
+def write(run: Run, stage: str, figures: Mapping[str, Plot]) -> None:
     """Writes figures to figures/NAME.png, and under the tags `<stage>/<name>` at the step of the run's weights.
 
     An evaluation has its own event file, in place of what the same stage wrote at the same step.
@@ -62,7 +62,7 @@ def write(run: Run, stage: str, figures: Mapping[str, Figure]) -> None:
     (run.path / "figures").mkdir(exist_ok=True)
     for name, content in pictures.items():
         replace(run.path / "figures" / f"{name}.png", content)
-    step = int(run.identity()["step"])
+    step = run.identity().step
     summary = Summary(value=[_image(f"{stage}/{name}", content) for name, content in pictures.items()])
     ending = f"{DRAWN}{stage}-{step}"
     with locked(run.path):
@@ -79,7 +79,7 @@ def _image(tag: str, content: bytes) -> Summary.Value:
     return Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=content, width=width, height=height))
 
 
-def save(file: Path, figure: Figure) -> Path:
+def save(file: Path, figure: Plot) -> Path:
     """Writes a figure as PNG."""
     file.parent.mkdir(parents=True, exist_ok=True)
     replace(file, png(figure))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from numpy import ndarray
 
@@ -58,9 +58,9 @@ class Points(NamedTuple):
 
 
 @rc_context(STYLE)
-def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Figure:
+def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Plot:
     """A quantity against the count of samples, a line and a band of 99.7 % for every method; a panel for each model."""
-    figure = Figure(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
+    figure = Plot(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (title, panel) in zip(every, panels.items(), strict=True):
         looks = itertools.cycle(itertools.product(DASHES, COLOURS))
@@ -104,11 +104,11 @@ def _count(axes: Axes) -> None:
 
 
 @rc_context(STYLE)
-def densities(students: Mapping[str, Points]) -> Figure:
+def densities(students: Mapping[str, Points]) -> Plot:
     """log q against log p at samples of both, and both sorted at the teacher's; a column for each of many students."""
     num = len(students)
     shape, size = ((1, 2), (11, 5.5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9.5))
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    figure = Plot(figsize=size, dpi=DPI, layout="constrained")
     shared: Any = "row" if num > 1 else "none"
     rows = figure.subplots(*shape, squeeze=False, sharex=shared, sharey=shared).reshape(2, num)
     for (title, points), (scattered, ranked) in zip(students.items(), rows.T, strict=True):

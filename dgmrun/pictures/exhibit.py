@@ -5,22 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
 from dgmrun.pictures import drawing, evidence, found, gallery
-from dgmrun.report.figures import at
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure, figures
 
 MOST = 12
 """Panels of a picture."""
 T = TypeVar("T")
-Pool = dict[str, Mapping[str, Any]]
+Pool = dict[str, Figure]
 """log Z of one model, by a name for each method and run."""
 
 
@@ -48,7 +48,7 @@ def _each(entries: Sequence[Entry], read: Callable[[Entry], T], what: str) -> di
     return read_so_far
 
 
-def _samples(entries: Sequence[Entry]) -> Figure | None:
+def _samples(entries: Sequence[Entry]) -> Plot | None:
     """The data of the first run that has samples, and the samples of all runs of the same data."""
     first: list[ndarray] = []
 
@@ -79,15 +79,15 @@ def _pools(entries: Sequence[Entry]) -> dict[str, Pool]:
     return pools
 
 
-def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Mapping[str, Any]]]:
+def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Figure]]:
     """Every log Z of a run that has weights: of which weights, through which, by which method."""
-    for name, figure in (at(entry.results, "log_z") or {}).items():
-        of, through = (at(figure, part, "weights_sha256") for part in ("of", "proposal"))
-        if entry.weights is not None and of is not None:
-            yield of, through, plain(name), figure
+    for name, figure in figures(entry.results).get("log_z", {}).items():
+        if entry.weights is not None:
+            through = None if figure.proposal is None else figure.proposal.weights_sha256
+            yield figure.of.weights_sha256, through, plain(name), figure
 
 
-def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None:
+def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
     names = {entry.weights: entry.name for entry in entries}
     panels = {of: panel for of, pool in pools.items() if (panel := found.curves(pool)).methods}
     if len(panels) > MOST:
@@ -97,7 +97,7 @@ def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None
     return evidence.curves(shown) if shown else None
 
 
-def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Figure | None:
+def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
     """A panel for each run that another's log Z was measured through."""
     own = {
         entry.name: {name: (of, figure) for of, through, name, figure in _figures(entry) if through == entry.weights}

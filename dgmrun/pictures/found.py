@@ -14,10 +14,11 @@ from numpy import ndarray
 
 from dgmrun.pictures.evidence import Curves, Points, Row
 from dgmrun.pictures.grid import MOST
-from dgmrun.report.figures import at, number
+from dgmrun.report.figures import number
 from dgmrun.report.terminal import plain
 from dgmrun.run import untrusted
 from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure, figures
 
 LARGEST_FILE, LARGEST_SIDE, LARGEST_ROW, LARGEST_SHEET = 2**28, 512, 2**14, 2**24
 """Bytes of a file, unpacked; pixels of a picture's side; columns of a table, or channels; numbers in a panel."""
@@ -27,53 +28,49 @@ BEST = ("exact", "bridge", "ais", "importance")
 """Methods, the most trusted first."""
 
 
-def entries(results: Mapping[str, Any], word: str, of: str) -> dict[str, Mapping[str, Any]]:
+def of_weights(results: Mapping[str, Any], word: str, of: str) -> dict[str, Figure]:
     """What a stage found of the weights with this sha256, by method."""
-    entries = at(results, word) or {}
-    return {plain(name): entry for name, entry in entries.items() if at(entry, "of", "weights_sha256") == of}
+    found = figures(results).get(word, {})
+    return {plain(name): figure for name, figure in found.items() if figure.of.weights_sha256 == of}
 
 
-def best(entries: Mapping[str, Mapping[str, Any]]) -> float:
+def best(entries: Mapping[str, Figure]) -> float:
     """The value of the most trusted method that there is.
 
     Raises:
         ValueError: there is none.
     """
     for name in BEST:
-        if (value := drawable(at(entries, name, "value"))) is not None:
+        if name in entries and (value := drawable(entries[name].value)) is not None:
             return value
     raise ValueError(f"it has no log Z of its weights by {', '.join(BEST)}")
 
 
-def curves(entries: Mapping[str, Mapping[str, Any]]) -> Curves:
+def curves(entries: Mapping[str, Figure]) -> Curves:
     """The curves of those of the first methods that have one, and the exact value."""
-    exact = (drawable(entry.get("value")) for entry in entries.values() if entry.get("kind") == "exact")
-    found = {name: rows(entry) for name, entry in islice(entries.items(), MOST_CURVES)}
+    exact = (drawable(figure.value) for figure in entries.values() if figure.kind == "exact")
+    found = {name: rows(figure) for name, figure in islice(entries.items(), MOST_CURVES)}
     return Curves({name: each for name, each in found.items() if each}, next(exact, None))
 
 
-def levels(entries: Mapping[str, Mapping[str, Any]], most: float) -> dict[str, list[Row]]:
+def levels(entries: Mapping[str, Figure], most: float) -> dict[str, list[Row]]:
     """Those that have no curve, as lines from 1 to `most` samples."""
     found: dict[str, list[Row]] = {}
-    for name, entry in islice(entries.items(), MOST_CURVES):
-        value, interval = drawable(entry.get("value")), entry.get("interval")
-        low, high = map(drawable, interval if isinstance(interval, list) and len(interval) == 2 else (None, None))
-        if not rows(entry) and value is not None:
+    for name, figure in islice(entries.items(), MOST_CURVES):
+        value = drawable(figure.value)
+        low, high = map(drawable, figure.interval or (None, None))
+        if not rows(figure) and value is not None:
             found[name] = [(count, value, low, high) for count in (1.0, most)]
     return found
 
 
-def rows(entry: Mapping[str, Any]) -> list[Row]:
+def rows(figure: Figure) -> list[Row]:
     """Those rows of a curve that can be drawn, at most 1000."""
     return [
         (count, value, drawable(low), drawable(high))
-        for count, value, low, high in map(_four, (entry.get("curve") or [])[:MOST_ROWS])
+        for count, value, low, high in (map(drawable, row) for row in figure.curve[:MOST_ROWS])
         if count is not None and count >= 1 and value is not None
     ]
-
-
-def _four(row: Any) -> tuple[float | None, ...]:
-    return tuple(map(drawable, row)) if row is not None else (None,) * 4
 
 
 def drawable(value: Any) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matplotlib import rc_context
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
@@ -21,19 +21,21 @@ NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
 
 
 @rc_context(STYLE)
-def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
+def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> Plot:
     """One row of titled panels.
 
     Args:
-        panels: by title, pictures [num, channels, height, width], drawn as a grid, or a matrix; at most 100 examples.
+        panels: by title, pictures [num, channels, height, width], drawn as a grid, or else a matrix; at most 100
+            examples.
+        columns: of the grids; None for as many as rows.
     """
-    sheets = {title: pixels(x) for title, x in panels.items()}
+    sheets = {title: pixels(x, columns) for title, x in panels.items()}
     sizes = [_size(sheet.shape) for sheet in sheets.values()]
     titles = [wrapped(title, max(width, NARROWEST) // LETTER) for title, (width, _) in zip(sheets, sizes, strict=True)]
     top = GAP + LINE * max(title.count("\n") + 1 for title in titles)
     width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
     height = GAP + max(height for _, height in sizes) + top
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure = Plot(figsize=(width / DPI, height / DPI), dpi=DPI)
     left = GAP
     for title, sheet, (wide, high) in zip(titles, sheets.values(), sizes, strict=True):
         room = max(wide, NARROWEST)
@@ -47,9 +49,9 @@ def side_by_side(panels: Mapping[str, ndarray]) -> Figure:
 
 
 @rc_context(STYLE)
-def points(panels: Mapping[str, ndarray]) -> Figure:
+def points(panels: Mapping[str, ndarray]) -> Plot:
     """Examples in the plane, [num, 2] by title, side by side on the same axes."""
-    figure = Figure(figsize=(1 + 3.6 * len(panels), 4), dpi=DPI, layout="constrained")
+    figure = Plot(figsize=(1 + 3.6 * len(panels), 4), dpi=DPI, layout="constrained")
     every = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (title, x) in zip(every, panels.items(), strict=True):
         axes.scatter(x[:, 0], x[:, 1], s=6, color=COLOURS[0], linewidths=0)
@@ -58,7 +60,7 @@ def points(panels: Mapping[str, ndarray]) -> Figure:
     return figure
 
 
-def features(teacher: ndarray, student: ndarray) -> Figure:
+def features(teacher: ndarray, student: ndarray) -> Plot:
     """The filters of a teacher's hidden units and of its student's, [H, channels, height, width] or [H, D]."""
     return side_by_side({"filters of the teacher": teacher, "filters of the student": student})
 

@@ -24,7 +24,7 @@ def render(x: Tensor) -> numpy.ndarray:
 
 
 def pixels(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
-    """Pictures [num, channels, height, width] in a grid, or a matrix, as uint8 [height, width].
+    """Pictures [num, channels, height, width] in a grid, or anything else as a matrix, as uint8 [height, width].
 
     Three channels are red, green and blue, [height, width, 3]; of any other number the mean is shown.
     A grid has so many `columns`, or as many as rows.
@@ -32,6 +32,8 @@ def pixels(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
     Black is the least entry and white the largest; at most 100 examples are shown.
     """
     shown = x[:MOST].astype(numpy.float32)
+    if shown.ndim != 4:
+        shown = shown.reshape(len(shown), -1)
     low, high = float(shown.min()), float(shown.max())
     levels = ((shown - low) / max(high - low, 1e-12) * 255).round().astype(numpy.uint8)
     if levels.ndim == 2:

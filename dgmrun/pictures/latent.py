@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy
 from matplotlib import rc_context
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
@@ -20,14 +20,14 @@ MOST_LABELS = 20
 
 
 @rc_context(STYLE)
-def activity(variances: Sequence[ndarray], threshold: float) -> Figure:
+def activity(variances: Sequence[ndarray], threshold: float) -> Plot:
     """Variance over examples of each unit's posterior mean, the most active first; a panel for each layer.
 
     Args:
         variances: of the units of each layer, bottom first.
         threshold: above which a unit counts as active.
     """
-    figure = Figure(figsize=(7, 2.8 * len(variances)), dpi=DPI, layout="constrained")
+    figure = Plot(figsize=(7, 2.8 * len(variances)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(variances), 1, squeeze=False)[:, 0]
     for layer, (axes, variance) in enumerate(zip(every, variances, strict=True), 1):
         active = int((variance > threshold).sum())
@@ -40,7 +40,7 @@ def activity(variances: Sequence[ndarray], threshold: float) -> Figure:
 
 
 @rc_context(STYLE)
-def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Figure:
+def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Plot:
     """Examples by two units, coloured by label.
 
     Args:
@@ -50,7 +50,7 @@ def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Figure:
     """
     from matplotlib import colormaps
 
-    figure = Figure(figsize=(6, 5), dpi=DPI, layout="constrained")
+    figure = Plot(figsize=(6, 5), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     kinds = [None] if y is None else numpy.unique(y).tolist()
     colours = colormaps["tab10" if len(kinds) <= 10 else "turbo"].resampled(max(10, len(kinds)))
@@ -64,7 +64,7 @@ def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Figure:
 
 
 @rc_context(STYLE)
-def walks(pictures: ndarray, values: Sequence[float], names: Sequence[str]) -> Figure:
+def walks(pictures: ndarray, values: Sequence[float], names: Sequence[str]) -> Plot:
     """A row for each unit: what p(x|z) shows as that unit takes these values and the others stay.
 
     Args:
@@ -75,7 +75,7 @@ def walks(pictures: ndarray, values: Sequence[float], names: Sequence[str]) -> F
     rows, columns = pictures.shape[:2]
     height, width = pictures.shape[-2:]
     high = 0.7 * rows * height / width
-    figure = Figure(figsize=(0.7 * columns + 1.2, high + 0.9), dpi=DPI, layout="constrained")
+    figure = Plot(figsize=(0.7 * columns + 1.2, high + 0.9), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     sheet = pixels(pictures.reshape(-1, *pictures.shape[2:]), columns)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)

@@ -1,18 +1,21 @@
-"""What a model can do.
+"""What a model can do, and which of it serves: a Protocol for each ability, and `roles`, which puts them in one order.
 
-Models never import a Protocol: they have one when they have its methods, so a model and an objective that do
-not fit are refused from their classes, before anything is built.
+Models never import a Protocol: they have one when they have its methods, so a model and an objective that do not fit
+are refused from their classes, before anything is built. A model that can be conditioned on something takes `context=`,
+an Event, when it is built; one that cannot has no such parameter, and is given None where its methods take a context.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dgmrun.latent.draws import Draw
     from dgmrun.latent.trace import Trace
+    from dgmrun.protocols.values import Batch
 
 
 @runtime_checkable
@@ -33,28 +36,44 @@ class AnnealingPath(Protocol):
 
 
 @runtime_checkable
-class UnnormalisedDensity(Protocol):
-    """A density known up to its partition function Z."""
-
-    def log_unnormalised(self, x: Tensor) -> Tensor:
-        """log f(x) = log p(x) + log Z, [batch]."""
-
-    def gibbs(self, x: Tensor, steps: int) -> Tensor:
-        """`x` after `steps` sweeps of a Markov chain that leaves p invariant."""
-
-    def annealed(self, base_logits: Tensor) -> AnnealingPath:
-        """The path from independent Bernoulli dimensions with `base_logits` [D] to the model."""
-
-
-@runtime_checkable
 class TractableDensity(Protocol):
     """A density whose log-probabilities are exact, and that can be sampled."""
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x), [batch]."""
+        """log p(x), or log p(x | context), [batch]."""
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
-        """Independent samples [num, *event.shape]."""
+        """Independent samples [num, *event.shape], one for each row of `context`, if that is given."""
+
+
+@runtime_checkable
+class MarkovChain(Protocol):
+    """A model that is sampled by a chain."""
+
+    def walk(self, x: Tensor, steps: int) -> Tensor:
+        """`x` [chains, *event.shape] after so many steps of a chain that leaves the model invariant."""
+
+
+@runtime_checkable
+class UnnormalisedDensity(Protocol):
+    """A density known up to its partition function Z, with a chain that leaves it invariant."""
+
+    def log_unnormalised(self, x: Tensor) -> Tensor:
+        """log f(x) = log p(x) + log Z, [batch]."""
+
+    def annealed(self, x: Tensor) -> AnnealingPath:
+        """The path to the model from a base that it fits to training data `x`, say of independent dimensions."""
+
+    def walk(self, x: Tensor, steps: int) -> Tensor:
+        """See `MarkovChain`."""
+
+
+@runtime_checkable
+class Topped(Protocol):
+    """A latent variable model whose top layer has an unnormalised density: log p of its traces lacks minus log Z."""
+
+    def top(self, x: Tensor) -> tuple[UnnormalisedDensity, Tensor]:
+        """The density of the top layer, and that layer's values for training data `x`."""
 
 
 @runtime_checkable
@@ -66,8 +85,8 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
-class LatentVariableModel(Protocol):
-    """A density of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by."""
+class Inference(Protocol):
+    """A model of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by."""
 
     def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: Tensor | None = None) -> Trace:
         """Draws z for each x, and gives every distribution on the way.
@@ -79,7 +98,12 @@ class LatentVariableModel(Protocol):
             local: posteriors to use in place of the model's own, where it is `Reparameterised`, [batch, ...].
         """
 
-    def decode(self, z: Tensor) -> Tensor:
+
+@runtime_checkable
+class Generative(Protocol):
+    """A latent variable model from the top down."""
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
 
     def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -87,6 +111,11 @@ class LatentVariableModel(Protocol):
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
+
+
+@runtime_checkable
+class LatentVariableModel(Inference, Generative, Protocol):
+    """Both: it can be trained by its own dreams, and be looked at."""
 
 
 @runtime_checkable
@@ -98,7 +127,7 @@ class Reparameterised(Protocol):
 
     is_local: bool
 
-    def guess(self, x: Tensor) -> Tensor:
+    def guess(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Parameters of the posterior of each example, as far as it can be local, to start one from, [batch, ...]."""
 
 
@@ -114,8 +143,43 @@ class BinaryLatents(Protocol):
 class Annealable(Protocol):
     """A latent variable model with continuous z, whose posterior can be annealed to."""
 
-    def posterior_path(self, x: Tensor) -> AnnealingPath:
+    def posterior_path(self, x: Tensor, context: Tensor | None = None) -> AnnealingPath:
         """The path from the prior p(z) to p(z | x), of every example at once."""
+
+
+@runtime_checkable
+class Integrated(Protocol):
+    """A latent variable model whose z can be integrated out."""
+
+    def log_marginal(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x), [batch]."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A model that knows a bound on its log-probabilities and shows no latent variables."""
+
+    def bound(self, batch: Batch) -> Tensor:
+        """An upper bound, in the mean, on -log p of each example, [batch]; differentiable."""
+
+
+@runtime_checkable
+class SelfTrained(Protocol):
+    """A model that knows what it is to be trained by."""
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """What is to be least in the mean, of each example, [batch]; differentiable."""
+
+
+@runtime_checkable
+class ImplicitModel(Protocol):
+    """A model of which nothing is known but how it makes x of noise."""
+
+    def noise(self, num: int) -> Tensor:
+        """What a sample is made of, [num, ...]."""
+
+    def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
+        """x [num, *event.shape], differentiable in the parameters."""
 
 
 @runtime_checkable
@@ -133,6 +197,14 @@ class Enumerable(Protocol):
 
 
 @runtime_checkable
+class Stacked(Protocol):
+    """A model of layers that are trained one after another."""
+
+    def stack(self) -> list[Any]:
+        """Its parts, the one next to x first; `weights=[RUN,RUN]` gives each the parameters of a run."""
+
+
+@runtime_checkable
 class Initialised(Protocol):
     """A model that looks at data before its first step."""
 
@@ -144,24 +216,45 @@ class Initialised(Protocol):
 class Pictured(Protocol):
     """A model with something to look at."""
 
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
-        """Named tensors given examples `x`: pictures [num, *event.shape], or one matrix."""
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Named tensors given some examples: pictures [num, *event.shape], or one matrix."""
 
 
-@runtime_checkable
-class Integrated(Protocol):
-    """A latent variable model whose z can be integrated out."""
+class Roles(NamedTuple):
+    """What serves to find a model's log-probabilities and to sample it; None where nothing does."""
 
-    def log_marginal(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x), [batch]."""
+    density: type | None
+    sampler: type | None
+
+    @property
+    def needs_log_z(self) -> bool:
+        """Whether its log-probabilities rest on a log Z."""
+        return self.density in (UnnormalisedDensity, Topped)
 
 
-@runtime_checkable
-class ImplicitModel(Protocol):
-    """A model of which nothing is known but how it makes x of noise."""
+DENSITIES = (TractableDensity, UnnormalisedDensity, Topped, Inference, Bounded)
+SAMPLERS = (Sampler, MarkovChain)
 
-    def noise(self, num: int) -> Tensor:
-        """What a sample is made of, [num, ...]."""
 
-    def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
-        """x [num, *event.shape], differentiable in the parameters."""
+def roles(model: type) -> Roles:
+    """The roles of a class of models: where it has several abilities, the first of them serves."""
+    density, sampler = (next((each for each in every if fits(model, each)), None) for every in (DENSITIES, SAMPLERS))
+    return Roles(density, sampler)
+
+
+def fits(model: type, protocol: type) -> bool:
+    """Whether a class of models has every method of a Protocol."""
+    members = {
+        name
+        for base in protocol.__mro__
+        if getattr(base, "_is_protocol", False)
+        for name, member in vars(base).items()
+        if not name.startswith("_") and callable(member)
+    }
+    return all(callable(getattr(model, name, None)) for name in members)
+
+
+def takes_context(model: type) -> tuple[bool, bool]:
+    """Whether a class of models can be conditioned on something, and whether it must be."""
+    parameter = inspect.signature(model).parameters.get("context")
+    return parameter is not None, parameter is not None and parameter.default is inspect.Parameter.empty

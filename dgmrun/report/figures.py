@@ -1,94 +1,56 @@
-"""Estimates as results.json holds them. In a stranger's file anything may be missing or malformed."""
+"""Figures in the cells of tables, and what is derived of them."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dgmrun.report.terminal import plain
+from dgmrun.run.figures import Figure, figures
 
 MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
+NAMED = ("log_z", "log_likelihood", "log_variance")
+"""Quantities that the name of their stage tells."""
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name; +- one standard error. "
-    "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ? unknown; ! has warnings, which results.json tells; "
+    "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ! has warnings, which results.json tells; "
     "stale: of other weights than the run has now; of another: of its teacher, or of what it was a proposal for."
 )
 
 
-@dataclass(frozen=True)
-class Figure:
-    """An estimate as results.json holds it; what is missing or no number is None.
-
-    Args:
-        warnings: how many warnings it came with.
-        stale: whether it is of, or through, other weights than the run has now.
-        of_another: whether it is of another run, through the weights of this one.
-        standard_error_log_z: the part of `standard_error` that is log Z's.
-        quantity: what it is of, where that is not what its stage word says.
-    """
-
-    value: float | None
-    standard_error: float | None
-    low: float | None
-    high: float | None
-    kind: str | None
-    split: str | None
-    warnings: int
-    stale: bool
-    of_another: bool
-    standard_error_log_z: float | None
-    quantity: str | None
-
-
-def figures(results: Mapping[str, Any], weights: str | None) -> dict[str, Figure]:
-    """Every estimate in results.json, as `<word>.<label>`.
-
-    Args:
-        results: what results.json holds.
-        weights: sha256 of the run's weights, if it has any.
-    """
+def every(results: Mapping[str, Any]) -> dict[str, Figure]:
+    """Every figure in results.json, as `<word>.<label>`."""
     return {
-        plain(f"{word}.{label}"): _figure(estimate, weights)
-        for word, labels in results.items()
-        if isinstance(labels, Mapping)
-        for label, estimate in labels.items()
-        if isinstance(estimate, Mapping) and "value" in estimate
+        plain(f"{word}.{label}"): figure
+        for word, labels in figures(results).items()
+        for label, figure in labels.items()
     }
 
 
-def _figure(estimate: Mapping[str, Any], weights: str | None) -> Figure:
-    ends = estimate.get("interval")
-    low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
-    of, through = (at(estimate, part, "weights_sha256") for part in ("of", "proposal"))
-    kind, split, warnings = (estimate.get(key) for key in ("kind", "split", "warnings"))
-    return Figure(
-        value=number(estimate["value"]),
-        standard_error=number(estimate.get("standard_error")),
-        low=number(low),
-        high=number(high),
-        kind=plain(kind) if isinstance(kind, str) else None,
-        split=plain(split) if isinstance(split, str) else None,
-        warnings=len(warnings) if isinstance(warnings, list) else 0,
-        stale=weights is not None and weights not in (of, through),
-        of_another=weights is not None and weights == through,
-        standard_error_log_z=number(at(estimate, "diagnostics", "standard_error_log_z")),
-        quantity=plain(str(estimate["quantity"])) if estimate.get("quantity") is not None else None,
-    )
-
-
-def cell(figure: Figure | None) -> str:
-    """An estimate with its marks."""
+def cell(figure: Figure | None, weights: str | None) -> str:
+    """A figure of a run whose weights have this sha256, with its marks."""
     if figure is None:
         return "-"
-    exact = figure.kind == "exact" and figure.standard_error == 0 and figure.value is not None
+    exact = figure.kind == "exact" and figure.standard_error == 0
     shown = f"{figure.value:.3f}" if exact else with_error(figure.value, figure.standard_error)
-    marks = f"{' !' if figure.warnings else ''}{' stale' if figure.stale else ''}"
-    marks += " of another" if figure.of_another else ""
-    marks += f" {figure.quantity}" if figure.quantity else ""
-    return f"{MARKS.get(str(figure.kind), '? ')}{shown}{marks}"
+    marks = f"{' !' if figure.warnings else ''}{' stale' if figure.is_stale(weights) else ''}"
+    marks += " of another" if figure.is_of_another(weights) else ""
+    marks += f" {plain(figure.quantity)}" if figure.quantity not in NAMED else ""
+    return f"{MARKS[figure.kind]}{shown}{marks}"
+
+
+def beside(figure: Figure, dataset: Any) -> str | None:
+    """What else is said of a log-likelihood: bits per dimension of grey levels, perplexity of counts and tokens."""
+    if figure.quantity != "log_likelihood" or not figure.size:
+        return None
+    if at(dataset, "kind") in ("counts", "tokens"):
+        perplexity = math.exp(min(-figure.value / figure.size, 700.0))
+        error = None if figure.standard_error is None else perplexity * figure.standard_error / figure.size
+        return f"perplexity {with_error(perplexity, error)}"
+    shown = bits(figure.value, figure.standard_error, figure.size, number(at(dataset, "levels")))
+    return None if shown is None else f"{shown} bits per dimension, {at(dataset, 'transform')}"
 
 
 def with_error(value: float | None, error: float | None, sign: str = "") -> str:
@@ -99,10 +61,9 @@ def with_error(value: float | None, error: float | None, sign: str = "") -> str:
     return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
 
 
-def bits(value: float | None, error: float | None, dataset: Any) -> str | None:
+def bits(value: float, error: float | None, dims: float, levels: float | None) -> str | None:
     """-value / (D ln 2), bits per dimension, of log-likelihoods of grey levels in nats; None of other data."""
-    levels, dims = number(at(dataset, "levels")), number(at(dataset, "dims"))
-    if value is None or not levels or not dims:
+    if not levels:
         return None
     nats = dims * math.log(2)
     return with_error(-value / nats, None if error is None else error / nats)

@@ -18,14 +18,14 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from dgmrun.report.figures import at, figures, number
+from dgmrun.report.figures import at, every, number
 from dgmrun.report.runs import NO_SETTING
 from dgmrun.report.terminal import plain
 from dgmrun.run.directory import Run
 from dgmrun.run.files import locked, replace
 
 Value = bool | int | float | str
-SECTIONS = ("model", "objective", "dataset", "optimizer", "schedule", "trainer", "seed", "weights")
+SECTIONS = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
 """What makes a run; not where it is made, nor how it is scored."""
 EVENTS = "events.out.tfevents."
 DRAWN, ENDING = ".~figures-", ".~hparams"
@@ -78,11 +78,10 @@ def _value(value: Any) -> Value | None:
 def _figures(run: Run) -> dict[str, float]:
     """`<word>/<label>`: value of every figure that is of the present weights."""
     weights = run.weights_sha256() if run.weights_file.exists() else None
-    known = figures(run.results, weights).items()
     return {
         name.replace(".", "/", 1): figure.value
-        for name, figure in known
-        if figure.value is not None and not figure.stale
+        for name, figure in every(run.results).items()
+        if not figure.is_stale(weights)
     }
 
 

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgmrun.report.figures import Figure, at
+from dgmrun.report.figures import at
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import warn
 from dgmrun.run import untrusted
+from dgmrun.run.figures import Figure
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
 FOUNDED = ("exact", "lower_bound", "estimate")
 """Kinds that can be ranked, the best-founded first."""
-WORD = "likelihood."
 RESOLVED = 3
 """Standard errors that a difference must exceed."""
 
@@ -67,7 +67,7 @@ class _Scored:
 def rankings(entries: Iterable[Entry]) -> list[Ranking]:
     """A ranking for every split of every dataset that at least two runs were scored on.
 
-    Runs meet only if they agree in the dataset's support, transform and binarisation, in the split's sha256
+    Runs meet only if they agree in the kind of data, transform, binarisation and what is given, in the split's sha256
     and in the examples scored. A run is ranked by its best-founded figure, if that is neither stale nor an
     upper bound.
     """
@@ -82,8 +82,8 @@ def rankings(entries: Iterable[Entry]) -> list[Ranking]:
 
 def _ground(entry: Entry, split: str) -> tuple[str, ...] | None:
     dataset = entry.results.get("dataset")
-    facts = [at(dataset, key) for key in ("support", "transform", "binarisation")]
-    ground = (split, *facts, at(dataset, "splits", split, "sha256"))
+    facts = [at(dataset, key) for key in ("kind", "transform", "binarisation")]
+    ground = (split, *facts, at(dataset, "given") or "nothing", at(dataset, "splits", split, "sha256"))
     return ground if all(isinstance(fact, str) for fact in ground) else None
 
 
@@ -94,11 +94,11 @@ def _scored(entry: Entry, split: str) -> _Scored | None:
     def rank(label: str) -> tuple[int, int, float]:
         figure = entry.figures[label]
         error = math.inf if figure.standard_error is None else figure.standard_error
-        nearest = -(figure.value or 0.0) if figure.kind == "lower_bound" else error
-        return FOUNDED.index(str(figure.kind)), figure.warnings, nearest
+        nearest = -figure.value if figure.kind == "lower_bound" else error
+        return FOUNDED.index(figure.kind), len(figure.warnings), nearest
 
     for label in sorted(_candidates(entry, split), key=rank):
-        method = label.removeprefix(WORD).partition("@")[0]
+        method = label.partition(".")[2].partition("@")[0]
         for file in (entry.path / "per_example").glob("*.npz"):
             if file.stem == f"{split}-{method}" and (scores := _scores(file)) is not None:
                 return _Scored(entry, label, entry.figures[label], *scores)
@@ -109,13 +109,11 @@ def _candidates(entry: Entry, split: str) -> list[str]:
     return [
         label
         for label, figure in entry.figures.items()
-        if label.startswith(WORD)
+        if figure.known.is_ranked
         and figure.split == split
         and figure.kind in FOUNDED
-        and figure.value is not None
-        and not (figure.low is None and figure.high is None)
-        and not figure.stale
-        and figure.quantity is None
+        and figure.interval not in (None, (None, None))
+        and not figure.is_stale(entry.weights)
     ]
 
 
@@ -138,7 +136,7 @@ def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
 
 
 def _ranking(members: Sequence[_Scored]) -> Ranking:
-    ordered = sorted(members, key=lambda scored: scored.figure.value or 0.0, reverse=True)
+    ordered = sorted(members, key=lambda scored: scored.figure.value, reverse=True)
     best = ordered[0]
     places = [Place(one.entry, one.label, one.figure, *_difference(one, best)) for one in ordered]
     name = at(best.entry.results, "dataset", "name")
@@ -149,5 +147,5 @@ def _difference(one: _Scored, other: _Scored) -> tuple[float, float]:
     """Mean paired difference and its standard error."""
     difference = one.log_prob - other.log_prob
     examples = float(difference.std(ddof=1)) / math.sqrt(len(difference))
-    log_zs = (scored.figure.standard_error_log_z or 0.0 for scored in (one, other))
+    log_zs = (scored.figure.diagnostics.get("standard_error_log_z") or 0.0 for scored in (one, other))
     return float(difference.mean()), math.hypot(examples, *log_zs)

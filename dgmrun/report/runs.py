@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from dgmrun.errors import Mistake
-from dgmrun.report.figures import Figure, figures
+from dgmrun.report.figures import every
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run.directory import CONFIG, RESULTS, Run
+from dgmrun.run.figures import Figure
 
 NO_SETTING = (
     *("choices", "stages", "run", "data_dir", "name", "notes"),
-    *("dataset.name", "dataset.table", "dataset.sha256", "dataset.event", "dataset.context"),
+    *("dataset.name", "dataset.table", "dataset.sha256", "dataset.event", "dataset.labels"),
 )
 """What is in a configuration and says nothing on how a run was made that its choices do not say."""
 
@@ -83,7 +84,7 @@ def _read(run: Run) -> Entry:
     config, results = run.config, run.results
     name = config.get("name")
     weights = run.weights_sha256() if run.weights_file.is_file() else None
-    return Entry(run.path, plain(name) if name else "", _settings(config), results, figures(results, weights), weights)
+    return Entry(run.path, plain(name) if name else "", _settings(config), results, every(results), weights)
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:

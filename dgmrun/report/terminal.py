@@ -30,6 +30,12 @@ class Parser(argparse.ArgumentParser):
         raise Mistake(f"`{self.prog}` {message}", f"{self.prog} --help")
 
 
+def flags(parser: argparse.ArgumentParser) -> list[str]:
+    """The long flags that a parser takes, but for the one that asks for help."""
+    every = [flag for action in parser._actions for flag in action.option_strings]
+    return sorted(flag for flag in every if flag.startswith("--") and flag != "--help")
+
+
 def plain(value: Any) -> str:
     """A value on one line, as configuration files write it, and nothing that a terminal could obey."""
     return printable(value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True))

@@ -5,30 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dgmrun.report.figures import at, bits, with_error
+from dgmrun.protocols.values import Estimate
+from dgmrun.report.figures import NAMED, beside, with_error
+from dgmrun.run.figures import Figure
 
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
 
 
-def estimate(word: str, label: str, entry: Mapping[str, Any], dataset: Any = None) -> str:
-    """An estimate on one line, a line for what its proposal is like, and one for each of its warnings.
+def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
+    """A figure on one line, a line for what its proposal is like, and one for each of its warnings.
 
     Args:
         word: the stage word.
-        label: the estimate's name.
-        entry: what results.json holds of it.
+        label: the figure's name.
+        figure: it itself.
         dataset: what results.json holds of the data that a likelihood is of.
     """
-    exact = entry["kind"] == "exact" and entry["standard_error"] == 0
-    shown = f"{entry['value']:.6f}" if exact else with_error(entry["value"], entry["standard_error"])
-    head = f"{f'{word}.{label}':24} {shown} {entry['unit']}  {interval(entry['interval'])}  {kind(entry)}"
-    if entry["effective_sample_size"] is not None:
-        head += f"; effective sample size {entry['effective_sample_size']:.0f} of {entry['samples']}"
-    if entry.get("split"):
-        head += f"; {entry['split']}, {entry['examples']} examples"
-    if not entry.get("quantity") and (beside := bits(entry["value"], entry["standard_error"], dataset)) is not None:
-        head += f"; {beside} bits per dimension, {at(dataset, 'transform')}"
-    return "\n".join([head, *proposal(entry["diagnostics"]), *(f"    warning: {one}" for one in entry["warnings"])])
+    head = f"{f'{word}.{label}':24} {shown(figure)}"
+    if figure.split:
+        head += f"; {figure.split}, {figure.examples} examples"
+    if figure.given:
+        head += f", given {figure.given}"
+    if (further := beside(figure, dataset)) is not None:
+        head += f"; {further}"
+    return "\n".join([head, *proposal(figure.diagnostics), *(f"    warning: {one}" for one in figure.warnings)])
+
+
+def shown(estimate: Estimate) -> str:
+    """An estimate on one line: value, error, interval, and what it is."""
+    exact = estimate.kind == "exact" and estimate.standard_error == 0
+    value = f"{estimate.value:.6f}" if exact else with_error(estimate.value, estimate.standard_error)
+    line = f"{value} {estimate.unit}  {interval(estimate.interval)}  {kind(estimate)}"
+    if estimate.effective_sample_size is not None:
+        line += f"; effective sample size {estimate.effective_sample_size:.0f} of {estimate.samples}"
+    return line
 
 
 def proposal(diagnostics: Mapping[str, float | None]) -> list[str]:
@@ -50,7 +60,7 @@ def interval(ends: tuple[float | None, float | None] | None) -> str:
     return f"[{low}, {high}]"
 
 
-def kind(entry: Mapping[str, Any]) -> str:
-    """What the figure is, and which way it errs."""
-    of_what = f" of {entry['quantity']}" if entry.get("quantity") else ""
-    return str(entry["kind"]).replace("_", " ") + of_what + BIAS[entry["bias"]]
+def kind(estimate: Estimate) -> str:
+    """What the estimate is, and which way it errs."""
+    of_what = f" of {estimate.quantity}" if estimate.quantity not in NAMED else ""
+    return estimate.kind.replace("_", " ") + of_what + BIAS[estimate.bias]

@@ -23,7 +23,8 @@ import yaml
 
 from dgmrun.errors import Busy, Mistake
 from dgmrun.run import untrusted
-from dgmrun.run.files import locked, replace, sha256
+from dgmrun.run.figures import Figure, Identity
+from dgmrun.run.files import locked, replace, sha256, thawed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,12 +35,6 @@ CONFIG, RESULTS = "config.yaml", "results.json"
 
 UNSAVED = ("run", "data_dir", "resume", "sweep")
 """Keys of a command, not of the run that it makes."""
-
-
-ON_A_RUN = (
-    "run stages device trainer checkpoint log_z likelihood gradients sample resume data_dir name tags notes".split()
-)
-"""Keys that a command may change of a run that there is."""
 
 
 class Run:
@@ -132,7 +127,7 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces config.yaml."""
-        saved = {key: value for key, value in config.items() if key not in UNSAVED}
+        saved = thawed({key: value for key, value in config.items() if key not in UNSAVED})
         replace(self.path / CONFIG, yaml.safe_dump(saved, sort_keys=False, allow_unicode=True).encode())
 
     def merge(self, changes: Mapping[str, Any]) -> None:
@@ -149,11 +144,11 @@ class Run:
         numpy.savez_compressed(content, **arrays)
         replace(self.path / name, content.getvalue())
 
-    def record(self, word: str, label: str, estimate: Mapping[str, Any]) -> None:
-        """Replaces the estimate `label` of the stage `word`."""
+    def record(self, word: str, label: str, figure: Figure) -> None:
+        """Replaces the figure `label` of the stage `word`."""
         with locked(self.path):
             results = self.results
-            results.setdefault(word, {})[label] = dict(estimate)
+            results.setdefault(word, {})[label] = figure.to_json()
             replace(self.path / RESULTS, _json(results).encode())
 
     @contextmanager
@@ -180,29 +175,10 @@ class Run:
         """sha256 of the bytes of the weights that evaluation uses."""
         return sha256(self.weights_file)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Identity:
         """What a figure of this run is a figure of."""
         step = self.results.get("train", {}).get("weights_step", 0)
-        return {"run": str(self.path), "step": step, "weights_sha256": self.weights_sha256()}
-
-    def finish(self, word: str, config: Mapping[str, Any]) -> None:
-        """Notes that a stage is finished with the present weights, by these settings."""
-        self.merge({"stages": {word: self._state(word, config)}})
-
-    def unfinished(self, config: Mapping[str, Any]) -> list[str]:
-        """Those of the stages in `config` that are not finished with the present weights, by its settings."""
-        results = self.results
-        finished = dict(results.get("stages", {}))
-        if not results.get("train", {}).get("complete") or config["trainer"] != self.config["trainer"]:
-            finished.pop("train", None)
-        return [word for word in config["stages"] if finished.get(word, "") != self._state(word, config)]
-
-    def _state(self, word: str, config: Mapping[str, Any]) -> str | None:
-        """What a stage depends on: the weights and, for an evaluation, its settings."""
-        if not self.weights_file.exists():
-            return None
-        settings = None if word == "train" else [config.get(word), config["log_z"]]
-        return hashlib.sha256(json.dumps([word, self.weights_sha256(), settings], sort_keys=True).encode()).hexdigest()
+        return Identity(str(self.path), step, self.weights_sha256())
 
     def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
         """Writes parameters to NAME.safetensors."""

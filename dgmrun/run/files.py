@@ -1,4 +1,4 @@
-"""Files written whole or not at all, locks, and checksums."""
+"""Files written whole or not at all, locks, checksums, and values that nobody can change."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any, NoReturn
 
 BLOCK = 2**20
 
@@ -61,3 +57,26 @@ def locked(folder: Path, wait: bool = True) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+class Frozen(dict[str, Any]):
+    """A mapping that nobody can change."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("a configuration is frozen once it is resolved: make another one")
+
+    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
+
+
+def frozen(value: Any) -> Any:
+    """A copy of plain values, nested, in which no mapping can be changed."""
+    if isinstance(value, Mapping):
+        return Frozen({key: frozen(entry) for key, entry in value.items()})
+    return [frozen(entry) for entry in value] if isinstance(value, list) else value
+
+
+def thawed(value: Any) -> Any:
+    """A copy in ordinary mappings and lists, to be written."""
+    if isinstance(value, Mapping):
+        return {key: thawed(entry) for key, entry in value.items()}
+    return [thawed(entry) for entry in value] if isinstance(value, (list, tuple)) else value

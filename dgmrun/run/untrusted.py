@@ -10,10 +10,13 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from dgmrun.run.figures import FIGURE, entries
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -26,28 +29,8 @@ UNPACKED, PACKING = 2**26, 100
 KEY = re.compile(r"[^\W_][\w-]*|_target_")
 RESERVED = ("hydra", "defaults")
 
-IDENTITY = {"run": str, "step": int, "weights_sha256": str}
-ESTIMATE = {
-    "value": float,
-    "standard_error": float,
-    "interval": [float, float],
-    "unit": ("nats", "of 1"),
-    "quantity": str,
-    "kind": ("exact", "estimate", "lower_bound", "upper_bound"),
-    "bias": ("none", "down", "up", "unknown"),
-    "split": str,
-    "examples": int,
-    "samples": int,
-    "effective_sample_size": float,
-    "settings": {},
-    "of": IDENTITY,
-    "proposal": IDENTITY,
-    "diagnostics": {...: float},
-    "warnings": [str],
-    "curve": [[float, float, float, float]],
-}
 DATASET = {
-    **{"name": str, "support": str, "transform": str, "binarisation": str, "levels": int, "dims": int},
+    **{"name": str, "kind": str, "transform": str, "binarisation": str, "given": str, "levels": int, "dims": int},
     "splits": {...: {"sha256": str}},
 }
 TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, "complete": bool, "history": [{}]}
@@ -58,8 +41,6 @@ SHAPE = {
     "train": TRAIN,
     "stages": {...: str},
     "sample": {},
-    "log_z": {...: ESTIMATE},
-    "likelihood": {...: ESTIMATE},
 }
 """What is read of results.json elsewhere: a type, one of some words, a mapping (`...`: any key), or a list: of entries
 of one kind, or of exactly these.
@@ -103,6 +84,8 @@ def results(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"it is no mapping but {type(found).__name__}")
     _check_shape(found, SHAPE, "it")
+    for word, label, entry in entries(found):
+        _check_shape(entry, FIGURE, f"{word}.{label}")
     return found
 
 
@@ -227,8 +210,8 @@ def _check_shape(value: Any, shape: Any, where: str) -> None:
     if not _is_like(value, shape):
         raise ValueError(f"{where} must not be {value!r}")
     if isinstance(value, list):
-        for entry in value:
-            _check_shape(entry, shape[0], f"an entry of {where}")
+        for entry, inner in zip(value, cycle(shape), strict=False):
+            _check_shape(entry, inner, f"an entry of {where}")
     elif isinstance(value, dict):
         for key, entry in value.items():
             if (inner := shape.get(key, shape.get(...))) is not None:

@@ -1,127 +1,76 @@
-"""The stage words, one file each: `check` refuses what a run cannot have before it is made, `main` does it.
+"""The stage words, a file or folder each here and a file each in configs/stage.
 
-check(setup)        raises Mistake
-main(run, setup)    works on a claimed run and writes its figures there
+The YAML has the stage's sections of the configuration. The module says in light words what the stage is, imports what
+is heavy only when it works, and has
+
+    DEPENDS             sections beside its own on which its outcome depends
+    WRITES              patterns of the files that it leaves in a run's directory
+    check(setup)        refuses what a run cannot have, before it is made
+    main(run, setup)    works on a claimed run and writes its figures there
 """
 
 from __future__ import annotations
 
-import shlex
+import hashlib
+import json
+from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from dgmrun import children
-from dgmrun.errors import Busy, Interrupted, Mistake, nearest
-from dgmrun.paths import words
-from dgmrun.report import hparams
-from dgmrun.run import weights as _weights
+from dgmrun.errors import Mistake, nearest
+from dgmrun.paths import every_section, sections, value_at, words
 from dgmrun.run.directory import Run
-from dgmrun.run.files import now
-from dgmrun.workbench import provenance as _provenance
-from dgmrun.workbench.setup import Setup
 
-__all__ = ["Setup", "create", "execute", "take_up"]
+OF_A_RUN = ("run", "stages", "device", "resume", "data_dir", "name", "tags", "notes")
+"""Keys of config.yaml that a command may change of a run that there is."""
 
 
-def create(setup: Setup, path: Path, command: str) -> Run:
-    """Makes a run, after everything that can be checked without training.
-
-    Args:
-        setup: its configuration, `choices` included.
-        path: the directory to claim.
-        command: what the user typed.
+def stage(word: Any) -> Any:
+    """The module of a stage word.
 
     Raises:
-        Mistake: names the key that cannot be.
+        Mistake: there is no such stage.
     """
-    if setup.config["device"]["num_nodes"] > 1 and "train" in setup.config["stages"]:
-        raise Mistake(
-            "`run` must be given where `device.num_nodes` is above 1, as all nodes train one run",
-            "dgmrun ... stages=[] makes it; then on every node dgmrun train run=DIR",
-        )
-    check(setup, has_weights=bool(setup.config["weights"]))
-    model = setup.new_model()
-    if weights := setup.config["weights"]:
-        file = _weights.locate(weights)
-        _weights.load(model, _weights.read(file), file)
-    run = Run.create(path, setup.config, _provenance.results(setup, command))
-    if weights:
-        run.save_weights(model.state_dict())
-    return run
+    if word not in words():
+        raise Mistake(f"`stages` must be among {', '.join(words())}, but has {word}{nearest(str(word), words())}")
+    return import_module(f"dgmrun.stages.{word}")
 
 
-def take_up(setup: Setup, path: Path, named: bool) -> Run:
-    """Opens a run to do its stages, or, where the user named none, what it was made for and has not finished.
-
-    A rank opens what the process that started it has checked.
-
-    Raises:
-        Mistake: it is no run, cannot have a stage, or its data are no longer what they were.
-    """
-    run = Run.open(path)
-    if children.is_rank():
-        return run
-    if not named:
-        setup.config["stages"] = run.unfinished(setup.config)
-    has_weights = run.weights_file.exists()
-    check(setup, has_weights)
-    if "train" in setup.config["stages"]:
-        _stage("train").check_run(run, setup)
-    if has_weights:
-        setup.trained_model(run)
-    for name, split in _provenance.splits(setup).items():
-        was = run.results.get("dataset", {}).get("splits", {}).get(name)
-        if was != split:
-            raise Mistake(
-                f"`dataset` of a run must stay what it was, but the {name} split has another sha256",
-                f"dgmrun weights={shlex.quote(str(run.path))} ... starts a new run on the new data",
-            )
-    return run
+def changeable() -> set[str]:
+    """Keys that a command may change of a run that there is."""
+    return {*OF_A_RUN, *every_section()}
 
 
-def check(setup: Setup, has_weights: bool) -> None:
-    """Refuses what this configuration cannot do, without training.
+def check_least(setup: Any, least: Mapping[str, int]) -> None:
+    """Refuses whole numbers of a stage's section that are too small; null is none.
 
     Raises:
         Mistake: names the key.
     """
-    setup.device  # noqa: B018, refuses a device that is not there
-    for word in setup.config["stages"]:
-        stage = _stage(word)
-        has_weights |= word == "train"
-        if not has_weights:
-            raise Mistake(f"`stages` must have train before {word}, or `weights` must be given, but neither is so")
-        stage.check(setup)
-    setup.splits  # noqa: B018, refuses data that are not there
+    for key, bound in least.items():
+        value = value_at(setup.config, key)
+        if value is not None and (type(value) is not int or value < bound):
+            raise Mistake(f"`{key}` must be a whole number and at least {bound}, but is {value}")
 
 
-def execute(run: Run, setup: Setup) -> None:
-    """Runs the stages one after another, keeps `status` true and notes each stage that is finished.
-
-    Ranks, and nodes other than the first, only train: the first process of all does the rest.
-    """
-    if children.is_rank() or children.node() > 0:
-        _stage("train").main(run, setup)
-        return
-    run.merge({"status": "running", "error": None})
-    try:
-        for word in setup.config["stages"]:
-            _stage(word).main(run, setup)
-            run.finish(word, setup.config)
-        hparams.write(run)
-    except Busy:
-        raise
-    except (KeyboardInterrupt, Interrupted):
-        run.merge({"status": "interrupted", "finished": now()})
-        raise
-    except BaseException as error:
-        run.merge({"status": "failed", "error": str(error) or type(error).__name__, "finished": now()})
-        raise
-    run.merge({"status": "done", "finished": now()})
+def finish(run: Run, word: str, config: Mapping[str, Any]) -> None:
+    """Notes that a stage is finished with the present weights, by these settings."""
+    run.merge({"stages": {word: _state(run, word, config)}})
 
 
-def _stage(word: Any) -> Any:
-    if word not in words():
-        raise Mistake(f"`stages` must be among {', '.join(words())}, but has {word}{nearest(str(word), words())}")
-    return import_module(f"dgmrun.stages.{word}")
+def unfinished(run: Run, config: Mapping[str, Any]) -> list[str]:
+    """Those of the stages in `config` that are not finished with the present weights, by its settings."""
+    results = run.results
+    finished = dict(results.get("stages", {}))
+    if not results.get("train", {}).get("complete") or config["trainer"] != run.config["trainer"]:
+        finished.pop("train", None)
+    return [word for word in config["stages"] if finished.get(word, "") != _state(run, word, config)]
+
+
+def _state(run: Run, word: str, config: Mapping[str, Any]) -> str | None:
+    """What the outcome of a stage depends on: the weights and, of an evaluation, its settings."""
+    if not run.weights_file.exists():
+        return None
+    names = () if word == "train" else (*sections(word), *stage(word).DEPENDS)
+    settings = [word, run.weights_sha256(), *(config.get(name) for name in names)]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -12,32 +12,38 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import filter as matching
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dgmrun.errors import Mistake
+from dgmrun.paths import words
 from dgmrun.report.figures import at, number
 from dgmrun.report.terminal import Parser, plain, show, tables, warn
 from dgmrun.run.directory import CONFIG, RESULTS, Run
 from dgmrun.run.files import locked
+from dgmrun.stages import stage
 
-OURS: dict[str, tuple[str, ...]] = {
-    "checkpoints": (
-        ".writing.ckpt",
-        *(f"{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
-    ),
-    "per_example": ("*.npz",),
-    "figures": ("*.png",),
-    "": (
-        *("run.log", "samples.npz", "proposal.npz", "non-finite-batch.safetensors", "events.out.tfevents.*"),
-        *("weights-ema.safetensors", "weights.safetensors", CONFIG, RESULTS),
-    ),
-}
-"""What dgmrun makes, by the folder of a run, in the order in which it is removed."""
+OF_EVERY_RUN = (
+    *("run.log", "events.out.tfevents.*", "weights-ema.safetensors", "weights.safetensors"),
+    *(CONFIG, RESULTS),
+)
+"""What a run has, whatever its stages, in the order in which it is removed: after all that its stages wrote."""
 TEMPORARY = ".{}.????????"
 """What a kill leaves of a file that was being replaced."""
 UNITS = ("B", "kB", "MB", "GB", "TB")
 NAMED = 5
+
+
+@cache
+def ours() -> dict[str, tuple[str, ...]]:
+    """What dgmrun makes, by the folder of a run, in the order in which it is removed."""
+    found: dict[str, dict[str, None]] = {}
+    for pattern in (pattern for word in words() for pattern in stage(word).WRITES):
+        folder, _, form = pattern.rpartition("/")
+        found.setdefault(folder, {})[form] = None
+    of_the_run = (*found.pop("", {}), *OF_EVERY_RUN)
+    return {**{folder: tuple(forms) for folder, forms in found.items()}, "": of_the_run}
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def main(argv: list[str]) -> None:
     Raises:
         Mistake: the arguments are wrong, or nobody can be asked.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     aim = FAILED if arguments.failed else TRAINED
     roots = [_root(folder) for folder in arguments.dirs or [Path("outputs")]]
     found = _find(roots, aim)
@@ -91,14 +97,15 @@ def main(argv: list[str]) -> None:
     sys.stdout.flush()
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="dgmrun clean", description="Removes what runs leave.", allow_abbrev=False)
-    parser.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
-    what = parser.add_mutually_exclusive_group(required=True)
+def parser() -> Parser:
+    """Of its arguments."""
+    parsed = Parser(prog="dgmrun clean", description="Removes what runs leave.", allow_abbrev=False)
+    parsed.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
+    what = parsed.add_mutually_exclusive_group(required=True)
     what.add_argument("--failed", action="store_true", help=f"runs that failed, {FAILED.note}")
     what.add_argument("--checkpoints", action="store_true", help=f"checkpoints of trained runs: {TRAINED.note}")
-    parser.add_argument("--yes", action="store_true", help="without asking")
-    return parser
+    parsed.add_argument("--yes", action="store_true", help="without asking")
+    return parsed
 
 
 def _root(folder: Path) -> Path:
@@ -142,7 +149,7 @@ def _files(path: Path, folders: Sequence[str]) -> Iterator[Path]:
     for folder in folders:
         place = path / folder
         names = [name for name in _names(place) if not (place / name).is_symlink() and (place / name).is_file()]
-        for form in (*map(TEMPORARY.format, OURS[folder]), *OURS[folder]):
+        for form in (*map(TEMPORARY.format, ours()[folder]), *ours()[folder]):
             yield from (place / name for name in matching(names, form))
 
 
@@ -242,7 +249,7 @@ def _human(size: int) -> str:
     return f"{size / 1000**power:.{1 if power else 0}f} {UNITS[power]}"
 
 
-FAILED = Aim("the files", "with weights and figures; what dgmrun did not make stays", tuple(OURS), _failure)
+FAILED = Aim("the files", "with weights and figures; what dgmrun did not make stays", tuple(ours()), _failure)
 TRAINED = Aim(
     "the checkpoints",
     "the rest stays; such a run can still be scored, but not trained longer",

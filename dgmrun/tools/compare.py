@@ -6,18 +6,19 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
 from dgmrun.errors import Mistake
-from dgmrun.report.figures import LEGEND, at, bits, cell, number, with_error
+from dgmrun.report.figures import LEGEND, at, beside, cell, number, with_error
 from dgmrun.report.paired import Ranking, rankings
 from dgmrun.report.runs import Entry, read
 from dgmrun.report.terminal import Column, Parser, plain, show, tables
 from dgmrun.run.directory import CONFIG
+from dgmrun.run.figures import Figure
 
 RANKED = (
     "Differences are to the first run, over the same examples, with their paired standard error, which "
@@ -32,13 +33,7 @@ def main(argv: list[str]) -> None:
     Raises:
         Mistake: the arguments are wrong, or a folder has no run.
     """
-    parser = Parser(prog="dgmrun compare", description="Runs side by side.", allow_abbrev=False)
-    parser.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="one row per run")
-    form.add_argument("--json", action="store_true", help="one list, of every run's results.json")
-    parser.add_argument("--figures", metavar="FOLDER", help="draw samples, log Z and proposals into it")
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     if arguments.figures is not None:
         _check_folder(arguments.figures)
     output = _csv if arguments.csv else _json if arguments.json else _tables
@@ -47,6 +42,17 @@ def main(argv: list[str]) -> None:
         from dgmrun.pictures import exhibit
 
         exhibit.write(entries, Path(arguments.figures))
+
+
+def parser() -> Parser:
+    """Of its arguments."""
+    parsed = Parser(prog="dgmrun compare", description="Runs side by side.", allow_abbrev=False)
+    parsed.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
+    form = parsed.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="one row per run")
+    form.add_argument("--json", action="store_true", help="one list, of every run's results.json")
+    parsed.add_argument("--figures", metavar="FOLDER", help="draw samples, log Z and proposals into it")
+    return parsed
 
 
 def _check_folder(figures: str) -> None:
@@ -110,7 +116,7 @@ def _columns(entries: Sequence[Entry]) -> list[Column]:
         ("run", [entry.name for entry in entries]),
         *((key, [_short(entry.settings.get(key)) for entry in entries]) for key in differing(entries)),
         *((key, [_short(fact[key]) for fact in facts]) for key in facts[0]),
-        *((label, [cell(entry.figures.get(label)) for entry in entries]) for label in _labels(entries)),
+        *((label, [cell(entry.figures.get(label), entry.weights) for entry in entries]) for label in _labels(entries)),
     ]
 
 
@@ -129,6 +135,8 @@ def _short(value: str | float | None) -> str:
 def _heading(ranking: Ranking) -> str:
     transform = at(ranking.places[0].entry.results, "dataset", "transform")
     how = "" if transform == "none" else f", {transform}"
+    given = at(ranking.places[0].entry.results, "dataset", "given")
+    how += "" if given is None else f", given {given}"
     where = plain(f"{ranking.dataset}{how}, {ranking.split} split")
     return f"{where}, {ranking.examples} examples: likelihood, best first"
 
@@ -138,13 +146,12 @@ def _places(ranking: Ranking) -> list[Column]:
         with_error(place.difference, place.standard_error, "+") + ("" if place.resolved else "  not resolved")
         for place in ranking.places[1:]
     ]
-    figures = [(place.figure, at(place.entry.results, "dataset")) for place in ranking.places]
-    beside = [bits(figure.value, figure.standard_error, dataset) for figure, dataset in figures]
+    further = [beside(place.figure, at(place.entry.results, "dataset")) for place in ranking.places]
     return [
         ("run", [place.entry.name for place in ranking.places]),
         ("by", [place.label for place in ranking.places]),
-        ("nats per example", [cell(figure) for figure, _ in figures]),
-        *([("bits per dimension", [text or "-" for text in beside])] if any(beside) else []),
+        ("nats per example", [cell(place.figure, place.entry.weights) for place in ranking.places]),
+        *([("that is", [text or "-" for text in further])] if any(further) else []),
         ("difference", ["-", *differences]),
     ]
 
@@ -167,8 +174,16 @@ def _csv(entries: Sequence[Entry]) -> None:
 
 def _parts(entry: Entry, labels: Sequence[str]) -> dict[str, object]:
     """The figures of a run, a column for each of their parts."""
-    parts = ("value", "standard_error", "low", "high", "kind", "split", "quantity")
-    return {f"{label}.{part}": getattr(entry.figures.get(label), part, None) for label in labels for part in parts}
+    return {f"{label}.{part}": value for label in labels for part, value in _figure_parts(entry.figures.get(label))}
+
+
+def _figure_parts(figure: Figure | None) -> Iterator[tuple[str, object]]:
+    for part in ("value", "standard_error"):
+        yield part, getattr(figure, part, None)
+    low, high = (None, None) if figure is None or figure.interval is None else figure.interval
+    yield from (("low", low), ("high", high))
+    for part in ("kind", "split", "given", "quantity", "unit"):
+        yield part, getattr(figure, part, None)
 
 
 def _json(entries: Sequence[Entry]) -> None:

@@ -10,11 +10,8 @@ import yaml
 
 from dgmrun.command.help import GROUPS
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import METHODS, config_dir, options
+from dgmrun.paths import config_dir, methods, options
 from dgmrun.report.terminal import Parser, wrapped
-
-PARTNERED = ("model", "objective", *METHODS)
-"""Groups whose options must fit each other."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,7 @@ def main(argv: list[str]) -> None:
     Raises:
         Mistake: there is no such group or option.
     """
-    parser = Parser(prog="dgmrun list", description="The options of the configuration groups.")
-    parser.add_argument("choice", nargs="?", metavar="GROUP[=OPTION]", help="e.g. model=rbm")
-    choice = parser.parse_args(argv).choice
+    choice = parser().parse_args(argv).choice
     if choice is None:
         lines = [line for group in groups() for line in _group(group)]
     else:
@@ -46,6 +41,13 @@ def main(argv: list[str]) -> None:
         _check(group, groups(), "the group")
         lines = list(_option(group, option) if option else _group(group))
     print("\n".join(lines).strip(), flush=True)
+
+
+def parser() -> Parser:
+    """Of its argument."""
+    parsed = Parser(prog="dgmrun list", description="The options of the configuration groups.")
+    parsed.add_argument("choice", nargs="?", metavar="GROUP[=OPTION]", help="e.g. model=rbm")
+    return parsed
 
 
 def groups() -> list[str]:
@@ -93,7 +95,7 @@ def _option(group: str, option: str) -> Iterator[str]:
         yield from wrapped(top.source, "  source      ")
     yield from ("", "  keys")
     yield from _keys(group, file)
-    if group in PARTNERED:
+    if group in ("model", "objective", *methods()):
         yield from ("", *wrapped(_fits(group, option), "  fits        "))
 
 

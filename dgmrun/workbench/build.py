@@ -19,20 +19,22 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import METHODS, options
-from dgmrun.protocols.values import Event
+from dgmrun.paths import methods, options, sections
+from dgmrun.protocols.models import UnnormalisedDensity, fits, roles
+from dgmrun.protocols.values import Event, Modes
+from dgmrun.run.files import thawed
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "model": (),
-    "objective": (),
+    "objective": ("teacher_weights",),
     "optimizer": ("clip_norm", "ema"),
     "schedule": ("horizon",),
-    "dataset": ("name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"),
+    "dataset": ("name", "event", "labels", "pixel_order", "binarisation", "transform", "batch_size"),
 }
 """Groups that have a target, and which keys of them are ours, not its target's."""
-SETTINGS = ("methods", "proposal", "split", "examples")
-"""Keys beside methods that are none."""
+OPTIONAL = {"teacher_weights"}
+"""Those of them that an option may lack."""
 
 
 def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -> None:
@@ -47,12 +49,12 @@ def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -
         _check_node(node, allowed, group)
     for group, keys in OWN_KEYS.items():
         node = config[group]
-        lacking = {"_target_", *keys} - (node.keys() if isinstance(node, Mapping) else set())
+        lacking = {"_target_", *keys} - OPTIONAL - (node.keys() if isinstance(node, Mapping) else set())
         if lacking and not (group == "schedule" and node is None):
             raise Mistake(f"`{group}` must have the key {min(lacking)}, but has not")
-    for group in METHODS:
+    for group in methods():
         for name, node in config[group].items():
-            if name not in SETTINGS and not (isinstance(node, Mapping) and "_target_" in node):
+            if name not in sections(group)[group] and not (isinstance(node, Mapping) and "_target_" in node):
                 raise Mistake(f"`{group}.{name}` must be a method with a _target_, but is {node!r}")
 
 
@@ -84,7 +86,7 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
     Errors of the target's own checks arrive as mistakes.
     """
-    settings = {key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())}
+    settings = thawed({key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())})
     try:
         inspect.signature(target(node)).bind_partial(**{key: None for key in settings if key != "_target_"})
     except TypeError as error:
@@ -107,50 +109,70 @@ def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def event(node: Any, key: str = "dataset.event") -> Event:
-    """The Event that a configuration writes as shape and support.
+    """The Event that a configuration writes as shape, kind and, where the kind has one, size.
 
     Raises:
         Mistake: it is written otherwise.
     """
-    shape, support = (node.get("shape"), node.get("support")) if isinstance(node, Mapping) else (None, None)
-    if not isinstance(support, str) or not isinstance(shape, list) or not all(map(_is_size, shape)):
-        raise Mistake(f"`{key}` must be {{shape: [sizes], support: word}}, but is {node!r}")
-    return Event(tuple(shape), support)
+    shape, kind = (node.get("shape"), node.get("kind")) if isinstance(node, Mapping) else (None, None)
+    known = isinstance(node, Mapping) and node.keys() <= {"shape", "kind", "size"}
+    if not known or not isinstance(kind, str) or not isinstance(shape, list) or not all(map(_is_length, shape)):
+        raise Mistake(f"`{key}` must be {{shape: [sizes], kind: word, size: number or nothing}}, but is {node!r}")
+    try:
+        return Event(tuple(shape), kind, node.get("size"))
+    except ValueError as error:
+        raise Mistake(str(error).replace("`event.", f"`{key}.")) from None
 
 
-def _is_size(value: Any) -> bool:
+def written(event: Event) -> dict[str, Any]:
+    """An Event as a configuration writes it."""
+    node = {"shape": list(event.shape), "kind": event.kind}
+    return node if event.size is None else {**node, "size": event.size}
+
+
+def _is_length(value: Any) -> bool:
     return type(value) is int and value > 0
 
 
-def event_of_files(dataset: Mapping[str, Any]) -> Event:
-    """What the files of a dataset hold: its `event`, or, where that is null, what its module finds in them."""
-    if dataset["event"] is not None:
-        return event(dataset["event"])
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose dataset says what its files hold: what is null, its module finds in them.
+
+    Raises:
+        Mistake: nobody says what an example is.
+    """
+    dataset = dict(config["dataset"])
     maker("dataset", dataset)
-    module = import_module(target(dataset).__module__)
-    if not hasattr(module, "event"):
-        raise Mistake("`dataset.event` must be {shape: [sizes], support: word}, but is null")
-    settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
-    found: Event = checked(module.event, **settings)
+    for key in ("event", "labels"):
+        if dataset[key] is None and (found := _of_module(dataset, key)) is not None:
+            dataset[key] = written(found)
+    if dataset["event"] is None:
+        raise Mistake("`dataset.event` must be {shape: [sizes], kind: word}, but is null")
+    return {**config, "dataset": dataset}
+
+
+def modes(dataset: Mapping[str, Any]) -> Modes | None:
+    """The modes of a dataset whose module knows them."""
+    found: Modes | None = _of_module(dataset, "known_modes")
     return found
 
 
-def fits(model: type, protocol: type) -> bool:
-    """Whether a model class has every method of a Protocol."""
-    members = [name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))]
-    return all(callable(getattr(model, name, None)) for name in members)
+def _of_module(dataset: Mapping[str, Any], name: str) -> Any:
+    """What a function beside a dataset's loader says of its settings; None where there is none."""
+    module = import_module(target(dataset).__module__)
+    settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
+    return checked(getattr(module, name), **settings) if hasattr(module, name) else None
 
 
 def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:
-    """What goes with an option, by group: objectives and log Z methods with a model, models with one of these."""
+    """What goes with an option, by group: objectives and methods with a model, models with one of these."""
     one = _class(group, options(group, search_path)[option])
     found: dict[str, list[str]] = {}
-    for other in ("objective", *METHODS) if group == "model" else ("model",):
+    for other in ("objective", *methods()) if group == "model" else ("model",):
         classes = {name: _class(other, file) for name, file in options(other, search_path).items()}
         pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
         found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]
-    if group == "model":
-        found["likelihood"] = found["likelihood"] or found["log_z"]
+    if group == "model" and roles(one).density is UnnormalisedDensity:
+        found["likelihood"] = found["log_z"]
     return found
 
 

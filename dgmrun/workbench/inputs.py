@@ -1,26 +1,25 @@
-"""Another run that a configuration names: the teacher of a student, the proposal that measures a log Z."""
+"""Other runs that a configuration names: teachers of a student, the proposal that measures a log Z."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shlex
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators.density import NORMALISED
-from dgmrun.objectives.distillation.teacher import Teacher
-from dgmrun.protocols.models import Sampler, TractableDensity, UnnormalisedDensity
+from dgmrun.objectives.distillation.teacher import Mixture, Teacher
+from dgmrun.paths import inputs, value_at
+from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.values import Estimate
 from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure, figures
 from dgmrun.workbench import build
 from dgmrun.workbench.setup import Setup
 
-LIKE = ("number of dimensions", "support", "transform", "pixel order")
-"""In what two runs agree that score the same examples."""
+TEACHER, PROPOSAL = "objective.teacher", "log_z.proposal"
 
 
 class Other(NamedTuple):
@@ -34,24 +33,36 @@ class Other(NamedTuple):
         """Its trained model, on the device of the run that asks."""
         return self.setup.trained_model(self.run)
 
+    @property
+    def name(self) -> str:
+        """The option that its model is."""
+        return str(self.setup.config["choices"]["model"])
+
     def may_measure(self, target: Run) -> bool:
         """Whether its run has room for a log Z of `target`: a student's is for that of its teacher."""
-        teacher = self.run.config.get("objective", {}).get("teacher")
-        return teacher is None or (os.path.exists(teacher) and target.path.samefile(teacher))
+        teachers = [given.path for given in inputs(self.run.config) if given.key == TEACHER]
+        return not teachers or any(os.path.exists(path) and target.path.samefile(path) for path in teachers)
 
 
-def other(setup: Setup, key: str) -> Other:
-    """The run that `key` names, to be asked by the run of `setup`.
+def others(setup: Setup, key: str) -> list[Other]:
+    """The runs that `key` names, to be asked by the run of `setup`.
 
     Raises:
-        Mistake: it is none, is not done, has no weights, is this run itself, or is of other dimensions.
+        Mistake: one is no run, is not done, has no weights, is this run itself, or is of other examples.
     """
-    section, _, leaf = key.partition(".")
-    path = setup.config[section][leaf]
-    if not isinstance(path, str):
-        raise Mistake(f"`{key}` must be a run directory, but is {path!r}")
+    value = value_at(setup.config, key)
+    named = value if isinstance(value, list) else [value]
+    for path in named:
+        if not isinstance(path, str):
+            raise Mistake(f"`{key}` must be a run directory, but is {path!r}")
+    if not named:
+        raise Mistake(f"`{key}` must be a run directory, or several, but is empty")
+    return [_other(setup, key, path) for path in named]
+
+
+def _other(setup: Setup, key: str, path: str) -> Other:
     run = Run.open(path, key)
-    if setup.config["run"] is not None and run.path.samefile(setup.config["run"]):
+    if setup.run is not None and run.path.samefile(setup.run):
         raise Mistake(f"`{key}` must be another run, but is {run.path} itself")
     status = run.results.get("status")
     if not run.weights_file.exists():
@@ -65,71 +76,81 @@ def other(setup: Setup, key: str) -> Other:
     named = {group: saved.get(group) for group in ("model", "dataset", "choices")}
     if not all(isinstance(node, dict) for node in named.values()):
         raise Mistake(f"`{key}` must be a run with model, dataset and choices, but {run.path} has not all of them")
-    config = {**setup.config, **named}
+    config = {**setup.config, **named, "given": saved.get("given")}
     build.check_targets(config, setup.search_path)
-    found = Setup(config, setup.search_path)
-    for what, its, ours in zip(LIKE, _kind(found), _kind(setup), strict=True):
+    found = Setup(build.completed(config), setup.search_path)
+    for (what, its), ours in zip(_likeness(found).items(), _likeness(setup).values(), strict=True):
         if its != ours and None not in (its, ours):
-            raise Mistake(f"`{key}` must be a run of the {what} {ours}, as `dataset` has, but {run.path} has {its}")
+            raise Mistake(f"`{key}` must be a run of the {what} {ours}, as this run has, but {run.path} has {its}")
     return Other(run, found)
+
+
+def _likeness(setup: Setup) -> dict[str, Any]:
+    """In what two runs agree that score the same examples; None is like anything."""
+    event, dataset = setup.event, setup.config["dataset"]
+    return {
+        "number of dimensions": event.dims,
+        "kind": event.kind,
+        "size": event.size,
+        "transform": dataset["transform"],
+        "pixel order": dataset["pixel_order"] if len(event.shape) > 1 else None,
+        "given": setup.config["given"] or "nothing",
+    }
 
 
 def is_unchanged(setup: Setup, run: Run) -> bool:
     """Whether another run still has the weights that the run of `setup` was made with."""
-    mine = Run(Path(setup.config["run"])).results if setup.config["run"] is not None else {}
+    mine = Run(setup.run).results if setup.run is not None else {}
     recorded = [given.get("weights_sha256") for given in mine.get("inputs", []) if given.get("role") == "teacher"]
     return run.weights_sha256() in recorded
 
 
-def check_teacher(setup: Setup) -> None:
-    """Refuses to go on with another teacher than the training began with.
+def check_teachers(setup: Setup) -> None:
+    """Refuses to go on with other teachers than the training began with.
 
     Raises:
-        Mistake: its weights are no longer what they were.
+        Mistake: the weights of one are no longer what they were.
     """
-    if setup.config["run"] is None or "teacher" not in setup.config["objective"]:
+    if setup.run is None or "teacher" not in setup.config["objective"]:
         return
-    run = other(setup, "objective.teacher").run
-    if not is_unchanged(setup, run):
-        raise Mistake(
-            f"`objective.teacher` must be what it was, but the weights of {run.path} have another sha256",
-            f"dgmrun weights={shlex.quote(str(setup.config['run']))} objective.teacher=... starts a new run",
-        )
+    for other in others(setup, TEACHER):
+        if not is_unchanged(setup, other.run):
+            raise Mistake(
+                f"`{TEACHER}` must be what it was, but the weights of {other.run.path} have another sha256",
+                f"dgmrun weights={shlex.quote(str(setup.run))} {TEACHER}=... starts a new run",
+            )
 
 
-def _kind(setup: Setup) -> tuple[Any, ...]:
-    event, dataset = setup.event, setup.config["dataset"]
-    return event.dims, event.support, dataset["transform"], dataset["pixel_order"] if len(event.shape) > 1 else None
-
-
-def teacher(setup: Setup) -> Teacher:
-    """The model that `objective.teacher` names, and the best log Z that its run has.
+def teacher(setup: Setup) -> Teacher | Mixture:
+    """The model that `objective.teacher` names, with the best log Z that its run has; of several their mixture.
 
     Raises:
-        Mistake: it has no sampler.
+        Mistake: one has no sampler, or there are not as many weights as teachers.
     """
-    found = other(setup, "objective.teacher")
-    model = found.model
-    if isinstance(model, TractableDensity):
-        return Teacher(model, NORMALISED)
-    if not isinstance(model, (Sampler, UnnormalisedDensity)):
-        name = found.setup.config["choices"]["model"]
-        raise Mistake(f"`objective.teacher` must be a run whose model can be sampled, but its model is {name}")
-    return Teacher(model, _best_log_z(found.run))
+    found = [_teacher(other) for other in others(setup, TEACHER)]
+    weights = setup.config["objective"].get("teacher_weights")
+    if len(found) == 1 and weights is None:
+        return found[0]
+    return build.checked(Mixture.of, found, weights)
+
+
+def _teacher(other: Other) -> Teacher:
+    model = other.model
+    known = roles(type(model))
+    if known.sampler is None:
+        raise Mistake(f"`{TEACHER}` must be a run whose model can be sampled, but its model is {other.name}")
+    log_z = NORMALISED if known.density is TractableDensity else _best_log_z(other.run)
+    return Teacher(model, log_z)
 
 
 def _best_log_z(run: Run) -> Estimate | None:
     """Of the estimates of the present weights that claim an interval: one that is not warned of, and errs least."""
-    current = [
-        Estimate.from_dict(entry)
-        for entry in run.results.get("log_z", {}).values()
-        if is_whole(entry) and entry["of"].get("weights_sha256") == run.weights_sha256()
-    ]
-    claimed = [estimate for estimate in current if estimate.interval and estimate.standard_error is not None]
+    claimed = [figure for figure in log_zs(run).values() if figure.interval and figure.standard_error is not None]
     return min(claimed, key=lambda one: (bool(one.warnings), one.standard_error or 0.0), default=None)
 
 
-def is_whole(entry: dict[str, Any]) -> bool:
-    """Whether a stored log Z says all that is needed to use it."""
-    needed = ("value", "kind", "bias", "settings", "of", "diagnostics", "warnings")
-    return all(part.name in entry for part in dataclasses.fields(Estimate)) and None not in map(entry.get, needed)
+def log_zs(run: Run) -> dict[str, Figure]:
+    """The log Z of a run's present weights, by method."""
+    weights = run.weights_sha256()
+    found = figures(run.results).get("log_z", {})
+    return {name: figure for name, figure in found.items() if figure.of.weights_sha256 == weights}

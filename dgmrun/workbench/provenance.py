@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dgmrun import __version__
+from dgmrun import __version__, paths
 from dgmrun.data.splits import sha256
 from dgmrun.paths import PACKAGE
+from dgmrun.protocols.values import Batch
 from dgmrun.run.files import now
 from dgmrun.run.files import sha256 as file_sha256
 from dgmrun.run.weights import locate
@@ -51,7 +54,8 @@ def _dataset(setup: Setup) -> dict[str, Any]:
     return {
         "name": dataset["name"],
         "binarisation": dataset["binarisation"],
-        "support": setup.event.support,
+        "kind": setup.event.kind,
+        "given": setup.config["given"],
         "transform": dataset["transform"],
         "levels": setup.levels,
         "dims": setup.event.dims,
@@ -60,19 +64,22 @@ def _dataset(setup: Setup) -> dict[str, Any]:
 
 
 def splits(setup: Setup) -> dict[str, Any]:
-    """How many examples each split has, and the sha256 of what is scored."""
-    return {
-        name: {"examples": len(part.x), "sha256": sha256(setup.scored(name))} for name, part in setup.splits.items()
-    }
+    """How many examples each split has, and the sha256 of what is scored, and of what that is conditioned on."""
+    return {name: _split(setup.scored(name)) for name in setup.data.splits}
 
 
-def inputs(config: dict[str, Any]) -> list[dict[str, Any]]:
+def _split(batch: Batch) -> dict[str, Any]:
+    parts = [sha256(batch.x)] if batch.context is None else [sha256(batch.x), sha256(batch.context)]
+    joined = parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+    return {"examples": len(batch.x), "sha256": joined}
+
+
+def inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every run, or file of weights, that this run is made from."""
-    named = {"weights": config["weights"], "teacher": config["objective"].get("teacher")}
     return [
-        {"run": str(Path(path).absolute()), "weights_sha256": file_sha256(locate(path)), "role": role}
-        for role, path in named.items()
-        if path
+        {"run": str(Path(given.path).absolute()), "weights_sha256": file_sha256(locate(given.path)), "role": given.role}
+        for given in paths.inputs(config)
+        if given.role != "proposal"
     ]
 
 

@@ -1,21 +1,28 @@
-"""Whose log Z, through whom, and by which methods."""
+"""Which methods a stage uses: those that its section selects, of those that the model can have."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from torch import nn
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.estimators.sampling import can_be_exact
-from dgmrun.protocols.methods import LogZMethod
-from dgmrun.protocols.models import TractableDensity
+from dgmrun.paths import options, sections
+from dgmrun.protocols.methods import LogZMethod, Method
+from dgmrun.protocols.models import TractableDensity, UnnormalisedDensity, fits, roles
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
-from dgmrun.workbench.inputs import Other, other
+from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, others
 from dgmrun.workbench.setup import Setup
+
+M = TypeVar("M")
 
 
 class Subject(NamedTuple):
-    """A model without a normalised density, and the run of a tractable one near it, if there is one."""
+    """A model that has a log Z, and the run of a tractable one near it, if there is one."""
 
     target: Other
     proposal: Other | None
@@ -24,18 +31,33 @@ class Subject(NamedTuple):
 def is_student(setup: Setup) -> bool:
     """Whether the run measures its teacher's log Z, having none of its own."""
     model = build.target(setup.config["model"])
-    return build.fits(model, TractableDensity) and "teacher" in setup.config["objective"]
+    return roles(model).density is TractableDensity and "teacher" in setup.config["objective"]
+
+
+def teacher_of(setup: Setup) -> Other:
+    """The one teacher of a student.
+
+    Raises:
+        Mistake: there are several.
+    """
+    found = others(setup, TEACHER)
+    if len(found) > 1:
+        raise Mistake(
+            f"`{TEACHER}` must be one run for log_z, but is {len(found)}",
+            f"dgmrun log_z run=TEACHER {PROPOSAL}=STUDENT measures each of them",
+        )
+    return found[0]
 
 
 def subject(run: Run, setup: Setup) -> Subject:
     """The run itself and the proposal that it names; of a student, its teacher and itself."""
     me = Other(run, setup)
     if is_student(setup):
-        return Subject(other(setup, "objective.teacher"), me)
+        return Subject(teacher_of(setup), me)
     return Subject(me, _proposal(setup))
 
 
-def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
+def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     """The log Z methods that `<word>.methods` selects, ready to call; auto is every one that can be had.
 
     Raises:
@@ -43,31 +65,75 @@ def methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     """
     student = is_student(setup)
     if student and setup.config["log_z"]["proposal"] is not None:
-        raise Mistake("`log_z.proposal` must be null for a student, which is one itself: give it to its teacher's run")
-    target = other(setup, "objective.teacher").setup if student else setup
+        raise Mistake(f"`{PROPOSAL}` must be null for a student, which is one itself: give it to its teacher's run")
+    its = teacher_of(setup).setup if student else setup
     has_proposal = student or _proposal(setup) is not None
-    model, choice = target.new_model(), setup.config["choices"]["model"]
-    made: dict[str, LogZMethod] = {
-        name: build.maker("log_z", node)()
-        for name, node in setup.config["log_z"].items()
-        if name not in build.SETTINGS and build.fits(type(model), build.target(node).requires)
+    model, choice = _part(its.new_model(), its), setup.config["choices"]["model"]
+    every: dict[str, LogZMethod] = {
+        name: method for name, method in made(setup, "log_z", model).items() if method.needs_proposal or not student
     }
-    made = {name: method for name, method in made.items() if method.needs_proposal or not student}
-    if not made:
+    if not every or not roles(build.target(its.config["model"])).needs_log_z:
         raise Mistake(f"`{word}` must have a model without a normalised density, or a student of one, but has {choice}")
     asked = setup.config[word]["methods"]
     if asked == "auto":
         return {
             name: method
-            for name, method in made.items()
-            if (name != "exact" or can_be_exact(model)) and (has_proposal or not method.needs_proposal)
+            for name, method in every.items()
+            if method.is_automatic(model) and (has_proposal or not method.needs_proposal)
         }
-    selected = chosen(word, asked, made)
+    selected = chosen(word, asked, every)
     for name, method in selected.items():
         if word == "log_z":
             check_proposal(name, method, has_proposal)
         build.checked(method.check, model)
     return selected
+
+
+def _part(model: Any, setup: Setup) -> Any:
+    """The part of a model that has the log Z: all of it, or its top layer."""
+    if roles(type(model)).density is UnnormalisedDensity or not hasattr(model, "top"):
+        return model
+    like = next(model.parameters())
+    return model.top(like.new_zeros(1, *setup.event.shape, dtype=setup.event.dtype))[0]
+
+
+def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
+    """The methods of likelihood or fidelity that `<word>.methods` selects, ready to call.
+
+    Raises:
+        Mistake: a method is unknown, or the model or the data cannot have it.
+    """
+    model = setup.new_model()
+    has_modes = setup.is_of_x and build.modes(setup.config["dataset"]) is not None
+    every: dict[str, Any] = {
+        name: method
+        for name, method in made(setup, word, model).items()
+        if has_modes or not getattr(method, "needs_modes", False)
+    }
+    asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
+    automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
+    if asked == "auto" and not automatic:
+        names = ", ".join(every) or "those of another model"
+        raise Mistake(f"`{word}.methods` must be among {names} for {choice}, which has none by itself, but is auto")
+    selected = automatic if asked == "auto" else chosen(word, asked, every)
+    for method in selected.values():
+        build.checked(method.check, model)
+    return selected
+
+
+def quick_method(methods: Mapping[str, Method], model: nn.Module) -> Any:
+    """Of methods the one that validation can afford, an exact one if there is; None where there is none."""
+    quick = [each for method in methods.values() if (each := method.quick(model)) is not None]
+    return min(quick, key=lambda method: not method.is_exact, default=None)
+
+
+def made(setup: Setup, group: str, model: Any) -> dict[str, Any]:
+    """Every method of a group that suits the class of a model, with the run's settings."""
+    return {
+        name: build.maker(group, node)()
+        for name, node in setup.config[group].items()
+        if name not in sections(group)[group] and fits(type(model), build.target(node).requires)
+    }
 
 
 def check_proposal(name: str, method: LogZMethod, has_proposal: bool) -> None:
@@ -77,10 +143,10 @@ def check_proposal(name: str, method: LogZMethod, has_proposal: bool) -> None:
         Mistake: there is none.
     """
     if method.needs_proposal and not has_proposal:
-        raise Mistake(f"`log_z.proposal` must be given for {name}, but is null", "log_z.proposal=RUN of a student")
+        raise Mistake(f"`{PROPOSAL}` must be given for {name}, but is null", f"{PROPOSAL}=RUN of a student")
 
 
-def chosen(word: str, asked: str | list[str], made: dict[str, Any]) -> dict[str, Any]:
+def chosen(word: str, asked: str | list[str], every: Mapping[str, M]) -> dict[str, M]:
     """Those that `<word>.methods` names.
 
     Raises:
@@ -88,12 +154,27 @@ def chosen(word: str, asked: str | list[str], made: dict[str, Any]) -> dict[str,
     """
     names = [asked] if isinstance(asked, str) else list(asked)
     for name in names or [""]:
-        if name not in made:
+        if name not in every:
             raise Mistake(
-                f"`{word}.methods` must be auto or among {', '.join(made)}, "
-                f"but has {name or 'none'}{nearest(name, made)}"
+                f"`{word}.methods` must be auto or among {', '.join(every)}, "
+                f"but has {name or 'none'}{nearest(name, every)}"
             )
-    return {name: made[name] for name in names}
+    return {name: every[name] for name in names}
+
+
+def check_unused(setup: Setup, group: str) -> None:
+    """Refuses settings of likelihood methods for a model whose likelihood rests on its log Z.
+
+    Raises:
+        Mistake: some are not as they are by default.
+    """
+    for name, file in options(group, setup.search_path).items():
+        if setup.config[group].get(name) not in (None, yaml.safe_load(Path(file).read_text())[name]):
+            raise Mistake(
+                f"`{group}.{name}` must be left as it is for {setup.config['choices']['model']}, whose likelihood "
+                "rests on its log Z",
+                f"log_z.{name}...=... sets how that is found",
+            )
 
 
 def _proposal(setup: Setup) -> Other | None:
@@ -104,8 +185,7 @@ def _proposal(setup: Setup) -> Other | None:
     """
     if setup.config["log_z"]["proposal"] is None:
         return None
-    found = other(setup, "log_z.proposal")
-    if not build.fits(build.target(found.setup.config["model"]), TractableDensity):
-        name = found.setup.config["choices"]["model"]
-        raise Mistake(f"`log_z.proposal` must be a run whose model has log_prob and sample, but its model is {name}")
+    (found,) = others(setup, PROPOSAL)
+    if roles(build.target(found.setup.config["model"])).density is not TractableDensity:
+        raise Mistake(f"`{PROPOSAL}` must be a run whose model has log_prob and sample, but its model is {found.name}")
     return found

@@ -2,75 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions.transforms import ComposeTransform
 
+from dgmrun.data.arrangement import Arrangement
 from dgmrun.data.binarise import binarised
 from dgmrun.data.prepare import Prepared, prepare
-from dgmrun.data.splits import Splits
-from dgmrun.data.transform import KINDS, LEVELS, transformed
+from dgmrun.data.transform import LEVELS, TRANSFORMS, transformed
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
-from dgmrun.protocols.values import Event
-from dgmrun.run import weights as _weights
+from dgmrun.protocols.models import takes_context
+from dgmrun.protocols.values import Batch, Event
+from dgmrun.run import weights as parameters
 from dgmrun.run.directory import Run
+from dgmrun.run.files import frozen
 from dgmrun.workbench import build
 
 
 class Setup:
-    """A resolved configuration and what it names.
+    """A configuration, which nobody changes any more, and what it names.
 
     Args:
-        config: the configuration.
+        config: a resolved configuration, its dataset complete.
         search_path: the user's own configuration folders.
+        run: the directory of the run that it is of, where there is one already.
     """
 
-    def __init__(self, config: dict[str, Any], search_path: Sequence[Path] = ()) -> None:
-        self.config, self.search_path = config, search_path
-        event = build.event_of_files(config["dataset"])
-        config["dataset"]["event"] = {"shape": list(event.shape), "support": event.support}
+    def __init__(self, config: Mapping[str, Any], search_path: Sequence[Path] = (), run: Path | None = None) -> None:
+        self.config, self.search_path, self.run = frozen(config), tuple(search_path), run
+
+    def of_run(self, run: Path) -> Setup:
+        """The same of a run that has been made of it; what was read already is not read again."""
+        its = copy(self)
+        its.run = run
+        return its
+
+    def check(self) -> None:
+        """Refuses a device that is not there, and a dataset, model and condition that do not go together.
+
+        Raises:
+            Mistake: names the key.
+        """
+        _ = self.device, self.arrangement
+        self.new_model()
+
+    def load(self) -> None:
+        """Reads the data.
+
+        Raises:
+            Mistake: they are not there, or are not what the configuration says.
+        """
+        _ = self.data
 
     @cached_property
     def data(self) -> Prepared:
-        """The dataset, checked, binarised and transformed, on the CPU."""
+        """The dataset, checked, binarised and transformed, on the CPU.
+
+        Raises:
+            Mistake: it is not there, or is not what its configuration says.
+        """
         dataset = self.config["dataset"]
         loaded = build.maker("dataset", dataset)(data_dir(self.config.get("data_dir")))
         return prepare(
             loaded,
             event=build.event(dataset["event"]),
-            context=build.event(dataset["context"], "dataset.context") if dataset["context"] else None,
+            labels=self._labels,
             binarisation=dataset["binarisation"],
             transform=dataset["transform"],
             pixel_order=dataset["pixel_order"],
         )
 
     @property
-    def splits(self) -> Splits:
-        """What the model sees; where there is noise, the training split before it."""
-        return self.data.splits
+    def _labels(self) -> Event | None:
+        node = self.config["dataset"]["labels"]
+        return None if node is None else build.event(node, "dataset.labels")
 
-    def scored(self, split: str) -> Tensor:
-        """x of a split as it is evaluated: with noise, one draw, the same for every run."""
-        return self.data.scored(split)
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """What is modelled and what it is conditioned on."""
+        dataset = self.config["dataset"]
+        binary = binarised(build.event(dataset["event"]), dataset["binarisation"])
+        seen = transformed(binary, dataset["transform"], dataset["binarisation"])
+        return Arrangement(seen, self._labels, self.config["given"])
+
+    @property
+    def event(self) -> Event:
+        """One example as the model sees it."""
+        return self.arrangement.event
+
+    @property
+    def context(self) -> Event | None:
+        """What it is conditioned on."""
+        return self.arrangement.context
+
+    @property
+    def is_of_x(self) -> bool:
+        """Whether x is what is modelled, and not its labels."""
+        return self.config["given"] != "x"
+
+    def scored(self, split: str) -> Batch:
+        """A split as it is evaluated, as it is stored, on the CPU: with noise, one draw, the same for every run."""
+        x, y = self.data.scored(split), self.data.splits[split].y
+        index = torch.arange(len(x))
+        if self.config["given"] is None or y is None:
+            return Batch(x, index)
+        return Batch(x, index, y) if self.is_of_x else Batch(y, index, x)
+
+    def seen(self, batch: Batch, device: torch.device | None = None) -> Batch:
+        """The same as models see it, on their device."""
+        device = self.device if device is None else device
+        x, context = batch.x.to(device, self.event.dtype), batch.context
+        if context is not None and self.context is not None:
+            context = context.to(device, self.context.dtype)
+        return Batch(x, batch.index, context)
+
+    @property
+    def training_x(self) -> Tensor:
+        """Training data that annealing fits its base to, on the CPU, as stored: grey levels where bits are drawn."""
+        train = self.data.splits["train"]
+        return train.x if self.is_of_x or train.y is None else train.y
 
     def log_jacobian(self, split: str) -> Tensor:
         """What each log-probability of `scored(split)` lacks to be in original units, in nats, float64 [N]."""
-        return self.data.log_jacobian(split)
+        found = self.data.log_jacobian(split)
+        return found if self.is_of_x else torch.zeros_like(found)
+
+    @property
+    def back(self) -> ComposeTransform:
+        """From what is modelled to original units."""
+        return self.data.back if self.is_of_x else ComposeTransform([])
 
     def original(self, x: Tensor) -> Tensor:
-        """What the model sees, or its samples, in original units, on the CPU: uint8 if all are whole numbers."""
-        is_whole = self.event.support in ("binary", f"categorical({LEVELS})")
-        return self.data.back(x.cpu()).to(torch.uint8 if is_whole else torch.float32)
+        """What is modelled, or its samples, in original units, on the CPU: whole numbers in the smallest type."""
+        if self.event.kind in ("binary", "levels"):
+            return self.back(x.cpu()).to(torch.uint8)
+        return self.back(x.cpu()).to(torch.float32 if self.event.is_continuous else torch.int64)
 
     @property
     def levels(self) -> int | None:
         """How many grey levels there are where one is the original unit."""
-        return LEVELS if KINDS[self.config["dataset"]["transform"]].of_levels else None
+        of_levels = TRANSFORMS[self.config["dataset"]["transform"]].of_levels
+        return LEVELS if of_levels and self.is_of_x else None
 
     def shown(self, x: Tensor) -> Tensor:
         """`x` in original units as a person wants it: upright, grey levels from 0 to 1."""
@@ -81,30 +160,33 @@ class Setup:
         return x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() == 4 else x
 
     @cached_property
-    def event(self) -> Event:
-        """One example as the model sees it."""
-        dataset = self.config["dataset"]
-        binary = binarised(build.event(dataset["event"]), dataset["binarisation"])
-        return transformed(binary, dataset["transform"], dataset["binarisation"])
-
-    @cached_property
     def device(self) -> torch.device:
-        """Where evaluation runs."""
+        """Where evaluation runs.
+
+        Raises:
+            Mistake: this machine has none such.
+        """
         accelerator = self.config["device"]["accelerator"]
         available = torch.cuda.is_available()
         if accelerator in ("gpu", "cuda") and not available:
             raise Mistake("`device.accelerator` must be one that this machine has, but there is no GPU", "device=cpu")
         return torch.device("cuda" if available and accelerator != "cpu" else "cpu")
 
-    @cached_property
-    def base_logits(self) -> Tensor:
-        """Log odds of the smoothed means of binary training data [*event.shape]: where annealing starts."""
-        x = self.splits["train"].x
-        return torch.logit((x.sum(0, dtype=torch.float32) + 0.5) / (len(x) + 1)).to(self.device)
-
     def new_model(self) -> nn.Module:
-        """The model, untrained, on the CPU."""
-        model = build.maker("model", self.config["model"])(event=self.event)
+        """The model, untrained, on the CPU.
+
+        Raises:
+            Mistake: it cannot be conditioned on what is given, or must be conditioned on something.
+        """
+        node, given = self.config["model"], self.config["given"]
+        can, must = takes_context(build.target(node))
+        name = self.config["choices"]["model"]
+        if given is not None and not can:
+            raise Mistake(f"`given` must be null for the model {name}, which cannot be conditioned, but is {given}")
+        if given is None and must:
+            raise Mistake(f"`given` must be labels or x for the model {name}, which has to be conditioned, but is null")
+        context = {"context": self.context} if can else {}
+        model = build.maker("model", node)(event=self.event, **context)
         assert isinstance(model, nn.Module)
         return model
 
@@ -117,5 +199,5 @@ class Setup:
         if not run.weights_file.exists():
             raise RunFailed(f"{run.path} must have weights, but has none", f"dgmrun train run={run.path}")
         model = self.new_model()
-        _weights.load(model, _weights.read(run.weights_file), run.weights_file)
+        parameters.load(model, parameters.read(run.weights_file), run.weights_file)
         return model.to(self.device)

@@ -22,15 +22,16 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.values import Estimate, Evidence
 
 BLOCK = 500
 UNRELIABLE = "Parzen windows are unreliable: they rank models wrongly (Theis et al. 2016); compare by another method"
 
 
 @dataclass(frozen=True)
-class Parzen:
+class Parzen(FidelityMethod):
     """log p of a kernel density of samples, its bandwidth the best of ten on validation data.
 
     Args:
@@ -43,8 +44,6 @@ class Parzen:
     """
 
     requires: ClassVar[type] = Sampler
-    is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[int] = 0
     num_samples: int = 10_000
     bandwidths: Sequence[float] = (0.1, 1.0)
     num_valid: int = 1000
@@ -52,21 +51,30 @@ class Parzen:
     def __post_init__(self) -> None:
         for key in ("num_samples", "num_valid"):
             if (size := getattr(self, key)) < 1:
-                raise ValueError(f"`likelihood.parzen.{key}` must be at least 1, but is {size}")
+                raise ValueError(f"`fidelity.parzen.{key}` must be at least 1, but is {size}")
         are_numbers = all(type(sigma) in (int, float) for sigma in self.bandwidths)
         if not are_numbers or len(self.bandwidths) != 2 or not 1e-9 < self.bandwidths[0] <= self.bandwidths[1] < 1e9:
             raise ValueError(
-                f"`likelihood.parzen.bandwidths` must be two numbers in order, 1e-9 to 1e9, but is {self.bandwidths}"
+                f"`fidelity.parzen.bandwidths` must be two numbers in order, 1e-9 to 1e9, but is {self.bandwidths}"
             )
 
     def check(self, model: Any) -> None:
-        """Refuses models of anything but continuous data."""
-        if (support := model.event.support) not in ("real", "unit"):
-            raise ValueError(f"`likelihood.methods` must not have parzen for {support} data, which has no density")
+        """Refuses models of anything but continuous data, and conditional ones."""
+        if not model.event.is_continuous:
+            raise ValueError(
+                f"`fidelity.methods` must not have parzen for {model.event.kind} data, which has no density"
+            )
+        if getattr(model, "context", None) is not None:
+            raise ValueError("`fidelity.methods` must not have parzen for a conditional model")
+
+    def is_automatic(self, model: object) -> bool:
+        """Only where it is asked for."""
+        return False
 
     @torch.no_grad()
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """log density of each example, and their mean; `known` are the validation examples."""
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """log density of each example, and their mean; the bandwidth is chosen by validation examples."""
+        x, known = evidence.batch.x, evidence.valid.x
         centres = model.sample(self.num_samples).flatten(1)
         low, high = (math.log(sigma) for sigma in self.bandwidths)
         tried = torch.linspace(low, high, 10).exp().tolist()
@@ -77,6 +85,7 @@ class Parzen:
         value = float(log_p.mean())
         is_at_end = best in (0, len(tried) - 1)
         return log_p, Estimate(
+            "window_log_density",
             value=value,
             standard_error=error,
             interval=None,
@@ -86,7 +95,7 @@ class Parzen:
             settings=asdict(self),
             diagnostics={"bandwidth": tried[best]},
             warnings=[UNRELIABLE]
-            + ["the best bandwidth is the last that was tried: widen `likelihood.parzen.bandwidths`"] * is_at_end,
+            + ["the best bandwidth is the last that was tried: widen `fidelity.parzen.bandwidths`"] * is_at_end,
         )
 
 

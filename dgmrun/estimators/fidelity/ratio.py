@@ -36,8 +36,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dgmrun.errors import Mistake
+from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.values import Estimate, Evidence
 
 LEAST, MOST_LEVELS = 100, 2**16
 """Examples that can be halved and still grow trees; levels that float32 tells apart with ease."""
@@ -51,25 +52,23 @@ class Loss(NamedTuple):
     Args:
         quantity: the divergence.
         most: the divergence where p and q have nothing in common.
-        unit: of the divergence.
         of: l of the log odds f that were given to what was true.
     """
 
     quantity: str
     most: float
-    unit: str
     of: Callable[[Tensor], Tensor]
 
 
 LOSSES = {
-    "log": Loss("jsd", math.log(2), "nats", lambda f: softplus(-f)),
-    "brier": Loss("le_cam", 1.0, "of 1", lambda f: torch.sigmoid(-f).square()),
-    "exponential": Loss("squared_hellinger", 1.0, "of 1", lambda f: torch.exp(-f / 2)),
+    "log": Loss("jsd", math.log(2), lambda f: softplus(-f)),
+    "brier": Loss("le_cam", 1.0, lambda f: torch.sigmoid(-f).square()),
+    "exponential": Loss("squared_hellinger", 1.0, lambda f: torch.exp(-f / 2)),
 }
 
 
 @dataclass(frozen=True)
-class Ratio:
+class Ratio(FidelityMethod):
     """The bound, by gradient boosting, which stops when the log loss of a tenth of its half says so.
 
     Args:
@@ -82,35 +81,31 @@ class Ratio:
     """
 
     requires: ClassVar[type] = Sampler
-    is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[int] = 0
     trees: int = 300
     loss: str = "log"
     levels: int = 0
 
     def __post_init__(self) -> None:
         if self.trees < 1:
-            raise ValueError(f"`likelihood.ratio.trees` must be at least 1, but is {self.trees}")
+            raise ValueError(f"`fidelity.ratio.trees` must be at least 1, but is {self.trees}")
         if self.loss not in [*LOSSES]:
-            raise ValueError(f"`likelihood.ratio.loss` must be one of {', '.join(LOSSES)}, but is {self.loss}")
+            raise ValueError(f"`fidelity.ratio.loss` must be one of {', '.join(LOSSES)}, but is {self.loss}")
         if self.levels and not 2 <= self.levels <= MOST_LEVELS:
-            raise ValueError(f"`likelihood.ratio.levels` must be 0 or 2 to {MOST_LEVELS}, but is {self.levels}")
+            raise ValueError(f"`fidelity.ratio.levels` must be 0 or 2 to {MOST_LEVELS}, but is {self.levels}")
 
     def check(self, model: Any) -> None:
         """Raises ValueError where levels are asked of what has none."""
-        if self.levels and model.event.support != "unit":
-            raise ValueError(
-                f"`likelihood.ratio.levels` must be 0 for {model.event.support} data, but is {self.levels}"
-            )
+        if self.levels and model.event.kind != "unit":
+            raise ValueError(f"`fidelity.ratio.levels` must be 0 for {model.event.kind} data, but is {self.levels}")
 
     @torch.no_grad()
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p - log q of each example, and the bound; as many samples are drawn as there are examples."""
+        x = evidence.batch.x
         if len(x) < LEAST:
-            raise Mistake(
-                f"`likelihood.examples` must be at least {LEAST} for likelihood.ratio, but there are {len(x)}"
-            )
-        both = self._rounded(torch.stack([x.flatten(1), model.sample(len(x)).to(x).flatten(1)])).cpu().numpy()
+            raise Mistake(f"`fidelity.examples` must be at least {LEAST} for fidelity.ratio, but there are {len(x)}")
+        sample = model.sample(len(x), evidence.batch.context).to(x)
+        both = self._rounded(torch.stack([each.reshape(len(x), -1) for each in (x, sample)])).cpu().numpy()
         order = torch.randperm(len(x)).numpy()
         f = np.empty(both.shape[:2])
         one, other = np.array_split(order, 2)
@@ -136,20 +131,19 @@ class Ratio:
     def _estimate(self, f: Tensor) -> Estimate:
         """Of log odds of examples and of samples, [2, rows]."""
         of_truth = torch.stack((f[0], -f[1]))
-        quantity, most, unit, loss = LOSSES[self.loss]
+        quantity, most, loss = LOSSES[self.loss]
         scale = most / float(loss(f.new_zeros(())))
         paid = loss(of_truth)
         value = most - scale * float(paid.mean())
         error = scale * math.sqrt(float(paid.var(1).sum()) / f.shape[1]) / 2
         unseen = scale * UNSEEN / f.shape[1] * float(loss(-f.abs().max()))
         return Estimate(
+            quantity,
             value=value,
             standard_error=error,
             interval=(value - 3 * error - unseen, None),
             kind="lower_bound",
             bias="down",
-            quantity=quantity,
-            unit=unit,
             samples=f.shape[1],
             settings=asdict(self),
             diagnostics={

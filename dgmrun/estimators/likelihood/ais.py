@@ -24,8 +24,9 @@ from torch import Tensor
 from dgmrun.estimators.annealing import SPACINGS, anneal, check_settings
 from dgmrun.estimators.marginal import lower_bound
 from dgmrun.latent.bounds import iwae
+from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 CHAINS = 2000
 """Chains that move together."""
@@ -36,7 +37,7 @@ PILOT, TEMPERATURES, PILOT_CHAINS = 10, 100, 4
 
 
 @dataclass(frozen=True)
-class LatentAIS:
+class LatentAIS(LikelihoodMethod):
     """log p(x) from below, by annealing: costs `num_chains * num_temperatures` trajectories of ten steps an example.
 
     Args:
@@ -49,8 +50,6 @@ class LatentAIS:
     """
 
     requires: ClassVar[type] = Annealable
-    is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[int] = 0
     num_chains: int = 16
     num_temperatures: int = 1000
     spacing: str = "sigmoid"
@@ -58,13 +57,14 @@ class LatentAIS:
     def __post_init__(self) -> None:
         check_settings("likelihood.ais", self, least_chains=1)
 
-    def check(self, model: Annealable) -> None:
-        """Any model will do."""
+    def is_automatic(self, model: object) -> bool:
+        """Only where it is asked for."""
+        return False
 
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
         betas = SPACINGS[self.spacing](self.num_temperatures)
-        blocks = x.float().split(max(1, CHAINS // self.num_chains))
+        blocks = evidence.batch.blocks(max(1, CHAINS // self.num_chains))
         bounds = torch.cat([forwards(tuned_path(model, block, betas), self.num_chains, betas) for block in blocks])
         return bounds, lower_bound(bounds, asdict(self))
 
@@ -74,7 +74,7 @@ def forwards(path: AnnealingPath, num_chains: int, betas: Tensor) -> Float64[Ten
     return iwae(anneal(path, path.start(num_chains), betas)[1])
 
 
-def tuned_path(model: Any, x: Tensor, betas: Tensor) -> AnnealingPath:
+def tuned_path(model: Any, batch: Batch, betas: Tensor) -> AnnealingPath:
     """The path of these examples, its step sizes tuned by a run of its own."""
     pilot = torch.linspace(0, len(betas) - 1, max(TEMPERATURES, len(betas) // PILOT)).long()
-    return model.posterior_path(x).tuned(betas[pilot], PILOT_CHAINS)
+    return model.posterior_path(batch.x, batch.context).tuned(betas[pilot], PILOT_CHAINS)

@@ -10,23 +10,20 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.estimators.density import NORMALISED, log_likelihood
+from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Integrated
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.values import Estimate, Evidence
 
 
 @dataclass(frozen=True)
-class ClosedForm:
+class ClosedForm(LikelihoodMethod):
     """The mean log p(x) of a latent variable model that has it in closed form: the truth for its other figures."""
 
     requires: ClassVar[type] = Integrated
-    is_automatic: ClassVar[bool] = True
-    simulates: ClassVar[int] = 0
-
-    def check(self, model: Integrated) -> None:
-        """Any model will do."""
+    is_exact: ClassVar[bool] = True
 
     @torch.no_grad()
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p of each example, and their mean."""
-        log_p = model.log_marginal(x.float()).double()
+        log_p = model.log_marginal(evidence.batch.x, evidence.batch.context).double()
         return log_p, log_likelihood(log_p, NORMALISED)

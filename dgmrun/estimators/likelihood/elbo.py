@@ -13,12 +13,13 @@ from dgmrun.estimators.local import check_model, local
 from dgmrun.estimators.marginal import EXAMPLES, blocks, check_settings, lower_bound
 from dgmrun.latent import draws
 from dgmrun.latent.bounds import elbo
-from dgmrun.protocols.models import LatentVariableModel
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.methods import LikelihoodMethod
+from dgmrun.protocols.models import Inference
+from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 
 @dataclass(frozen=True)
-class ELBO:
+class ELBO(LikelihoodMethod):
     """The mean of log w: the bound that training by `elbo` raises.
 
     Args:
@@ -30,28 +31,30 @@ class ELBO:
         ValueError: names the key.
     """
 
-    requires: ClassVar[type] = LatentVariableModel
-    is_automatic: ClassVar[bool] = False
-    simulates: ClassVar[int] = 0
+    requires: ClassVar[type] = Inference
     num_samples: int = 100
     local_steps: int | None = None
 
     def __post_init__(self) -> None:
         check_settings("elbo", self)
 
-    def check(self, model: LatentVariableModel) -> None:
+    def check(self, model: Inference) -> None:
         """Only a reparameterised posterior can be fitted."""
         check_model("elbo", self.local_steps, model)
 
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def is_automatic(self, model: object) -> bool:
+        """Only where it is asked for."""
+        return False
+
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
-        total = torch.cat([self._bound(model, block.float()) for block in x.split(EXAMPLES)])
+        total = torch.cat([self._bound(model, block) for block in evidence.batch.blocks(EXAMPLES)])
         return total, lower_bound(total, asdict(self))
 
     @torch.no_grad()
-    def _bound(self, model: Any, x: Tensor) -> Tensor:
-        posterior = local(model, x, self.local_steps)
-        total = x.new_zeros(len(x), dtype=torch.float64)
-        for num in blocks(self.num_samples, len(x)):
-            total += elbo(model.trace(x, draws.sampled(num), local=posterior)).double().sum(0)
+    def _bound(self, model: Any, batch: Batch) -> Tensor:
+        posterior = local(model, batch, self.local_steps)
+        total = batch.x.new_zeros(len(batch.x), dtype=torch.float64)
+        for num in blocks(self.num_samples, len(batch.x)):
+            total += elbo(model.trace(batch.x, draws.sampled(num), batch.context, posterior)).double().sum(0)
         return total / self.num_samples

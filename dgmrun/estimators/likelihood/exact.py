@@ -9,22 +9,23 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.estimators.density import NORMALISED, log_density, log_likelihood
+from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import TractableDensity
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.values import Estimate, Evidence
 
 
 @dataclass(frozen=True)
-class Exact:
+class Exact(LikelihoodMethod):
     r""":math:`\frac{1}{N} \sum_n \log p(x_n)` in nats; its only error is that of so many examples."""
 
     requires: ClassVar[type] = TractableDensity
-    is_automatic: ClassVar[bool] = True
-    simulates: ClassVar[int] = 0
+    is_exact: ClassVar[bool] = True
 
-    def check(self, model: TractableDensity) -> None:
-        """Any model will do."""
+    def quick(self, model: object) -> Exact:
+        """It is quick."""
+        return self
 
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """log p of each example, and their mean."""
-        log_p = log_density(model, x)
+        log_p = log_density(model, evidence.batch)
         return log_p, log_likelihood(log_p, NORMALISED)

@@ -10,7 +10,7 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -30,12 +30,13 @@ from dgmrun.estimators.marginal import (
     posterior_means,
 )
 from dgmrun.latent import draws
-from dgmrun.protocols.models import LatentVariableModel
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.methods import LikelihoodMethod
+from dgmrun.protocols.models import Inference
+from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 
 @dataclass(frozen=True)
-class Importance:
+class Importance(LikelihoodMethod):
     """The log of a mean weight of many samples: the usual figure of the literature, with 5,000.
 
     Costs a decoding for each example and sample. Even with 10^5 samples it can be a nat below log p(x).
@@ -48,22 +49,24 @@ class Importance:
         ValueError: names the key.
     """
 
-    requires: ClassVar[type] = LatentVariableModel
-    is_automatic: ClassVar[bool] = True
-    simulates: ClassVar[int] = 0
+    requires: ClassVar[type] = Inference
     num_samples: int = 5000
     local_steps: int | None = None
 
     def __post_init__(self) -> None:
         check_settings("importance", self)
 
-    def check(self, model: LatentVariableModel) -> None:
+    def check(self, model: Inference) -> None:
         """Only a reparameterised posterior can be fitted."""
         check_model("importance", self.local_steps, model)
 
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
+    def quick(self, model: Inference) -> Importance:
+        """By a few samples."""
+        return replace(self, num_samples=10, local_steps=None)
+
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """The bound of each example, and their mean."""
-        weighed = [self._weighed(model, block.float()) for block in x.split(EXAMPLES)]
+        weighed = [self._weighed(model, block) for block in evidence.batch.blocks(EXAMPLES)]
         bounds = torch.cat([block.bounds for block in weighed], 1)
         sizes = torch.cat([block.sample_size for block in weighed])
         means = [torch.cat(layer) for layer in zip(*(block.means for block in weighed), strict=True)]
@@ -75,15 +78,15 @@ class Importance:
         return bounds[-1], estimate
 
     @torch.no_grad()
-    def _weighed(self, model: Any, x: Tensor) -> Weighed:
+    def _weighed(self, model: Any, batch: Batch) -> Weighed:
         """L_n of a block of examples for every n of the curve."""
-        posterior = local(model, x, self.local_steps)
-        means = posterior_means(model, x, posterior)
-        total = x.new_full((len(x),), -math.inf, dtype=torch.float64)
+        posterior = local(model, batch, self.local_steps)
+        means = posterior_means(model, batch, posterior)
+        total = batch.x.new_full((len(batch.x),), -math.inf, dtype=torch.float64)
         squares, bounds, done = total.clone(), [], 0
         for most in counts(self.num_samples, 1):
-            for num in blocks(most - done, len(x)):
-                log_w = model.trace(x, draws.sampled(num), local=posterior).log_w.double()
+            for num in blocks(most - done, len(batch.x)):
+                log_w = model.trace(batch.x, draws.sampled(num), batch.context, posterior).log_w.double()
                 total = torch.logaddexp(total, torch.logsumexp(log_w, 0))
                 squares = torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
             done = most

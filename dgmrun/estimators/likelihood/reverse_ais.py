@@ -12,12 +12,13 @@ from torch import Tensor
 from dgmrun.estimators.annealing import SPACINGS, anneal, check_settings
 from dgmrun.estimators.likelihood.ais import CHAINS, forwards, tuned_path
 from dgmrun.latent.bounds import iwae
+from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath
-from dgmrun.protocols.values import Estimate
+from dgmrun.protocols.values import Estimate, Evidence
 
 
 @dataclass(frozen=True)
-class LatentReverseAIS:
+class LatentReverseAIS(LikelihoodMethod):
     """log p(x) of x that the model made, from above, and from below by the same chains forwards.
 
     The gap bounds how far `ais` with the same settings is below log p(x), on data such as these: of real data, on
@@ -34,7 +35,6 @@ class LatentReverseAIS:
     """
 
     requires: ClassVar[type] = Annealable
-    is_automatic: ClassVar[bool] = False
     num_examples: int = 100
     num_chains: int = 16
     num_temperatures: int = 1000
@@ -50,14 +50,16 @@ class LatentReverseAIS:
         """How many examples the model is to make."""
         return self.num_examples
 
-    def check(self, model: Annealable) -> None:
-        """Any model will do."""
+    def is_automatic(self, model: object) -> bool:
+        """Only where it is asked for."""
+        return False
 
-    def __call__(self, model: Any, x: Tensor, known: Tensor) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The upper bound of each example that the model made with z, `known` [examples, units], and their mean."""
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """The upper bound of each example that the model made, and their mean."""
         betas, most = SPACINGS[self.spacing](self.num_temperatures), max(1, CHAINS // self.num_chains)
         above, below = [], []
-        for made, z in zip(x.split(most), known.split(most), strict=True):
+        assert evidence.latents is not None
+        for made, z in zip(evidence.batch.blocks(most), evidence.latents.split(most), strict=True):
             path = tuned_path(model, made, betas)
             below.append(forwards(path, self.num_chains, betas))
             above.append(backwards(path, z.repeat(self.num_chains, 1, 1), betas))
@@ -74,6 +76,7 @@ def upper_bound(upper: Tensor, gap: Tensor, settings: dict[str, Any]) -> Estimat
     """The mean of the examples' upper bounds, and of how far the lower ones are below them."""
     value, error, error_gap = float(upper.mean()), *(float(each.std()) / len(each) ** 0.5 for each in (upper, gap))
     return Estimate(
+        "log_likelihood",
         value=value,
         standard_error=error,
         interval=(None, value + 3 * error),

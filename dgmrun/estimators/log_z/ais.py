@@ -11,19 +11,20 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from dgmrun.estimators.annealing import CURE, SPACINGS, anneal, check_settings
 from dgmrun.estimators.log_mean import INTERVAL, MARKOV, curve, log_mean
+from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
 from dgmrun.protocols.values import Estimate
 
 
 @dataclass(frozen=True)
-class AIS:
+class AIS(LogZMethod):
     """log Z by annealing up from the base, in nats: unbiased for Z, so low in the mean for log Z.
 
     Costs `num_chains * num_temperatures` Gibbs sweeps. More temperatures help more than more chains.
@@ -39,7 +40,6 @@ class AIS:
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
-    needs_proposal: ClassVar[bool] = False
     num_chains: int = 100
     num_temperatures: int = 1000
     spacing: str = "quadratic"
@@ -47,16 +47,18 @@ class AIS:
     def __post_init__(self) -> None:
         check_settings("log_z.ais", self)
 
-    def check(self, model: UnnormalisedDensity) -> None:
-        """Any model will do."""
+    def quick(self, model: UnnormalisedDensity) -> AIS:
+        """A short one."""
+        return replace(self, num_chains=100, num_temperatures=500)
 
-    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor, proposal: object = None) -> Estimate:
-        """log Z of `model`, annealed from independent units with the log odds `base_logits`."""
-        path = model.annealed(base_logits)
+    def __call__(self, model: UnnormalisedDensity, x: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`, annealed from the base that it fits to `x`."""
+        path = model.annealed(x)
         _, log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
         log_w += path.log_normaliser()
         mean = log_mean(log_w)
         return Estimate(
+            "log_z",
             value=mean.value,
             standard_error=mean.standard_error,
             interval=mean.interval,

@@ -25,9 +25,8 @@ from torch import Tensor
 from dgmrun.estimators.log_mean import LEAST_SHARE, counts
 from dgmrun.estimators.proposal import (
     CLOSER,
-    Draws,
     Mean,
-    Proposal,
+    Samples,
     ThroughProposal,
     diagnose,
     effective_size,
@@ -51,21 +50,22 @@ class Bridge(ThroughProposal):
 
     name: ClassVar[str] = "bridge"
 
-    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
+    def __call__(self, model: Any, x: Tensor, proposal: Any = None) -> Estimate:
         """log Z of `model` through `proposal`."""
-        draws = proposal.draws(self)
-        one, other = halves(draws)
-        mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(draws))
+        samples: Samples = proposal.samples(self)
+        one, other = halves(samples)
+        mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(samples))
         error = mean.standard_error if overlap >= LEAST_SHARE else None
-        doubts = [*_disagreement(one, other), *mixing_doubts(draws)]
+        doubts = [*_disagreement(one, other), *mixing_doubts(samples)]
         return Estimate(
+            "log_z",
             value=mean.value,
             standard_error=error,
             interval=None if doubts or error is None else mean.interval(),
             kind="estimate",
             bias="unknown",
             samples=self.num_samples,
-            effective_sample_size=sum(effective_size(half) for half in draws.of_p.log_w),
+            effective_sample_size=sum(effective_size(half) for half in samples.of_p.log_w),
             settings=asdict(self) | {"interval": INTERVAL},
             diagnostics={
                 "overlap": overlap,
@@ -73,10 +73,10 @@ class Bridge(ThroughProposal):
                 "from_q_standard_error": one.standard_error,
                 "from_elsewhere": other.value,
                 "from_elsewhere_standard_error": other.standard_error,
-                **diagnose(draws, mean.value, error),
+                **diagnose(samples, mean.value, error),
             },
             warnings=doubts + _distance(overlap),
-            curve=_curve(draws),
+            curve=_curve(samples),
         )
 
 
@@ -134,15 +134,15 @@ class Fold(NamedTuple):
         return float(both.min()) - FAR, float(both.max()) + FAR
 
 
-def folds(draws: Draws) -> tuple[Fold, Fold]:
+def folds(samples: Samples) -> tuple[Fold, Fold]:
     """The chains that started at q with one half of the samples of q, the other chains with the other half."""
-    one, other = (Fold(*fold) for fold in zip(draws.of_q.log_w.chunk(2), draws.of_p.log_w, strict=True))
+    one, other = (Fold(*fold) for fold in zip(samples.of_q.log_w.chunk(2), samples.of_p.log_w, strict=True))
     return one, other
 
 
-def halves(draws: Draws) -> tuple[Mean, Mean]:
+def halves(samples: Samples) -> tuple[Mean, Mean]:
     """log Z by each fold: that whose chains started at q, and the other."""
-    one, other = folds(draws)
+    one, other = folds(samples)
     return one.bridge(other.fit()), other.bridge(one.fit())
 
 
@@ -170,16 +170,16 @@ def _distance(overlap: float) -> list[str]:
     return [f"only {overlap:.2%} of the samples of one side count{claim}: {CLOSER}"]
 
 
-def _curve(draws: Draws) -> list[tuple[int, float, float | None, float | None]]:
+def _curve(samples: Samples) -> list[tuple[int, float, float | None, float | None]]:
     """The estimate by the first so many samples of q and chains of p in proportion."""
-    half, chains = len(draws.of_q.log_w) // 2, draws.of_p.log_w.shape[1]
+    half, chains = len(samples.of_q.log_w) // 2, samples.of_p.log_w.shape[1]
     rows: list[tuple[int, float, float | None, float | None]] = []
     for num in counts(2 * half, least=2 * -(-half // chains) * 5):
         share = num / (2 * half)
-        q = torch.cat([part[: num // 2] for part in draws.of_q.log_w.chunk(2)])
-        p = draws.of_p.log_w[:, : max(2, round(share * chains))]
-        of_q = draws.of_q._replace(log_f=q, log_q=torch.zeros_like(q))
-        of_p = draws.of_p._replace(log_f=p, log_q=torch.zeros_like(p))
-        mean = together(*halves(Draws(of_q, of_p)))
+        q = torch.cat([part[: num // 2] for part in samples.of_q.log_w.chunk(2)])
+        p = samples.of_p.log_w[:, : max(2, round(share * chains))]
+        of_q = samples.of_q._replace(log_f=q, log_q=torch.zeros_like(q))
+        of_p = samples.of_p._replace(log_f=p, log_q=torch.zeros_like(p))
+        mean = together(*halves(Samples(of_q, of_p)))
         rows.append((num, mean.value, *mean.interval()))
     return rows

@@ -12,13 +12,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dgmrun.estimators.enumeration import log_masses
+from dgmrun.estimators.enumeration import AUTOMATIC_BITS, log_masses
+from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import Enumerable
 from dgmrun.protocols.values import Estimate
 
+QUICK_BITS = 14
+"""Largest smaller layer that is enumerated at every validation."""
+
 
 @dataclass(frozen=True)
-class Exact:
+class Enumeration(LogZMethod):
     r""":math:`\log Z = \log \sum_s e^{\log m(s)}` over the states s of the smaller layer, in nats.
 
     Use it wherever it is affordable: 2^20 states of a 784-dimensional model take about 20 s on two cores.
@@ -31,7 +35,7 @@ class Exact:
     """
 
     requires: ClassVar[type] = Enumerable
-    needs_proposal: ClassVar[bool] = False
+    is_exact: ClassVar[bool] = True
     max_bits: int = 25
 
     def __post_init__(self) -> None:
@@ -46,11 +50,17 @@ class Exact:
                 f"but the model has {bits}"
             )
 
-    def __call__(self, model: Enumerable, base_logits: Tensor, proposal: object = None) -> Estimate:
-        """log Z of `model`; `base_logits` and `proposal`, which sampling methods start from, have no part in it."""
+    def is_automatic(self, model: Enumerable) -> bool:
+        """Where it takes seconds."""
+        return model.enumerable_bits() <= AUTOMATIC_BITS
+
+    def quick(self, model: Enumerable) -> Enumeration | None:
+        """Where it takes milliseconds."""
+        return self if model.enumerable_bits() <= QUICK_BITS else None
+
+    def __call__(self, model: Enumerable, x: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`; `x` and `proposal`, which sampling methods start from, have no part in it."""
         self.check(model)
         value = float(torch.logsumexp(log_masses(model), 0))
-        interval = (value, value)
-        return Estimate(
-            value, 0.0, interval, "exact", "none", samples=2 ** model.enumerable_bits(), settings=asdict(self)
-        )
+        states, settings = 2 ** model.enumerable_bits(), asdict(self)
+        return Estimate("log_z", value, 0.0, (value, value), "exact", "none", samples=states, settings=settings)

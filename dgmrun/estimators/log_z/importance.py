@@ -22,7 +22,7 @@ from dgmrun.estimators.pareto import pareto_k, threshold
 from dgmrun.estimators.proposal import (
     CLOSER,
     Mean,
-    Proposal,
+    Samples,
     ThroughProposal,
     diagnose,
     log_mean_of_chains,
@@ -41,19 +41,20 @@ class Importance(ThroughProposal):
 
     name: ClassVar[str] = "importance"
 
-    def __call__(self, model: Any, base_logits: Tensor, proposal: Proposal) -> Estimate:
+    def __call__(self, model: Any, x: Tensor, proposal: Any = None) -> Estimate:
         """log Z of `model` through `proposal`."""
-        draws = proposal.draws(self)
-        log_w = draws.of_q.log_w
+        samples: Samples = proposal.samples(self)
+        log_w = samples.of_q.log_w
         mean, k = log_mean(log_w), pareto_k(log_w)
-        reverse = [_inverse(log_mean_of_chains(-half)) for half in draws.of_p.log_w]
-        diagnostics = diagnose(draws, mean.value, mean.standard_error)
+        reverse = [_inverse(log_mean_of_chains(-half)) for half in samples.of_p.log_w]
+        diagnostics = diagnose(samples, mean.value, mean.standard_error)
         doubts = [
             *_disagreements(mean, reverse),
             *_tail(k, self.num_samples),
-            *mixing_doubts(draws),
+            *mixing_doubts(samples),
         ]
         return Estimate(
+            "log_z",
             value=mean.value,
             standard_error=mean.standard_error,
             interval=None if doubts else mean.interval,

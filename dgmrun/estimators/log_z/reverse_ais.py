@@ -23,12 +23,13 @@ from torch import Tensor
 from dgmrun.estimators.annealing import CURE, SPACINGS, anneal, check_settings
 from dgmrun.estimators.log_mean import INTERVAL, LogMean, curve, log_mean
 from dgmrun.estimators.sampling import can_be_exact, samples
+from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
 from dgmrun.protocols.values import Estimate
 
 
 @dataclass(frozen=True)
-class ReverseAIS:
+class ReverseAIS(LogZMethod):
     """log Z from above, in nats: the other jaw of the vice that `AIS` closes from below.
 
     Args:
@@ -42,7 +43,6 @@ class ReverseAIS:
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
-    needs_proposal: ClassVar[bool] = False
     num_chains: int = 100
     num_temperatures: int = 1000
     spacing: str = "quadratic"
@@ -53,13 +53,10 @@ class ReverseAIS:
         if self.burn_in < 0:
             raise ValueError(f"`log_z.reverse_ais.burn_in` must not be negative, but is {self.burn_in}")
 
-    def check(self, model: UnnormalisedDensity) -> None:
-        """Any model will do."""
-
-    def __call__(self, model: UnnormalisedDensity, base_logits: Tensor, proposal: object = None) -> Estimate:
-        """log Z of `model`, annealed to independent units with the log odds `base_logits`."""
-        path = model.annealed(base_logits)
-        start = samples(model, self.num_chains, base_logits, self.burn_in).flatten(1)
+    def __call__(self, model: UnnormalisedDensity, x: Tensor, proposal: object = None) -> Estimate:
+        """log Z of `model`, annealed to the base that it fits to `x`."""
+        path = model.annealed(x)
+        start = samples(model, self.num_chains, x, self.burn_in).flatten(1)
         _, log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))
         log_w -= path.log_normaliser()
         inverse = log_mean(log_w)
@@ -67,6 +64,7 @@ class ReverseAIS:
         is_exact = can_be_exact(model)
         doubt = f"its chains start after {self.burn_in} Gibbs sweeps, not at exact samples: it is no bound"
         return Estimate(
+            "log_z",
             value=mean.value,
             standard_error=mean.standard_error,
             interval=mean.interval,

@@ -44,6 +44,7 @@ class Adversarial(Objective, ABC):
     """
 
     requires: ClassVar[type] = ImplicitModel
+    stops_by_watched: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module, optimization: Optimization, critic: Critic, k: int) -> None:
         super().__init__(model, optimization)

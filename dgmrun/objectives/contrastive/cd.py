@@ -38,4 +38,4 @@ class CD(Objective):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The contrast between the data and k steps from them."""
-        return contrast(self.model, batch.x, self.model.gibbs(batch.x, self.k)), {}  # type: ignore[operator]
+        return contrast(self.model, batch.x, self.model.walk(batch.x, self.k)), {}  # type: ignore[operator]

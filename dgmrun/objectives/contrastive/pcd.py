@@ -58,7 +58,7 @@ class PCD(Objective):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The contrast between the data and the chains, k steps on."""
-        self.chains.copy_(self.model.gibbs(self.chains, self.k))  # type: ignore[operator]
+        self.chains.copy_(self.model.walk(self.chains, self.k))  # type: ignore[operator]
         return contrast(self.model, batch.x, self.chains), {}
 
     def rank_state(self) -> dict[str, Any]:
@@ -76,6 +76,6 @@ class PCD(Objective):
             raise ValueError(f"its chains must be bits {list(self.chains.shape)}, but are {list(chains.shape)}")
         self.chains.copy_(chains)
 
-    def pictures(self, x: Tensor) -> dict[str, Tensor]:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """What the model shows, and the chains."""
-        return {**super().pictures(x), "chains": self.chains}
+        return {**super().pictures(batch), "chains": self.chains}

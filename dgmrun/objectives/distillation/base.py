@@ -18,9 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.objectives.distillation.teacher import StreamSettings, Teacher, TeacherStream
+from dgmrun.objectives.distillation.stream import StreamSettings
+from dgmrun.objectives.distillation.teacher import Mixture, Teacher
 from dgmrun.protocols.models import TractableDensity
 from dgmrun.protocols.sources import Source
+from dgmrun.protocols.values import Batch
 
 OFFSETS = ("teacher", "batch", "learned")
 RATE = 0.01
@@ -42,21 +44,21 @@ def score_error(score_q: Float[Tensor, "batch ..."], score_f: Float[Tensor, "bat
     return 0.5 * (score_q - score_f).square().flatten(1).sum(-1).mean()
 
 
-def scores(model: nn.Module, teacher: Teacher, x: Tensor) -> tuple[Tensor, Tensor]:
+def scores(model: nn.Module, teacher: Teacher | Mixture, batch: Batch) -> tuple[Tensor, Tensor]:
     """Derivatives of log q and of log f in x, binary x treated as real; the first carries the student's gradient."""
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        (score_q,) = torch.autograd.grad(model.log_prob(x).sum(), x, create_graph=True)  # type: ignore[operator]
-        (score_f,) = torch.autograd.grad(teacher.log_density(x).sum(), x)
+        x, context = batch.x.detach().requires_grad_(), batch.context
+        (score_q,) = torch.autograd.grad(model.log_prob(x, context).sum(), x, create_graph=True)  # type: ignore[operator]
+        (score_f,) = torch.autograd.grad(teacher.log_density(x, context).sum(), x)
     return score_q, score_f
 
 
-def some(data: Source) -> Tensor:
+def some(data: Source) -> Batch:
     """A batch of examples; the place in the data stays."""
     place = data.state_dict()
-    x = next(iter(data)).x
+    batch = next(iter(data))
     data.load_state_dict(place)
-    return x
+    return batch
 
 
 class Offset(nn.Module):
@@ -74,7 +76,7 @@ class Offset(nn.Module):
         ValueError: `offset` is something else, or the teacher has no log Z.
     """
 
-    def __init__(self, offset: float | str | None, teacher: Teacher) -> None:
+    def __init__(self, offset: float | str | None, teacher: Teacher | Mixture) -> None:
         super().__init__()
         is_number = type(offset) in (int, float)
         if offset is not None and not is_number and offset not in OFFSETS:
@@ -130,32 +132,34 @@ class Distillation(Objective, ABC):
     requires: ClassVar[type] = TractableDensity
     needs_density: ClassVar[bool] = True
 
-    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher) -> None:
+    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher | Mixture) -> None:
         super().__init__(model, optimization)
         if self.needs_density and not teacher.has_density:
             raise ValueError(
                 "`objective` must be one that needs only samples, distill_kl, for a teacher without a density, "
-                f"but `objective.teacher` is a run of {type(teacher.model).__name__}"
+                f"but `objective.teacher` is a run of {teacher.name}"
             )
         self.teacher = teacher
 
     @torch.no_grad()
-    def log_f(self, x: Tensor) -> Tensor:
-        """The teacher's log-density at x, up to its log Z, [batch]; hundreds of nats want single precision at least."""
-        with torch.autocast(x.device.type, enabled=False):
-            return self.teacher.log_density(x)
+    def log_f(self, batch: Batch) -> Tensor:
+        """The teacher's log-density, up to its log Z, [batch]; hundreds of nats want single precision at least."""
+        with torch.autocast(batch.x.device.type, enabled=False):
+            return self.teacher.log_density(batch.x, batch.context)
 
 
 class Streamed(Distillation, ABC):
     """A student that is trained on the stream of its teacher's samples."""
 
-    def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher, stream: StreamSettings) -> None:
+    def __init__(
+        self, model: nn.Module, optimization: Optimization, teacher: Teacher | Mixture, stream: StreamSettings
+    ) -> None:
         super().__init__(model, optimization, teacher)
         self.stream = stream
 
     def source(self, data: Source) -> Source:
         """The teacher's samples."""
-        return TeacherStream(self.teacher.model, self.stream, data)
+        return self.teacher.stream(self.stream, data)
 
 
 class SquareError(Streamed, ABC):
@@ -173,7 +177,7 @@ class SquareError(Streamed, ABC):
         self,
         model: nn.Module,
         optimization: Optimization,
-        teacher: Teacher,
+        teacher: Teacher | Mixture,
         stream: StreamSettings,
         offset: float | str | None = None,
     ) -> None:
@@ -182,8 +186,8 @@ class SquareError(Streamed, ABC):
 
     def source(self, data: Source) -> Source:
         """The teacher's samples; an offset that is not given starts where it centres some data."""
-        x = some(data)
-        self.offset.initialise(self.model.log_prob(x) - self.log_f(x))  # type: ignore[operator]
+        batch = some(data)
+        self.offset.initialise(self.model.log_prob(batch.x, batch.context) - self.log_f(batch))  # type: ignore[operator]
         return super().source(data)
 
     def doubts(self) -> list[str]:

@@ -21,4 +21,4 @@ class DistillKL(Streamed):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The cross-entropy E_p[-log q], in nats."""
-        return cross_entropy(self.model.log_prob(batch.x)), {}  # type: ignore[operator]
+        return cross_entropy(self.model.log_prob(batch.x, batch.context)), {}  # type: ignore[operator]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.distillation.base import SquareError, cross_entropy, score_error, scores, square_error
-from dgmrun.objectives.distillation.teacher import StreamSettings, Teacher
+from dgmrun.objectives.distillation.stream import StreamSettings
+from dgmrun.objectives.distillation.teacher import Mixture, Teacher
 from dgmrun.protocols.values import Batch
 
 
@@ -35,7 +36,7 @@ class DistillMix(SquareError):
         self,
         model: nn.Module,
         optimization: Optimization,
-        teacher: Teacher,
+        teacher: Teacher | Mixture,
         stream: StreamSettings,
         kl: float = 1.0,
         se: float = 1.0,
@@ -51,11 +52,11 @@ class DistillMix(SquareError):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and its parts before they are weighted."""
         x = batch.x
-        log_q = self.model.log_prob(x)  # type: ignore[operator]
-        log_ratio = log_q - self.log_f(x)
+        log_q = self.model.log_prob(x, batch.context)  # type: ignore[operator]
+        log_ratio = log_q - self.log_f(batch)
         parts = {"kl": cross_entropy(log_q), "se": square_error(log_ratio, self.offset(log_ratio))}
         if self.weights["score"]:
-            parts["score"] = score_error(*scores(self.model, self.teacher, x)) / x[0].numel()
+            parts["score"] = score_error(*scores(self.model, self.teacher, batch)) / x[0].numel()
         loss = sum(self.weights[name] * part for name, part in parts.items())
         terms = {name: part.detach() for name, part in parts.items()}
         return loss, {"offset": self.offset.c.detach().clone(), **terms}  # type: ignore[return-value]

@@ -18,4 +18,4 @@ class DistillScore(Streamed):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The error of the derivatives, in square nats."""
-        return score_error(*scores(self.model, self.teacher, batch.x)), {}
+        return score_error(*scores(self.model, self.teacher, batch)), {}

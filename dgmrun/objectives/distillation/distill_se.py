@@ -17,7 +17,7 @@ class DistillSE(SquareError):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The square error, and beside it c and E_p[-log q], both in nats."""
-        log_q = self.model.log_prob(batch.x)  # type: ignore[operator]
-        log_ratio = log_q - self.log_f(batch.x)
+        log_q = self.model.log_prob(batch.x, batch.context)  # type: ignore[operator]
+        log_ratio = log_q - self.log_f(batch)
         loss = square_error(log_ratio, self.offset(log_ratio))
         return loss, {"offset": self.offset.c.detach().clone(), "cross_entropy": cross_entropy(log_q.detach())}

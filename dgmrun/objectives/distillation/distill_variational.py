@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dgmrun.gradients.score_function import leave_one_out, score_function
@@ -28,8 +29,9 @@ class DistillVariational(Distillation):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """KL(q||p) - log Z in nats, an upper bound on -log Z; its gradient by the score function."""
-        x = self.model.sample(max(2, len(batch.x)))  # type: ignore[operator]
-        log_q = self.model.log_prob(x)  # type: ignore[operator]
-        kl = log_q.detach() - self.log_f(x)
+        drawn = batch if len(batch.x) > 1 else batch.rows(torch.zeros(2, dtype=torch.long))
+        drawn = drawn._replace(x=self.model.sample(len(drawn.x), drawn.context))  # type: ignore[operator]
+        log_q = self.model.log_prob(drawn.x, drawn.context)  # type: ignore[operator]
+        kl = log_q.detach() - self.log_f(drawn)
         surrogate = score_function((kl - leave_one_out(kl)).unsqueeze(-1), log_q.unsqueeze(-1))
         return surrogate + (kl.mean() - surrogate).detach(), {}

@@ -13,10 +13,11 @@ from dgmrun.estimators.marginal import ACTIVE, posterior_means
 from dgmrun.latent import draws
 from dgmrun.latent.bounds import resampled
 from dgmrun.protocols.models import Annealable
+from dgmrun.protocols.values import Batch
 from dgmrun.workbench.setup import Setup
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Plot
 
 SEEN = 2000
 """Test examples that are looked at."""
@@ -25,46 +26,47 @@ WALKS, STEPS, FURTHEST = 8, 9, 3.0
 
 
 @torch.no_grad()
-def figures(model: Any, setup: Setup, count: int) -> dict[str, Figure]:
+def figures(model: Any, setup: Setup, count: int) -> dict[str, Plot]:
     """Reconstructions of `count` examples, how active each unit is, a map of examples, and walks along units.
 
     Of a single test example none of this can be said.
     """
     from dgmrun.pictures import latent
 
-    split = setup.splits["test"]
-    x = setup.scored("test")[:SEEN].to(setup.device).float()
-    if len(x) < 2:
+    batch = setup.seen(setup.scored("test").rows(slice(SEEN)))
+    if len(batch.x) < 2:
         return {}
-    posterior = local(model, x, None)
-    means = posterior_means(model, x, posterior)
+    posterior = local(model, batch, None)
+    means = posterior_means(model, batch, posterior)
     variances = [mean.var(0) for mean in means]
     drawn = {"activity": latent.activity([variance.cpu().numpy() for variance in variances], ACTIVE)}
     most = variances[0].argsort(descending=True)
     if isinstance(model, Annealable) and len(most) > 1:
-        y = None if split.y is None or split.y.dim() > 1 else split.y[:SEEN].cpu().numpy()
+        labels = setup.data.splits["test"].y
+        y = None if labels is None or labels.dim() > 1 else labels[:SEEN].cpu().numpy()
         names = (f"unit {int(most[0]) + 1} of layer 1", f"unit {int(most[1]) + 1} of layer 1")
         drawn["map"] = latent.scatter(means[0][:, most[:2]].cpu().numpy(), y, names)
-    if len(setup.event.shape) == 3:
+    if setup.event.is_picture:
         first = None if posterior is None else posterior[:count]
-        drawn["reconstructions"] = _reconstructions(model, setup, x[:count], first)
+        drawn["reconstructions"] = _reconstructions(model, setup, batch.rows(slice(count)), first)
         if isinstance(model, Annealable):
-            drawn["walks"] = _walks(model, setup, means[0][0], most[:WALKS])
+            context = None if batch.context is None else batch.context[:1]
+            drawn["walks"] = _walks(model, setup, means[0][0], most[:WALKS], context)
     return drawn
 
 
-def _reconstructions(model: Any, setup: Setup, x: Tensor, posterior: Tensor | None) -> Figure:
+def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor | None) -> Plot:
     """Data, and means of p(x|z) for z of the posterior and of the one that resamples `objective.k` of its samples."""
     from dgmrun.pictures import gallery
 
     k = max(2, setup.config["objective"].get("k", 1))
-    trace = model.trace(x, draws.sampled(k), local=posterior)
-    panels = {"data": x, "reconstructed": model.decode(trace.z[0][:1])[0]}
-    panels[f"resampled of {k}"] = model.decode(resampled(trace)[0])[0]
+    trace = model.trace(batch.x, draws.sampled(k), batch.context, posterior)
+    panels = {"data": batch.x, "reconstructed": model.decode(trace.z[0][:1], batch.context)[0]}
+    panels[f"resampled of {k}"] = model.decode(resampled(trace)[0], batch.context)[0]
     return gallery.side_by_side({name: _shown(setup, part) for name, part in panels.items()})
 
 
-def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor) -> Figure:
+def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor, context: Tensor | None) -> Plot:
     """One unit after another from -3 to 3, the others as the posterior mean `z` of the first example has them."""
     from dgmrun.pictures import latent
 
@@ -72,11 +74,12 @@ def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor) -> Figure:
     places = z.repeat(len(units), STEPS, 1)
     for row, unit in enumerate(units):
         places[row, :, unit] = values
-    pictures = _shown(setup, model.decode(places).flatten(0, 1))
+    told = None if context is None else context.expand(STEPS, *context.shape[1:])
+    pictures = _shown(setup, model.decode(places, told).flatten(0, 1))
     rows = pictures.reshape(*places.shape[:2], *pictures.shape[1:])
     return latent.walks(rows, values.tolist(), [f"unit {int(unit) + 1}" for unit in units])
 
 
 def _shown(setup: Setup, x: Tensor) -> ndarray:
     """What the model sees, or means of it, as a person wants it."""
-    return setup.shown(setup.data.back(x.cpu())).numpy()
+    return setup.shown(setup.back(x.cpu())).numpy()

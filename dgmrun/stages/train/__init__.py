@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import shlex
-
-import torch
+from typing import TYPE_CHECKING
 
 from dgmrun import children
 from dgmrun.errors import Mistake
-from dgmrun.run.directory import Run
-from dgmrun.workbench import build
-from dgmrun.workbench.inputs import check_teacher
-from dgmrun.workbench.setup import Setup
+from dgmrun.stages import check_least
+
+if TYPE_CHECKING:
+    from dgmrun.run.directory import Run
+    from dgmrun.workbench.setup import Setup
+
+DEPENDS = ()
+WRITES = (
+    *(f"checkpoints/{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
+    *("checkpoints/.writing.ckpt", "figures/*.png", "non-finite-batch.safetensors"),
+)
+LEAST = {
+    "trainer.max_epochs": 1,
+    "trainer.max_steps": 1,
+    "trainer.validate_every_n_steps": 1,
+    "trainer.accumulate": 1,
+    "trainer.patience": 1,
+    "checkpoint.every_n_steps": 1,
+    "checkpoint.every_n_epochs": 1,
+}
 
 
 def check(setup: Setup) -> None:
     """Refuses an objective that the model does not fit, and settings that no training can have."""
-    model, node, names = setup.new_model(), setup.config["objective"], setup.config["choices"]
-    if not build.fits(type(model), build.target(node).requires):
-        raise Mistake(
-            f"`objective` must be one that fits the model {names['model']}: "
-            f"{', '.join(build.partners('model', names['model'])['objective'])}, but is {names['objective']}",
-            f"dgmrun list model={names['model']}",
-        )
-    from dgmrun.stages.train import fit, processes, validation
+    from dgmrun.stages.train import refusals
 
-    if setup.config["trainer"]["patience"] is not None and validation.scorer(setup) is None:
-        raise Mistake(
-            f"`trainer.patience` must be null for the model {names['model']}, whose validation loss is least where its "
-            "critic knows least"
-        )
-    processes.check(setup.config["device"])
-    fit.limits(setup, 1)
-    made = fit.objective(setup, model, steps=1)
-    made.configure_optimizers()
-    data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
-    fit.source_of(made, data, setup)
-    try:
-        fit.make_trainer(setup.config["device"])
-        if str(setup.config["device"]["precision"]).startswith("16"):
-            raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
-    except Exception as error:  # Lightning's own kinds among them
-        raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
+    check_least(setup, LEAST)
+    refusals.check(setup)
 
 
 def check_run(run: Run, setup: Setup) -> None:
@@ -51,11 +44,12 @@ def check_run(run: Run, setup: Setup) -> None:
         Mistake: names the key.
     """
     from dgmrun.stages.train import processes
+    from dgmrun.workbench.inputs import check_teachers
 
     if children.node() == 0:
         with run.training():
             pass
-    check_teacher(setup)
+    check_teachers(setup)
     so_far = run.results.get("train", {})
     if so_far.get("steps") and not any((run.path / "checkpoints").glob("*.ckpt")):
         raise Mistake(

@@ -23,7 +23,7 @@ def draw(run: Run, setup: Setup, trained: Objective) -> None:
     from dgmrun.pictures import critic, drawing
 
     with seeded(setup.config["seed"], "critic"), torch.no_grad():
-        x = trained.seen(setup.scored("valid")[:POINTS].to(next(trained.parameters())))
+        x = trained.seen(setup.scored("valid").x[:POINTS].to(next(trained.parameters())))
         sample = trained.seen(trained.generated(POINTS))
     places = critic.grid(_drawable(x), _drawable(sample))
     f = trained.f(torch.from_numpy(places).to(sample).flatten(0, 1)).reshape(places.shape[:2])

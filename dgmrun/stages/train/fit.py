@@ -31,7 +31,7 @@ from dgmrun.stages.train.limits import Limits, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.ranks import Ranks
 from dgmrun.workbench import build
-from dgmrun.workbench.inputs import check_teacher, teacher
+from dgmrun.workbench.inputs import check_teachers, teacher
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
@@ -46,7 +46,7 @@ def fit(run: Run, setup: Setup) -> None:
         RunFailed: the loss was not finite, or no checkpoint is whole.
         Interrupted: by Ctrl-C or SIGTERM; everything is saved.
     """
-    check_teacher(setup)
+    check_teachers(setup)
     trainer = make_trainer(setup.config["device"])
     device = trainer.strategy.root_device
     if device.type == "cuda":
@@ -65,7 +65,9 @@ def fit(run: Run, setup: Setup) -> None:
             if trainer.is_global_zero:
                 history.record_changes(run, setup)
             begun = 0 if state is None else state["iteration"]
-            _train(trainer, trained, source, checkpoint, begun, _callbacks(run, setup, source, clock, device), run)
+            _train(
+                trainer, trained, source, checkpoint, begun, _callbacks(run, setup, trained, source, clock, device), run
+            )
     if distributed.is_initialized():
         distributed.destroy_process_group()  # left to the end of the process, it can abort it
     if clock.reason == "interrupted":
@@ -103,15 +105,16 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
 
 def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
     """The training split on the device."""
-    dataset, train = setup.config["dataset"], setup.splits["train"]
+    dataset, train = setup.config["dataset"], setup.data.splits["train"]
     return InMemorySource(
         train.x.to(device),
-        None if train.y is None or dataset["context"] is None else train.y.to(device),
+        None if train.y is None or setup.context is None else train.y.to(device),
         dataset["batch_size"],
         setup.config["seed"],
         rank,
         world_size,
         draw=setup.data.draw(),
+        arrange=setup.arrangement,
     )
 
 
@@ -136,7 +139,7 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
         file = run.path / "weights.safetensors"
         _weights.load(model, _weights.read(file), file)
     elif isinstance(model, Initialised):
-        model.initialise(setup.scored("train").float())
+        model.initialise(setup.seen(setup.scored("train"), torch.device("cpu")).x)
     return model
 
 
@@ -186,7 +189,9 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
     )
 
 
-def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: torch.device) -> list[Callback]:
+def _callbacks(
+    run: Run, setup: Setup, trained: Objective, source: Source, clock: Limits, device: torch.device
+) -> list[Callback]:
     """In the order in which they act after a batch: a checkpoint holds what those before it know."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     valid = _examples(setup, "valid", device)
@@ -194,9 +199,9 @@ def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: to
     record = partial(history.record, run, source, clock)
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), record)
     validating = validation.Validation(
-        scorer=validation.scorer(setup),
+        scorer=validation.scorer(setup, trained.model),
         valid=valid,
-        train=_examples(setup, "train", device, len(valid.x)),
+        train=_examples(setup, "train", device, len(valid.batch.x)),
         every=every,
         patience=config["trainer"]["patience"],
         seed=config["seed"],
@@ -208,8 +213,8 @@ def _callbacks(run: Run, setup: Setup, source: Source, clock: Limits, device: to
 
 
 def _examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> validation.Examples:
-    x, log_jacobian = (part[:most].to(device) for part in (setup.scored(split), setup.log_jacobian(split)))
-    return validation.Examples(x, log_jacobian)
+    batch = setup.seen(setup.scored(split).rows(slice(most)), device)
+    return validation.Examples(batch, setup.log_jacobian(split)[:most].to(device))
 
 
 def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
-from dgmrun.estimators.density import log_density, log_likelihood
+from dgmrun.estimators.density import less, log_density, log_likelihood
 from dgmrun.estimators.units import in_original_units
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols.models import Enumerable, LatentVariableModel, TractableDensity, UnnormalisedDensity
-from dgmrun.protocols.values import Batch, Estimate
+from dgmrun.protocols.models import roles
+from dgmrun.protocols.values import Batch, Estimate, Evidence
 from dgmrun.rng import seeded
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.limits import Limits
-from dgmrun.workbench import build
+from dgmrun.workbench.partition import unnormalised
+from dgmrun.workbench.selection import made, quick_method
 from dgmrun.workbench.setup import Setup
 
-Score = Callable[[Tensor], tuple[Tensor, Estimate]]
+Score = Callable[[Batch], tuple[Tensor, Estimate]]
 Scorer = Callable[[Any], Score]
 WATCHED = ("nll", "bound", "loss")
-PICTURED = 100
-EXACT_BITS = 14
-AIS = {"num_chains": 100, "num_temperatures": 500}
-IMPORTANCE = {"num_samples": 10, "local_steps": None}
+PICTURED, BLOCK = 100, 1000
+"""Examples that pictures are made of, and that an objective watches together."""
 
 
 class Examples(NamedTuple):
-    """Examples x on the device, and what their log-probabilities lack to be in original units, in nats."""
+    """Examples on the device, and what their log-probabilities lack to be in original units, in nats."""
 
-    x: Tensor
+    batch: Batch
     log_jacobian: Tensor
 
 
@@ -102,7 +102,7 @@ class Validation(Callback):
         if trainer.is_global_zero:
             self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
             self.board.words(objective.doubts(), self.step)
-            self.board.pictures(objective.pictures(self.valid.x[:PICTURED].float()), self.step)
+            self.board.pictures(objective.pictures(self.valid.batch.rows(slice(PICTURED))), self.step)
         if self.latest[self.watched] < self.best:
             self.best, self.waited = self.latest[self.watched], 0
             self.checkpoints.save_best(trainer)
@@ -113,12 +113,10 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective) -> dict[str, float]:
         if self.scorer is None:
-            x = self.valid.x.to(next(objective.parameters()).dtype)
-            loss, terms = objective.loss(Batch(x, torch.arange(len(x))))
-            return {"loss": float(loss), "loss_standard_error": float(terms["standard_error"])}
+            return _spread([objective.watched(block) for block in self.valid.batch.blocks(BLOCK)])
         score = self.scorer(objective.evaluated)
-        log_prob, estimate = in_original_units(score(self.valid.x), self.valid.log_jacobian)
-        log_prob_train, _ = in_original_units(score(self.train.x), self.train.log_jacobian)
+        log_prob, estimate = in_original_units(score(self.valid.batch), self.valid.log_jacobian)
+        log_prob_train, _ = in_original_units(score(self.train.batch), self.train.log_jacobian)
         name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
             name: -estimate.value,
@@ -132,34 +130,31 @@ class Validation(Callback):
         return next(name for name in WATCHED if name in self.latest)
 
 
-def scorer(setup: Setup) -> Scorer | None:
-    """The cheap likelihood that validation uses, if the model has one.
-
-    Of a tractable density its own; of a latent variable model a bound by a few samples; of an unnormalised density by
-    log Z, exact up to 2^14 states, else by a short AIS.
-    """
-    model = build.target(setup.config["model"])
-    if build.fits(model, UnnormalisedDensity):
-        return _through_log_z(setup)
-    if not build.fits(model, TractableDensity) and not build.fits(model, LatentVariableModel):
-        return None
-    name, settings = ("exact", {}) if build.fits(model, TractableDensity) else ("importance", IMPORTANCE)
-    method = build.maker("likelihood", setup.config["likelihood"][name] | settings)()
-    return lambda model: lambda x: method(model, x, x)
+def _spread(blocks: list[Tensor]) -> dict[str, float]:
+    """The mean of what was watched, and its standard error."""
+    values = torch.cat([block.detach() for block in blocks])
+    error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return {"loss": float(values.mean()), "loss_standard_error": error}
 
 
-def _through_log_z(setup: Setup) -> Scorer:
-    nodes, base_logits = setup.config["log_z"], setup.base_logits
-    exact, ais = build.maker("log_z", nodes["exact"])(), build.maker("log_z", nodes["ais"] | AIS)()
+def scorer(setup: Setup, model: nn.Module) -> Scorer | None:
+    """The quick likelihood of a model, if it has one: its own, a bound, or one that rests on a quick log Z."""
+    of_x = quick_method(made(setup, "likelihood", model), model)
+    if roles(type(model)).needs_log_z:
+        return partial(_over_log_z, setup, of_x)
+    return None if of_x is None else lambda model: lambda batch: of_x(model, Evidence(batch, batch))
 
-    def prepared(model: Any) -> Score:
-        is_small = isinstance(model, Enumerable) and model.enumerable_bits() <= EXACT_BITS
-        log_z = (exact if is_small else ais)(model, base_logits)
 
-        def score(x: Tensor) -> tuple[Tensor, Estimate]:
-            log_f = log_density(model, x)
+def _over_log_z(setup: Setup, of_x: Any, model: Any) -> Score:
+    """The score of a model whose log Z is found now: of x itself, or of x by a method that sums over latent layers."""
+    part, x = unnormalised(model, setup.training_x)
+    log_z: Estimate = quick_method(made(setup, "log_z", part), part)(part, x)
+
+    def score(batch: Batch) -> tuple[Tensor, Estimate]:
+        if part is model:
+            log_f = log_density(model, batch)
             return log_f - log_z.value, log_likelihood(log_f, log_z)
+        log_f, estimate = of_x(model, Evidence(batch, batch))
+        return log_f - log_z.value, less(estimate, log_z)
 
-        return score
-
-    return prepared
+    return score

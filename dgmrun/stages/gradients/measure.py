@@ -1,4 +1,4 @@
-"""`gradients`: bias and variance of every estimator that fits the model, at the parameters of a run.
+"""Bias and variance of gradient estimators at the parameters of a run.
 
 All are given the same batches in turn, each drawn anew from the whole training split, so that their times and variances
 can be compared. Those that have something of their own to learn, baselines or control variates, learn it first, the
@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
@@ -22,13 +22,14 @@ from dgmrun.errors import Mistake, RunFailed
 from dgmrun.gradients import exact
 from dgmrun.gradients.moments import Moments
 from dgmrun.paths import options
-from dgmrun.protocols.models import BinaryLatents, Reparameterised
+from dgmrun.protocols.models import BinaryLatents, Reparameterised, fits
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch, Estimate
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure, Identity
 from dgmrun.workbench import build
-from dgmrun.workbench import selection as _log_z
+from dgmrun.workbench.selection import chosen
 from dgmrun.workbench.setup import Setup
 
 if TYPE_CHECKING:
@@ -39,22 +40,18 @@ EXACT_BITS = 16
 """More states than 2^16 are not enumerated, batch after batch."""
 
 
-def check(setup: Setup) -> None:
-    """Refuses a model without estimators, and estimators that do not fit."""
-    objectives(setup, setup.new_model())
-
-
-def main(run: Run, setup: Setup) -> None:
+def measure(run: Run, setup: Setup) -> None:
     """Measures every selected estimator, and writes a table and a picture of them."""
     from dgmrun.pictures import drawing
-    from dgmrun.report import gradients
+    from dgmrun.pictures.gradients import draw
+    from dgmrun.report.gradients import table
 
     every = measured(setup, setup.model_of(run))
-    entries = {name: one.entry(setup) | {"of": run.identity()} for name, one in every.items()}
-    for name, entry in entries.items():
-        run.record("gradients", name, entry)
-    log.info("%s", gradients.table(entries))
-    drawing.write(run, "gradients", {"gradients": gradients.draw(entries)})
+    figures = {name: one.figure(setup, run.identity()) for name, one in every.items()}
+    for name, figure in figures.items():
+        run.record("gradients", name, figure)
+    log.info("%s", table(figures))
+    drawing.write(run, "gradients", {"gradients": draw(figures)})
 
 
 def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
@@ -78,10 +75,11 @@ def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
         for name, reason in refused.items():
             log.info("gradients   without %s: %s", name, reason)
         return made
-    chosen = _log_z.chosen("gradients", config["methods"], made | refused)
-    for name in refused.keys() & chosen.keys():
-        raise refused[name]
-    return chosen
+    both: dict[str, Variational | Mistake] = {**made, **refused}
+    for name in chosen("gradients", config["methods"], both):
+        if name in refused:
+            raise refused[name]
+    return chosen("gradients", config["methods"], made)
 
 
 def _fitting(setup: Setup, model: nn.Module) -> tuple[dict[str, Variational], dict[str, Mistake]]:
@@ -100,7 +98,7 @@ def _fitting(setup: Setup, model: nn.Module) -> tuple[dict[str, Variational], di
     refused: dict[str, Mistake] = {}
     for name, node in nodes.items():
         kind = build.target(node)
-        if issubclass(kind, Variational) and build.fits(type(model), kind.requires):
+        if issubclass(kind, Variational) and fits(type(model), kind.requires):
             try:
                 made[name] = build.maker("objective", node)(model, optimization)
             except Mistake as mistake:
@@ -193,8 +191,8 @@ class Measured:
             raise RunFailed(f"the gradient of {self.name} must be finite, but is not", "lower gradients.lr")
         return g
 
-    def entry(self, setup: Setup) -> dict[str, Any]:
-        """The logarithm of the mean variance of a parameter, and what else was found, for results.json."""
+    def figure(self, setup: Setup, of: Identity) -> Figure:
+        """The logarithm of the mean variance of a parameter, and what else was found."""
         variance, error = self.gradients.variance()
         if variance == 0:
             raise RunFailed(f"gradients of {self.name} must differ, but are all the same: the model is saturated")
@@ -202,6 +200,7 @@ class Measured:
         num, config = self.gradients.num, setup.config["gradients"]
         length = self.truths.length() if self.truths.num else 0.0
         found = Estimate(
+            "log_variance",
             value=value,
             standard_error=standard_error,
             interval=(value - 3 * standard_error, value + 3 * standard_error),
@@ -216,5 +215,5 @@ class Measured:
                 "bias_by_chance": self.errors.noise() / length if length else None,
             },
         )
-        of_what = {"unit": "log variance", "split": "train", "examples": self.examples}
-        return found.to_dict() | of_what | {"seconds": self.seconds}
+        given = setup.config["given"]
+        return Figure.made(found, of=of, split="train", examples=self.examples, given=given, seconds=self.seconds)

@@ -1,0 +1,54 @@
+"""What is modelled and what it is conditioned on: p(x), p(x | labels) or p(labels | x)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dgmrun.errors import Mistake
+from dgmrun.protocols.values import Batch, Event
+
+GIVEN = ("labels", "x")
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Makes batches of what the gathered rows of a dataset hold.
+
+    Args:
+        x: one example as the model sees it.
+        labels: its label, where there are any.
+        given: null for p(x); `labels` for p(x | labels); `x` for p(labels | x).
+
+    Raises:
+        Mistake: there is no such way, or there are no labels.
+    """
+
+    x: Event
+    labels: Event | None = None
+    given: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.given not in (None, *GIVEN):
+            raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}")
+        if self.given is not None and self.labels is None:
+            raise Mistake(f"`given` must be null for a dataset without labels, but is {self.given}", "given=null")
+
+    @property
+    def event(self) -> Event:
+        """What is modelled."""
+        return self.labels if self.given == "x" and self.labels is not None else self.x
+
+    @property
+    def context(self) -> Event | None:
+        """What it is conditioned on."""
+        return None if self.given is None else self.x if self.given == "x" else self.labels
+
+    def __call__(self, x: Tensor, labels: Tensor | None, index: Tensor) -> Batch:
+        """The batch of these rows, of the types that models see."""
+        x = x.to(self.x.dtype)
+        if self.given is None or self.labels is None or labels is None:
+            return Batch(x, index)
+        labels = labels.to(self.labels.dtype)
+        return Batch(labels, index, x) if self.given == "x" else Batch(x, index, labels)

@@ -1,0 +1,55 @@
+"""How often the likeliest class is the right one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.protocols.methods import FidelityMethod
+from dgmrun.protocols.models import TractableDensity
+from dgmrun.protocols.values import Estimate, Evidence
+
+BLOCK = 1000
+
+
+@dataclass(frozen=True)
+class Accuracy(FidelityMethod):
+    """The share of examples whose class has the largest p(y | x) of all."""
+
+    requires: ClassVar[type] = TractableDensity
+
+    def check(self, model: Any) -> None:
+        """Refuses models of anything but one class."""
+        if not self.is_automatic(model):
+            raise ValueError("`fidelity.methods` can have accuracy only for a model of one class given something")
+
+    def is_automatic(self, model: Any) -> bool:
+        """For classifiers."""
+        told = getattr(model, "context", None) is not None
+        return told and model.event.kind in ("binary", "categorical") and model.event.dims == 1
+
+    @torch.no_grad()
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
+        """1 for each example whose class is the likeliest, else 0, and their mean."""
+        classes = torch.arange(model.event.size or 2, device=evidence.batch.x.device).to(evidence.batch.x.dtype)
+        right = []
+        for y, _, context in evidence.batch.blocks(BLOCK):
+            each = [model.log_prob(torch.full_like(y, float(one)), context) for one in classes]
+            right.append(classes[torch.stack(each).argmax(0)].eq(y.flatten()))
+        hits = torch.cat(right).double()
+        share, num = float(hits.mean()), len(hits)
+        error = math.sqrt(share * (1 - share) / num)
+        low, high = _wilson(share, num)
+        return hits, Estimate("accuracy", share, error, (low, high), "estimate", "none", samples=num)
+
+
+def _wilson(share: float, num: int) -> tuple[float, float]:
+    """The 99.7 % interval of Wilson (1927), which is right near 0 and 1, too."""
+    z2 = 9 / num
+    middle, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    return middle - half, middle + half

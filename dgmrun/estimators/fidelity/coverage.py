@@ -1,0 +1,67 @@
+"""How many modes of the data a model's samples reach, where the modes are known.
+
+References:
+    Lin, Khetan, Fanti and Oh (2018), PacGAN, https://arxiv.org/abs/1712.04086, section 4.1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from dgmrun.protocols.methods import FidelityMethod
+from dgmrun.protocols.models import Sampler
+from dgmrun.protocols.values import Estimate, Evidence
+
+
+@dataclass(frozen=True)
+class Coverage(FidelityMethod):
+    """The share of modes that have a sample within their reach: with more samples it can only grow.
+
+    Args:
+        num_samples: of the model.
+
+    Raises:
+        ValueError: names the key.
+    """
+
+    requires: ClassVar[type] = Sampler
+    needs_modes: ClassVar[bool] = True
+    num_samples: int = 2500
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1:
+            raise ValueError(f"`fidelity.coverage.num_samples` must be at least 1, but is {self.num_samples}")
+
+    @torch.no_grad()
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "samples"], Estimate]:
+        """The distance of each sample from the nearest mode in units of its reach, and the share of modes reached."""
+        assert evidence.modes is not None
+        centres, reach = evidence.modes
+        x = model.sample(self.num_samples).double().cpu().flatten(1)
+        distance, nearest = (torch.cdist(x, centres.double()) / reach).min(1)
+        near = distance < 1
+        covered, share = len(nearest[near].unique()), float(near.double().mean())
+        value = covered / len(centres)
+        return distance, Estimate(
+            "coverage",
+            value=value,
+            standard_error=None,
+            interval=(value, None),
+            kind="lower_bound",
+            bias="down",
+            samples=self.num_samples,
+            settings=asdict(self),
+            diagnostics={
+                "modes": len(centres),
+                "covered": covered,
+                "near": share,
+                "standard_error_near": math.sqrt(share * (1 - share) / self.num_samples),
+            },
+            warnings=["a mode that no sample has reached may have some probability: it has no standard error"],
+        )

@@ -1,0 +1,36 @@
+"""Estimators of a gradient side by side in a picture, the steadiest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure as Plot
+
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
+from dgmrun.report.gradients import steadiest
+from dgmrun.run.figures import Figure
+
+
+@rc_context(STYLE)
+def draw(figures: Mapping[str, Figure]) -> Plot:
+    """Log variance with its 99.7 % interval, signal to noise, and time of a gradient; a row for each."""
+    every = steadiest(figures)
+    plot = Plot(figsize=(10, 1.5 + 0.3 * len(every)), dpi=DPI, layout="constrained")
+    variance, signal, seconds = plot.subplots(1, 3, sharey=True)
+    rows = range(len(every))
+    labels = [f"{name} ({figure.settings['bound']})" for name, figure in every.items()]
+    values = [figure.value for figure in every.values()]
+    errors = [3 * (figure.standard_error or 0.0) for figure in every.values()]
+    variance.errorbar(values, rows, xerr=errors, fmt="o", color=COLOURS[0], capsize=3)
+    variance.set(xlabel="log variance", yticks=rows, yticklabels=labels)
+    variance.invert_yaxis()
+    for axes, key, label in (
+        (signal, "signal_to_noise", "signal to noise"),
+        (seconds, "milliseconds", "milliseconds a gradient"),
+    ):
+        axes.plot([figure.diagnostics[key] or 0.0 for figure in every.values()], rows, "o", color=COLOURS[0])
+        axes.set(xlabel=label, xlim=(0, None))
+    for axes in (variance, signal, seconds):
+        axes.grid(axis="y", color="0.9")
+    return plot

@@ -1,0 +1,116 @@
+"""Samples of a model and its teachers beside data: samples.npz, and the picture of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import torch
+from numpy import ndarray
+from torch import Tensor, nn
+
+from dgmrun.errors import Mistake
+from dgmrun.estimators.sampling import can_be_exact, samples
+from dgmrun.pictures import drawing, gallery
+from dgmrun.protocols.models import LatentVariableModel, Pictured
+from dgmrun.protocols.values import Batch
+from dgmrun.rng import seeded
+from dgmrun.run.directory import Run
+from dgmrun.stages.sample import latent
+from dgmrun.workbench.inputs import TEACHER, others
+from dgmrun.workbench.setup import Setup
+
+log = logging.getLogger("dgmrun")
+
+
+class Conditions(NamedTuple):
+    """What samples are conditioned on.
+
+    Args:
+        context: for each of them, [count, ...]; None where nothing is given.
+        columns: of their picture; None for as many as rows. Of classes each has a row.
+    """
+
+    context: Tensor | None
+    columns: int | None
+
+
+def draw(run: Run, setup: Setup) -> None:
+    """Draws, writes and shows the samples."""
+    test, model = setup.scored("test"), setup.trained_model(run)
+    given = conditions(setup, test)
+    count = setup.config["sample"]["count"] if given.context is None else len(given.context)
+    x, models = {"data": setup.original(setup.seen(test.rows(slice(count))).x)}, [model]
+    teachers = others(setup, TEACHER) if "teacher" in setup.config["objective"] else []
+    for number, (its_run, its_setup) in enumerate(teachers, 1):
+        models.insert(number - 1, its_setup.trained_model(its_run))
+        name = "teacher" if len(teachers) == 1 else f"teacher_{number}"
+        x[name] = _drawn(models[number - 1], its_setup, setup, count, given).reshape(-1, *setup.event.shape)
+    x["x"] = _drawn(model, setup, setup, count, given)
+    arrays = x if given.context is None else {**x, "given": given.context.cpu()}
+    run.write_arrays("samples.npz", **{name: part.numpy() for name, part in arrays.items()})
+    how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} steps"
+    run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
+    _show(run, setup, x, models, given)
+    log.info("sample      %d samples (%s): %s", count, how, run.path / "figures" / "samples.png")
+
+
+def check_classes(setup: Setup) -> None:
+    """Refuses classes that there are not.
+
+    Raises:
+        Mistake: names the key.
+    """
+    asked, context = setup.config["sample"]["given"], setup.context
+    if asked is None:
+        return
+    listed = asked if isinstance(asked, list) else [asked]
+    if context is None or context.kind not in ("binary", "categorical") or context.dims != 1:
+        raise Mistake(f"`sample.given` must be null unless one class is given, but is {asked}")
+    most = (context.size or 2) - 1
+    if not listed or not all(type(each) is int and 0 <= each <= most for each in listed):
+        raise Mistake(f"`sample.given` must be null, or classes from 0 to {most}, but is {asked}")
+
+
+def conditions(setup: Setup, test: Batch) -> Conditions:
+    """Each class in turn, as many samples of each as fit into `sample.count`; else what test examples have."""
+    count, context = setup.config["sample"]["count"], setup.context
+    if context is None or test.context is None:
+        return Conditions(None, None)
+    if context.kind not in ("binary", "categorical") or context.dims != 1:
+        places = torch.arange(count) % len(test.x)
+        return Conditions(setup.seen(test.rows(places)).context, None)
+    asked = setup.config["sample"]["given"]
+    classes = torch.arange(context.size or 2) if asked is None else torch.tensor(asked).reshape(-1)
+    each = max(1, count // len(classes))
+    told = classes.repeat_interleave(each).reshape(-1, *context.shape)
+    return Conditions(told.to(setup.device, context.dtype), each)
+
+
+def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module], given: Conditions) -> None:
+    """The samples beside data; of a teacher and its student, the filters that both have."""
+
+    def drawable(part: Tensor) -> ndarray:
+        return part.cpu().float().numpy()
+
+    title = "student" if len(models) > 1 else "samples"
+    panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
+    if setup.event.shape == (2,):
+        plots = {"samples": gallery.points(panels)}
+    else:
+        plots = {"samples": gallery.side_by_side(panels, given.columns)}
+    seen = setup.seen(setup.scored("test").rows(slice(len(x["data"]))))
+    pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
+    filters = [each["filters"].reshape(-1, *setup.event.shape) for each in pictures if "filters" in each]
+    if len(filters) == 2:
+        plots["features"] = gallery.features(*(drawable(setup.upright(part)) for part in filters))
+    if isinstance(models[-1], LatentVariableModel):
+        with seeded(setup.config["seed"], "pictures"):
+            plots |= latent.figures(models[-1], setup, len(x["data"]))
+    drawing.write(run, "sample", plots)
+
+
+def _drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:
+    """Samples of a model in original units, whoever asks for them."""
+    with seeded(asked.config["seed"], "sample"):
+        return its.original(samples(model, count, its.training_x, asked.config["sample"]["burn_in"], given.context))

@@ -1,0 +1,46 @@
+"""What no training can have is refused before a run is made."""
+
+from __future__ import annotations
+
+import torch
+
+from dgmrun.errors import Mistake
+from dgmrun.protocols.models import fits
+from dgmrun.stages.train import fit, processes, validation
+from dgmrun.workbench import build
+from dgmrun.workbench.setup import Setup
+
+
+def check(setup: Setup) -> None:
+    """Builds everything that can be built without training.
+
+    Raises:
+        Mistake: names the key that cannot be.
+    """
+    model, node, names = setup.new_model(), setup.config["objective"], setup.config["choices"]
+    objective = build.target(node)
+    if not fits(type(model), objective.requires):
+        raise Mistake(
+            f"`objective` must be one that fits the model {names['model']}: "
+            f"{', '.join(build.partners('model', names['model'], setup.search_path)['objective'])}, "
+            f"but is {names['objective']}",
+            f"dgmrun list model={names['model']}",
+        )
+    is_watched = validation.scorer(setup, model) is None
+    if setup.config["trainer"]["patience"] is not None and is_watched and not objective.stops_by_watched:
+        raise Mistake(
+            f"`trainer.patience` must be null for the model {names['model']}, whose validation loss is least where its "
+            "critic knows least"
+        )
+    processes.check(setup.config["device"])
+    fit.limits(setup, 1)
+    made = fit.objective(setup, model, steps=1)
+    made.configure_optimizers()
+    data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
+    fit.source_of(made, data, setup)
+    try:
+        fit.make_trainer(setup.config["device"])
+        if str(setup.config["device"]["precision"]).startswith("16"):
+            raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
+    except Exception as error:  # Lightning's own kinds among them
+        raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,157 @@
+"""log Z of an unnormalised density: estimated, written down, drawn, and compared with what other methods say.
+
+Through a proposal the figure is of the model's run and of the proposal's, and is written to both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+from torch import Tensor
+
+from dgmrun.estimators.proposal import Proposal
+from dgmrun.protocols.methods import LogZMethod
+from dgmrun.protocols.models import UnnormalisedDensity, roles
+from dgmrun.report import text
+from dgmrun.rng import seeded
+from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure
+from dgmrun.workbench.inputs import PROPOSAL, log_zs, others
+from dgmrun.workbench.selection import Subject, check_proposal, subject
+from dgmrun.workbench.setup import Setup
+
+log = logging.getLogger("dgmrun")
+
+
+def unnormalised(model: Any, x: Tensor) -> tuple[Any, Tensor]:
+    """The part of a model that has the log Z, and training data of that part."""
+    if roles(type(model)).density is UnnormalisedDensity:
+        return model, x
+    part, values = model.top(x.to(next(model.parameters()).device, model.event.dtype))
+    return part, values
+
+
+def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[str, Figure]:
+    """log Z by some methods, recorded, shown and drawn; each is compared with what is known of the same weights."""
+    about = subject(run, setup)
+    (target, its_setup), seed = about.target, setup.config["seed"]
+    of = target.identity()
+    model, x = unnormalised(its_setup.trained_model(target), its_setup.training_x)
+    through, proposal = None, None
+    if about.proposal is not None:
+        through = about.proposal.run.identity()
+        proposal = Proposal(about.proposal.model, model, x, seed)
+    both, found = _writable(about, run), {}
+    for name, method in selected.items():
+        started = time.perf_counter()
+        with seeded(seed, "log_z", name):
+            estimate = method(model, x, proposal)
+        doubts = estimate.warnings + disagreements(name, estimate.interval, log_zs(target))
+        figure = Figure.made(
+            dataclasses.replace(estimate, warnings=doubts),
+            of=of,
+            proposal=through if method.needs_proposal else None,
+            seconds=time.perf_counter() - started,
+        )
+        for each in both if method.needs_proposal else [target]:
+            each.record("log_z", name, figure)
+        found[name] = figure
+        log.info(text.line("log_z", name, figure))
+    if proposal is not None and proposal.drawn:
+        _write_samples(both, of.weights_sha256, proposal)
+    _draw(both, target, proposal is not None and bool(proposal.drawn))
+    return found
+
+
+def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Figure:
+    """The run's log Z by a method, of its weights as they are; estimated first where there is none.
+
+    Raises:
+        Mistake: there is none, and no proposal to estimate it through.
+    """
+    figure = log_zs(run).get(name)
+    settings = dataclasses.asdict(method)  # type: ignore[call-overload]
+    if figure is None or not settings.items() <= figure.settings.items() or not _is_through(figure, setup, method):
+        check_proposal(name, method, setup.config["log_z"]["proposal"] is not None)
+        figure = measure(run, setup, {name: method})[name]
+    return figure
+
+
+def _is_through(figure: Figure, setup: Setup, method: LogZMethod) -> bool:
+    """Whether a stored log Z is through the proposal that is named, if one is."""
+    if not method.needs_proposal or setup.config["log_z"]["proposal"] is None:
+        return True
+    (named,) = others(setup, PROPOSAL)
+    return figure.proposal is not None and figure.proposal.weights_sha256 == named.run.weights_sha256()
+
+
+def _writable(about: Subject, run: Run) -> list[Run]:
+    """The runs that a figure through a proposal is written to: both, as far as they let us.
+
+    A student's run keeps the figures of its own teacher alone.
+    """
+    both = [about.target.run]
+    if about.proposal is not None and about.proposal.may_measure(about.target.run):
+        both.append(about.proposal.run)
+    for each in list(both):
+        if each.path != run.path and not os.access(each.path, os.W_OK):
+            log.warning("warning: %s cannot be written to: the figures are in %s alone", each.path, run.path)
+            both.remove(each)
+    return both
+
+
+def _write_samples(both: Sequence[Run], of: str, proposal: Proposal) -> None:
+    """Both log-densities at the samples of both, the newest ones, and the sha256 of the weights of the model."""
+    *_, samples = proposal.drawn.values()
+    arrays = {
+        f"{name}_{side}": tensor.cpu().numpy()
+        for side, densities in samples._asdict().items()
+        for name, tensor in densities._asdict().items()
+    }
+    for each in both:
+        each.write_arrays("proposal.npz", of=numpy.frombuffer(bytes.fromhex(of), numpy.uint8), **arrays)
+
+
+def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
+    """How every method that the runs have came to its figure and, where it has drawn now, how near the proposal is."""
+    from dgmrun.pictures import drawing, evidence, found
+
+    of = target.weights_sha256()
+    known = found.of_weights(target.results, "log_z", of)
+    for each in both:
+        if not (entries := found.of_weights(each.results, "log_z", of)):
+            continue
+        plots = {"log_z": evidence.curves({"": found.curves(entries)})}
+        if is_drawn:
+            try:
+                plots["proposal"] = evidence.densities({"": found.points(each, of, found.best(known | entries))})
+            except ValueError as error:
+                log.warning("warning: there is no picture of the proposal: %s", error)
+        drawing.write(each, "log_z", plots)
+
+
+Interval = tuple[float | None, float | None] | None
+
+
+def disagreements(name: str, interval: Interval, known: Mapping[str, Figure]) -> list[str]:
+    """In words, each other method whose 99.7 % interval of the same log Z does not meet that of a new estimate."""
+    return [
+        f"`log_z.{one}` disagrees beyond both intervals: at least one did not converge, "
+        "raise num_temperatures, or train the student longer"
+        for one, its in known.items()
+        if one != name and not _meet(interval, its.interval)
+    ]
+
+
+def _meet(a: Interval, b: Interval) -> bool:
+    return a is None or b is None or not (_below(a[1], b[0]) or _below(b[1], a[0]))
+
+
+def _below(high: float | None, low: float | None) -> bool:
+    return high is not None and low is not None and high < low - 1e-6

@@ -1,0 +1,189 @@
+"""A trained model against a split, or against examples that it made itself: what `likelihood` and `fidelity` share."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dgmrun.data import transform
+from dgmrun.data.splits import SPLITS
+from dgmrun.errors import Mistake, nearest
+from dgmrun.estimators.density import less, log_density, log_likelihood
+from dgmrun.estimators.units import in_original_units
+from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
+from dgmrun.protocols.models import Topped, UnnormalisedDensity, roles
+from dgmrun.protocols.values import Batch, Estimate, Evidence
+from dgmrun.report import text
+from dgmrun.rng import seeded
+from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure
+from dgmrun.workbench import build
+from dgmrun.workbench.partition import stored
+from dgmrun.workbench.selection import check_unused, log_z_methods, scoring_methods
+from dgmrun.workbench.setup import Setup
+
+log = logging.getLogger("dgmrun")
+SIMULATED = "simulated"
+"""In place of a split, for examples that the model made."""
+
+
+class Scored(NamedTuple):
+    """What is scored.
+
+    Args:
+        evidence: as methods are given it.
+        places: of the examples in the split.
+        log_jacobian: what their log-probabilities lack to be in original units, in nats.
+    """
+
+    evidence: Evidence
+    places: Tensor
+    log_jacobian: Tensor
+
+
+def splits(setup: Setup, word: str) -> list[str]:
+    """The splits that `<word>.split` selects.
+
+    Raises:
+        Mistake: one is none.
+    """
+    asked = setup.config[word]["split"]
+    names = [asked] if isinstance(asked, str) else list(asked)
+    for name in names or [""]:
+        if name not in SPLITS:
+            raise Mistake(
+                f"`{word}.split` must be among {', '.join(SPLITS)}, but has {name or 'none'}{nearest(name, SPLITS)}"
+            )
+    return names
+
+
+def methods(setup: Setup, word: str) -> dict[str, Any]:
+    """The methods that a stage uses: of a model whose likelihood rests on a log Z, those of its log Z.
+
+    Raises:
+        Mistake: a method is unknown, or the model cannot have it.
+    """
+    density = roles(build.target(setup.config["model"])).density
+    if word == "likelihood" and density is UnnormalisedDensity:
+        check_unused(setup, word)
+        return dict(log_z_methods(setup, word))
+    return scoring_methods(setup, word)
+
+
+def score(run: Run, setup: Setup, word: str) -> None:
+    """Scores every selected split by every selected method, in original units, and records the figures."""
+    model = setup.trained_model(run)
+    for name, method in _prepared(run, setup, word, model).items():
+        simulates = getattr(method, "simulates", 0)
+        for split in [SIMULATED] if simulates else splits(setup, word):
+            started = time.perf_counter()
+            with seeded(setup.config["seed"], word, name, split):
+                scored = simulated(setup, model, simulates) if simulates else of_split(setup, split, word)
+                scores = method(model, scored.evidence)
+            values, estimate = in_original_units(scores, scored.log_jacobian)
+            batch = scored.evidence.batch
+            figure = Figure.made(
+                estimate,
+                of=run.identity(),
+                split=split,
+                examples=len(batch.x),
+                size=float(setup.event.size_of(batch.x).mean()),
+                given=setup.config["given"],
+                seconds=time.perf_counter() - started,
+            )
+            _record(run, word, name, figure, values, scored.places)
+
+
+def of_split(setup: Setup, split: str, word: str) -> Scored:
+    """The examples of a split, or `<word>.examples` of them, the same in every run."""
+    batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
+    with seeded(0, "examples", split):
+        places = torch.randperm(len(batch.x))[: setup.config[word]["examples"]].sort().values
+    evidence = Evidence(
+        setup.seen(batch.rows(places)), setup.seen(setup.scored("valid")), modes=build.modes(setup.config["dataset"])
+    )
+    return Scored(evidence, places, log_jacobian[places])
+
+
+def simulated(setup: Setup, model: Any, num: int) -> Scored:
+    """`num` examples that the model makes, with their z; a conditional one is given what the test split holds."""
+    test = setup.seen(setup.scored("test"))
+    context = None if test.context is None else test.context[torch.arange(num) % len(test.context)]
+    x, z = model.dream(num, context)
+    log_jacobian = transform.log_jacobian(setup.back, x.cpu())
+    places = torch.arange(num)
+    evidence = Evidence(Batch(x, places, context), setup.seen(setup.scored("valid")), torch.cat(z, -1)[0])
+    return Scored(evidence, places, log_jacobian)
+
+
+def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
+    """The methods, those that need a log Z with the run's own."""
+    selected, density = methods(setup, word), roles(type(model)).density
+    if word == "likelihood" and density is UnnormalisedDensity:
+        return {name: ThroughLogZ(run, setup, name, method) for name, method in selected.items()}
+    if word == "likelihood" and density is Topped:
+        return {
+            f"{name}-{of}": OverLogZ(method, run, setup, of, log_z)
+            for name, method in selected.items()
+            for of, log_z in log_z_methods(setup).items()
+        }
+    return selected
+
+
+@dataclasses.dataclass(frozen=True)
+class ThroughLogZ:
+    """The likelihood that rests on the run's log Z by a method."""
+
+    run: Run
+    setup: Setup
+    name: str
+    method: LogZMethod
+
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
+        """log p of each example, and their mean."""
+        log_f, figure = log_density(model, evidence.batch), stored(self.run, self.setup, self.name, self.method)
+        return log_f - figure.value, log_likelihood(log_f, figure)
+
+
+@dataclasses.dataclass(frozen=True)
+class OverLogZ:
+    """The likelihood by a method that sums over latent layers, less the log Z of the top one."""
+
+    of_x: LikelihoodMethod
+    run: Run
+    setup: Setup
+    name: str
+    method: LogZMethod
+
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
+        """log p of each example, and their mean."""
+        log_f, estimate = self.of_x(model, evidence)
+        figure = stored(self.run, self.setup, self.name, self.method)
+        return log_f - figure.value, less(estimate, figure)
+
+
+def _record(run: Run, word: str, name: str, figure: Figure, values: Tensor, places: Tensor) -> None:
+    label = name if figure.split == "test" else f"{name}@{figure.split}"
+    index = places if len(places) == len(values) else torch.arange(len(values))  # of samples it is their number
+    arrays = {"log_prob" if word == "likelihood" else "value": values.cpu().numpy(), "index": index.numpy()}
+    run.write_arrays(f"per_example/{figure.split}-{name}.npz", **arrays)
+    run.record(word, label, figure)
+    log.info(text.line(word, label, figure, run.results.get("dataset")))
+
+
+def draw(run: Run) -> None:
+    """How the test figures that rest on samples of z come about, the others beside them."""
+    from dgmrun.pictures import drawing, evidence, found
+
+    entries = found.of_weights(run.results, "likelihood", run.weights_sha256())
+    entries = {name: each for name, each in entries.items() if "@" not in name}
+    shown = found.curves(entries)
+    if shown.methods:
+        most = max(count for rows in shown.methods.values() for count, *_ in rows)
+        every = evidence.Curves({**shown.methods, **found.levels(entries, most)}, shown.exact)
+        drawing.write(run, "likelihood", {"likelihood": evidence.curves({"": every}, "log-likelihood")})
