@@ -93,6 +93,10 @@ class Ratio(FidelityMethod):
         if self.levels and not 2 <= self.levels <= MOST_LEVELS:
             raise ValueError(f"`fidelity.ratio.levels` must be 0 or 2 to {MOST_LEVELS}, but is {self.levels}")
 
+    def is_automatic(self, model: Any) -> bool:
+        """Of what is conditioned on nothing: else the trees would see neither the context nor how x goes with it."""
+        return getattr(model, "context", None) is None
+
     def check(self, model: Any) -> None:
         """Raises ValueError where levels are asked of what has none."""
         if self.levels and model.event.kind != "unit":

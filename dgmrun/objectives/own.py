@@ -1,0 +1,25 @@
+"""The loss that a model brings along: for models that no other objective fits."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from dgmrun.objectives.base import Objective
+from dgmrun.protocols.models import SelfTrained
+from dgmrun.protocols.values import Batch
+
+
+class Own(Objective):
+    """Minimises the mean of the model's `training_loss`, in the model's own unit."""
+
+    requires: ClassVar[type] = SelfTrained
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss."""
+        return self.model.training_loss(batch).mean(), {}  # type: ignore[operator]
+
+    def watched(self, batch: Batch) -> Tensor:
+        """The loss of each example, [batch]."""
+        return self.model.training_loss(batch)  # type: ignore[operator, no-any-return]
