@@ -151,11 +151,11 @@ class Streamed(Distillation, ABC):
 
     def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher, stream: StreamSettings) -> None:
         super().__init__(model, optimization, teacher)
-        self.stream = stream
+        self.sampling = stream
 
-    def source(self, data: Source) -> Source:
+    def stream(self, data: Source) -> Source:
         """The teacher's samples."""
-        return TeacherStream(self.teacher.model, self.stream, data)
+        return TeacherStream(self.teacher.model, self.sampling, data)
 
 
 class SquareError(Streamed, ABC):
@@ -180,11 +180,10 @@ class SquareError(Streamed, ABC):
         super().__init__(model, optimization, teacher, stream)
         self.offset = Offset(offset, teacher)
 
-    def source(self, data: Source) -> Source:
-        """The teacher's samples; an offset that is not given starts where it centres some data."""
+    def begin(self, data: Source) -> None:
+        """Starts an offset that is not given where it centres some data."""
         x = some(data)
         self.offset.initialise(self.model.log_prob(x) - self.log_f(x))  # type: ignore[operator]
-        return super().source(data)
 
     def doubts(self) -> list[str]:
         """Of the offset."""
