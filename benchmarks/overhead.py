@@ -24,7 +24,7 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
 def bare_loop(setup: Setup, steps: int) -> float:
     """Examples per second of loss, backward pass and optimiser step alone."""
     objective = fit.objective(setup, setup.new_model(), steps)
-    source = objective.source(fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=1))
+    source = objective.prepare(fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=1))
     optimizer = objective.configure_optimizers()
     batches = (batch for _ in range(steps) for batch in source)
     start = perf_counter()

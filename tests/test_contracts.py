@@ -91,13 +91,12 @@ class Killed(BaseException):
 
 def outcome(run: Path) -> dict[str, Any]:
     """Everything that exact resume promises, of a finished run."""
-    from dgmrun.stages.train.checkpoints import newest
+    from dgmrun.stages.train.saved import newest
 
     last = newest(run / "checkpoints")
     assert last is not None
-    state = torch.load(last, weights_only=True)
+    state = torch.load(last.file, weights_only=True)
     state["callbacks"].pop("Limits")  # seconds
-    state.pop("epoch")  # Lightning's count, on which nothing depends
     results = json.loads((run / "results.json").read_text())
     train = {key: results["train"][key] for key in ("steps", "epochs", "examples", "complete")}
     weights = {file.name: load_file(file) for file in run.glob("weights*.safetensors")}

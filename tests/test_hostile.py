@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import re
 import resource
@@ -249,20 +250,29 @@ CHANGES: dict[str, Change] = {
     "chains that are no bits": lambda state: state["ranks"][0]["objective"].update(
         chains=torch.full((4, 1, 2, 2), 7.0)
     ),
+    "no chains": lambda state: state["ranks"][0]["objective"].clear(),
+    "chains of nobody": lambda state: state["ranks"][0]["objective"].update(evil=torch.zeros(3)),
     "no optimizer": lambda state: state.update(optimizer_states=[]),
     "word as optimizer": lambda state: state.update(optimizer_states=["x"]),
     "other groups": lambda state: state["optimizer_states"][0].update(param_groups=[]),
     "word as rate": lambda state: state["optimizer_states"][0]["param_groups"][0].update(lr="fast"),
+    "rate that is not finite": lambda state: state["optimizer_states"][0]["param_groups"][0].update(lr=math.nan),
+    "flag as another": lambda state: state["optimizer_states"][0]["param_groups"][0].update(nesterov=True),
+    "parameter of no optimizer": lambda state: state["optimizer_states"][0]["param_groups"][0].update(params=[7]),
+    "moment of nothing": lambda state: state["optimizer_states"][0]["state"].update({0: {"momentum_buffer": 1}}),
+    "word as schedule": lambda state: state.update(schedule_states=["x"]),
     "gradient of nothing": lambda state: state["gradients"].update(evil=torch.zeros(3)),
     "gradient of other shape": lambda state: state["gradients"].update({"weight": torch.zeros(7)}),
     "no callbacks": lambda state: state.update(callbacks=[]),
     "no validation": lambda state: state["callbacks"].update(Validation={}),
     "word as best": lambda state: state["callbacks"]["Validation"].update(best="\x1b[31mnone"),
     "word as seconds": lambda state: state["callbacks"]["Limits"].update(seconds="many"),
+    "seconds that are none": lambda state: state["callbacks"]["Limits"].update(seconds=math.nan),
+    "callback of nobody": lambda state: state["callbacks"].update(Evil={"x": 1}),
     "loops": lambda state: state.update(loops={"fit_loop": {"state_dict": {}}}),
     "word as environment": lambda state: state.update(environment="x"),
-    "no version": lambda state: state.pop("pytorch-lightning_version"),
-    "word as version": lambda state: state.update({"pytorch-lightning_version": "\x1b[31mnew"}),
+    "no environment": lambda state: state.pop("environment"),
+    "part of nobody": lambda state: state.update({"\x1b[31mnew": "\x1b[31mnew"}),
 }
 
 
@@ -273,7 +283,9 @@ def test_changed_checkpoints(name: str, victim: Victim) -> None:
     CHANGES[name](state)
     torch.save(state, file)
     put_checkpoint(victim.run, file.read_bytes())
-    victim.is_refused("train", "run=run", "trainer.max_steps=5")
+    err = victim.is_refused("train", "run=run", "trainer.max_steps=5")
+    assert "checkpoint" in err
+    assert json.loads((victim.run / "results.json").read_text())["train"]["steps"] == 3, "nothing was trained"
 
 
 def test_what_a_checkpoint_says_is_not_obeyed(victim: Victim) -> None:

@@ -1,18 +1,18 @@
-"""What every objective shares: one optimiser step, and the state that a checkpoint needs."""
+"""What every objective shares: whose turn it is, the optimiser step, and the state that a checkpoint needs."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dgmrun.objectives.players import Player, Seat, frozen, seats
+from dgmrun.objectives.state import all_alike, first_non_finite
 from dgmrun.protocols.models import Pictured
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
@@ -53,14 +53,16 @@ class NonFiniteError(Exception):
         self.batch = batch
 
 
-class Objective(LightningModule, ABC):
-    """A model and how it is trained. A subclass states `requires` and overrides `loss`, and is final.
+class Objective(LightningModule):
+    """A model and how it is trained. A final subclass states `requires`, and `loss`, or `players` and `player_loss`.
 
-    Steps are iterations: `iteration` counts batches, whatever Lightning counts.
+    Methods that say so are hooks, to be filled; all others are final. Steps are iterations: `iteration` counts batches,
+    whatever Lightning counts.
     """
 
     requires: ClassVar[type]
     stops_by_watched: ClassVar[bool] = True
+    """Whether a training is at its best where what is `watched` is least."""
 
     def __init__(self, model: nn.Module, optimization: Optimization) -> None:
         super().__init__()
@@ -68,119 +70,184 @@ class Objective(LightningModule, ABC):
         self.model = model
         self.optimization = optimization
         self.iteration = 0
-        self.waiting: dict[str, Tensor] = {}
+        self.rank_state: dict[str, Tensor] = {}
+        """What each process has of its own, by name: it is saved, and given back to the process that had it."""
+        self.seats: list[Seat] = []
         self.average = None if optimization.ema is None else average(model, optimization.ema)
 
-    @abstractmethod
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar to descend, in nats per example, and named terms to log beside it."""
+        """The scalar to descend, in nats per example, and named terms to log beside it. A hook.
+
+        Of several players, where nothing else is said, it is that of the first to play.
+        """
+        return self.player_loss(self.players()[0].name, batch)
+
+    def players(self) -> list[Player]:
+        """Who trains what, in the order of play. A hook: one player moves all that is trained, by `loss`."""
+        return [Player("model", self.trained_parameters())]
+
+    def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar that one of several players descends, and named terms. A hook.
+
+        What the player does not move is constant meanwhile.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say what {name} descends: by loss, or player_loss")
+
+    def moved(self, name: str) -> None:
+        """A hook: what happens after an optimiser step of a player."""
 
     def watched(self, batch: Batch) -> Tensor:
-        """What validation watches where nothing is known of the likelihood."""
-        return self.loss(batch)[0].reshape(1)
+        """What validation watches where the model has no likelihood: values whose mean is the less, the better.
 
-    def source(self, data: Source) -> Source:
-        """What is trained on: the data, unless an objective makes its own."""
+        A hook. One value for each example [batch], where there can be: their spread gives the standard error. Else one
+        for the batch, [1]: its loss.
+        """
+        return self.loss(batch)[0].detach().reshape(1)
+
+    def begin(self, data: Source) -> None:
+        """A hook: looks at the data once, before training, whose place stays where it is."""
+
+    def stream(self, data: Source) -> Source:
+        """What is trained on. A hook: the data, unless an objective makes its own."""
         return data
 
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Named tensors worth looking at, given some examples: what the model shows, if it shows anything."""
-        return self.model.pictures(batch) if isinstance(self.model, Pictured) else {}
-
-    def rank_state(self) -> dict[str, Any]:
-        """What this process has of its own, plain tensors and numbers, for the checkpoint."""
+    def own_pictures(self) -> dict[str, Tensor]:
+        """A hook: named tensors worth looking at which are not the model's."""
         return {}
 
-    def load_rank_state(self, state: dict[str, Any]) -> None:
-        """Takes back what `rank_state` gave."""
-
     def doubts(self) -> list[str]:
-        """What a user should know of this training that no figure says, in words."""
+        """A hook: what a user should know of this training that no figure says, in words."""
         return []
+
+    @final
+    def prepare(self, data: Source) -> Source:
+        """What is trained on, once the data were looked at; state of this process goes where the model is."""
+        like = next(self.model.parameters())
+        for name, state in self.rank_state.items():
+            self.rank_state[name] = state.to(like if state.is_floating_point() else like.device)
+        self.begin(data)
+        return self.stream(data)
+
+    @final
+    def take_rank_state(self, state: Any) -> None:
+        """Takes back what was saved of `rank_state`, in place.
+
+        Raises:
+            ValueError: it is other state than this objective has.
+        """
+        for name, tensor in all_alike(state, self.rank_state, "state of the objective").items():
+            self.rank_state[name].copy_(tensor)
+
+    @final
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Named tensors worth looking at, given some examples: what the model shows, if anything, and own ones."""
+        shown = self.model.pictures(batch) if isinstance(self.model, Pictured) else {}
+        return {**shown, **self.own_pictures()}
 
     @property
     def evaluated(self) -> nn.Module:
         """The model whose figures count: the moving average where there is one."""
         return self.model if self.average is None else self.average.module
 
+    @final
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Those that are trained."""
+        return [part for part in self.parameters() if part.requires_grad]
+
+    @final
     def own_parameters(self) -> list[nn.Parameter]:
         """Those that are trained and are not the model's."""
         of_model = set(self.model.parameters())
-        return [part for part in self.parameters() if part.requires_grad and part not in of_model]
+        return [part for part in self.trained_parameters() if part not in of_model]
 
+    @final
     def configure_optimizers(self) -> Any:
-        """One optimiser over all that is trained."""
-        return self.optimizer_of([parameter for parameter in self.parameters() if parameter.requires_grad])
+        """An optimiser for each player, in the order of play."""
+        self.seats = seats(self.players(), self.trained_parameters(), self.model)
+        return [self._optimizer(seat.player) for seat in self.seats]
 
-    def optimizer_of(self, parameters: list[nn.Parameter], rate: float = 1.0) -> Any:
-        """An optimiser, with its schedule; weight decay is for the model's weights alone.
-
-        Args:
-            parameters: what it trains.
-            rate: of learning, over that which is configured.
-        """
+    def _optimizer(self, player: Player) -> Any:
+        """An optimiser, with its schedule; weight decay is for the model's weights alone."""
         weights = {parameter for parameter in self.model.parameters() if parameter.dim() > 1}
         groups: list[dict[str, Any]] = [
-            {"params": [parameter for parameter in parameters if parameter in weights]},
-            {"params": [parameter for parameter in parameters if parameter not in weights], "weight_decay": 0.0},
+            {"params": [parameter for parameter in player.parameters if parameter in weights]},
+            {"params": [parameter for parameter in player.parameters if parameter not in weights], "weight_decay": 0.0},
         ]
         optimizer = self.optimization.optimizer([group for group in groups if group["params"]])
         for group in optimizer.param_groups:
-            group["lr"] *= rate
+            group["lr"] *= player.rate
         schedule = self.optimization.schedule
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
 
+    @final
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """One batch: gradients, and after `accumulate` of them one optimiser step."""
-        loss, terms = self.loss(batch)
+        """One batch: gradients of those whose turn it is, and after `accumulate` of them an optimiser step of each."""
+        turn, part = divmod(self.iteration, self.optimization.accumulate)
+        is_step = part == self.optimization.accumulate - 1
+        terms: dict[str, Tensor] = {}
+        for place, seat in enumerate(self.seats):
+            is_turn = turn % seat.player.every == seat.player.every - 1
+            if is_turn:
+                terms = {**self._descend(seat, batch), **terms}  # `loss` stays that of the first
+            if is_turn and is_step:
+                self.step(place)
+            elif is_step:
+                self._age(place)
+        self.iteration += 1
+        return terms
+
+    def _descend(self, seat: Seat, batch: Batch) -> dict[str, Tensor]:
+        """Leaves the gradient of a player's loss in its parameters; gives what is logged of it."""
+        name, parameters, *_ = seat.player
+        is_alone = len(self.seats) == 1
+        with frozen(seat.constants):
+            loss, terms = self.loss(batch) if is_alone else self.player_loss(name, batch)
         if not torch.isfinite(loss):
             raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
-        self.manual_backward(loss / self.optimization.accumulate)
-        self.iteration += 1
-        if self.iteration % self.optimization.accumulate == 0:
-            self.step()
-        return {"loss": loss.detach(), **terms}
+        total = loss / self.optimization.accumulate
+        if seat.constants and self.trainer.world_size > 1:  # every process waits for the gradient of every parameter
+            total = total + 0 * sum(part.sum() for part in seat.constants)
+        self.manual_backward(total)
+        terms = {"loss": loss.detach(), **terms}
+        if is_alone:
+            return terms
+        gradient = torch.nn.utils.get_total_norm([part.grad for part in parameters if part.grad is not None])
+        return {**terms, f"{name}_loss": loss.detach(), f"{name}_gradient": gradient}
 
-    def step(self, player: int = 0) -> None:
-        """One optimiser step, of the optimiser with this number; the first is the model's."""
-        optimizer: Any = _numbered(self.optimizers(use_pl_optimizer=False), player)
+    @final
+    def step(self, place: int) -> None:
+        """One optimiser step of the player at this place."""
+        optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))
         if self.optimization.clip_norm is not None:
             trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             torch.nn.utils.clip_grad_norm_(trained, self.optimization.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        self.age(player)
-        if self.average is not None and player == 0:
+        self._age(place)
+        if self.average is not None and self.seats[place].moves_model:
             self.average.update_parameters(self.model)
+        self.moved(self.seats[place].player.name)
 
-    def age(self, player: int) -> None:
-        """Takes the schedule of the optimiser with this number one step on."""
+    def _age(self, place: int) -> None:
+        """Takes the schedule of the player at this place one step on."""
         if (schedules := self.lr_schedulers()) is not None:
-            _numbered(schedules, player).step()
+            _at(place, schedules).step()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the count of iterations, and gradients that wait for their optimiser step."""
-        checkpoint["iteration"] = self.iteration
-        waiting = {name: part.grad for name, part in self.named_parameters() if part.grad is not None}
-        checkpoint["gradients"] = waiting
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the first player that moves the model."""
+        place = next((place for place, seat in enumerate(self.seats) if seat.moves_model), 0)
+        optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))
+        return float(optimizer.param_groups[0]["lr"])
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes them back."""
-        self.iteration = checkpoint["iteration"]
-        self.waiting = checkpoint["gradients"]
-
-    def on_train_start(self) -> None:
-        """Puts gradients from a checkpoint where they wait; Lightning has cleared what it found there."""
-        parameters = dict(self.named_parameters())
-        for name, gradient in self.waiting.items():
-            parameters[name].grad = gradient.to(parameters[name].device)
-
+    @final
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """The batch as it is: sources gather it on the device."""
         return batch
 
 
-def _numbered(one_or_more: Any, place: int) -> Any:
+def _at(place: int, one_or_more: Any) -> Any:
+    """Lightning gives a list where there are several."""
     return one_or_more[place] if isinstance(one_or_more, list) else one_or_more
 
 
@@ -188,21 +255,3 @@ def average(model: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of the parameters, itself without gradients."""
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     return averaged.requires_grad_(False)
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Within it, the parameters of `module` are constants."""
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
-
-
-def first_non_finite(tensors: dict[str, Tensor]) -> str | None:
-    """The name of the first tensor with a NaN or infinity."""
-    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)

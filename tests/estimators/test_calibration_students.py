@@ -58,7 +58,7 @@ def x() -> Tensor:
 
 def train(objective: Objective, x: Tensor, steps: int) -> None:
     """Plain steps of the optimiser, without Lightning."""
-    source = objective.source(InMemorySource(x, None, 100, 0))
+    source = objective.prepare(InMemorySource(x, None, 100, 0))
     optimizer: Any = objective.configure_optimizers()
     for batch in islice(chain.from_iterable(repeat(source)), steps):
         optimizer.zero_grad()

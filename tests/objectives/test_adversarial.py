@@ -177,22 +177,22 @@ def test_the_loss_of_validation_is_a_divergence_with_its_error() -> None:
 
 def test_collapse_and_a_sure_critic_are_told_in_words() -> None:
     game = made(GAN)
-    game.iteration, game.moments = 100, torch.tensor([1.0, 0.4, 1.0, 1.0])
+    game.iteration, game.rank_state["moments"] = 100, torch.tensor([1.0, 0.4, 1.0, 1.0])
     assert game.doubts() == []
-    game.moments = torch.tensor([0.001, 0.01, 1.0, 1.0])
+    game.rank_state["moments"] = torch.tensor([0.001, 0.01, 1.0, 1.0])
     alike, sure = game.doubts()
     assert "all alike" in alike
     assert "its floor 0" in sure
-    game.moments *= 0.01
+    game.rank_state["moments"] *= 0.01
     assert game.doubts() == [], "too little was seen"
 
 
 def test_a_sure_critic_of_smoothed_targets_is_told_by_their_entropy() -> None:
     game = made(GAN, smoothing=0.1)
     game.iteration, floor = 100, -0.1 * math.log(0.1) - 0.9 * math.log(0.9)
-    game.moments = torch.tensor([floor + 0.01, 1.0, 1.0, 1.0])
+    game.rank_state["moments"] = torch.tensor([floor + 0.01, 1.0, 1.0, 1.0])
     assert "near its floor 0.325" in game.doubts()[0]
-    game.moments[0] += 0.1
+    game.rank_state["moments"][0] += 0.1
     assert game.doubts() == []
 
 
@@ -202,9 +202,9 @@ def test_moments_are_of_what_the_model_makes_and_not_of_batches_of_one() -> None
     for _ in range(30):
         game._observe(torch.tensor(1.0), sample, x)
     assert "their spread is 0.0 %" in game.doubts()[0]
-    before = game.moments.clone()
+    before = game.rank_state["moments"].clone()
     game._observe(torch.tensor(1.0), sample[:1], x[:1])
-    assert torch.equal(game.moments, before)
+    assert torch.equal(game.rank_state["moments"], before)
 
 
 def test_a_critic_that_does_not_suit_the_examples_is_named() -> None:

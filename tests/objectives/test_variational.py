@@ -60,7 +60,7 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca(posterior: str
         model = LinearVAE(Event((5,), "real"), 2, posterior)
         model.initialise(x)
         objective = ELBO(model, OPTIMIZATION, k=8)
-        objective.source(InMemorySource(x, None, len(x), seed=0))
+        objective.prepare(InMemorySource(x, None, len(x), seed=0))
         train(objective, x, 3000, 0.02)
     best, reached = ppca(x, 2), model.log_marginal(x).mean().item()
     assert best - 1e-3 < reached < best + 1e-4
@@ -71,7 +71,7 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca(posterior: str
 
 def test_weight_decay_is_for_the_weights_of_the_model_alone() -> None:
     objective = ELBO(LinearVAE(Event((5,), "real"), 2, "local"), OPTIMIZATION)
-    objective.source(InMemorySource(data(), None, 200, seed=0))
+    objective.prepare(InMemorySource(data(), None, 200, seed=0))
     decayed, others = objective.configure_optimizers().param_groups
     assert decayed["params"] == [objective.model.weight]
     assert others["weight_decay"] == 0
@@ -140,7 +140,7 @@ def test_a_local_posterior_has_a_row_for_each_example_and_none_in_the_model() ->
     with seeded(1, "local"):
         model = VAE(Event((4,), "binary"), [2, 3], [4, 4], depth=1, posterior="local")
         objective = ELBO(model, OPTIMIZATION)
-        objective.source(InMemorySource(torch.rand(7, 4).round(), None, 4, seed=0))
+        objective.prepare(InMemorySource(torch.rand(7, 4).round(), None, 4, seed=0))
         assert isinstance(objective.local, nn.Embedding)
         objective.loss(Batch(torch.ones(2, 4), torch.tensor([5, 1])))[0].backward()
     gradient = objective.local.weight.grad

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dgmrun.objectives.base import Objective, Optimization, Player
+from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.players import Player
 from dgmrun.protocols.models import ImplicitModel
 from dgmrun.protocols.values import Batch
 
@@ -21,7 +22,10 @@ class ThreePlayers(Objective):
         super().__init__(model, optimization)
         event: Any = model.event
         self.critics = nn.ModuleList(
-            [nn.Sequential(nn.Flatten(), nn.Linear(event.dims, hidden), act, nn.Linear(hidden, 1)) for act in (nn.Tanh(), nn.ReLU())]
+            [
+                nn.Sequential(nn.Flatten(), nn.Linear(event.dims, hidden), act, nn.Linear(hidden, 1))
+                for act in (nn.Tanh(), nn.ReLU())
+            ]
         )
 
     def players(self) -> list[Player]:
@@ -37,7 +41,3 @@ class ThreePlayers(Objective):
             return sum(softplus(-f(sample)).mean() for f in self.critics), {}  # type: ignore[return-value]
         f = self.critics[int(name[-1]) - 1]
         return softplus(-f(batch.x)).mean() + softplus(f(sample)).mean(), {}
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """What validation watches: the loss of the first critic."""
-        return self.player_loss("critic_1", batch)

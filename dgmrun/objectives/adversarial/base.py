@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.objectives.adversarial.critic import Critic
-from dgmrun.objectives.base import NonFiniteError, Objective, Optimization, first_non_finite, frozen
+from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.players import Player, frozen
 from dgmrun.protocols.models import ImplicitModel
-from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
 DECAY = 0.99
@@ -28,6 +28,11 @@ ALIKE = 0.05
 
 ENOUGH = 0.1
 """Weight of the batches seen, 1 of infinitely many, from which on they tell."""
+
+
+def lost(of_x: Tensor, of_sample: Tensor) -> Tensor:
+    """Minus the mean payoff of a critic for an example and a sample, a scalar."""
+    return -of_x.mean() - of_sample.mean()
 
 
 class Adversarial(Objective, ABC):
@@ -45,6 +50,7 @@ class Adversarial(Objective, ABC):
 
     requires: ClassVar[type] = ImplicitModel
     stops_by_watched: ClassVar[bool] = False
+    """A critic that knows little sees no difference."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, critic: Critic, k: int) -> None:
         super().__init__(model, optimization)
@@ -52,13 +58,8 @@ class Adversarial(Objective, ABC):
             raise ValueError(f"`objective.k` must be at least 1, but is {k}")
         event: Any = model.event
         self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event.shape)
-        self.moments = torch.zeros(4)
-        """Running sums of the critic's loss, of the spread of samples and of examples, and of 1: rank state."""
-
-    def source(self, data: Source) -> Source:
-        """The data; running moments go where the model is."""
-        self.moments = self.moments.to(next(self.model.parameters()))
-        return data
+        self.rank_state["moments"] = torch.zeros(4)
+        """Running sums of the critic's loss, of the spread of samples and of examples, and of 1."""
 
     @abstractmethod
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,16 +71,22 @@ class Adversarial(Objective, ABC):
 
     @abstractmethod
     def divergence(self, payoff: Tensor) -> Tensor:
-        """What the critic's mean payoff says of the distance between data and model; linear, but for a constant."""
+        """What the critic's payoff for an example and a sample says of the distance between data and model.
 
+        It is linear, but for a constant, so that it is told by the mean payoff, too.
+        """
+
+    @abstractmethod
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """What the critic descends, a scalar."""
-        of_x, of_sample = self.payoff(self.f(x), self.f(sample))
-        return -of_x.mean() - of_sample.mean()
+        """What the critic descends, by what it sees of examples and of as many samples, a scalar."""
 
-    def f(self, x: Tensor) -> Tensor:
-        """The critic's output for each of `x`, [batch]."""
-        output: Tensor = self.critic(x)
+    def critic_doubts(self) -> list[str]:
+        """A hook: what a user should know of the critic, in words."""
+        return []
+
+    def f(self, *seen: Tensor) -> Tensor:
+        """The critic's output for each of what it sees, one tensor or several that belong together, [batch]."""
+        output: Tensor = self.critic(*seen)
         return output.squeeze(-1)
 
     def seen(self, x: Tensor) -> Tensor:
@@ -98,82 +105,60 @@ class Adversarial(Objective, ABC):
         In nats, or outputs of a Wasserstein critic, per unit of x.
         """
         x = sample.detach().requires_grad_()
-        with frozen(self.critic):
+        with frozen(self.critic.parameters()):
             (slope,) = torch.autograd.grad(self.generator_loss(self.f(x)) * len(x), x)
         return -slope
 
     @torch.no_grad()
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The divergence of the data from as many samples as the critic sees it, without a gradient.
-
-        It is no figure to stop by: a critic that knows little sees none. Samples are of the model as it is trained.
-        """
-        parts = self.payoff(self.f(self.seen(batch.x)), self.f(self.seen(self.generated(len(batch.x)))))
-        error = torch.stack([part.var() / len(part) for part in parts]).sum().sqrt()
-        value = self.divergence(torch.stack([part.mean() for part in parts]).sum())
+        """The mean of what is `watched`, and its standard error; samples and examples are drawn independently."""
+        of_x, of_sample = self._payoffs(batch)
+        error = torch.stack([part.var() / len(part) for part in (of_x, of_sample)]).sum().sqrt()
+        value = self.divergence(torch.stack([part.mean() for part in (of_x, of_sample)]).sum())
         return value, {"standard_error": self.divergence(error) - self.divergence(torch.zeros_like(error))}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """A batch for the critic and, where it is its turn, for the generator; after `accumulate` of them a step."""
-        is_turn = self.iteration // self.optimization.accumulate % self.k == self.k - 1
-        is_step = (self.iteration + 1) % self.optimization.accumulate == 0
-        with torch.no_grad():
-            sample = self.generated(len(batch.x))
+    @torch.no_grad()
+    def watched(self, batch: Batch) -> Tensor:
+        """The divergence of the data from as many samples as the critic sees it, by each example and its sample."""
+        of_x, of_sample = self._payoffs(batch)
+        return self.divergence(of_x + of_sample)
+
+    def _payoffs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the critic is paid for each example and for as many samples of the model as it is trained."""
+        return self.payoff(self.f(self.seen(batch.x)), self.f(self.seen(self.generated(len(batch.x)))))
+
+    def players(self) -> list[Player]:
+        """The critic, and after `k` steps of it the generator."""
+        generator = [part for part in self.model.parameters() if part.requires_grad]
+        return [Player("critic", self.own_parameters(), self.rate), Player("generator", generator, every=self.k)]
+
+    def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """That of the critic or of the generator, each with samples of its own."""
+        sample = self.generated(len(batch.x))
+        if name == "generator":
+            return self.generator_loss(self.f(self.seen(sample))), {}
         loss = self.critic_loss(self.seen(batch.x), self.seen(sample))
-        terms = {"critic_loss": self._descend(loss, 1, batch)}
-        terms["critic_gradient"] = self._norm(1)
-        if is_step:
-            self.step(1)
-        self._observe(terms["critic_loss"], sample, batch.x)
-        if is_turn:
-            with frozen(self.critic):
-                loss = self.generator_loss(self.f(self.seen(self.generated(len(batch.x)))))
-            terms["generator_loss"] = self._descend(loss, 0, batch)
-            terms["generator_gradient"] = self._norm(0)
-            if is_step:
-                self.step(0)
-        elif is_step:
-            self.age(0)
-        self.iteration += 1
-        return {"loss": terms["critic_loss"], **terms}
-
-    def _descend(self, loss: Tensor, player: int, batch: Batch) -> Tensor:
-        """Leaves the gradient of a player's loss in its parameters."""
-        if not torch.isfinite(loss):
-            raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
-        total = loss / self.optimization.accumulate
-        if self.trainer.world_size > 1:  # every process waits for the gradient of every parameter
-            total = total + 0 * sum(part.sum() for part in self._players()[1 - player])
-        self.manual_backward(total)
-        return loss.detach()
-
-    def _norm(self, player: int) -> Tensor:
-        return torch.nn.utils.get_total_norm([part.grad for part in self._players()[player] if part.grad is not None])
-
-    def _players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """What is trained of the generator, and of the critic."""
-        of_model = [part for part in self.model.parameters() if part.requires_grad]
-        return of_model, self.own_parameters()
-
-    def configure_optimizers(self) -> Any:
-        """One for the generator, one for the critic."""
-        generator, critic = self._players()
-        return self.optimizer_of(generator), self.optimizer_of(critic, self.rate)
+        self._observe(loss.detach(), sample, batch.x)
+        return loss, {}
 
     @torch.no_grad()
     def _observe(self, loss: Tensor, sample: Tensor, x: Tensor) -> None:
         if len(x) > 1:
             now = torch.stack((loss, sample.std(0).mean(), x.std(0).mean(), torch.ones_like(loss)))
-            self.moments.lerp_(now.to(self.moments), 1 - DECAY)
+            moments = self.rank_state["moments"]
+            moments.lerp_(now.to(moments), 1 - DECAY)
 
     @property
     def usual(self) -> list[float]:
         """The critic's loss, and the spread of samples and of examples, of late; empty before enough was seen."""
-        *sums, weight = self.moments.tolist()
+        *sums, weight = self.rank_state["moments"].tolist()
         return [each / weight for each in sums] if weight >= ENOUGH else []
 
     def doubts(self) -> list[str]:
-        """Whether the generator was never moved, or the samples are all alike."""
+        """Whether the generator was never moved, or the samples are all alike; and what there is of the critic."""
+        return [*self._generator_doubts(), *self.critic_doubts()]
+
+    def _generator_doubts(self) -> list[str]:
         if 0 < self.iteration < self.k * self.optimization.accumulate:
             return [
                 f"the generator has made no step in {self.iteration} batches, as objective.k = {self.k} of the critic "
@@ -187,17 +172,3 @@ class Adversarial(Objective, ABC):
             f"the samples are all alike: their spread is {share:.1f} % of the data's, the generator has collapsed; "
             "lower objective.critic.rate or optimizer.lr, or raise objective.critic.noise"
         ]
-
-    def rank_state(self) -> dict[str, Any]:
-        """The running moments of this process."""
-        return {"moments": self.moments}
-
-    def load_rank_state(self, state: dict[str, Any]) -> None:
-        """Takes them back.
-
-        Raises:
-            ValueError: they are not such as these.
-        """
-        if state["moments"].shape != self.moments.shape or not torch.isfinite(state["moments"]).all():
-            raise ValueError(f"its moments must be {len(self.moments)} finite numbers, but are not")
-        self.moments.copy_(state["moments"])

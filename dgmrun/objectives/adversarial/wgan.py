@@ -9,8 +9,9 @@ References:
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from dgmrun.objectives.adversarial.base import lost
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.wasserstein import Wasserstein
 from dgmrun.objectives.base import Optimization
@@ -44,10 +45,13 @@ class WGAN(Wasserstein):
         self.clip = clip
         self._clip()
 
-    def step(self, player: int = 0) -> None:
+    def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
+        """Minus its mean payoff."""
+        return lost(*self.payoff(self.f(x), self.f(sample)))
+
+    def moved(self, name: str) -> None:
         """A critic that has made a step is clipped."""
-        super().step(player)
-        if player == 1:
+        if name == "critic":
             self._clip()
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dgmrun.objectives.adversarial.base import lost
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.wasserstein import Wasserstein
 from dgmrun.objectives.base import Optimization
@@ -48,9 +49,9 @@ class WGANGP(Wasserstein):
         self.penalty = penalty
 
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """With the penalty."""
+        """Minus its mean payoff, and the penalty."""
         share = torch.rand(len(x), *[1] * (x.dim() - 1)).to(x)
         between = torch.lerp(sample, x, share).requires_grad_()
         (slope,) = torch.autograd.grad(self.f(between).sum(), between, create_graph=True)
         excess = slope.flatten(1).norm(dim=1) - 1
-        return super().critic_loss(x, sample) + self.penalty * excess.square().mean()
+        return lost(*self.payoff(self.f(x), self.f(sample))) + self.penalty * excess.square().mean()

@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +41,8 @@ class PCD(Objective):
                 raise ValueError(f"`objective.{key}` must be at least 1, but is {value}")
         self.k, self.num_chains = k, num_chains
 
-    def source(self, data: Source) -> Source:
-        """The data; the chains start at random bits, this process's share of them.
+    def begin(self, data: Source) -> None:
+        """Starts the chains at random bits, this process's share of them.
 
         Raises:
             ValueError: the processes cannot have equal shares.
@@ -53,29 +53,18 @@ class PCD(Objective):
                 f"`objective.num_chains` must be a multiple of the {data.world_size} processes, but is {num}"
             )
         shape = (num // data.world_size, *self.model.event.shape)  # type: ignore[misc]
-        self.chains = torch.rand(shape).round().to(next(self.model.parameters()))
-        return data
+        self.rank_state["chains"] = torch.rand(shape).round().bool().to(next(self.model.parameters()).device)
+
+    @property
+    def chains(self) -> Tensor:
+        """Those of this process [chains, *event.shape], as the model takes them."""
+        return self.rank_state["chains"].to(next(self.model.parameters()).dtype)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The contrast between the data and the chains, k steps on."""
-        self.chains.copy_(self.model.walk(self.chains, self.k))  # type: ignore[operator]
+        self.rank_state["chains"].copy_(self.model.walk(self.chains, self.k))  # type: ignore[operator]
         return contrast(self.model, batch.x, self.chains), {}
 
-    def rank_state(self) -> dict[str, Any]:
-        """The chains [chains, *event.shape] of this process."""
+    def own_pictures(self) -> dict[str, Tensor]:
+        """The chains."""
         return {"chains": self.chains}
-
-    def load_rank_state(self, state: dict[str, Any]) -> None:
-        """Takes the chains back.
-
-        Raises:
-            ValueError: they are not such as these.
-        """
-        chains = state["chains"]
-        if chains.shape != self.chains.shape or not chains.eq(chains.ne(0)).all():
-            raise ValueError(f"its chains must be bits {list(self.chains.shape)}, but are {list(chains.shape)}")
-        self.chains.copy_(chains)
-
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """What the model shows, and the chains."""
-        return {**super().pictures(batch), "chains": self.chains}

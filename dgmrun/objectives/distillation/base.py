@@ -155,11 +155,11 @@ class Streamed(Distillation, ABC):
         self, model: nn.Module, optimization: Optimization, teacher: Teacher | Mixture, stream: StreamSettings
     ) -> None:
         super().__init__(model, optimization, teacher)
-        self.stream = stream
+        self.sampling = stream
 
-    def source(self, data: Source) -> Source:
+    def stream(self, data: Source) -> Source:
         """The teacher's samples."""
-        return self.teacher.stream(self.stream, data)
+        return self.teacher.stream(self.sampling, data)
 
 
 class SquareError(Streamed, ABC):
@@ -184,11 +184,10 @@ class SquareError(Streamed, ABC):
         super().__init__(model, optimization, teacher, stream)
         self.offset = Offset(offset, teacher)
 
-    def source(self, data: Source) -> Source:
-        """The teacher's samples; an offset that is not given starts where it centres some data."""
+    def begin(self, data: Source) -> None:
+        """Starts an offset that is not given where it centres some data."""
         batch = some(data)
         self.offset.initialise(self.model.log_prob(batch.x, batch.context) - self.log_f(batch))  # type: ignore[operator]
-        return super().source(data)
 
     def doubts(self) -> list[str]:
         """Of the offset."""

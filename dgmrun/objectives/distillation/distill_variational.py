@@ -21,11 +21,10 @@ from dgmrun.protocols.values import Batch
 class DistillVariational(Distillation):
     """KL(q||p): needs no samples of the teacher; a mode it misses stays missed."""
 
-    def source(self, data: Source) -> Source:
-        """The data, which only say how many samples the student draws at a time."""
+    def begin(self, data: Source) -> None:
+        """Refuses batches of one: the data only say how many samples the student draws at a time."""
         if data.batch_size // data.world_size < 2:
             raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
-        return data
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """KL(q||p) - log Z in nats, an upper bound on -log Z; its gradient by the score function."""

@@ -42,17 +42,16 @@ class Variational(Objective, ABC):
         self.k = k
         self.local: nn.Embedding | None = None
 
-    def source(self, data: Source) -> Source:
-        """The data, whose examples get a row each where the posterior is local."""
+    def begin(self, data: Source) -> None:
+        """Gives each example a row, where the posterior is local."""
         if isinstance(self.model, Reparameterised) and self.model.is_local:
             event: Any = self.model.event
             guess: Tensor = self.model.guess(next(self.model.parameters()).new_zeros(1, *event.shape))
             rows = guess.repeat(data.size, 1)  # type: ignore[attr-defined]
             self.local = nn.Embedding.from_pretrained(rows, freeze=False)
-        return data
 
     def unscale(self) -> None:
-        """Turns off what multiplies the gradient by a known factor, so that its variance is that of the gradient."""
+        """A hook: turns off what multiplies the gradient by a known factor, and its variance by more."""
 
     def trace(self, batch: Batch, draw: Draw) -> Trace:
         """The model's trace of a batch."""

@@ -61,7 +61,10 @@ class Baselines(nn.Module):
         sizes = [(below, network) for below in inputs] if network else []
         self.nets = nn.ModuleList([nn.Sequential(nn.Linear(*size), nn.Tanh(), nn.Linear(size[1], 1)) for size in sizes])
         self.state: dict[str, Tensor] = {}
-        """Running moments, rank state: mean and variance of r of each layer; E[r h^2] and E[h^2] of each unit."""
+        """Running moments: mean and variance of r of each layer; E[r h^2] and E[h^2] of each unit.
+
+        The objective has the same dictionary for its rank state.
+        """
         if centre == "mean" or scale != "none":
             self.state["moments"] = torch.zeros(2, len(inputs))
         if centre == "optimal":

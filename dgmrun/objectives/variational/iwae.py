@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from dgmrun.latent.bounds import iwae
 from dgmrun.latent.draws import given, reparameterised
 from dgmrun.latent.trace import Trace
-from dgmrun.objectives.base import Optimization, frozen
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.players import frozen
 from dgmrun.objectives.variational.base import Variational
 from dgmrun.protocols.models import Reparameterised
 from dgmrun.protocols.values import Batch
@@ -66,7 +67,7 @@ class IWAE(Variational):
 
     def _surrogate(self, batch: Batch, trace: Trace, share: Tensor) -> Tensor:
         """What has the gradient of Tucker et al.: through z alone for q, at z held fixed for p."""
-        with frozen(self):
+        with frozen(self.parameters()):
             through_z = self.trace(batch, given(trace.z)).log_w
         of_p = sum(self.trace(batch, given([z.detach() for z in trace.z])).log_p)
         return -(share.square() * through_z + share * of_p).sum(0).mean()

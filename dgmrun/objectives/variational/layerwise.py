@@ -17,7 +17,8 @@ from dgmrun.gradients.layers import learning
 from dgmrun.gradients.relaxation import logistic, uniform
 from dgmrun.latent.draws import Draw
 from dgmrun.latent.trace import Trace
-from dgmrun.objectives.base import Optimization, frozen
+from dgmrun.objectives.base import Optimization
+from dgmrun.objectives.players import frozen
 from dgmrun.objectives.variational.base import Variational
 from dgmrun.protocols.models import BinaryLatents
 from dgmrun.protocols.values import Batch
@@ -64,9 +65,9 @@ class Layerwise(Variational, ABC):
             noise: what the units were drawn with.
         """
 
+    @abstractmethod
     def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
-        """What trains the control variates; 0 where they have no parameters."""
-        return estimates[0].new_zeros(())
+        """A scalar of value 0, whose gradient trains the control variates; none where they have no parameters."""
 
     def signal(self, batch: Batch, trace: Trace, layer: int, z: Tensor, above: Draw) -> Tensor:
         """The learning signal of a layer, had it these values and those above were drawn so, the model held fixed."""
@@ -74,7 +75,7 @@ class Layerwise(Variational, ABC):
         def draw(place: int, q: Distribution) -> Tensor:
             return trace.z[place] if place < layer else z if place == layer else above(place, q)
 
-        with frozen(self.model):
+        with frozen(self.model.parameters()):
             return learning(self.trace(batch, draw)).signals[layer]
 
 

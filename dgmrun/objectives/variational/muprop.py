@@ -7,6 +7,8 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from dgmrun.gradients.control_variates import muprop
@@ -26,3 +28,7 @@ class MuProp(Layerwise):
     def estimate(self, batch: Batch, trace: Trace, layer: int, f: Tensor, noise: Noise) -> Tensor:
         """See `muprop`."""
         return muprop(f, lambda z: self.signal(batch, trace, layer, z, draws.mean), noise.logits[layer], trace.z[layer])
+
+    def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
+        """0: there is nothing to tune."""
+        return estimates[0].new_zeros(())

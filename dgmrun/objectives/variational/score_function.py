@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli
 
@@ -29,7 +28,6 @@ from dgmrun.latent.trace import Trace
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.base import Variational
 from dgmrun.objectives.variational.baselines import Baselines
-from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
 
@@ -83,12 +81,7 @@ class ScoreFunction(Variational):
         event: Any = self.model.event
         units = [z.shape[-1] for z in probe.z]
         self.baselines = Baselines([event.dims, *units[:-1]], units, centre, scale, network)
-
-    def source(self, data: Source) -> Source:
-        """The data; running moments go where the model is."""
-        like = next(self.model.parameters())
-        self.baselines.state = {name: moments.to(like) for name, moments in self.baselines.state.items()}
-        return super().source(data)
+        self.rank_state = self.baselines.state
 
     def unscale(self) -> None:
         """The signal is not divided any more."""
@@ -118,18 +111,3 @@ class ScoreFunction(Variational):
         estimate = direct.mean() + sum(map(score_function, weights, trace.log_q_units))
         error: Any = sum(weight.square().mean() for weight in weights) if self.baselines.nets else 0.0
         return error - estimate, residuals
-
-    def rank_state(self) -> dict[str, Any]:
-        """Running moments of this process."""
-        return dict(self.baselines.state)
-
-    def load_rank_state(self, state: dict[str, Any]) -> None:
-        """Takes them back.
-
-        Raises:
-            ValueError: they are not such as these.
-        """
-        for name, own in self.baselines.state.items():
-            if state[name].shape != own.shape or not torch.isfinite(state[name]).all():
-                raise ValueError(f"its {name} must be finite numbers {list(own.shape)}, but are not")
-            own.copy_(state[name])

@@ -153,10 +153,10 @@ class Measured:
 
     def learn(self, source: Source, steps: int) -> None:
         """Tunes what is the objective's own, the model held."""
-        self.objective.to(next(self.objective.model.parameters()).device).source(source)
+        self.objective.to(next(self.objective.model.parameters()).device).prepare(source)
         own = self.objective.own_parameters()
         optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
-        for place in range(steps if own or self.objective.rank_state() else 0):
+        for place in range(steps if own or self.objective.rank_state else 0):
             loss, _ = self.objective.loss(_batch(source, place))
             if optimizer is not None:
                 for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):

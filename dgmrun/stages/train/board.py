@@ -44,13 +44,12 @@ class Board(Callback):
     ) -> None:
         """Writes the terms of this batch, means over the processes, and the learning rate."""
         if pl_module.iteration % self.every == 0:
-            rate = trainer.optimizers[0].param_groups[0]["lr"]
             terms = {name: trainer.strategy.reduce(term, reduce_op="mean") for name, term in outputs.items()}
             self.scalars({f"train/{name}": float(term) for name, term in terms.items()}, pl_module.iteration)
-            self.scalars({"train/lr": float(rate)}, pl_module.iteration)
+            self.scalars({"train/lr": pl_module.learning_rate}, pl_module.iteration)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: Objective, checkpoint: object) -> None:
-        """Puts on disk what a resume from this checkpoint will not write again."""
+    def flush(self) -> None:
+        """Puts everything on disk."""
         if self.writer is not None:
             self.writer.flush()
 

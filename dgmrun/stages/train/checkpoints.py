@@ -6,32 +6,21 @@ notice a flipped bit. Every moment between two renames leaves last or previous w
 
 from __future__ import annotations
 
-import logging
 import os
-import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Callback, Trainer
 
-from dgmrun.errors import Mistake, RunFailed
-from dgmrun.objectives.base import NonFiniteError, Objective, first_non_finite
+from dgmrun.objectives.base import NonFiniteError, Objective
+from dgmrun.objectives.state import first_non_finite
 from dgmrun.protocols.values import Batch
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace, sha256
-from dgmrun.run.untrusted import check_packing
-
-log = logging.getLogger("dgmrun")
-PARTS = {
-    **{"state_dict": dict, "optimizer_states": list, "callbacks": dict, "ranks": list},
-    **{"iteration": int, "gradients": dict, "environment": dict},
-}
-"""What a checkpoint must have, and its types."""
-NEEDED = ("Validation", "Limits")
-"""Callbacks without whose state a training would go on as another: Lightning passes over what is missing."""
+from dgmrun.stages.train.board import Board
+from dgmrun.stages.train.resume import Resume
+from dgmrun.stages.train.saved import checksum_file, checksum_of_whole
 
 
 class Checkpoints(Callback):
@@ -40,11 +29,15 @@ class Checkpoints(Callback):
     Args:
         run: where to.
         every: iterations between two checkpoints.
+        resume: gathers everything.
+        board: has on disk, before a checkpoint is there, what a resume from it will not write again.
         record: writes to results.json how far the training is.
     """
 
-    def __init__(self, run: Run, every: int, record: Callable[[Objective, int], None]) -> None:
-        self.run, self.every, self.record = run, every, record
+    def __init__(
+        self, run: Run, every: int, resume: Resume, board: Board, record: Callable[[Objective, int], None]
+    ) -> None:
+        self.run, self.every, self.resume, self.board, self.record = run, every, resume, board, record
         self.folder = run.path / "checkpoints"
         self.saved_at: int | None = None
 
@@ -65,56 +58,29 @@ class Checkpoints(Callback):
             return
         if bad := first_non_finite(dict(objective.named_parameters())):
             raise NonFiniteError(bad, batch)
-        temporary = self._write(trainer)
+        self._write(trainer, objective, "last")
         if trainer.is_global_zero:
-            if (self.folder / "last.ckpt").exists():
-                _publish(self.folder / "last.ckpt", self.folder / "previous.ckpt")
-            _publish(temporary, self.folder / "last.ckpt")
             save_weights(self.run, objective)
             self.record(objective, objective.iteration)
         self.saved_at = objective.iteration
 
     def save_best(self, trainer: Trainer) -> None:
         """Makes the state best.ckpt."""
-        temporary = self._write(trainer)
-        if trainer.is_global_zero:
-            _publish(temporary, self.folder / "best.ckpt")
+        self._write(trainer, trainer.lightning_module, "best")  # type: ignore[arg-type]
 
-    def _write(self, trainer: Trainer) -> Path:
-        temporary = self.folder / ".writing.ckpt"
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
-        return temporary
-
-
-def newest(folder: Path) -> Path | None:
-    """The newest whole checkpoint to go on from, or None where nothing was ever saved.
-
-    Raises:
-        RunFailed: there are checkpoints, but none is whole.
-    """
-    files = [file for file in (folder / "last.ckpt", folder / "previous.ckpt") if file.exists()]
-    for file in files:
-        if is_whole(file):
-            return file
-        log.warning("warning: %s is damaged (its sha256 differs)", file)
-    if files:
-        raise RunFailed(
-            f"{folder} must have a whole checkpoint, but all are damaged",
-            f"dgmrun weights={shlex.quote(str(folder.parent))} ... starts a new run from its weights",
-        )
-    return None
-
-
-def is_whole(file: Path) -> bool:
-    """Whether a checkpoint has the sha256 that was written beside it."""
-    try:
-        with _checksum(file).open("rb") as stream:
-            return stream.read(100).strip() == sha256(file).encode()
-    except OSError:
-        return False
+    def _write(self, trainer: Trainer, objective: Objective, name: str) -> None:
+        state = self.resume.gather(trainer, objective)
+        if not trainer.is_global_zero:
+            return
+        self.board.flush()
+        file, temporary = self.folder / f"{name}.ckpt", self.folder / ".writing.ckpt"
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if name == "last" and (checksum := checksum_of_whole(file)):
+            _publish(file, self.folder / "previous.ckpt", checksum)
+        _publish(temporary, file, sha256(temporary))
 
 
 def save_weights(run: Run, objective: Objective) -> None:
@@ -124,59 +90,7 @@ def save_weights(run: Run, objective: Objective) -> None:
         run.save_weights(objective.average.module.state_dict(), "weights-ema")
 
 
-def read(file: Path) -> dict[str, Any]:
-    """What a checkpoint holds: tensors and plain values.
-
-    Raises:
-        RunFailed: it is not whole, or not of this program.
-    """
-    with blaming(file):
-        if not is_whole(file):
-            raise ValueError("its sha256 differs")
-        check_packing(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict):
-            raise ValueError("it is no mapping")
-        for part, kind in PARTS.items():
-            if not isinstance(state.get(part), kind):
-                raise ValueError(f"its {part} is no {kind.__name__}")
-        if state["iteration"] < 0 or "loops" in state or first_non_finite(state["state_dict"]):
-            raise ValueError("its iteration or its parameters are none that a training has")
-        if not all((state["optimizer_states"], *map(state["callbacks"].get, NEEDED))):
-            raise ValueError("it lacks an optimiser, the validation or the limits")
-        return state
-
-
-@contextmanager
-def blaming(file: Path) -> Iterator[None]:
-    """Lays to a checkpoint whatever goes wrong where it is read and put back.
-
-    Raises:
-        RunFailed: it cannot be used.
-    """
-    try:
-        yield
-    except (Mistake, NonFiniteError):
-        raise
-    except Exception as error:  # values of any type and shape, in any place
-        raise RunFailed(
-            f"{file} must be a whole checkpoint of this run, but is not: {type(error).__name__}: {error}",
-            f"dgmrun weights={shlex.quote(str(file.parent.parent))} ... starts a new run from its weights",
-        ) from error
-
-
-def restore(objective: Objective, file: Path, state: dict[str, Any]) -> None:
-    """Gives an objective the parameters and the step of a checkpoint, which is that of `file`."""
-    with blaming(file):
-        objective.load_state_dict(state["state_dict"])
-        objective.iteration = state["iteration"]
-
-
-def _publish(file: Path, name: Path) -> None:
+def _publish(file: Path, name: Path, checksum: str) -> None:
     """Renames a checkpoint, its checksum first."""
-    replace(_checksum(name), sha256(file).encode())
+    replace(checksum_file(name), checksum.encode())
     os.replace(file, name)
-
-
-def _checksum(file: Path) -> Path:
-    return file.with_name(f"{file.name}.sha256")

@@ -6,7 +6,6 @@ import logging
 import shlex
 import warnings
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,10 +25,11 @@ from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
 from dgmrun.stages.train import critic, history, validation
 from dgmrun.stages.train.board import Board
-from dgmrun.stages.train.checkpoints import Checkpoints, blaming, newest, read, restore, save_weights
+from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
 from dgmrun.stages.train.limits import Limits, seconds
 from dgmrun.stages.train.progress import Bar
-from dgmrun.stages.train.ranks import Ranks
+from dgmrun.stages.train.resume import Resume, restore, restore_rank
+from dgmrun.stages.train.saved import Saved, blaming, newest, read
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import check_teachers, teacher
 from dgmrun.workbench.setup import Setup
@@ -56,18 +56,16 @@ def fit(run: Run, setup: Setup) -> None:
         clock = limits(setup, len(data))
         trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
         source = source_of(trained, data, setup)
-        checkpoint = newest(run.path / "checkpoints")
-        state = None if checkpoint is None else read(checkpoint)
-        if checkpoint is not None and state is not None and is_over(checkpoint, state, setup, clock):
-            restore(trained, checkpoint, state)
+        saved = newest(run.path / "checkpoints")
+        if saved is not None and is_over(saved, setup, clock):
+            restore(trained, saved)
+            if len(saved.ranks) == trainer.world_size:
+                restore_rank(trained, saved, trainer.global_rank)
             log.info("train       all is done, at step %d", trained.iteration)
         else:
             if trainer.is_global_zero:
                 history.record_changes(run, setup)
-            begun = 0 if state is None else state["iteration"]
-            _train(
-                trainer, trained, source, checkpoint, begun, _callbacks(run, setup, trained, source, clock, device), run
-            )
+            _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
     if distributed.is_initialized():
         distributed.destroy_process_group()  # left to the end of the process, it can abort it
     if clock.reason == "interrupted":
@@ -77,13 +75,13 @@ def fit(run: Run, setup: Setup) -> None:
         _finish(run, setup, source, clock, trained)
 
 
-def is_over(checkpoint: Path, state: dict[str, Any], setup: Setup, clock: Limits) -> bool:
+def is_over(saved: Saved, setup: Setup, clock: Limits) -> bool:
     """Whether a checkpoint is of the last step, by the present settings; the clock then shows its seconds."""
     patience = setup.config["trainer"]["patience"]
-    with blaming(checkpoint):
-        is_late = patience is not None and state["callbacks"]["Validation"]["waited"] >= patience
-        if is_done := is_late or state["iteration"] >= clock.max_steps:
-            clock.load_state_dict(state["callbacks"]["Limits"])
+    with blaming(saved.file):
+        is_late = patience is not None and saved.callbacks["Validation"]["waited"] >= patience
+        if is_done := is_late or saved.iteration >= clock.max_steps:
+            clock.load_state_dict(saved.callbacks["Limits"])
     return is_done
 
 
@@ -91,10 +89,9 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     """Writes the weights that count and that the training is complete; done again, it does the same."""
     steps = weights_step = trained.iteration
     if setup.config["trainer"]["patience"] is not None:
-        file = run.path / "checkpoints" / "best.ckpt"
-        best = read(file)
-        restore(trained, file, best)
-        weights_step = best["iteration"]
+        best = read(run.path / "checkpoints" / "best.ckpt")
+        restore(trained, best)
+        weights_step = best.iteration
     save_weights(run, trained)
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
@@ -124,7 +121,7 @@ def source_of(trained: Objective, data: InMemorySource, setup: Setup) -> Source:
     Raises:
         Mistake: it cannot be shared out, or is a stream and epochs are asked for.
     """
-    source: Source = build.checked(trained.source, data)
+    source: Source = build.checked(trained.prepare, data)
     for key in ("trainer.max_epochs", "checkpoint.every_n_epochs"):
         section, leaf = key.split(".")
         if setup.config[section][leaf] is not None and source.epochs(1) is None:
@@ -190,14 +187,16 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
 
 
 def _callbacks(
-    run: Run, setup: Setup, trained: Objective, source: Source, clock: Limits, device: torch.device
+    run: Run, setup: Setup, trained: Objective, source: Source, clock: Limits, saved: Saved | None
 ) -> list[Callback]:
     """In the order in which they act after a batch: a checkpoint holds what those before it know."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
+    device = next(trained.parameters()).device
     valid = _examples(setup, "valid", device)
     board = Board(run, max(1, every // 10), setup.upright)
     record = partial(history.record, run, source, clock)
-    saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), record)
+    resume = Resume(source, saved, config["resume"])
+    saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)
     validating = validation.Validation(
         scorer=validation.scorer(setup, trained.model),
         valid=valid,
@@ -209,7 +208,7 @@ def _callbacks(
         board=board,
         checkpoints=saving,
     )
-    return [Ranks(source, config["resume"]), clock, validating, board, saving, Bar(clock, validating)]
+    return [resume, clock, validating, board, saving, Bar(clock, validating)]
 
 
 def _examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> validation.Examples:
@@ -226,8 +225,6 @@ def _train(
     trainer: Trainer,
     trained: Objective,
     source: Source,
-    checkpoint: Path | None,
-    begun: int,
     callbacks: list[Callback],
     run: Run,
 ) -> None:
@@ -236,7 +233,7 @@ def _train(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")  # a generator's, waiting
-            trainer.fit(trained, source, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(trained, source, weights_only=True)
     except NonFiniteError as error:
         batch = run.path / "non-finite-batch.safetensors"
         replace(batch, save({"x": error.batch.x, "index": error.batch.index}))
@@ -249,10 +246,3 @@ def _train(
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         raise KeyboardInterrupt from None
-    except (OSError, torch.OutOfMemoryError):
-        raise
-    except Exception:
-        if checkpoint is None or trained.iteration > begun + trained.optimization.accumulate:
-            raise
-        with blaming(checkpoint):
-            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import time
@@ -61,8 +62,15 @@ class Limits(Callback):
         return {"seconds": self.elapsed}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Takes the seconds back."""
-        self.before = float(state_dict["seconds"])
+        """Takes the seconds back.
+
+        Raises:
+            ValueError: they are no such number.
+        """
+        before = float(state_dict["seconds"])
+        if not 0 <= before < math.inf:
+            raise ValueError(f"its seconds must be a number that is not negative, but are {before}")
+        self.before = before
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Starts the clock, and takes Ctrl-C and SIGTERM over from Lightning; a second Ctrl-C stops at once."""

@@ -1,0 +1,163 @@
+"""All that exact resume needs: gathered from where it is, and put back before the first batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor, distributed
+
+from dgmrun import __version__, rng
+from dgmrun.errors import Mistake, RunFailed
+from dgmrun.objectives.base import Objective
+from dgmrun.objectives.state import alike, all_alike
+from dgmrun.protocols.sources import Source
+from dgmrun.stages.train import moving
+from dgmrun.stages.train.saved import Saved, blaming
+
+log = logging.getLogger("dgmrun")
+
+
+class Resume(Callback):
+    """The one that knows what a checkpoint is made of; Lightning's counts of epochs and batches are no part of it.
+
+    Args:
+        source: what this process trains on.
+        saved: what the training goes on from, if it does.
+        resume: `exact` refuses another number of processes, `approximate` takes it.
+    """
+
+    def __init__(self, source: Source, saved: Saved | None, resume: str) -> None:
+        self.source, self.saved, self.resume = source, saved, resume
+        self.gradients: dict[str, Tensor] = {}
+        self.generators: dict[str, Any] | None = None
+
+    def gather(self, trainer: Trainer, objective: Objective) -> dict[str, Any]:
+        """The parts of `Saved`; every process must ask for it, as each adds its own."""
+        mine = {
+            "rng": rng.get_state(),
+            "source": self.source.state_dict(),
+            "objective": {name: state.cpu() for name, state in objective.rank_state.items()},
+        }
+        parameters = objective.named_parameters()
+        return {
+            "iteration": objective.iteration,
+            "state_dict": dict(objective.state_dict()),
+            "gradients": {name: part.grad for name, part in parameters if part.grad is not None},
+            "optimizer_states": [optimizer.state_dict() for optimizer in trainer.optimizers],
+            "schedule_states": [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs],
+            "callbacks": {name: callback.state_dict() for name, callback in _with_state(trainer).items()},
+            "ranks": _gathered(mine, trainer),
+            "environment": _environment(trainer.strategy.root_device),
+        }
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Puts everything back but what Lightning would clear, or would draw from, until the first batch.
+
+        Raises:
+            Mistake: the checkpoint is of another number of processes, and resume is exact.
+            RunFailed: it cannot be taken, or is another one for another process.
+        """
+        checksum = None if self.saved is None else self.saved.checksum
+        if any(other != checksum for other in _gathered(checksum, trainer)):
+            raise RunFailed("every process must read the same checkpoint, but they differ", "dgmrun run=DIR, once more")
+        if self.saved is not None:
+            with blaming(self.saved.file):
+                self._restore(self.saved, trainer, pl_module)
+            self.saved = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Puts gradients where they wait; Lightning has cleared what it found there."""
+        parameters = dict(pl_module.named_parameters())
+        for name, gradient in self.gradients.items():
+            parameters[name].grad = gradient
+        self.gradients = {}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
+        """Sets the generators just before the first draw."""
+        if self.generators is not None:
+            rng.set_state(self.generators)
+            self.generators = None
+
+    def _restore(self, saved: Saved, trainer: Trainer, objective: Objective) -> None:
+        number, is_same = len(saved.ranks), len(saved.ranks) == trainer.world_size
+        if not is_same and self.resume == "exact":
+            raise Mistake(
+                f"`device` must give the {number} processes of the checkpoint, but gives {trainer.world_size}",
+                "resume=approximate",
+            )
+        for key, value in _environment(trainer.strategy.root_device).items():
+            if (was := saved.environment.get(key)) != value:
+                log.warning("warning: resume is not exact, as %s was %r and is %r", key, was, value)
+        restore(objective, saved)
+        self.gradients = _gradients(saved.gradients, objective)
+        moving.restore(trainer.optimizers, saved.optimizer_states)
+        moving.restore([each.scheduler for each in trainer.lr_scheduler_configs], saved.schedule_states)
+        _restore_callbacks(_with_state(trainer), saved.callbacks)
+        if is_same:
+            self.source.load_state_dict(saved.ranks[trainer.global_rank]["source"])
+            restore_rank(objective, saved, trainer.global_rank)
+            self.generators = _generators(saved.ranks[trainer.global_rank]["rng"])
+        else:
+            self.source.load_shares([rank["source"] for rank in saved.ranks])
+            log.warning("warning: resume is not exact: generators and chains of objectives start anew")
+
+
+def restore(objective: Objective, saved: Saved) -> None:
+    """Gives an objective the parameters and the step of a checkpoint."""
+    with blaming(saved.file):
+        objective.load_state_dict(all_alike(saved.state_dict, objective.state_dict(), "parameters"))
+        objective.iteration = saved.iteration
+
+
+def restore_rank(objective: Objective, saved: Saved, rank: int) -> None:
+    """Gives an objective what this process had of its own."""
+    with blaming(saved.file):
+        objective.take_rank_state(saved.ranks[rank]["objective"])
+
+
+def _gradients(gradients: Mapping[str, Any], objective: Objective) -> dict[str, Tensor]:
+    parameters = {name: part for name, part in objective.named_parameters() if part.requires_grad}
+    return {name: alike(gradients[name], parameters[name], name).to(parameters[name]) for name in gradients}
+
+
+def _restore_callbacks(callbacks: Mapping[str, Callback], states: Mapping[str, Any]) -> None:
+    if states.keys() != callbacks.keys():
+        raise ValueError(f"it must have the states of {', '.join(callbacks)}, and no other")
+    for name, callback in callbacks.items():
+        callback.load_state_dict(states[name])
+
+
+def _generators(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of generators, tried on others."""
+    torch.Generator().set_state(state["cpu"])
+    for gpu_state in state["cuda"] if torch.cuda.is_available() else ():
+        torch.Generator("cuda").set_state(gpu_state)
+    return state
+
+
+def _with_state(trainer: Trainer) -> dict[str, Callback]:
+    every: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return {type(callback).__name__: callback for callback in every if callback.state_dict()}
+
+
+def _environment(device: torch.device) -> dict[str, Any]:
+    """What exact resume depends on, besides the number of processes."""
+    return {
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "dgmrun": __version__,
+        "device": device.type,
+    }
+
+
+def _gathered(mine: Any, trainer: Trainer) -> list[Any]:
+    """The value of each process."""
+    if trainer.world_size == 1:
+        return [mine]
+    every: list[Any] = [None] * trainer.world_size
+    distributed.all_gather_object(every, mine)
+    return every

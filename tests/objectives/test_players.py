@@ -1,0 +1,153 @@
+"""Any number of players: whose turn it is, and who is moved by what."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dgmrun.data.source import InMemorySource
+from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.players import Player, seats
+from dgmrun.objectives.state import alike, all_alike
+from dgmrun.protocols.values import Batch
+
+BATCH = Batch(torch.ones(4, 1), torch.arange(4))
+
+
+class Trio(Objective):
+    """Two that move the model's own, and one of the objective's."""
+
+    requires: ClassVar[type] = nn.Module
+
+    def __init__(self, optimization: Optimization) -> None:
+        super().__init__(nn.ParameterDict({"a": torch.ones(2, 2), "b": torch.ones(3)}), optimization)
+        self.c = nn.Parameter(torch.ones(()))
+        self.unused = nn.Parameter(torch.ones(()))
+        self.rank_state["seen"] = torch.zeros(1)
+        self.moves: list[str] = []
+
+    def players(self) -> list[Player]:
+        """Of the first every step is its own, of the others fewer."""
+        return [
+            Player("critic", [self.c]),
+            Player("encoder", [self.model["a"]], rate=0.5, every=2),
+            Player("decoder", [self.model["b"], self.model["a"]], every=3),
+        ]
+
+    def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for everybody: only who is moved differs."""
+        total = self.model["a"].sum() + self.model["b"].sum() + self.c + self.unused
+        moved = [key for key, part in self.named_parameters() if part.requires_grad]
+        return total * batch.x.mean(), {f"{name}_moves": torch.tensor(float(len(moved)))}
+
+    def moved(self, name: str) -> None:
+        """Keeps who was."""
+        self.moves.append(name)
+
+
+class Driven:
+    """An objective with its optimisers, as Lightning would hold them."""
+
+    def __init__(self, objective: Any) -> None:
+        self.objective = objective
+        made = objective.configure_optimizers()
+        optimizers = [each["optimizer"] if isinstance(each, dict) else each for each in made]
+        objective.optimizers = lambda use_pl_optimizer: optimizers
+        objective.lr_schedulers = lambda: [each["lr_scheduler"] for each in made] if isinstance(made[0], dict) else None
+        objective.manual_backward = Tensor.backward
+        objective._trainer = SimpleNamespace(world_size=1)
+        self.rates = lambda: [each.param_groups[0]["lr"] for each in optimizers]
+
+    def steps(self, num: int) -> list[dict[str, Tensor]]:
+        """The terms of so many batches."""
+        return [self.objective.training_step(BATCH, 0) for _ in range(num)]
+
+
+def test_each_plays_in_its_turn_and_moves_its_own() -> None:
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1)))
+    terms = Driven(trio).steps(6)
+    assert trio.moves == "critic critic encoder critic decoder critic encoder critic critic encoder decoder".split()
+    assert trio.c.item() == pytest.approx(1 - 6 * 0.1)
+    assert trio.model["b"].tolist() == pytest.approx([1 - 2 * 0.1] * 3)
+    assert trio.model["a"][0, 0].item() == pytest.approx(1 - 3 * 0.05 - 2 * 0.1)
+    assert trio.unused.item() == 1
+    assert terms[0].keys() == {"loss", "critic_moves", "critic_loss", "critic_gradient"}
+    assert terms[5].keys() >= {"critic_loss", "encoder_loss", "decoder_loss", "decoder_gradient"}
+    assert [float(terms[5][f"{name}_moves"]) for name in ("critic", "encoder", "decoder")] == [1, 1, 2]
+    assert terms[5]["loss"] == terms[5]["critic_loss"]
+    assert terms[5]["decoder_gradient"].item() == pytest.approx(7**0.5)
+    assert all(part.requires_grad for part in trio.parameters())
+
+
+def test_schedules_go_on_while_a_player_waits_and_steps_are_of_accumulated_batches() -> None:
+    schedule = partial(torch.optim.lr_scheduler.LinearLR, start_factor=1.0, end_factor=0.0, total_iters=10)
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), schedule=schedule, accumulate=2, ema=0.0))
+    driven = Driven(trio)
+    driven.steps(3)
+    assert trio.moves == ["critic"]
+    assert driven.rates() == pytest.approx([0.09, 0.045, 0.09])
+    assert trio.learning_rate == pytest.approx(0.045), "of the first that moves the model"
+    assert trio.model["a"].grad is not None, "the encoder's turn has begun"
+    driven.steps(1)
+    assert trio.moves == ["critic", "critic", "encoder"]
+    assert torch.equal(trio.evaluated["a"], trio.model["a"])
+    assert trio.average is not None
+    assert trio.average.n_averaged.item() == 1
+
+
+def test_what_is_watched_is_the_loss_of_the_first_where_nothing_else_is() -> None:
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1)))
+    assert trio.watched(BATCH).tolist() == [trio.loss(BATCH)[0].item()]
+    assert not trio.watched(BATCH).requires_grad
+
+
+class Nothing(Objective):
+    """Says nothing of what is descended."""
+
+    requires: ClassVar[type] = nn.Module
+
+
+def test_an_objective_without_a_loss_says_so() -> None:
+    nothing = Nothing(nn.Linear(1, 1), Optimization(partial(torch.optim.SGD, lr=0.1)))
+    with pytest.raises(NotImplementedError, match="Nothing must say what model descends"):
+        nothing.loss(BATCH)
+
+
+def test_players_of_one_name_or_that_all_wait_are_refused() -> None:
+    part = nn.Parameter(torch.ones(()))
+    for players in ([Player("a", [part]), Player("a", [part])], [Player("a", [part], every=2)]):
+        with pytest.raises(ValueError, match="players must"):
+            seats(players, [part], nn.Linear(1, 1))
+
+
+def test_state_of_a_rank_goes_where_the_model_is_and_comes_back_in_place() -> None:
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1)))
+    trio.model.double()
+    data = InMemorySource(torch.ones(4, 1), None, 4, seed=0)
+    assert trio.prepare(data) is data
+    own = trio.rank_state["seen"]
+    assert own.dtype == torch.float64
+    trio.take_rank_state({"seen": torch.ones(1)})
+    assert own.item() == 1
+    for state in ({}, {"seen": torch.ones(2)}, {"seen": torch.full((1,), torch.nan)}, {"seen": 1.0}, "x"):
+        with pytest.raises(ValueError, match="its "):
+            trio.take_rank_state(state)
+    for state in ({"seen": torch.ones(1), "more": torch.ones(1)}, {"seen": torch.ones(1, dtype=torch.bool)}):
+        with pytest.raises(ValueError, match="its "):
+            trio.take_rank_state(state)
+
+
+def test_only_tensors_of_the_same_kind_are_alike() -> None:
+    bits, numbers = torch.ones(2, dtype=torch.bool), torch.ones(2)
+    assert alike(bits, bits, "x") is bits
+    assert alike(numbers.double(), numbers, "x").dtype == torch.float64
+    for value, like in ((bits, numbers), (numbers, bits), (numbers.long(), numbers), (numbers.cfloat(), numbers)):
+        with pytest.raises(ValueError, match="its x must be"):
+            alike(value, like, "x")
+    with pytest.raises(ValueError, match="its state must"):
+        all_alike([numbers], {"x": numbers}, "state")
