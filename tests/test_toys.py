@@ -91,7 +91,7 @@ TOYS_BY_NAME = {
         "objective=three_players",
         "dataset.sizes=[200,120,120]",
         words="fidelity",
-        refused=("model=rbm", "`objective` must be one that fits the model rbm"),
+        refused=("log_z", "`log_z` must have a model without a normalised density"),
     ),
     "two_teachers": Toy(
         "model=nade",
@@ -161,3 +161,47 @@ def test_a_toy_is_refused_what_it_cannot_have(
     assert dgmrun(*command, "train", what, "hydra.run.dir=run") == 2
     assert said in capsys.readouterr().err
     assert not Path("run/results.json").exists()
+
+
+def states(bits: int) -> torch.Tensor:
+    """Every state, [2^bits, bits]."""
+    return torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * bits)
+
+
+def test_a_top_without_log_z_is_scored_as_enumeration_says(dgmrun: Command) -> None:
+    from tests.toys.topped import Topped
+
+    from dgmrun.protocols.values import Event
+
+    words = "log_z likelihood log_z.methods=[exact] likelihood.importance.num_samples=4000".split()
+    assert dgmrun(TOYS, "model=topped", *BINARY, *SHORT, "optimizer.lr=0.5", "train", *words, "hydra.run.dir=run") == 0
+    model = Topped(Event((1, 2, 2), "binary"))
+    model.requires_grad_(False).load_state_dict(load_file("run/weights.safetensors"))
+    z = states(4)
+    log_pz = model.rbm.log_unnormalised(z)
+    scores = numpy.load("run/per_example/test-importance-exact.npz")["log_prob"]
+    assert results("run")["log_z"]["exact"]["value"] == pytest.approx(float(log_pz.logsumexp(0)), abs=1e-5)
+    from dgmrun.data.splits import Split
+    from dgmrun.datasets.bars_and_stripes import load
+
+    split: Split = load(Path(), 2)["test"]
+    log_px = torch.distributions.Bernoulli(logits=model.decoder(z)[:, None]).log_prob(split.x.flatten(1).float()).sum(-1)
+    truth = (log_px + log_pz[:, None]).logsumexp(0) - log_pz.logsumexp(0)
+    assert scores == pytest.approx(truth.numpy(), abs=0.1)
+    figure = results("run")["likelihood"]["importance-exact"]
+    assert (figure["kind"], figure["bias"], figure["quantity"]) == ("lower_bound", "down", "log_likelihood")
+
+
+def test_perplexity_is_of_words_and_of_tokens() -> None:
+    from dgmrun.protocols.values import Event
+    from dgmrun.report.figures import beside
+    from dgmrun.run.figures import Figure, Identity
+
+    strings = torch.tensor([[1, 2, 0, 0], [3, 1, 1, 2], [0, 0, 0, 0]])
+    assert Event((4,), "tokens", 4).size_of(strings).tolist() == [3, 4, 1]
+    assert Event((3,), "counts").size_of(torch.tensor([[1, 0, 4]])).tolist() == [5]
+    assert Event((4,), "tokens", 4).log_states == pytest.approx(math.log(1 + 3 + 9 + 27 + 81))
+    of = Identity("run", 1, "0" * 64)
+    uniform = -math.log(4) * 2.5
+    figure = Figure("log_likelihood", uniform, 0.1, None, "exact", "none", of=of, seconds=0.0, size=2.5)
+    assert (beside(figure, {"kind": "tokens"}) or "").startswith("perplexity 4.000 +- 0.160")

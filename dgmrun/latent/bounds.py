@@ -17,11 +17,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, kl_divergence
 
-from dgmrun.latent.trace import Trace
+from dgmrun.latent.trace import Trace, by_unit
 
 
 def divergences(trace: Trace) -> list[Tensor]:
-    """What each unit of each layer adds to KL(q(z|x) || p(z)), [samples or 1, batch, units], layers bottom first.
+    """What each unit of each layer adds to KL(q(z|x) || p(z)), [samples or 1, batch, units or 1], bottom first.
 
     That of the top layer is in closed form, where it has one; the others are log q - log p of the samples, since
     the distribution that p gives a layer depends on the layer above.
@@ -44,11 +44,15 @@ def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
         kl = kl_divergence(q, p)
     except NotImplementedError:
         return _log_ratio(q, p, z)
-    return kl if kl.dim() == z.dim() else kl.unsqueeze(0)
+    by_units = kl.unsqueeze(-1) if q.event_shape else kl
+    return by_units if by_units.dim() == z.dim() else by_units.unsqueeze(0)
 
 
 def _log_ratio(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    return q.log_prob(z) - p.log_prob(z)
+    log_q, log_p = by_unit(q, z), by_unit(p, z)
+    if log_q.shape[-1] != log_p.shape[-1]:  # one of them has the layer as one event
+        log_q, log_p = log_q.sum(-1, keepdim=True), log_p.sum(-1, keepdim=True)
+    return log_q - log_p
 
 
 def elbo(trace: Trace) -> Float[Tensor, "samples batch"]:

@@ -35,4 +35,4 @@ def given(z: Sequence[Tensor]) -> Draw:
 
 def _further(num: int, q: Distribution) -> tuple[int, ...]:
     """The axis of samples, unless `q` has it from the layer below."""
-    return (num,) if len(q.batch_shape) == 2 else ()
+    return (num,) if len(q.batch_shape) + len(q.event_shape) == 2 else ()

@@ -17,8 +17,9 @@ class Trace:
 
     Args:
         z: values of each layer, [samples, batch, units], bottom first.
-        q: the posterior of each layer given x and the layers below, unit by unit.
-        p: the distribution of each layer given the layer above, unit by unit; the last is the prior.
+        q: the posterior of each layer given x and the layers below: unit by unit, or, where units depend on each other,
+            with them as its event.
+        p: the distribution of each layer given the layer above, in the same way; the last is the prior.
         log_px: log p(x | z_1), [samples, batch].
     """
 
@@ -30,12 +31,12 @@ class Trace:
     @cached_property
     def log_p(self) -> list[Tensor]:
         """log p(x | z_1), then log p(z_l | z_l+1) of each layer, [samples, batch]."""
-        return [self.log_px, *(p.log_prob(z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
+        return [self.log_px, *(by_unit(p, z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
 
     @cached_property
     def log_q_units(self) -> list[Tensor]:
-        """What each unit adds to log q(z_l | z_l-1) of its layer, [samples, batch, units]."""
-        return [q.log_prob(z) for q, z in zip(self.q, self.z, strict=True)]
+        """What each unit adds to log q(z_l | z_l-1) of its layer, [samples, batch, units], or what all add, [..., 1]."""
+        return [by_unit(q, z) for q, z in zip(self.q, self.z, strict=True)]
 
     @cached_property
     def log_q(self) -> list[Tensor]:
@@ -46,3 +47,9 @@ class Trace:
     def log_w(self) -> Tensor:
         """log p(x, z) - log q(z | x), [samples, batch]: the mean of w is an unbiased estimate of p(x)."""
         return sum(self.log_p) - sum(self.log_q)  # type: ignore[return-value]
+
+
+def by_unit(distribution: Distribution, z: Tensor) -> Tensor:
+    """log-probabilities of the units of a layer, [..., units]; [..., 1] where they are one event and not told apart."""
+    log_prob: Tensor = distribution.log_prob(z)
+    return log_prob.unsqueeze(-1) if distribution.event_shape else log_prob

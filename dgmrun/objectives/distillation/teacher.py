@@ -58,7 +58,7 @@ class Mixture(NamedTuple):
     shares: list[float]
 
     @classmethod
-    def of(cls, teachers: list[Teacher], weights: Sequence[float] | None) -> Mixture:
+    def of(cls, teachers: list[Teacher], weights: Sequence[int | float] | None) -> Mixture:
         """Teachers in proportion to these weights; None: all have the same.
 
         Raises:
