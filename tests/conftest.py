@@ -64,12 +64,6 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.fixture
-def dataset(model: str) -> list[str]:
-    """What to train a model on: few examples of few bits, unless its YAML names data of its own."""
-    return [] if model in of_other_data() else BINARY
-
-
 def of_other_data() -> list[str]:
     """Models that are not for binary data: their YAML names a dataset of their own."""
     return [name for name, file in options("model").items() if "/dataset" in file.read_text()]

@@ -16,7 +16,7 @@ from dgmrun.gradients.exact import bound
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.vimco import VIMCO
 from dgmrun.protocols.values import Batch
-from dgmrun.stages.gradients import Measured
+from dgmrun.stages.gradients.work import Measured
 from tests.binary import gradient, sbn
 from tests.conftest import BINARY
 

@@ -1,0 +1,80 @@
+"""Contracts 1, 2, 4 and 6 of every model with every objective that fits it, of one training of each."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tests.contracts.pairs import Finished, Store, assert_same, of_pairs, outcome
+
+Command = Callable[..., int]
+
+
+@of_pairs()
+def test_results_are_complete_and_honest(finished: Finished) -> None:
+    results = finished.results
+    assert results["status"] == "done"
+    examples = results["dataset"]["splits"]["test"]["examples"]
+    for label, estimate in (results.get("log_z", {}) | results["likelihood"]).items():
+        assert estimate["kind"] in ("exact", "estimate", "lower_bound", "upper_bound"), label
+        assert estimate["bias"] in ("none", "up", "down", "unknown")
+        assert estimate["unit"] == "nats"
+        assert math.isfinite(estimate["value"])
+        assert estimate["standard_error"] is not None or estimate["warnings"]
+        assert estimate["interval"] or estimate["warnings"]
+        assert len(estimate["of"]["weights_sha256"]) == 64
+        mine = estimate["proposal"] or estimate["of"]
+        assert mine["step"] == results["train"]["weights_step"]
+    for estimate in results["likelihood"].values():
+        assert (estimate["split"], estimate["examples"]) == ("test", examples)
+
+
+@of_pairs()
+def test_every_parameter_gets_a_gradient(finished: Finished) -> None:
+    """The momentum of each has moved."""
+    state = torch.load(finished.run / "checkpoints" / "last.ckpt", weights_only=True)
+    for optimizer in state["optimizer_states"]:
+        momenta = [entry["momentum_buffer"] for entry in optimizer["state"].values()]
+        assert len(momenta) == sum(len(group["params"]) for group in optimizer["param_groups"])
+        assert all(bool(momentum.abs().sum() > 0) for momentum in momenta)
+
+
+@of_pairs()
+def test_reloads_and_scores_the_same_to_the_last_bit(finished: Finished, dgmrun: Command, tmp_path: Path) -> None:
+    run, stages = Path(shutil.copytree(finished.run, tmp_path / "run")), finished.command.stages
+    assert dgmrun(*stages, f"run={run}") == 0
+    again = json.loads((run / "results.json").read_text().replace(f'"{run}"', f'"{finished.run}"'))
+    for word in stages:
+        assert finished.results[word].keys() == again[word].keys()
+        for label, estimate in finished.results[word].items():
+            assert again[word][label] | {"seconds": 0} == estimate | {"seconds": 0}
+
+
+@of_pairs()
+def test_killed_and_taken_up_is_never_killed(finished: Finished, dgmrun: Command, tmp_path: Path) -> None:
+    """With a gradient that waits for others, and logged steps after the checkpoint; whatever else its state is."""
+    assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
+
+
+def test_killed_with_local_posteriors_and_taken_up_is_never_killed(
+    store: Store, dgmrun: Command, tmp_path: Path
+) -> None:
+    finished = store.get(
+        "vae", "elbo", "model.posterior=local", "likelihood.methods=[elbo]", "likelihood.elbo.local_steps=3"
+    )
+    assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
+
+
+def assert_taken_up(finished: Finished, cut: Path, dgmrun: Command, to: Path) -> None:
+    """What a kill has left becomes, taken up, what was not killed."""
+    run = Path(shutil.copytree(cut, to))
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["iteration"] == 4
+    assert state["gradients"]
+    assert dgmrun("train", f"run={run}") == 0
+    assert_same(outcome(run), finished.outcome)
