@@ -162,9 +162,17 @@ class Objective(LightningModule):
 
     @final
     def configure_optimizers(self) -> Any:
-        """An optimiser for each player, in the order of play."""
+        """The optimiser of the player, or those of all in the order of play.
+
+        Raises:
+            ValueError: nobody could keep apart the gradients that players have left in the same parameters.
+        """
         self.seats = seats(self.players(), self.trained_parameters(), self.model)
-        return [self._optimizer(seat.player) for seat in self.seats]
+        accumulate, number = self.optimization.accumulate, sum(len(seat.player.parameters) for seat in self.seats)
+        if accumulate > 1 and number > len({part for seat in self.seats for part in seat.player.parameters}):
+            raise ValueError(f"`trainer.accumulate` must be 1 where players share parameters, but is {accumulate}")
+        optimizers = [self._optimizer(seat.player) for seat in self.seats]
+        return optimizers if len(optimizers) > 1 else optimizers[0]
 
     def _optimizer(self, player: Player) -> Any:
         """An optimiser, with its schedule; weight decay is for the model's weights alone."""

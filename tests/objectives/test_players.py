@@ -33,10 +33,11 @@ class Trio(Objective):
 
     def players(self) -> list[Player]:
         """Of the first every step is its own, of the others fewer."""
+        shared = [] if self.optimization.accumulate > 1 else [self.model["a"]]
         return [
             Player("critic", [self.c]),
             Player("encoder", [self.model["a"]], rate=0.5, every=2),
-            Player("decoder", [self.model["b"], self.model["a"]], every=3),
+            Player("decoder", [self.model["b"], *shared], every=3),
         ]
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -84,6 +85,7 @@ def test_each_plays_in_its_turn_and_moves_its_own() -> None:
     assert all(part.requires_grad for part in trio.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_schedules_go_on_while_a_player_waits_and_steps_are_of_accumulated_batches() -> None:
     schedule = partial(torch.optim.lr_scheduler.LinearLR, start_factor=1.0, end_factor=0.0, total_iters=10)
     trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), schedule=schedule, accumulate=2, ema=0.0))
@@ -123,6 +125,13 @@ def test_players_of_one_name_or_that_all_wait_are_refused() -> None:
     for players in ([Player("a", [part]), Player("a", [part])], [Player("a", [part], every=2)]):
         with pytest.raises(ValueError, match="players must"):
             seats(players, [part], nn.Linear(1, 1))
+
+
+def test_players_that_share_parameters_do_not_accumulate_gradients() -> None:
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), accumulate=2))
+    trio.players = lambda: [Player(name, [trio.c]) for name in "ab"]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"`trainer\.accumulate` must be 1"):
+        trio.configure_optimizers()
 
 
 def test_state_of_a_rank_goes_where_the_model_is_and_comes_back_in_place() -> None:
