@@ -72,7 +72,7 @@ def first(split: Split, most: int) -> Split:
 def test_every_dataset(dataset: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
     node = yaml.safe_load(options("dataset")[dataset].read_text())
-    is_binary = node["binarisation"] != "none" or (node["event"] or {}).get("support") == "binary"
+    is_binary = node["binarisation"] != "none" or (node["event"] or {}).get("kind") == "binary"
     chosen = (*RBM, *STAGES) if is_binary else (*NORMAL, "train", "likelihood", "sample")
     assert dgmrun(*chosen, f"dataset={dataset}", f"data_dir={data_dir}", *SHORT, f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"

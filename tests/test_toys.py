@@ -169,9 +169,8 @@ def states(bits: int) -> torch.Tensor:
 
 
 def test_a_top_without_log_z_is_scored_as_enumeration_says(dgmrun: Command) -> None:
-    from tests.toys.topped import Topped
-
     from dgmrun.protocols.values import Event
+    from tests.toys.topped import Topped
 
     words = "log_z likelihood log_z.methods=[exact] likelihood.importance.num_samples=4000".split()
     assert dgmrun(TOYS, "model=topped", *BINARY, *SHORT, "optimizer.lr=0.5", "train", *words, "hydra.run.dir=run") == 0
@@ -185,7 +184,9 @@ def test_a_top_without_log_z_is_scored_as_enumeration_says(dgmrun: Command) -> N
     from dgmrun.datasets.bars_and_stripes import load
 
     split: Split = load(Path(), 2)["test"]
-    log_px = torch.distributions.Bernoulli(logits=model.decoder(z)[:, None]).log_prob(split.x.flatten(1).float()).sum(-1)
+    log_px = (
+        torch.distributions.Bernoulli(logits=model.decoder(z)[:, None]).log_prob(split.x.flatten(1).float()).sum(-1)
+    )
     truth = (log_px + log_pz[:, None]).logsumexp(0) - log_pz.logsumexp(0)
     assert scores == pytest.approx(truth.numpy(), abs=0.1)
     figure = results("run")["likelihood"]["importance-exact"]

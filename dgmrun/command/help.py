@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dgmrun.paths import options, words
+from dgmrun.paths import options
+from dgmrun.report.header import header
 
 HELP = """\
 dgmrun trains deep generative models and scores them in nats, with an error bar.
@@ -15,8 +16,7 @@ dgmrun trains deep generative models and scores them in nats, with an error bar.
   dgmrun --cfg job model=rbm                          every key and its value
 
 Stages, done in the order given (none given: train)
-  {stages}
-
+{stages}
 Choices, as group=option
 {groups}
 Keys, as key=value; the ones most used
@@ -28,6 +28,7 @@ Keys, as key=value; the ones most used
   trainer.patience=10         stop after so many validations without improvement
   log_z.methods=[exact,ais]   log_z.ais.num_chains, log_z.ais.num_temperatures, ...
   likelihood.split=test       or a list of train, valid, test
+  given=labels                p(x | labels) in place of p(x); given=x for p(labels | x)
   weights=FILE                start from .safetensors, .npz or a run
   seed=0   name=NAME   tags=[a,b]   data_dir=FOLDER (or $DGMRUN_DATA)   hydra.run.dir=FOLDER
 
@@ -38,4 +39,5 @@ GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "e
 def text() -> str:
     """The help, with the options that there are."""
     groups = "".join(f"  {group + '=':13}{', '.join(options(group))}\n" for group in GROUPS)
-    return HELP.format(stages=", ".join(words()), groups=groups)
+    stages = "".join(f"  {word:13}{header(file).lines[0]}\n" for word, file in options("stage").items())
+    return HELP.format(stages=stages, groups=groups)

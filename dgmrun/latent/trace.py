@@ -35,7 +35,7 @@ class Trace:
 
     @cached_property
     def log_q_units(self) -> list[Tensor]:
-        """What each unit adds to log q(z_l | z_l-1) of its layer, [samples, batch, units], or what all add, [..., 1]."""
+        """What each unit adds to log q(z_l | z_l-1), [samples, batch, units], or what all of them add, [..., 1]."""
         return [by_unit(q, z) for q, z in zip(self.q, self.z, strict=True)]
 
     @cached_property

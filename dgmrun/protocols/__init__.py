@@ -1,0 +1,7 @@
+"""What parts exchange, and what they can do."""
+
+from pathlib import Path
+
+from dgmrun.rooms import classes
+
+__getattr__ = classes(__name__, str(Path(__file__).parent))

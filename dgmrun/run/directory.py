@@ -91,8 +91,16 @@ class Run:
                 kind = stat.S_IFREG if name in files else stat.S_IFDIR
                 if _kind(Path(folder, name)) not in (kind, None):
                     raise Mistake(f"{run.path} must hold files and folders of its own, but {name!r} is neither")
-        run.config, run.results  # noqa: B018, both are read to be checked
+        run.check()
         return run
+
+    def check(self) -> None:
+        """Reads both files, to refuse what is none of a run.
+
+        Raises:
+            Mistake: one cannot be read or trusted.
+        """
+        _ = self.config, self.results
 
     @property
     def is_claimed(self) -> bool:

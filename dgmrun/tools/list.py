@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -11,20 +10,8 @@ import yaml
 from dgmrun.command.help import GROUPS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import config_dir, methods, options
+from dgmrun.report.header import header
 from dgmrun.report.terminal import Parser, wrapped
-
-
-@dataclass(frozen=True)
-class Header:
-    """The comment at the top of an option's file.
-
-    Args:
-        lines: what the option is; the first line is a summary.
-        source: who it is from, empty where it is nobody's in particular.
-    """
-
-    lines: list[str]
-    source: str
 
 
 def main(argv: list[str]) -> None:
@@ -54,17 +41,6 @@ def groups() -> list[str]:
     """The configuration groups that have options."""
     folders = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir())
     return [group for group in dict.fromkeys((*GROUPS, *folders)) if options(group)]
-
-
-def header(file: Path) -> Header:
-    """The comment at the top of a YAML file."""
-    lines = []
-    for line in file.read_text().splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
-    sources = [line.removeprefix("Source:").strip() for line in lines if line.startswith("Source:")]
-    return Header([line for line in lines if not line.startswith(("@package", "Source:"))], " ".join(sources))
 
 
 def _check(name: str, known: list[str], what: str) -> None:

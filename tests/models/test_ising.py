@@ -148,7 +148,7 @@ def test_four_spins_in_a_square_are_a_ring() -> None:
 def test_one_unit_has_a_bias_alone(graph: str, shape: tuple[int, ...]) -> None:
     ising = random_ising(graph, 1.0, shape)
     assert exact_log_z(ising) == pytest.approx(math.log(2 * math.cosh(float(ising.bias))), abs=1e-12)
-    assert ising.gibbs(torch.zeros(3, *shape, dtype=torch.float64), 2).shape == (3, *shape)
+    assert ising.walk(torch.zeros(3, *shape, dtype=torch.float64), 2).shape == (3, *shape)
 
 
 def annealed_log_f(ising: Ising, beta: float, base: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def test_moves_follow_a_transition_that_leaves_f_beta_invariant(graph: str, beta
     kernel, p = transition(ising, beta, base), torch.softmax(annealed_log_f(ising, beta, base), 0)
     torch.testing.assert_close(p @ kernel, p, rtol=0, atol=1e-12)
     one = torch.tensor(beta, dtype=torch.float64)
-    state, _ = ising.annealed(base).move(STATES.repeat_interleave(4000, 0), one, one)
+    state, _ = IsingPath(ising, base).move(STATES.repeat_interleave(4000, 0), one, one)
     assert misfit(state, kernel) < 4.5
 
 
@@ -198,7 +198,7 @@ def test_gibbs_follows_the_transition_of_the_model(graph: str) -> None:
     torch.manual_seed(6)
     ising = random_ising(graph, 0.4)
     x = STATES.repeat_interleave(4000, 0).reshape(-1, *SHAPE)
-    after = ising.gibbs(x, 2)
+    after = ising.walk(x, 2)
     assert after.shape == x.shape
     assert torch.equal(x.flatten(1), STATES.repeat_interleave(4000, 0))
     kernel = transition(ising, 1.0, ZERO)
@@ -212,7 +212,7 @@ def test_weights_are_unbiased(graph: str, direction: str, num: int) -> None:
     """E[w] = Z / Z_0 forward and Z_0 / Z in reverse: 20,000 chains, 4 standard errors of the mean weight."""
     torch.manual_seed(num)
     ising, base = random_ising(graph, 0.3), 0.5 * torch.randn(6, dtype=torch.float64)
-    path, truth = ising.annealed(base), exact_log_z(ising)
+    path, truth = IsingPath(ising, base), exact_log_z(ising)
     if direction == "forward":
         w = (anneal(path, path.start(20_000), linear(num))[1] + path.log_normaliser() - truth).exp()
     else:
@@ -224,7 +224,7 @@ def test_weights_are_unbiased(graph: str, direction: str, num: int) -> None:
 def test_increments_telescope_to_the_whole_path() -> None:
     torch.manual_seed(7)
     ising, base = random_ising("complete", 1.0), torch.randn(6, dtype=torch.float64)
-    path, zero, half, one = ising.annealed(base), *torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    path, zero, half, one = IsingPath(ising, base), *torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
     whole = path.move(STATES, zero, one)[1]
     torch.testing.assert_close(path.move(STATES, zero, half)[1] + path.move(STATES, half, one)[1], whole)
     torch.testing.assert_close(whole, definition(ising, STATES) - STATES @ base)
@@ -292,7 +292,7 @@ def test_pictures_are_couplings_biases_and_conditionals() -> None:
 @pytest.mark.parametrize(
     ("event", "settings", "message"),
     [
-        (Event((4,), "real"), {}, "`dataset.event.support` must be binary for an Ising model, but is real"),
+        (Event((4,), "real"), {}, "`dataset.event.kind` must be binary for an Ising model, but is real"),
         (Event((4,), "binary"), {"graph": "ring"}, "`model.graph` must be one of grid, complete, but is ring"),
         (Event((4,), "binary"), {"weight_std": -1.0}, "`model.weight_std` must not be negative, but is -1"),
     ],

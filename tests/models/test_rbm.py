@@ -96,7 +96,7 @@ def test_moves_follow_the_enumerated_transition(beta: float) -> None:
     """Frequencies of v' from each v; chi-square, false alarms 1e-5."""
     torch.manual_seed(1)
     rbm, base, num = random_rbm(6, 4, 0.7), torch.randn(6, dtype=torch.float64), 4000
-    path = rbm.annealed(base)
+    path = RBMPath(rbm, base)
     one = torch.tensor(beta, dtype=torch.float64)
     state, _ = path.move(STATES.repeat_interleave(num, 0), one, one)
     number = (state.long() * (2 ** torch.arange(5, -1, -1))).sum(1).reshape(64, num)
@@ -119,7 +119,7 @@ def test_transition_leaves_the_annealed_distribution_invariant() -> None:
 def test_increments_telescope_to_the_whole_path() -> None:
     torch.manual_seed(3)
     rbm, base = random_rbm(6, 4, 1.0), torch.randn(6, dtype=torch.float64)
-    path, zero, half, one = rbm.annealed(base), *torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    path, zero, half, one = RBMPath(rbm, base), *torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
     whole = path.move(STATES, zero, one)[1]
     torch.testing.assert_close(path.move(STATES, zero, half)[1] + path.move(STATES, half, one)[1], whole)
     torch.testing.assert_close(whole, rbm.log_unnormalised(STATES) - STATES @ base - 4 * math.log(2))
@@ -145,7 +145,7 @@ def test_initialise_sets_the_smoothed_marginals() -> None:
 @pytest.mark.parametrize(
     ("event", "settings", "key"),
     [
-        (Event((4,), "real"), {}, "dataset.event.support"),
+        (Event((4,), "real"), {}, "dataset.event.kind"),
         (Event((4,), "binary"), {"hidden": 0}, "model.hidden"),
         (Event((4,), "binary"), {"weight_std": -1.0}, "model.weight_std"),
     ],

@@ -28,7 +28,7 @@ from dgmrun.protocols.values import Batch, Estimate, Event
 D = 4
 STATES = bits(torch.arange(2**D), D).double()
 SGD = Optimization(partial(torch.optim.SGD, lr=0.1))
-EXACT = Estimate(1.5, 0.0, (1.5, 1.5), "exact", "none")
+EXACT = Estimate("log_z", 1.5, 0.0, (1.5, 1.5), "exact", "none")
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +148,7 @@ def test_a_centred_batch_is_half_its_variance(student: NADE, rbm: RBM) -> None:
 @pytest.mark.parametrize("offset", ["batch", "learned"])
 def test_an_offset_that_is_not_given_tends_to_log_z_and_the_divergence(offset: str, student: NADE, rbm: RBM) -> None:
     """At a student that stays as it is; c is least where it is E_p[log f - log q] = log Z + KL(p||q)."""
-    known = Estimate(float(log_z(rbm)), 0.0, (float(log_z(rbm)),) * 2, "exact", "none")
+    known = Estimate("log_z", float(log_z(rbm)), 0.0, (float(log_z(rbm)),) * 2, "exact", "none")
     objective = DistillSE(student, SGD, Teacher(rbm, known), StreamSettings(), offset=offset)
     p = log_p(rbm).exp()
     divergence = (p * (log_p(rbm) - student.log_prob(STATES))).sum().detach()
@@ -201,11 +201,11 @@ def test_a_stream_goes_on_from_any_place_to_the_bit(kind: Any) -> None:
 def test_chains_take_turns_and_all_advance(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm, sweeps = RBM(Event((D,), "binary"), 3), []
 
-    def gibbs(x: Tensor, steps: int) -> Tensor:
+    def walk(x: Tensor, steps: int) -> Tensor:
         sweeps.append((len(x), steps))
         return torch.arange(12.0)[:, None].expand(12, D).clone()
 
-    monkeypatch.setattr(rbm, "gibbs", gibbs)
+    monkeypatch.setattr(rbm, "walk", walk)
     batches = drawn(TeacherStream(rbm, StreamSettings(num_chains=12, burn_in=5, thin=2), source()), 4)
     assert [batch[:, 0].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [0, 1, 2, 3]]
     assert sweeps == [(12, 5)] + [(12, 2)] * 4

@@ -22,7 +22,9 @@ from tests.conftest import NORMAL
 Command = Callable[..., int]
 MODEL = (*NORMAL, "optimizer.lr=1e-9")
 SHORT = ("trainer.max_steps=2", "trainer.validate_every_n_steps=2", "train", "likelihood", "sample")
-LOG_Z = Estimate(3.0, 0.5, (1.0, 4.0), "estimate", "down", curve=[(10, 3.5, 1.0, 5.0), (100, 3.0, None, 4.0)])
+LOG_Z = Estimate(
+    "log_likelihood", 3.0, 0.5, (1.0, 4.0), "estimate", "down", curve=[(10, 3.5, 1.0, 5.0), (100, 3.0, None, 4.0)]
+)
 
 
 @pytest.mark.parametrize(
