@@ -14,8 +14,8 @@ from dgmrun.estimators.log_z.bridge import Bridge
 from dgmrun.estimators.log_z.importance import Importance
 from dgmrun.estimators.proposal import Proposal
 from dgmrun.run.directory import Run
-from dgmrun.stages import Setup
 from dgmrun.workbench.selection import subject
+from dgmrun.workbench.setup import Setup
 
 SETTINGS = {"num_samples": 2000, "num_chains": 200, "burn_in": 500, "thin": 50}
 
@@ -28,14 +28,14 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     arguments = parser.parse_args()
     run = Run.open(arguments.student)
-    about = subject(run, Setup(run.config | {"run": str(run.path)}))
+    about = subject(run, Setup(run.config, run=run.path))
     assert about.proposal is not None
-    q, model, base_logits = about.proposal.model, about.target.model, about.target.setup.base_logits
+    q, model, x = about.proposal.model, about.target.model, about.target.setup.training_x
     values: dict[str, list[float]] = {"importance": [], "bridge": []}
     for repetition in range(arguments.times):
-        proposal = Proposal(q, model, base_logits, seed=1000 + repetition)
+        proposal = Proposal(q, model, x, seed=1000 + repetition)
         for method in (Importance(**SETTINGS), Bridge(**SETTINGS)):
-            values[method.name].append(method(model, base_logits, proposal).value)
+            values[method.name].append(method(model, x, proposal).value)
         print(f"{repetition + 1} of {arguments.times}", end="\r", flush=True)
     for name, found in values.items():
         error = torch.tensor(found) - arguments.log_z
