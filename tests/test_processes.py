@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from dgmrun.cli import main
 
 Command = Callable[..., int]
 TINY = (
@@ -43,15 +47,49 @@ class Probe(CD):
 '''
 
 
+STUB = Path(__file__).parent / "stub"
+OF_TWO = pytest.mark.xdist_group("two processes")
+"""Tests that share a training."""
+
+
+def probing(folder: Path) -> list[str]:
+    """Arguments that choose a deterministic objective, whose `fate` may be to raise or to be killed in rank 0 or 1."""
+    (folder / "mine" / "objective").mkdir(parents=True)
+    (folder / "mine" / "probing.py").write_text(PROBE)
+    (folder / "mine" / "objective" / "probe.yaml").write_text("_target_: probing.Probe\nfate: well\n")
+    return [f"--config-dir={folder / 'mine'}", "model=rbm", "objective=probe", *TINY]
+
+
 @pytest.fixture
 def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Arguments that choose a deterministic objective, whose `fate` may be to raise or to be killed in rank 0 or 1."""
-    (tmp_path / "mine" / "objective").mkdir(parents=True)
-    (tmp_path / "mine" / "probing.py").write_text(PROBE)
-    (tmp_path / "mine" / "objective" / "probe.yaml").write_text("_target_: probing.Probe\nfate: well\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "mine"))
+    """The probe, for this process and those that it starts."""
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'mine'}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.syspath_prepend(tmp_path / "mine")
-    return [f"--config-dir={tmp_path / 'mine'}", "model=rbm", "objective=probe", *TINY]
+    return probing(tmp_path)
+
+
+@pytest.fixture
+def stub(probe: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The same, with ranks that only play (tests/stub) and a Ctrl-C that is Python's own."""
+    monkeypatch.setenv("PYTHONPATH", f"{STUB}:{os.environ['PYTHONPATH']}")
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield [*probe, "device=ddp_cpu"]
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def signals(number: int) -> threading.Thread:
+    """Sends a signal to this process as soon as two ranks wait."""
+
+    def send() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not all(Path(f"waiting{rank}").exists() for rank in "01"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
 
 
 def start(*argv: str, **environment: str) -> subprocess.Popen[str]:
@@ -77,19 +115,50 @@ def of_run(run: Path) -> list[int]:
     return found
 
 
-def test_two_processes_take_the_steps_of_one(probe: list[str], dgmrun: Command, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the probe trained by one process, `cpu`, and by two, `ddp_cpu`."""
+    folder = tmp_path_factory.mktemp("both")
+    words = probing(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", f"{folder / 'mine'}:{os.environ.get('PYTHONPATH', '')}")
+        patch.syspath_prepend(folder / "mine")
+        for device in ("cpu", "ddp_cpu"):
+            patch.setattr(sys, "argv", ["dgmrun", *words, f"device={device}", "train", f"hydra.run.dir={device}"])
+            assert main() == 0
+    return folder
+
+
+@OF_TWO
+def test_two_processes_take_the_steps_of_one(both: Path) -> None:
     """Shares of a batch, their means, the mean of these: the gradient of the whole batch, up to rounding."""
-    for device in ("cpu", "ddp_cpu"):
-        assert dgmrun(*probe, f"device={device}", "train", f"hydra.run.dir={device}") == 0
     for name in ("weights", "weights-ema"):
-        one, two = (load_file(tmp_path / device / f"{name}.safetensors") for device in ("cpu", "ddp_cpu"))
+        one, two = (load_file(both / device / f"{name}.safetensors") for device in ("cpu", "ddp_cpu"))
         assert one.keys() == two.keys()
         for key in one:
             torch.testing.assert_close(one[key], two[key], rtol=1e-5, atol=1e-6)
-    assert results(tmp_path / "ddp_cpu")["train"]["processes"] == 2
+    assert results(both / "ddp_cpu")["train"]["processes"] == 2
 
 
-@pytest.mark.parametrize("fate", [pytest.param("raises 0", marks=pytest.mark.slow), "raises 1", "is killed 1"])
+def test_a_rank_that_is_killed_ends_the_run(
+    stub: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun(*stub, "objective.fate='killed 1'", "train", "hydra.run.dir=run") == 1
+    cause = "process 1 of 2: ended by signal 9 (SIGKILL)"
+    assert f"error: {cause}" in capsys.readouterr().err
+    assert (results(tmp_path / "run")["status"], results(tmp_path / "run")["error"]) == ("failed", cause)
+    assert of_run(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        pytest.param("raises 0", marks=pytest.mark.slow),
+        "raises 1",
+        pytest.param("is killed 1", marks=pytest.mark.slow),
+    ],
+)
 def test_a_rank_that_dies_ends_the_run_with_its_error(
     fate: str, probe: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +181,28 @@ def started(run: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_handed_on_to_the_ranks(
+    number: int, stub: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sender = signals(number)
+    assert dgmrun(*stub, "objective.fate=endless", "train", "hydra.run.dir=run") == 130
+    sender.join()
+    run = tmp_path / "run"
+    assert f"hint: dgmrun run={run}" in capsys.readouterr().err
+    assert (results(run)["status"], of_run(run)) == ("interrupted", [])
+
+
+def test_a_signal_to_ranks_that_are_starting_is_an_interrupt(stub: list[str], dgmrun: Command, tmp_path: Path) -> None:
+    """They die of it, as they have nothing to save yet."""
+    sender = signals(signal.SIGINT)
+    assert dgmrun(*stub, "objective.fate=deaf", "train", "hydra.run.dir=run") == 130
+    sender.join()
+    assert results(tmp_path / "run")["status"] == "interrupted"
+    assert of_run(tmp_path / "run") == []
+
+
+@pytest.mark.slow
 def test_a_signal_saves_and_a_killed_parent_takes_its_ranks_along(probe: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(*probe, "trainer.max_steps=1000000", "device=ddp_cpu", "train", f"hydra.run.dir={run}")
@@ -158,15 +249,21 @@ def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> Non
     assert results(tmp_path / "two")["status"] == "done"
 
 
+@OF_TWO
 @pytest.mark.parametrize(
     ("before", "after"), [pytest.param("cpu", "ddp_cpu", marks=pytest.mark.slow), ("ddp_cpu", "cpu")]
 )
 def test_another_number_of_processes_resumes_approximately(
-    before: str, after: str, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    before: str,
+    after: str,
+    both: Path,
+    probe: list[str],
+    dgmrun: Command,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = tmp_path / "run"
-    assert dgmrun("model=rbm", *TINY, f"device={before}", "train", f"hydra.run.dir={run}") == 0
-    longer = ("train", f"run={run}", f"device={after}", "trainer.max_steps=24")
+    run = Path(shutil.copytree(both / before, tmp_path / "run"))
+    longer = (probe[0], "train", f"run={run}", f"device={after}", "trainer.max_steps=24")
     assert dgmrun(*longer) == 2
     capsys.readouterr()
     assert dgmrun(*longer, "resume=approximate") == 0
@@ -187,7 +284,8 @@ def test_a_signal_to_all_processes_saves(probe: list[str], tmp_path: Path) -> No
     assert "all is saved" in errors
 
 
-def test_a_signal_to_ranks_that_are_starting_is_an_interrupt(probe: list[str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_signal_to_real_ranks_that_are_starting_is_an_interrupt(probe: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(*probe, "device=ddp_cpu", "train", f"hydra.run.dir={run}")
     while len(of_run(run)) < 3:
@@ -200,10 +298,15 @@ def test_a_signal_to_ranks_that_are_starting_is_an_interrupt(probe: list[str], t
     assert of_run(run) == []
 
 
-def test_what_another_launcher_left_makes_no_part_of_something(probe: list[str], tmp_path: Path) -> None:
-    environment = {"NODE_RANK": "1", "LOCAL_RANK": "7", "WORLD_SIZE": "9", "RANK": "x"}
-    process = start(*probe, "train", "log_z", f"hydra.run.dir={tmp_path / 'run'}", **environment)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+def test_what_another_launcher_left_makes_no_part_of_something(
+    probe: list[str],
+    dgmrun: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for key, value in {"NODE_RANK": "1", "LOCAL_RANK": "7", "WORLD_SIZE": "9", "RANK": "x"}.items():
+        monkeypatch.setenv(key, value)
+    assert dgmrun(*probe, "train", "log_z", "hydra.run.dir=run") == 0
     assert results(tmp_path / "run")["status"] == "done"
-    assert "log_z.exact" in errors
+    assert "log_z.exact" in capsys.readouterr().err

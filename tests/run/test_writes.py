@@ -1,0 +1,110 @@
+"""A kill within any write: at every moment what has a name is whole, old or new. Three tensors, and no training."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from dgmrun.run.directory import Run
+from dgmrun.run.files import replace
+from dgmrun.stages.train.checkpoints import Checkpoints, newest, read
+
+STATE: dict[str, Any] = {
+    **{"optimizer_states": [{"state": {}}], "callbacks": {"Validation": {"best": 1.0}, "Limits": {"seconds": 1.0}}},
+    **{"ranks": [{}], "gradients": {}, "environment": {}},
+}
+
+
+class Three(nn.Module):
+    """Three parameters, all of the same value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Parameter(torch.zeros(size)) for size in (1, 50, 2000))
+
+
+@contextmanager
+def at_every_moment(folder: Path, look: Callable[[Path], None]) -> Iterator[list[Path]]:
+    """Before and after each rename and sync, `look` sees a copy; and one with half of what has no name yet."""
+    copies: list[Path] = []
+
+    def copied() -> None:
+        for share in (1.0, 0.5):
+            copy = Path(shutil.copytree(folder, folder.parent / f"{folder.name}-{len(copies)}"))
+            for file in copy.rglob(".*"):
+                os.truncate(file, int(file.stat().st_size * share))
+            copies.append(copy)
+            look(copy)
+
+    def watched(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acts(*args: Any) -> Any:
+            copied()
+            given = act(*args)
+            copied()
+            return given
+
+        return acts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", watched(os.replace))
+        patch.setattr(os, "fsync", watched(os.fsync))
+        yield copies
+
+
+def test_a_file_is_the_old_or_the_new(tmp_path: Path) -> None:
+    folder, found = tmp_path / "folder", set()
+    folder.mkdir()
+    replace(folder / "file", b"old" * 1000)
+    with at_every_moment(folder, lambda copy: found.add((copy / "file").read_bytes())) as copies:
+        replace(folder / "file", b"new" * 1000)
+    assert len(copies) >= 8
+    assert found == {b"old" * 1000, b"new" * 1000}
+
+
+def test_at_every_moment_a_checkpoint_is_whole(tmp_path: Path) -> None:
+    """last.ckpt or previous.ckpt, of this step or the one before; and so are weights and results."""
+    run = Run.create(tmp_path / "run", {}, {"train": {"steps": 0}})
+    (run.path / "checkpoints").mkdir()
+    model = Three()
+    objective: Any = SimpleNamespace(model=model, named_parameters=model.named_parameters, average=None, iteration=0)
+
+    def save_checkpoint(file: Path) -> None:
+        torch.save({**STATE, "state_dict": model.state_dict(), "iteration": objective.iteration}, file)
+
+    trainer: Any = SimpleNamespace(is_global_zero=True, save_checkpoint=save_checkpoint)
+    saving = Checkpoints(run, 1, lambda _, step: run.merge({"train": {"steps": step}}))
+
+    def look(copy: Path) -> None:
+        now, whole = objective.iteration, newest(copy / "checkpoints")
+        if whole is None:
+            assert now == 1
+            return
+        state = read(whole)
+        assert state["iteration"] in (now - 1, now)
+        assert all(bool((part == state["iteration"]).all()) for part in state["state_dict"].values())
+        assert json.loads((copy / "results.json").read_text())["train"]["steps"] in (now - 1, now)
+        if (copy / "weights.safetensors").exists():
+            values = {float(value) for part in load_file(copy / "weights.safetensors").values() for value in part}
+            assert len(values) == 1
+            assert values <= {now - 1.0, now}
+
+    with at_every_moment(run.path, look) as copies:
+        for step in (1, 2, 3):
+            objective.iteration = step
+            for part in model.parameters():
+                part.data.fill_(step)
+            saving.save(trainer, objective, SimpleNamespace())  # type: ignore[arg-type]
+    assert len(copies) > 100
+    state = read(run.path / "checkpoints" / "last.ckpt")
+    assert state["iteration"] == 3
