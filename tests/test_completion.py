@@ -6,14 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from dgmrun import cli
 from dgmrun.command import completion
 from dgmrun.errors import Mistake
-from dgmrun.paths import PACKAGE, options, words
+from dgmrun.paths import PACKAGE, options, tools, words
 
 MODEL = next(iter(options("model")))
 NONSENSE = [
@@ -114,10 +114,10 @@ def test_what_may_end_a_line(complete: Complete, line: str, expected: str) -> No
 
 def test_an_empty_word(complete: Complete) -> None:
     every = complete("dgmrun ")
-    assert set(words()) | set(completion.TOOLS) | {"model=", "dataset=", "seed=", "optimizer.", "run="} <= every
+    assert set(words()) | set(tools()) | {"model=", "dataset=", "seed=", "optimizer.", "run="} <= every
     assert not {each for each in every if each.startswith(("hydra", "log_z=", "likelihood=", "-"))}
-    assert complete("dgmrun train ") == every - {"train", *completion.TOOLS}
-    assert complete(f"dgmrun model={MODEL} ") == every - set(completion.TOOLS)
+    assert complete("dgmrun train ") == every - {"train", *tools()}
+    assert complete(f"dgmrun model={MODEL} ") == every - set(tools())
 
 
 def test_only_what_stands_before_the_cursor_counts(complete: Complete) -> None:
@@ -145,13 +145,17 @@ def test_nonsense_has_no_suggestions(complete: Complete, line: str) -> None:
     assert complete(line) == set()
 
 
-@pytest.mark.parametrize("tool", completion.TOOLS)
+FLAGS = {"compare": {"--csv", "--json", "--figures"}, "clean": {"--failed", "--checkpoints", "--yes"}, "list": set()}
+
+
+@pytest.mark.parametrize("tool", tools())
 def test_tools_have_these_flags(capsys: pytest.CaptureFixture[str], tool: str) -> None:
-    assert set(cli.TOOLS) == set(completion.TOOLS)
-    module = pytest.importorskip(f"dgmrun.report.{tool}")
+    module = import_module(f"dgmrun.tools.{tool}")
     with pytest.raises(SystemExit):
         module.main(["--help"])
-    assert set(re.findall(r"(?<=\s)--\w+", capsys.readouterr().out)) == {"--help", *completion.TOOLS[tool]}
+    flags = {each for each in completion.suggestions(f"dgmrun {tool} ") if each.startswith("--")}
+    assert set(re.findall(r"(?<=\s)--\w+", capsys.readouterr().out)) == {"--help", *flags}
+    assert flags == FLAGS[tool]
 
 
 @pytest.mark.parametrize("argv", ["-sc", "-sc bash", "-sc install=", "-sc install=tcsh", "-sc install=bash seed=1"])
@@ -195,7 +199,7 @@ complete -p dgmrun || echo gone
 def test_bash(folder: Path) -> None:
     programs = folder / "bin"
     programs.mkdir()
-    stub = "import sys; from dgmrun.completion import main; main(sys.argv[1:])"
+    stub = "import sys; from dgmrun.command.completion import main; main(sys.argv[1:])"
     program = programs / "dgmrun"
     program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{stub}' \"$@\"\n")
     program.chmod(0o755)

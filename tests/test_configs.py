@@ -109,7 +109,7 @@ def test_a_folder_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", list(options("model")))
 def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    scored = ["likelihood"] if partners("model", model)["likelihood"] != ["parzen", "ratio"] else []
+    scored = ["likelihood"] if partners("model", model)["likelihood"] else ["fidelity"]
     few = ["likelihood.importance.num_samples=20"] if "elbo" in partners("model", model)["likelihood"] else []
     assert dgmrun(f"model={model}", *SHORT, *few, "train", *scored, "sample", f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"
@@ -137,7 +137,7 @@ def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data
 
 
 def test_every_yaml_is_among_the_tested(tmp_path: Path) -> None:
-    from dgmrun.paths import config_dir
+    from dgmrun.paths import config_dir, methods
 
-    tested = {"model", "objective", "device", "optimizer", "schedule", "experiment", "dataset", "log_z", "likelihood"}
+    tested = {"model", "objective", "device", "optimizer", "schedule", "experiment", "dataset"} | {"stage", *methods()}
     assert {folder.name for folder in config_dir().iterdir() if folder.is_dir()} == tested

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import re
 import resource
@@ -39,8 +40,8 @@ from dgmrun.datasets import file as own_file
 from dgmrun.errors import Mistake, printable
 from dgmrun.run import weights
 from dgmrun.run.directory import Run
-from dgmrun.stages import Setup
-from dgmrun.stages.train import checkpoints
+from dgmrun.stages.train import saved
+from dgmrun.workbench.setup import Setup
 
 Command = Callable[..., int]
 HERE = Path(__file__).parent / "hostile"
@@ -263,9 +264,9 @@ def test_weights(file: Path, victim: Victim) -> None:
 def test_checkpoints(file: Path, victim: Victim) -> None:
     put_checkpoint(victim.run, file.read_bytes())
     last = victim.run / "checkpoints" / "last.ckpt"
-    if file.name not in AT_THE_DOOR and victim.is_refused_by(lambda: checkpoints.read(last)):
+    if file.name not in AT_THE_DOOR and victim.is_refused_by(lambda: saved.read(last)):
         with pytest.raises(Mistake, match="must be a whole checkpoint"):
-            checkpoints.read(last)
+            saved.read(last)
         return
     err = victim.is_refused("train", "run=run", "trainer.max_steps=5")
     assert "must be a whole checkpoint" in err
@@ -298,20 +299,29 @@ CHANGES: dict[str, Change] = {
     "chains that are no bits": lambda state: state["ranks"][0]["objective"].update(
         chains=torch.full((4, 1, 2, 2), 7.0)
     ),
+    "no chains": lambda state: state["ranks"][0]["objective"].clear(),
+    "chains of nobody": lambda state: state["ranks"][0]["objective"].update(evil=torch.zeros(3)),
     "no optimizer": lambda state: state.update(optimizer_states=[]),
     "word as optimizer": lambda state: state.update(optimizer_states=["x"]),
     "other groups": lambda state: state["optimizer_states"][0].update(param_groups=[]),
     "word as rate": lambda state: state["optimizer_states"][0]["param_groups"][0].update(lr="fast"),
+    "rate that is not finite": lambda state: state["optimizer_states"][0]["param_groups"][0].update(lr=math.nan),
+    "flag as another": lambda state: state["optimizer_states"][0]["param_groups"][0].update(nesterov=True),
+    "parameter of no optimizer": lambda state: state["optimizer_states"][0]["param_groups"][0].update(params=[7]),
+    "moment of nothing": lambda state: state["optimizer_states"][0]["state"].update({0: {"momentum_buffer": 1}}),
+    "word as schedule": lambda state: state.update(schedule_states=["x"]),
     "gradient of nothing": lambda state: state["gradients"].update(evil=torch.zeros(3)),
     "gradient of other shape": lambda state: state["gradients"].update({"weight": torch.zeros(7)}),
     "no callbacks": lambda state: state.update(callbacks=[]),
     "no validation": lambda state: state["callbacks"].update(Validation={}),
     "word as best": lambda state: state["callbacks"]["Validation"].update(best="\x1b[31mnone"),
     "word as seconds": lambda state: state["callbacks"]["Limits"].update(seconds="many"),
+    "seconds that are none": lambda state: state["callbacks"]["Limits"].update(seconds=math.nan),
+    "callback of nobody": lambda state: state["callbacks"].update(Evil={"x": 1}),
     "loops": lambda state: state.update(loops={"fit_loop": {"state_dict": {}}}),
     "word as environment": lambda state: state.update(environment="x"),
-    "no version": lambda state: state.pop("pytorch-lightning_version"),
-    "word as version": lambda state: state.update({"pytorch-lightning_version": "\x1b[31mnew"}),
+    "no environment": lambda state: state.pop("environment"),
+    "part of nobody": lambda state: state.update({"\x1b[31mnew": "\x1b[31mnew"}),
 }
 
 
@@ -322,7 +332,7 @@ def test_changed_checkpoints(name: str, victim: Victim) -> None:
     CHANGES[name](state)
     torch.save(state, file)
     put_checkpoint(victim.run, file.read_bytes())
-    if name not in AT_THE_DOOR and victim.is_refused_by(lambda: checkpoints.read(file)):
+    if name not in AT_THE_DOOR and victim.is_refused_by(lambda: saved.read(file)):
         return
     victim.is_refused("train", "run=run", "trainer.max_steps=5")
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from dgmrun.children import OF_RANKS
-from dgmrun.command.sweep import Job, identity, unique
+from dgmrun.command.sweep import Job, run_hash, unique
 from dgmrun.errors import Mistake
 
 TINY = (
@@ -238,19 +238,28 @@ def test_a_directory_that_is_no_run_spoils_no_other_job(stub: list[str]) -> None
 
 CONFIG: dict[str, Any] = {
     **{key: {"a": 1} for key in ("model", "objective", "dataset", "optimizer", "trainer")},
-    **{"schedule": None, "seed": 0, "weights": None, "device": {"devices": 1}, "stages": ["train"], "log_z": {}},
+    **{
+        "schedule": None,
+        "seed": 0,
+        "given": None,
+        "weights": None,
+        "device": {"devices": 1},
+        "stages": ["train"],
+        "log_z": {},
+    },
 }
 
 
 def test_what_makes_a_run_names_it_and_nothing_else_does() -> None:
-    name = identity(CONFIG)
+    name = run_hash(CONFIG)
     assert len(name) == 12
     for key in ("model", "objective", "dataset", "optimizer", "trainer", "schedule"):
-        assert identity(CONFIG | {key: {"a": 2}}) != name
-    assert identity(CONFIG | {"seed": 1}) != name
-    assert identity(CONFIG | {"seed": 0.0}) == name, "1 and 1.0 are the same"
+        assert run_hash(CONFIG | {key: {"a": 2}}) != name
+    assert run_hash(CONFIG | {"seed": 1}) != name
+    assert run_hash(CONFIG | {"given": "labels"}) != name
+    assert run_hash(CONFIG | {"seed": 0.0}) == name, "1 and 1.0 are the same"
     for key in ("device", "stages", "log_z", "likelihood", "name", "data_dir"):
-        assert identity(CONFIG | {key: {"a": 2}}) == name
+        assert run_hash(CONFIG | {key: {"a": 2}}) == name
 
 
 def test_of_a_path_what_lies_there_counts(tmp_path: Path) -> None:
@@ -258,17 +267,17 @@ def test_of_a_path_what_lies_there_counts(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     for section in ({"weights": "{}"}, {"dataset": {"path": "{}"}}, {"objective": {"teacher": "{}"}}):
         named = [
-            identity(CONFIG | json.loads(json.dumps(section).replace("{}", str(tmp_path / name)))) for name in "abc"
+            run_hash(CONFIG | json.loads(json.dumps(section).replace("{}", str(tmp_path / name)))) for name in "abc"
         ]
         assert named[0] == named[1] != named[2]
     with pytest.raises(Mistake, match="there is none"):
-        identity(CONFIG | {"weights": str(tmp_path / "nowhere")})
+        run_hash(CONFIG | {"weights": str(tmp_path / "nowhere")})
 
 
 def test_equal_jobs_are_one_and_those_that_would_share_a_directory_are_refused(tmp_path: Path) -> None:
     def job(override: str, **changes: Any) -> Job:
         config = CONFIG | changes
-        return Job(tmp_path / identity(config), config, [override])
+        return Job(tmp_path / run_hash(config), config, [override])
 
     assert len(unique([job("seed=0"), job("seed=0"), job("seed=1", seed=1)])) == 2
     with pytest.raises(Mistake, match="would share a directory") as refused:

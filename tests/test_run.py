@@ -13,6 +13,7 @@ import pytest
 
 from dgmrun.errors import Mistake
 from dgmrun.run.directory import Run, fingerprint
+from dgmrun.stages import finish, unfinished
 
 CONFIG: dict[str, Any] = {"stages": ["train", "log_z"], "trainer": {"max_steps": 3}, "log_z": {"methods": "auto"}}
 TINY = (
@@ -71,18 +72,18 @@ def test_a_prepared_run_is_claimed_by_whoever_takes_it_up(tmp_path: Path) -> Non
 
 def test_a_stage_is_finished_for_its_weights_and_settings_alone(tmp_path: Path) -> None:
     run = Run.create(tmp_path, CONFIG, {})
-    assert run.unfinished(CONFIG) == ["train", "log_z"]
+    assert unfinished(run, CONFIG) == ["train", "log_z"]
     (tmp_path / "weights.safetensors").write_bytes(b"1")
-    run.finish("train", CONFIG)
-    assert run.unfinished(CONFIG) == ["train", "log_z"], "the training was not complete"
+    finish(run, "train", CONFIG)
+    assert unfinished(run, CONFIG) == ["train", "log_z"], "the training was not complete"
     run.merge({"train": {"complete": True}})
-    assert run.unfinished(CONFIG) == ["log_z"]
-    run.finish("log_z", CONFIG)
-    assert run.unfinished(CONFIG) == []
-    assert run.unfinished(CONFIG | {"log_z": {"methods": "exact"}}) == ["log_z"]
-    assert run.unfinished(CONFIG | {"trainer": {"max_steps": 4}}) == ["train"]
+    assert unfinished(run, CONFIG) == ["log_z"]
+    finish(run, "log_z", CONFIG)
+    assert unfinished(run, CONFIG) == []
+    assert unfinished(run, CONFIG | {"log_z": {"methods": "exact"}}) == ["log_z"]
+    assert unfinished(run, CONFIG | {"trainer": {"max_steps": 4}}) == ["train"]
     (tmp_path / "weights.safetensors").write_bytes(b"2")
-    assert run.unfinished(CONFIG) == ["train", "log_z"]
+    assert unfinished(run, CONFIG) == ["train", "log_z"]
 
 
 def test_a_fingerprint_is_of_what_a_path_names(tmp_path: Path) -> None:

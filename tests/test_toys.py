@@ -63,7 +63,12 @@ TOYS_BY_NAME = {
         words="likelihood",
         refused=("given=labels", "`given` must be null"),
     ),
-    "chain": Toy("model=chain", *BINARY, words="", refused=("likelihood", "`likelihood.methods` must be among")),
+    "chain": Toy(
+        "model=chain",
+        *BINARY,
+        words="",
+        refused=("likelihood", "`likelihood` must have a model that one of its methods fits"),
+    ),
     "bounded": Toy(
         "model=bounded",
         *BINARY,

@@ -1,4 +1,4 @@
-"""What is modelled and what it is conditioned on: p(x), p(x | labels) or p(labels | x)."""
+"""Choice of the density to model: p(x), p(x | labels) or p(labels | x)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ GIVEN = ("labels", "x")
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Makes batches of what the gathered rows of a dataset hold.
+    """Makes batches from rows of a dataset, with x and labels as example and context or vice versa.
 
     Args:
-        x: one example as the model sees it.
-        labels: its label, where there are any.
+        x: event of x, as the model sees it.
+        labels: event of the labels, if there are any.
         given: null for p(x); `labels` for p(x | labels); `x` for p(labels | x).
 
     Raises:
-        Mistake: there is no such way, or there are no labels.
+        Mistake: `given` is something else, or the dataset has no labels.
     """
 
     x: Event
@@ -37,16 +37,16 @@ class Arrangement:
 
     @property
     def event(self) -> Event:
-        """What is modelled."""
+        """Event of the modelled variable."""
         return self.labels if self.given == "x" and self.labels is not None else self.x
 
     @property
     def context(self) -> Event | None:
-        """What it is conditioned on."""
+        """Event of the context; None for p(x)."""
         return None if self.given is None else self.x if self.given == "x" else self.labels
 
     def __call__(self, x: Tensor, labels: Tensor | None, index: Tensor) -> Batch:
-        """The batch of these rows, of the types that models see."""
+        """Makes a batch from rows, in the data types that models see."""
         x = x.to(self.x.dtype)
         if self.given is None or self.labels is None or labels is None:
             return Batch(x, index)

@@ -1,11 +1,11 @@
-"""Binarisation: from grey levels in [0, 1] to the binary data that a Bernoulli likelihood needs.
+"""Binarisation of grey levels in [0, 1], for Bernoulli likelihoods.
 
-- `fixed`: the file is binary already (Larochelle and Murray 2011).
+- `fixed`: the file is already binary (Larochelle and Murray 2011).
 - `threshold`: x >= 1/2.
-- `dynamic`: x ~ Bernoulli(grey level), anew for every batch (Burda, Grosse and Salakhutdinov 2016).
-- `none`: left as it is.
+- `dynamic`: x ~ Bernoulli(grey level), redrawn for every batch (Burda, Grosse and Salakhutdinov 2016).
+- `none`: the data are left as they are.
 
-Log-likelihoods under two binarisations are figures of two datasets.
+Log-likelihoods under different binarisations are not comparable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NEEDED = {"fixed": "binary", "threshold": "unit", "dynamic": "unit", "none": Non
 
 
 def binarised(event: Event, binarisation: str) -> Event:
-    """What the model sees of a file that holds `event`; refuses a `binarisation` that does not suit it."""
+    """Returns the event after binarisation; raises Mistake if `binarisation` does not suit `event`."""
     fitting = [name for name, kind in NEEDED.items() if kind in (None, event.kind)]
     if binarisation not in fitting:
         raise Mistake(
@@ -33,10 +33,10 @@ def binarised(event: Event, binarisation: str) -> Event:
 
 
 def threshold(x: Tensor) -> Tensor:
-    """1 where the grey level is at least 1/2, uint8."""
+    """Returns 1 where the grey level is at least 1/2, else 0, uint8."""
     return (x >= 0.5).view(torch.uint8)
 
 
 def bernoulli(x: Tensor) -> Tensor:
-    """1 with the grey level as its probability, uint8 (a third of the time of `torch.bernoulli` on a CPU)."""
+    """Draws 1 with the grey level as its probability, uint8; three times as fast as `torch.bernoulli` on a CPU."""
     return (torch.rand(x.shape, device=x.device) < x).view(torch.uint8)

@@ -1,4 +1,4 @@
-"""What is checked of every dataset before anything is made of it: that it is what its YAML says it is."""
+"""Checks that a dataset matches its description in YAML, before it is used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from dgmrun.protocols.values import Event
 
 
 def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
-    """Refuses splits that are not of `event`, labels that are not of `labels`, and a split used twice.
+    """Checks examples against `event` and labels against `labels`, and that no two splits are identical.
 
     Args:
-        splits: as a loader gives them, before any binarisation.
-        event: what the file holds, `dataset.event`.
-        labels: what its labels are, `dataset.labels`.
+        splits: splits as loaded, before binarisation.
+        event: event of the examples, `dataset.event`.
+        labels: event of the labels, `dataset.labels`.
+
+    Raises:
+        Mistake: a check fails.
     """
     for name, split in splits.items():
         _check_tensor(name, "dataset.event", split.x, event)
@@ -29,7 +32,7 @@ def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
 
 
 def inside(x: Tensor, event: Event) -> bool:
-    """Whether every entry of `x` is one that `event` may have."""
+    """Returns whether every entry of `x` is a value that `event` allows."""
     low, high = _range(event)
     whole = event.is_continuous or not x.is_floating_point() or (x == x.round()).all()
     return bool(whole and x.isfinite().all() and x.min() >= low and x.max() <= high)

@@ -1,6 +1,6 @@
-"""Published files: a local copy first, else a download, and neither is used without the published checksum.
+"""Published files, read from a local copy or else downloaded; both are checked against the published checksum.
 
-Nothing is written where there is a local copy, so a read-only folder will do.
+Nothing is written if there is a local copy, so the folder may be read-only.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ SECONDS_OF_SILENCE = 60
 
 
 def find(data_dir: Path, names: Sequence[str]) -> Path | None:
-    """The first of `names` that is a file in `data_dir`."""
+    """Returns the first of `names` that is a file in `data_dir`, or None."""
     return next((data_dir / name for name in names if (data_dir / name).is_file()), None)
 
 
 def sha256(content: bytes) -> str:
-    """The checksum that most files are published with, or can be."""
+    """Returns the SHA-256, the default checksum."""
     return hashlib.sha256(content).hexdigest()
 
 
 def read(
     data_dir: Path, names: Sequence[str], url: str, checksum: str, digest: Callable[[bytes], str] = sha256
 ) -> bytes:
-    """The content of a published file, decompressed if it is gzipped.
+    """Returns the content of a published file, decompressed if it is gzipped.
 
     Args:
-        data_dir: the folder of all datasets.
-        names: where the file may lie in it, packed or unpacked; a download is kept under the first.
-        url: where it is published.
-        checksum: of the decompressed content.
-        digest: how the checksum is computed.
+        data_dir: folder of all datasets.
+        names: names under which to look for the file, compressed or not; a download is saved under the first.
+        url: where the file is published.
+        checksum: checksum of the decompressed content.
+        digest: computes the checksum.
+
+    Raises:
+        Mistake: the local copy has another checksum, or the download failed.
     """
     path = find(data_dir, names)
     if path is None:
@@ -73,7 +76,7 @@ def _download(data_dir: Path, names: Sequence[str], url: str, checksum: str, dig
 
 
 def _published(content: bytes, checksum: str, digest: Callable[[bytes], str]) -> bytes | None:
-    """`content` without its gzip packing, or None if that has another checksum."""
+    """Returns `content`, decompressed if it is gzipped, or None if its checksum differs."""
     try:
         unpacked = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except (OSError, EOFError, zlib.error):
@@ -82,7 +85,7 @@ def _published(content: bytes, checksum: str, digest: Callable[[bytes], str]) ->
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Under a name of this process first, so that no other one ever reads half a file."""
+    """Writes under a name unique to this process and renames, so that no other process reads a partial file."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_bytes(content)
     part.replace(path)

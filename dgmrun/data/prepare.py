@@ -1,4 +1,4 @@
-"""What lies between a loader and a run: the checks, the binarisation, the transform and the pixel order."""
+"""Preparation of loaded data for a run: checks, binarisation, transform and pixel order."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Noise = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Splits ready for use, and the way back.
+    """Splits ready for use, and the inverse of their transform.
 
     Args:
-        splits: what the model sees; where there is noise, the training split before it.
-        noise: binarises grey levels or adds to them; None where nothing is drawn.
-        back: from what the model sees to original units.
+        splits: splits as the model sees them, except that noise is not yet applied to the training split.
+        noise: draws binary data from grey levels, or dequantises them; None if nothing is drawn.
+        back: maps what the model sees back to original units.
     """
 
     splits: Splits
@@ -34,17 +34,17 @@ class Prepared:
     back: ComposeTransform
 
     def draw(self) -> Noise | None:
-        """What makes of a batch of the training split what the model sees, anew each time; None: it is that already."""
+        """Returns the random map from rows of the training split to what the model sees, or None for the identity."""
         noise, back = self.noise, self.back
         return None if noise is None else lambda x: transforms.seen(back, noise(x))
 
     def scored(self, split: str) -> Tensor:
-        """x of a split as it is evaluated: with noise, one draw, the same for every run."""
+        """Returns x of a split as it is evaluated; noise is drawn once, the same for every run."""
         x = self.splits[split].x
         return x if self.noise is None or split != "train" else transforms.seen(self.back, _drawn(self.noise, x, split))
 
     def log_jacobian(self, split: str) -> Tensor:
-        """What each log-probability of `scored(split)` lacks to be in original units, in nats, float64 [N]."""
+        """Returns what to add to log-probabilities of `scored(split)` for original units, in nats, float64 [N]."""
         return transforms.log_jacobian(self.back, self.scored(split))
 
 
@@ -57,18 +57,21 @@ def prepare(
     transform: str,
     pixel_order: str | None,
 ) -> Prepared:
-    """Checked splits, ready for use.
+    """Checks splits and makes them ready for use.
 
-    Where there is noise, the training split waits for its source to draw it batch by batch; that of valid and test is
-    drawn once, the same for every run.
+    If there is noise, the source draws that of the training split batch by batch; that of valid and test is drawn
+    here, once, and is the same for every run.
 
     Args:
-        splits: as a loader gives them, on the CPU.
-        event: what the file holds, `dataset.event`.
-        labels: what the labels are, `dataset.labels`.
+        splits: splits as loaded, on the CPU.
+        event: event of the examples, `dataset.event`.
+        labels: event of the labels, `dataset.labels`.
         binarisation: `fixed`, `threshold`, `dynamic` or `none`.
         transform: `levels`, `dequantise`, `logit`, `standardise` or `none`.
-        pixel_order: `row`, `column` (pictures are transposed, as MATLAB stores them) or None.
+        pixel_order: `row`, `column` (images are transposed, as MATLAB stores them) or None.
+
+    Raises:
+        Mistake: the data or a setting does not suit the others.
     """
     transforms.transformed(binarised(event, binarisation), transform, binarisation)
     check(splits, event, labels)
@@ -90,20 +93,20 @@ def _noise(binarisation: str, transform: str) -> Noise | None:
 
 
 def _exact(x: Tensor, binarisation: str, transform: str) -> Tensor:
-    """What is drawn from, or else the data in original units: binary, levels or the file's numbers."""
+    """Returns the data before noise, in original units: binary, levels, or the numbers of the file."""
     if binarisation == "threshold":
         return threshold(x)
     return transforms.levels(x, transform) if transforms.TRANSFORMS[transform].of_levels else x
 
 
 def _drawn(noise: Noise, x: Tensor, split: str) -> Tensor:
-    """One draw, the same for every run: how a split is scored."""
+    """Draws the noise once, the same for every run, for scoring a split."""
     with seeded(0, "binarise", split):
         return noise(x)
 
 
 def _ordered(x: Tensor, pixel_order: str | None) -> Tensor:
-    """Upright pictures, or transposed ones for `column`."""
+    """Returns upright images, or transposed ones for `column`."""
     if pixel_order not in (None, "row", "column"):
         raise Mistake(f"`dataset.pixel_order` must be row, column or null, but is {pixel_order}")
     if pixel_order != "column":

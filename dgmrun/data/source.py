@@ -1,6 +1,6 @@
-"""The training source of data that fit in memory: one tensor on the device, batches gathered by index.
+"""Training source for data that fit in memory: one tensor on the device, from which batches are gathered by index.
 
-No worker processes, no Python per example: a batch costs one gather and, where there is noise, one draw.
+There are no worker processes and no Python per example: a batch costs one gather and, with noise, one draw.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from dgmrun.rng import seeded
 
 
 def plain(x: Tensor, y: Tensor | None, index: Tensor) -> Batch:
-    """A batch of numbers x without a context."""
+    """Makes a batch of float examples without a context."""
     return Batch(x.float(), index)
 
 
 class InMemorySource:
-    """Batches of one split, an epoch for each `iter`, and a state from which they go on to the bit.
+    """Batches of one split, an epoch per iterator, with a state from which training resumes bit for bit.
 
-    The order of epoch e is a function of (seed, e) alone. Of the global batch, process r of W takes the rows
-    r, r + W, r + 2W, ...: nothing is padded or repeated, and all have as many, so that the mean over processes of
-    their means is the mean over the batch. The last batch of an epoch may be smaller; the fewer than W rows that
-    cannot be shared out are left to another epoch.
+    The order of epoch e depends only on (seed, e). Of each global batch, process r of W takes the rows r, r + W,
+    r + 2W, ...: nothing is padded or repeated, and all processes have equally many rows, so that the mean of their
+    means is the mean over the global batch. The last batch of an epoch may be smaller, and its remainder of fewer than
+    W rows is dropped.
 
     Args:
         x: examples [N, ...], on the device; uint8 is converted batch by batch.
-        y: their labels [N, ...], or None.
-        batch_size: rows of a batch over all processes; at most one epoch.
-        seed: the run's seed.
-        rank: this process.
+        y: labels [N, ...], or None.
+        batch_size: rows of a global batch, over all processes; at most one epoch.
+        seed: seed of the run.
+        rank: index of this process.
         world_size: number of processes W.
-        draw: what makes of the gathered rows what the model sees, by random numbers that are a function of the batch's
-            place, like the order; None: nothing is to be made of them.
-        arrange: makes a batch of x, y and the places of its rows.
+        draw: random map from gathered rows to what the model sees, seeded by the position of the batch; None for the
+            identity.
+        arrange: makes a batch from x, y and the indices of its rows.
     """
 
     def __init__(
@@ -64,22 +64,22 @@ class InMemorySource:
             )
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         whole, rest = divmod(self.size, self.rows)
         return whole + (rest >= self.world_size)
 
     def epochs(self, steps: int) -> float:
-        """How many epochs so many batches are."""
+        """Number of epochs in `steps` batches."""
         return steps / len(self)
 
     def examples(self, steps: int) -> int:
-        """What all processes are given together in so many batches, without what cannot be shared out."""
+        """Number of examples in `steps` batches, over all processes, dropped rows not counted."""
         whole, rest = divmod(self.size, self.rows)
         epochs, further = divmod(steps, len(self))
         return epochs * (whole * self.rows + rest - rest % self.world_size) + further * self.rows
 
     def __iter__(self) -> Iterator[Batch]:
-        """The rest of the epoch, or the next one if nothing is left: Lightning never exhausts an iterator."""
+        """Yields the rest of the epoch, or the next epoch if none is left: Lightning never exhausts an iterator."""
         if self.position == len(self):
             self.epoch, self.position = self.epoch + 1, 0
         order = self._order()
@@ -89,14 +89,14 @@ class InMemorySource:
             yield self._batch(batch[: len(batch) - len(batch) % self.world_size][self.rank :: self.world_size])
 
     def state_dict(self) -> dict[str, int]:
-        """The place in the data, the batch last given included."""
+        """The position in the data, after the batch last yielded."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Takes up the place that `state_dict` gave.
+        """Restores a position saved by `state_dict`.
 
         Raises:
-            ValueError: there is no such place.
+            ValueError: the position is outside the epoch.
         """
         epoch, position = int(state["epoch"]), int(state["position"])
         if epoch < 0 or not 0 <= position <= len(self):
@@ -104,7 +104,7 @@ class InMemorySource:
         self.epoch, self.position = epoch, position
 
     def load_shares(self, states: Sequence[dict[str, int]]) -> None:
-        """Takes up about the place of another number of processes."""
+        """Restores the approximate position of a training that ran in another number of processes."""
         place = states[0]
         self.load_state_dict(place | {"position": min(place["position"], len(self))})
 

@@ -1,7 +1,7 @@
-"""The three splits of a dataset, as tensors.
+"""Train, valid and test splits of a dataset, as tensors.
 
-A dataset is one file of this folder, with a function `load(data_dir, **its own settings) -> Splits`, and one
-YAML. It knows neither batches nor models. Its pictures are [N, channels, height, width] and upright.
+A dataset is one file in `dgmrun/datasets`, with a function `load(data_dir, **its own settings) -> Splits`, and one
+YAML. It knows neither batches nor models. Images are [N, channels, height, width] and upright.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Part of a dataset.
+    """One split of a dataset.
 
     Args:
-        x: examples [N, *event.shape], uint8 where binary, float32 otherwise; grey levels lie in [0, 1].
-        y: labels [N] int64, where there are any.
-        population: `x` lists every state of the distribution, so that all splits may be this same one.
+        x: examples [N, *event.shape], uint8 if binary, float32 otherwise; grey levels lie in [0, 1].
+        y: labels [N] int64, if there are any.
+        population: whether `x` is the whole population, so that all splits may be identical.
     """
 
     x: Tensor
@@ -37,19 +37,19 @@ Splits = dict[str, Split]
 
 
 def cut(x: Tensor, y: Tensor | None, sizes: list[int]) -> Splits:
-    """The first sizes[0] rows to train on, the next sizes[1] to validate, the last sizes[2] to test."""
+    """Cuts rows into splits: the first sizes[0] are train, the next sizes[1] valid, the last sizes[2] test."""
     examples = torch.split(x, sizes)
     labels: Sequence[Tensor | None] = [None] * len(sizes) if y is None else torch.split(y, sizes)
     return {name: Split(*rows) for name, rows in zip(SPLITS, zip(examples, labels, strict=True), strict=True)}
 
 
 def places(rows: int) -> Sequence[Tensor]:
-    """The rows of train, valid and test: a permutation, the same for every run, cut into 80, 10 and 10 %."""
+    """Returns the rows of train, valid and test: 80, 10 and 10 % of a permutation that is the same for every run."""
     held_out = max(1, rows // 10)
     with seeded(0, "split"):
         return torch.split(torch.randperm(rows), [rows - 2 * held_out, held_out, held_out])
 
 
 def sha256(x: Tensor) -> str:
-    """The checksum of the entries of `x` in row-major order: two figures are comparable if theirs agree."""
+    """Returns the SHA-256 of the entries of `x` in row-major order: figures are comparable if theirs agree."""
     return hashlib.sha256(x.cpu().contiguous().numpy().data).hexdigest()

@@ -1,4 +1,4 @@
-"""Distributions that can be sampled at will: splits of any size, the same for every run."""
+"""Synthetic datasets: splits of any size, sampled from a distribution, the same for every run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dgmrun.rng import seeded
 
 
 def drawn(name: str, sizes: Sequence[int], draw: Callable[[int], Split]) -> Splits:
-    """Splits of these `sizes`, each of draws of its own: a function of `name`, not of the run's seed."""
+    """Draws independent splits of the given sizes, by seeds derived from `name` and not from the run's seed."""
     if len(sizes) != len(SPLITS) or not all(type(size) is int and size >= 1 for size in sizes):
         raise Mistake(f"`dataset.sizes` must be [train,valid,test], each at least 1, but is {list(sizes)}")
     splits = {}
@@ -23,5 +23,5 @@ def drawn(name: str, sizes: Sequence[int], draw: Callable[[int], Split]) -> Spli
 
 
 def random_state() -> int:
-    """A seed for what draws by NumPy."""
+    """Returns a seed for functions that sample with NumPy."""
     return int(torch.randint(2**31, ()))

@@ -1,17 +1,18 @@
-r"""Transforms: from data that are not binary to what the model sees, and the Jacobian back to original units.
+r"""Transforms of data that are not binary to what the model sees, with the Jacobian back to original units.
 
 .. math::  \log p(\text{original}) = \log p(\text{seen}) + \log |\partial\,\text{seen} / \partial\,\text{original}|
 
-- `none`: left as it is.
-- `levels`: grey levels k / 255 become the whole numbers k, 0 to 255.
-- `dequantise`: (k + u) / 256, with u uniform in [0, 1), anew for every batch.
-- `logit`: the same, then y -> logit(alpha + (1 - 2 alpha) y), alpha = 1e-6.
-- `standardise`: less the mean of the training split, over its standard deviation, in each dimension.
+- `none`: the data are left as they are.
+- `levels`: grey levels k / 255 become integers k, 0 to 255.
+- `dequantise`: (k + u) / 256, with u uniform in [0, 1) and redrawn for every batch.
+- `logit`: dequantised y, then logit(alpha + (1 - 2 alpha) y), alpha = 1e-6.
+- `standardise`: each dimension minus its mean, divided by its standard deviation, both over the training split.
 
-The original unit of grey levels is one level. A density p of k + u, on [0, 256)^D, bounds a probability from below,
-E_u log p(k + u) <= log P(k) with P(k) the integral of p over u, so that -log p / (D ln 2) is comparable with the bits
-per dimension of models of levels (Theis, van den Oord and Bethge 2016, A note on the evaluation of generative models,
-section 3.1). `logit` is that of Papamakarios, Pavlakou and Murray 2017, Masked autoregressive flow, section 4.3.
+The original unit of grey levels is one level. A density p of k + u, on [0, 256)^D, gives a lower bound on the
+probability of k, E_u log p(k + u) <= log P(k), where P(k) is the integral of p over u, so that -log p / (D ln 2) is
+comparable with the bits per dimension of discrete models (Theis, van den Oord and Bethge 2016, A note on the
+evaluation of generative models, section 3.1). `logit` follows Papamakarios, Pavlakou and Murray 2017, Masked
+autoregressive flow, section 4.3.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ BLOCK = 1000
 
 
 class Conversion(NamedTuple):
-    """What a transform takes and gives.
+    """Properties of a transform.
 
     Args:
-        takes: kinds of data that suit it; None: any.
-        gives: the kind of what the model sees; None: as it was.
-        of_levels: it takes grey levels k / 255, and figures are in units of one.
-        is_noisy: it adds noise within a level.
-        back: from what the model sees to original units, as far as this is the same for all data.
+        takes: kinds of data that it accepts; None for any.
+        gives: kind of what the model sees; None if unchanged.
+        of_levels: whether it takes grey levels k / 255, with one level as the original unit.
+        is_noisy: whether it adds noise within a level.
+        back: maps from what the model sees to original units, unless they depend on the data.
     """
 
     takes: tuple[str, ...] | None
@@ -62,7 +63,7 @@ TRANSFORMS = {
 
 
 def transformed(event: Event, transform: str, binarisation: str) -> Event:
-    """What the model sees of data of `event`; refuses a `transform` that does not suit it."""
+    """Returns the event after the transform; raises Mistake if `transform` does not suit `event`."""
     if transform != "none" and binarisation != "none":
         raise Mistake(
             f"`dataset.transform` must be none where `dataset.binarisation` is {binarisation}, but is {transform}",
@@ -79,10 +80,10 @@ def transformed(event: Event, transform: str, binarisation: str) -> Event:
 
 
 def levels(x: Tensor, transform: str) -> Tensor:
-    """Grey levels k / 255 as the whole numbers k, uint8.
+    """Converts grey levels k / 255 to integers k, uint8.
 
     Raises:
-        Mistake: they are other fractions.
+        Mistake: they are not multiples of 1 / 255.
     """
     scaled = x * (LEVELS - 1)
     k = scaled.round()
@@ -96,15 +97,19 @@ def levels(x: Tensor, transform: str) -> Tensor:
 
 
 def jittered(k: Tensor) -> Tensor:
-    """Levels k + u, u uniform in [0, 1)."""
+    """Returns k + u, with u uniform in [0, 1)."""
     return k + torch.rand(k.shape, device=k.device)
 
 
 def inverse(transform: str, x: Tensor) -> ComposeTransform:
-    """From what the model sees to original units; `x` is the training split in original units [N, *event.shape].
+    """Returns the map from what the model sees to original units.
+
+    Args:
+        transform: name of the transform.
+        x: training split in original units [N, *event.shape].
 
     Raises:
-        Mistake: a dimension does not vary, and cannot be standardised.
+        Mistake: a dimension is constant, and cannot be standardised.
     """
     if transform != "standardise":
         return ComposeTransform(list(TRANSFORMS[transform].back))
@@ -120,12 +125,12 @@ def inverse(transform: str, x: Tensor) -> ComposeTransform:
 
 
 def seen(back: ComposeTransform, x: Tensor) -> Tensor:
-    """What the model sees of `x` in original units."""
+    """Maps `x` from original units to what the model sees."""
     return back.inv(x).float() if back.parts else x
 
 
 def log_jacobian(back: ComposeTransform, x: Tensor) -> Tensor:
-    """log |d seen / d original| of what the model sees, `x` [N, *event.shape], in nats, float64 [N]; in blocks."""
+    """Returns log |d seen / d original| at `x` [N, *event.shape], as the model sees it, in nats, float64 [N]."""
     if not back.parts:
         return torch.zeros(len(x), dtype=torch.float64)
     blocks = (block.double() for block in x.split(BLOCK))

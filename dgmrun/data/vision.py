@@ -1,4 +1,4 @@
-"""Datasets that torchvision reads: local files first, else its downloads, which it checks by the published md5."""
+"""Datasets of torchvision, from local files or else downloaded; torchvision checks the published MD5."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from dgmrun.errors import Mistake
 
 
 def load(data_dir: Path, name: str, held_out: int) -> Splits:
-    """Pictures of the torchvision dataset `name`, grey levels / 255; the last `held_out` to train on are valid."""
+    """Loads the torchvision dataset `name`, grey levels / 255; valid is the last `held_out` of its training images."""
     train, test = (_part(data_dir, name, train) for train in (True, False))
     x, y = (torch.cat([torch.as_tensor(getattr(part, of)) for part in (train, test)]) for of in ("data", "targets"))
     return cut(_channels_first(x) / 255, y, [len(train) - held_out, held_out, len(test)])
 
 
 def _part(data_dir: Path, name: str, train: bool) -> Any:
-    """The training or the test part.
+    """Returns the training or the test part.
 
     Raises:
-        Mistake: it is not there, and no download of it came through.
+        Mistake: there is no local copy, and the download failed.
     """
     from torchvision import datasets
 
     make = getattr(datasets, name)
     try:
         return make(data_dir, train=train)
-    except Exception:  # of whatever kind torchvision or a damaged file raises
+    except Exception:  # torchvision and damaged files can raise anything
         try:
             return make(data_dir, train=train, download=True)
         except Exception as error:
@@ -42,5 +42,5 @@ def _part(data_dir: Path, name: str, train: bool) -> Any:
 
 
 def _channels_first(x: Tensor) -> Tensor:
-    """[N, channels, height, width] of [N, height, width], or of [N, height, width, channels]."""
+    """Returns [N, channels, height, width] from [N, height, width] or [N, height, width, channels]."""
     return x.unsqueeze(1) if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()

@@ -1,7 +1,7 @@
-"""Bars and stripes: pictures of n x n pixels whose rows are all alike, or whose columns are.
+"""Bars and stripes: images of n x n pixels whose rows are all equal, or whose columns are.
 
-MacKay 2003, Information Theory, Inference, and Learning Algorithms, chapter 43. There are 2^(n+1) - 2,
-here equally likely, so that no model scores a mean log-likelihood above -log(2^(n+1) - 2) nats.
+MacKay 2003, Information Theory, Inference, and Learning Algorithms, chapter 43. There are 2^(n+1) - 2 patterns,
+here equally likely, so that no model has a mean log-likelihood above -log(2^(n+1) - 2) nats.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dgmrun.errors import Mistake
 
 
 def load(data_dir: Path, side: int) -> Splits:
-    """x [2^(n+1) - 2, 1, n, n], every pattern once; train, valid and test are this same population.
+    """Returns x [2^(n+1) - 2, 1, n, n], every pattern once; train, valid and test are all this population.
 
     Args:
         data_dir: unused.
-        side: n.
+        side: number of pixels n of each side, 1 to 16.
     """
     if not 1 <= side <= 16:
         raise Mistake(f"`dataset.side` must be from 1 to 16, but is {side}")

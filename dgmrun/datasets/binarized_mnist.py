@@ -1,8 +1,8 @@
-"""MNIST in the fixed binarisation that published log-likelihoods of binary models are given on.
+"""MNIST with the fixed binarisation on which log-likelihoods of binary models are published.
 
 Larochelle and Murray 2011, The neural autoregressive distribution estimator
 (http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist). The rows are not in the order of MNIST.
-The checksums are of the unpacked text.
+The checksums are of the decompressed text.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SHA256 = {
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 28, 28], 50,000, 10,000 and 10,000 rows; y if `mnist_index_derived.npz` is there too."""
+    """Loads x [N, 1, 28, 28], 50,000, 10,000 and 10,000 rows, and the digit y if `mnist_index_derived.npz` exists."""
     labels = _labels(data_dir)
     return {split: Split(_pictures(data_dir, split), labels.get(split)) for split in SHA256}
 
 
 def _pictures(data_dir: Path, split: str) -> Tensor:
-    """A digit, a space, a digit, ..., a line feed: every second byte is a pixel."""
+    """Reads the images of a text file: each pixel is a digit followed by a space or a line feed."""
     name = f"binarized_mnist_{split}.amat"
     places = [folder + name + packing for folder in ("binarized_mnist/", "") for packing in ("", ".gz")]
     text = np.frombuffer(read(data_dir, places, f"{URL}/{name}", SHA256[split]), np.uint8)

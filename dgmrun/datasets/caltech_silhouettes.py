@@ -1,8 +1,8 @@
-"""Caltech 101 Silhouettes: outlines of 101 kinds of objects, filled, 28 x 28 binary pixels.
+"""Caltech 101 Silhouettes: filled outlines of objects of 101 classes, 28 x 28 binary pixels.
 
 Marlin, Swersky, Chen and de Freitas 2010, Inductive principles for restricted Boltzmann machine learning
-(https://people.cs.umass.edu/~marlin/data.shtml), in its own split. As in the file, 0 is the object and 1 the
-background; the file's pixels run down the columns.
+(https://people.cs.umass.edu/~marlin/data.shtml), in the published splits. As in the file, 0 is the object and 1 the
+background; the file stores pixels in column-major order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAMES = {"train": "train", "valid": "val", "test": "test"}
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 28, 28], 4,100, 2,264 and 2,307 rows; y the kind of object, 0 to 100."""
+    """Loads x [N, 1, 28, 28], 4,100, 2,264 and 2,307 rows, and the class y of the object, 0 to 100."""
     from scipy.io import loadmat
 
     arrays = loadmat(BytesIO(read(data_dir, (f"caltech101_silhouettes/{NAME}", NAME), URL, SHA256)))

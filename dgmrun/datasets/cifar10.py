@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour photographs of 10 kinds of things, 32 x 32 pixels.
+"""CIFAR-10: 60,000 colour photographs of 10 classes, 32 x 32 pixels.
 
 Krizhevsky 2009, Learning multiple layers of features from tiny images (https://www.cs.toronto.edu/~kriz/cifar.html).
 """
@@ -14,5 +14,5 @@ HELD_OUT = 5_000
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 3, 32, 32]; the last 5,000 of the 50,000 to train on are valid."""
+    """Loads x [N, 3, 32, 32] and the class y; valid is the last 5,000 of the 50,000 training images."""
     return vision.load(data_dir, "CIFAR10", HELD_OUT)

@@ -1,8 +1,8 @@
-r"""A Gaussian of D dimensions, each of variance 1 and every two of the same correlation: the truth in closed form.
+r"""A D-dimensional Gaussian with unit variances and equal pairwise correlations, whose entropy is known.
 
 .. math::  \Sigma = (1 - \rho) I + \rho 1 1^T, \qquad |\Sigma| = (1 - \rho)^{D-1} (1 + (D-1) \rho)
 
-No model scores a mean log-likelihood above :math:`-\frac{1}{2} \ln |2 \pi e \Sigma|` in expectation.
+No model has an expected mean log-likelihood above :math:`-\frac{1}{2} \ln |2 \pi e \Sigma|`.
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ from dgmrun.protocols.values import Event
 
 
 def load(data_dir: Path, sizes: Sequence[int], dims: int, correlation: float) -> Splits:
-    """x [N, D].
+    """Draws x [N, D].
 
     Args:
         data_dir: unused.
-        sizes: examples of train, valid and test.
-        dims: D.
-        correlation: of every two dimensions.
+        sizes: number of examples in train, valid and test.
+        dims: number of dimensions D.
+        correlation: correlation of each pair of dimensions.
     """
     p = density(dims, correlation)
     return drawn("correlated_gaussian", sizes, lambda size: Split(p.sample((size,)).float()))
 
 
 def event(sizes: Sequence[int], dims: int, correlation: float) -> Event:
-    """D real numbers."""
+    """Returns the event of x: D real numbers.
+
+    Raises:
+        Mistake: `dims` or `correlation` is out of range.
+    """
     if dims < 1:
         raise Mistake(f"`dataset.dims` must be at least 1, but is {dims}")
     least = -1 / (dims - 1) if dims > 1 else -math.inf
@@ -45,12 +49,12 @@ def event(sizes: Sequence[int], dims: int, correlation: float) -> Event:
 
 
 def density(dims: int, correlation: float) -> MultivariateNormal:
-    """The distribution, in float64."""
+    """Returns the distribution, in float64."""
     covariance: Tensor = (1 - correlation) * torch.eye(dims, dtype=torch.float64) + correlation
     return MultivariateNormal(torch.zeros(dims, dtype=torch.float64), covariance)
 
 
 def entropy(dims: int, correlation: float) -> float:
-    """Nats."""
+    """Returns the differential entropy in nats."""
     log_det = (dims - 1) * math.log1p(-correlation) + math.log1p((dims - 1) * correlation)
     return (dims * math.log(2 * math.pi * math.e) + log_det) / 2

@@ -1,7 +1,7 @@
-"""Handwritten digits of 8 x 8 pixels, bundled with scikit-learn: the data for when there is no network.
+"""Handwritten digits of 8 x 8 pixels, bundled with scikit-learn, so that no download is needed.
 
 The test part of Optical Recognition of Handwritten Digits (Alpaydin and Kaynak 1998,
-https://doi.org/10.24432/C50P49): 1797 pictures, each pixel a count from 0 to 16.
+https://doi.org/10.24432/C50P49): 1797 images, each pixel a count from 0 to 16.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dgmrun.data.splits import Splits, cut
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 8, 8], grey levels count / 16; rows 1197, 300 and 300 in the order of the file."""
+    """Loads x [N, 1, 8, 8], grey levels count / 16, and the digit y; 1197, 300 and 300 rows in file order."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

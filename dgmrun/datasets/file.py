@@ -1,11 +1,11 @@
-"""The user's own table or pictures: `dataset=file dataset.path=F`.
+"""Your own table or images, in one file: `dataset=file dataset.path=F`.
 
 - `.npz`: x [N, ...]; optional y [N], integer labels; optional split [N], train, valid or test for each row.
 - `.npy`: x.
-- `.csv`: x, numbers with commas between them, a row a line, with or without a line of headings.
+- `.csv`: x, comma-separated numbers, one row per line, with or without a header line.
 
-Without `split`, a permutation of the rows, the same for every run, gives 80 % to train and 10 % each to valid
-and test. Values are taken as they are: integers up to 255 are counts, and grey levels only if divided by 255.
+Without `split`, a permutation of the rows, the same for every run, is cut into 80 % train and 10 % each of valid and
+test. Values are taken as they are: integers up to 255 are counts; divide them by 255 to make them grey levels.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def load(data_dir: Path, path: str) -> Splits:
-    """x, y and split of the file.
+    """Loads x, and y and split if present, from the file.
 
     Args:
         data_dir: unused.
-        path: the file.
+        path: path of the file.
+
+    Raises:
+        Mistake: the file cannot be read, or its arrays are not as described above.
     """
     arrays = _read(path)
     x, y = _examples(arrays), _labels(arrays)
@@ -44,14 +47,14 @@ def load(data_dir: Path, path: str) -> Splits:
 
 
 def event(path: str) -> Event:
-    """What the file holds: the shape of a row, and the narrowest of binary, unit, counts and real."""
+    """Returns the event of x: the shape of a row, and the narrowest kind of binary, unit, counts and real."""
     x = _examples(_read(path))
     each = (Event(tuple(x.shape[1:]), kind) for kind in ("binary", "unit", "counts", "real"))
     return next(event for event in each if inside(x, event))
 
 
 def labels(path: str) -> Event | None:
-    """Classes 0 to the largest y, where the file has such a y."""
+    """Returns the event of y: classes 0 to the largest; None if there is no y, or a negative one."""
     y = _labels(_read(path))
     return None if y is None or y.min() < 0 else Event((), "categorical", int(y.max()) + 1)
 
@@ -80,7 +83,7 @@ def _read_csv(path: Path) -> Arrays:
 
 
 def _is_heading(line: str) -> bool:
-    """Whether no entry of the line is a number."""
+    """Returns whether the line has no number."""
     return not any(_is_number(entry) for entry in line.split(","))
 
 
@@ -93,7 +96,7 @@ def _is_number(text: str) -> bool:
 
 
 def _examples(arrays: Arrays) -> Tensor:
-    """x as float32 [N, ...]."""
+    """Returns x as float32 [N, ...]."""
     x = arrays["x"]
     if x.dtype.kind not in "biuf" or x.ndim < 2 or len(x) < 3 or x.size == 0:
         raise Mistake(
@@ -119,7 +122,7 @@ def _labels(arrays: Arrays) -> Tensor | None:
 
 
 def _places(arrays: Arrays) -> Sequence[Tensor]:
-    """The rows of train, valid and test."""
+    """Returns the rows of train, valid and test."""
     rows = len(arrays["x"])
     if "split" not in arrays:
         return places(rows)

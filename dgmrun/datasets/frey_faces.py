@@ -1,7 +1,7 @@
 """Frey faces: 1965 frames of a video of one face, 28 x 20 grey levels.
 
-The file of S. Roweis (https://cs.nyu.edu/~roweis/data.html). The checksum is of the pixels, a picture after another, as
-the same pictures are spread in more than one packing.
+The file of S. Roweis (https://cs.nyu.edu/~roweis/data.html). The checksum is of the pixels, image by image, since the
+same images circulate in differently encoded files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHA256 = "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 28, 20], grey levels / 255; 1565, 200 and 200 rows of a permutation that is the same for every run."""
+    """Loads x [N, 1, 28, 20], grey levels / 255; 1565, 200 and 200 rows of a permutation, the same for every run."""
     content = read(data_dir, (f"frey_faces/{NAME}", NAME), URL, SHA256, _sha256_of_pixels)
     with seeded(0, "split"):
         x = torch.tensor(_pixels(content))[torch.randperm(1965)]
@@ -31,7 +31,7 @@ def load(data_dir: Path) -> Splits:
 
 
 def _pixels(content: bytes) -> NDArray[np.uint8]:
-    """The pictures [1965, 560] of a MATLAB file."""
+    """Reads the images [1965, 560] of a MATLAB file."""
     from scipy.io import loadmat
 
     return np.ascontiguousarray(loadmat(BytesIO(content))["ff"].T)
@@ -40,5 +40,5 @@ def _pixels(content: bytes) -> NDArray[np.uint8]:
 def _sha256_of_pixels(content: bytes) -> str:
     try:
         return sha256(_pixels(content).tobytes())
-    except Exception:  # of whatever kind scipy raises over another format
+    except Exception:  # on other formats scipy can raise anything
         return "none, as it is no MATLAB file of pictures"

@@ -1,13 +1,13 @@
-"""Equal mixtures of round Gaussians in the plane, on which a GAN's dropped modes can be counted.
+"""Equally weighted mixtures of isotropic Gaussians in the plane, for counting the modes that a GAN drops.
 
-Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, Improved training of Wasserstein GANs
-(https://github.com/igul222/improved_wgan_training, gan_toy.py), at its scales:
+As in Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, Improved training of Wasserstein GANs
+(https://github.com/igul222/improved_wgan_training, gan_toy.py):
 
 - 8 modes on a circle of radius 2, standard deviation 0.02, all divided by 1.414.
 - 25 modes on the grid {-4, -2, 0, 2, 4}^2, standard deviation 0.05, all divided by 2.828.
 
-And wide enough that a Gaussian on one mode can feel the other, as Theis, van den Oord and Bethge 2016, A note on the
-evaluation of generative models (https://arxiv.org/abs/1511.01844, figure 1):
+With modes so close that a Gaussian fitted to one still receives gradients from the other, as in Theis, van den Oord and
+Bethge 2016, A note on the evaluation of generative models (https://arxiv.org/abs/1511.01844, figure 1):
 
 - 2 modes at distance 2.829, standard deviation 0.25.
 """
@@ -30,12 +30,12 @@ STANDARD_DEVIATION = {2: 0.25, 8: 0.02 / 1.414, 25: 0.05 / 2.828}
 
 
 def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
-    """x [N, 2]; y the mode.
+    """Draws x [N, 2], and y, the index of its mode.
 
     Args:
         data_dir: unused.
-        sizes: examples of train, valid and test.
-        modes: 2, 8 or 25.
+        sizes: number of examples in train, valid and test.
+        modes: number of modes: 2, 8 or 25.
     """
     centres, deviation = mode_centres(modes), STANDARD_DEVIATION[modes]
 
@@ -47,12 +47,12 @@ def load(data_dir: Path, sizes: Sequence[int], modes: int) -> Splits:
 
 
 def labels(sizes: Sequence[int], modes: int) -> Event:
-    """The number of the mode."""
+    """Returns the event of y, the index of the mode."""
     return Event((), "categorical", len(mode_centres(modes)))
 
 
 def known_modes(sizes: Sequence[int], modes: int) -> Modes:
-    """Each mode with a reach of three standard deviations.
+    """Returns the modes, each with a radius of three standard deviations.
 
     Source: Lin, Khetan, Fanti and Oh (2018), PacGAN, https://arxiv.org/abs/1712.04086, section 4.1.
     """
@@ -60,10 +60,10 @@ def known_modes(sizes: Sequence[int], modes: int) -> Modes:
 
 
 def mode_centres(modes: int) -> Tensor:
-    """Means [modes, 2] of 2, 8 or 25 components.
+    """Returns the means [modes, 2] of 2, 8 or 25 components.
 
     Raises:
-        Mistake: it is another number of them.
+        Mistake: `modes` is another number.
     """
     if modes not in STANDARD_DEVIATION:
         raise Mistake(f"`dataset.modes` must be 2, 8 or 25, but is {modes}")

@@ -1,9 +1,9 @@
-"""The user's own pictures: `dataset=images dataset.path=FOLDER dataset.size=[h,w]`.
+"""Your own images: `dataset=images dataset.path=FOLDER dataset.size=[h,w]`.
 
-Every picture in the folder and in those below it, by the ending of its name. Where the folder has train, valid and test
-in it, these are the splits; else a permutation of the pictures in the order of their names, the same for every run,
-gives 80 % to train and 10 % each to valid and test. A picture of another size is shrunk or stretched to fit, then cut
-to the middle.
+Reads every image file in the folder and its subfolders. If the folder has subfolders train, valid and test, these are
+the splits; otherwise a permutation of the images in the order of their names, the same for every run, is cut into 80 %
+train and 10 % each of valid and test. Images of another size are resized, keeping their aspect ratio, and
+centre-cropped.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
 MODES = {1: "L", 3: "RGB"}
-"""Pillow's name for so many channels."""
+"""Pillow's modes, by number of channels."""
 
 
 def load(data_dir: Path, path: str, size: Sequence[int], channels: int) -> Splits:
-    """x [N, channels, height, width], grey levels / 255.
+    """Loads x [N, channels, height, width], grey levels / 255.
 
     Args:
         data_dir: unused.
-        path: the folder.
-        size: height and width that every picture is brought to, in pixels.
+        path: path of the folder.
+        size: height and width to which images are resized, in pixels.
         channels: 3 for colour, 1 for grey.
+
+    Raises:
+        Mistake: a setting is invalid, an image cannot be read, or there are too few.
     """
     shape, folder = event(path, size, channels).shape, Path(path).expanduser()
     parts = {split: _files(folder / split) for split in SPLITS}
@@ -47,7 +50,11 @@ def load(data_dir: Path, path: str, size: Sequence[int], channels: int) -> Split
 
 
 def event(path: str, size: Sequence[int], channels: int) -> Event:
-    """What a picture is once it has been brought to `size`."""
+    """Returns the event of an image resized to `size`.
+
+    Raises:
+        Mistake: a setting is invalid.
+    """
     if not Path(path).expanduser().is_dir():
         raise Mistake(f"`dataset.path` must be a folder, but there is no folder {path}")
     if len(size) != 2 or not all(type(side) is int and side >= 1 for side in size):
@@ -58,7 +65,7 @@ def event(path: str, size: Sequence[int], channels: int) -> Event:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every picture at or below a folder, in the order of their names."""
+    """Lists the image files in a folder and its subfolders, sorted by name."""
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings and file.is_file())
 
@@ -68,7 +75,7 @@ def _read(files: Sequence[Path], shape: tuple[int, ...]) -> Tensor:
 
 
 def _picture(file: Path, shape: tuple[int, ...]) -> Tensor:
-    """One picture, uint8 of `shape`."""
+    """Reads one image, uint8 of `shape`."""
     channels, height, width = shape
     try:
         with Image.open(file) as opened:

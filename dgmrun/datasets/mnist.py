@@ -1,7 +1,7 @@
-"""MNIST: 70,000 handwritten digits of 28 x 28 grey levels.
+"""MNIST: 70,000 images of handwritten digits, 28 x 28 grey levels.
 
 LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition
-(http://yann.lecun.com/exdb/mnist), in the folders of torchvision. The checksums are of the unpacked files.
+(http://yann.lecun.com/exdb/mnist), in torchvision's folder layout. The checksums are of the decompressed files.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SHA256 = {
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 28, 28], grey levels / 255; the last 10,000 of the 60,000 to train on are valid."""
+    """Loads x [N, 1, 28, 28], grey levels / 255, and the digit y; valid is the last 10,000 of the training images."""
     train_x, train_y, test_x, test_y = (_read(data_dir, name) for name in SHA256)
     x = torch.cat((train_x, test_x)).unsqueeze(1) / 255
     return cut(x, torch.cat((train_y, test_y)).long(), [50_000, 10_000, 10_000])
 
 
 def _read(data_dir: Path, name: str) -> Tensor:
-    """An idx file: four bytes, the last the number of axes; their sizes as big-endian int32; the entries."""
+    """Reads an IDX file: four bytes, the last the number of axes; their sizes as big-endian int32; the entries."""
     places = (f"MNIST/raw/{name}.gz", f"MNIST/raw/{name}")
     content = read(data_dir, places, f"{URL}/{name}.gz", SHA256[name])
     sizes = np.frombuffer(content, ">i4", count=content[3], offset=4)

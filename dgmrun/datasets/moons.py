@@ -13,12 +13,12 @@ from dgmrun.errors import Mistake
 
 
 def load(data_dir: Path, sizes: Sequence[int], noise: float) -> Splits:
-    """x [N, 2]; y which of the two.
+    """Draws x [N, 2], and y, which of the two half circles it is on.
 
     Args:
         data_dir: unused.
-        sizes: examples of train, valid and test.
-        noise: standard deviation of what is added to each coordinate.
+        sizes: number of examples in train, valid and test.
+        noise: standard deviation of the noise added to each coordinate.
     """
     from sklearn.datasets import make_moons
 

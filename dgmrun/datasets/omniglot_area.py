@@ -1,8 +1,8 @@
-"""OMNIGLOT, characters of 50 alphabets, 28 x 28 grey levels that are the mean ink of the pixels' areas.
+"""OMNIGLOT, characters of 50 alphabets, downscaled to 28 x 28 grey levels by area averaging.
 
 Lake, Salakhutdinov and Tenenbaum 2015, Human-level concept learning through probabilistic program induction
-(https://github.com/brendenlake/omniglot). From the drawings of 105 x 105 pixels, which are ink or paper. These are not
-the pictures that Burda, Grosse and Salakhutdinov published likelihoods of: those are `omniglot_burda`.
+(https://github.com/brendenlake/omniglot). The original drawings have 105 x 105 binary pixels. These are not the images
+for which Burda, Grosse and Salakhutdinov published likelihoods: those are `omniglot_burda`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ SHA256 = {
     "images_evaluation.npz": "0b84c7ffd94c4841c0040e529c86a82eaaccb986d8eadad5673f7991b7475276",
 }
 SIDE, DRAWERS, HELD_OUT = 28, 20, 2
-"""Pixels; people who drew each character; how many of them are valid."""
+"""Pixels of each side; people who drew each character; how many of those people are in valid."""
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 28, 28], 1 is ink; y the character, 0 to 963, those of test 964 to 1622.
+    """Loads x [N, 1, 28, 28], 1 is ink, and the character y, 0 to 963 in train and valid, 964 to 1622 in test.
 
-    Train and valid are the 964 characters of the background set, by the first 18 and the last 2 of their 20
-    drawers; test is the 659 of the evaluation set, of other alphabets.
+    Train and valid are the 964 characters of the background set, drawn by the first 18 and by the last 2 of 20 people;
+    test is the 659 characters of the evaluation set, of other alphabets.
     """
     background, evaluation = (_drawings(data_dir, name) for name in SHA256)
     y = torch.arange(len(background) + len(evaluation))[:, None].expand(-1, DRAWERS)
@@ -43,7 +43,7 @@ def load(data_dir: Path) -> Splits:
 
 
 def area_averages(ink: Tensor, side: int) -> Tensor:
-    """Square pictures [..., S, S], float64, shrunk to [..., side, side]: the mean over the area of each new pixel."""
+    """Downscales square images [..., S, S], float64, to [..., side, side] by the mean over the area of each pixel."""
     width = ink.shape[-1] / side
     edges = width * torch.arange(side + 1, dtype=torch.float64)[:, None]
     covered = (edges - torch.arange(ink.shape[-1])).clamp(0, 1)
@@ -52,7 +52,7 @@ def area_averages(ink: Tensor, side: int) -> Tensor:
 
 
 def _drawings(data_dir: Path, name: str) -> Tensor:
-    """Mean ink [characters, drawers, 28, 28]; the file has paper as True."""
+    """Reads the mean ink [characters, people, 28, 28]; in the file True is paper."""
     content = read(data_dir, (f"omniglot/{name}", name), f"{URL}/{name}", SHA256[name])
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         images = torch.tensor(arrays["images"])
@@ -60,5 +60,5 @@ def _drawings(data_dir: Path, name: str) -> Tensor:
 
 
 def _split(x: Tensor, y: Tensor) -> Split:
-    """Drawings and their characters, [characters, drawers, ...], in one row."""
+    """Flattens drawings and their characters, [characters, people, ...], into a split."""
     return Split(x.reshape(-1, 1, SIDE, SIDE), y.flatten())

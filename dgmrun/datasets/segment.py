@@ -1,7 +1,8 @@
-"""Points of a straight segment in the plane.
+"""Uniform distribution on a straight line segment in the plane.
 
-Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, https://arxiv.org/abs/1701.07875, example 1: of two parallel
-segments the Jensen-Shannon divergence is log 2 at any distance but 0, and the Wasserstein distance is the distance.
+Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, https://arxiv.org/abs/1701.07875, example 1: the Jensen-Shannon
+divergence of two parallel segments is log 2 unless they coincide; their Wasserstein distance is the distance between
+them.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from dgmrun.data.synthetic import drawn
 from dgmrun.errors import Mistake
 
 LARGEST = 1e6
-"""Offset at which float32 still tells the points of a segment apart from their neighbours."""
+"""Largest absolute offset, where float32 numbers are 1/16 apart."""
 
 
 def load(data_dir: Path, sizes: Sequence[int], offset: float) -> Splits:
-    """x = (offset, u) [N, 2], u uniform on [-1, 1].
+    """Draws x = (offset, u) [N, 2], with u uniform on [-1, 1].
 
     Args:
         data_dir: unused.
-        sizes: examples of train, valid and test.
-        offset: the first coordinate of all.
+        sizes: number of examples in train, valid and test.
+        offset: first coordinate of every example.
     """
     if not abs(offset) <= LARGEST:
         raise Mistake(f"`dataset.offset` must be between -{LARGEST:g} and {LARGEST:g}, but is {offset}")

@@ -1,10 +1,10 @@
-"""MNIST as binarised by Salakhutdinov and Murray, the data of their published RBMs.
+"""MNIST as binarised by Salakhutdinov and Murray, on which their published RBMs were trained.
 
 Salakhutdinov and Murray 2008, On the quantitative analysis of deep belief networks; the file of Papamakarios
 and Murray 2015, Distilling intractable generative models
 (https://github.com/gpapamak/distilling_intractable_generative_models).
-Its training pictures are those of binarized_mnist, train and valid together; its test part is another draw.
-The published RBMs number the pixels down the columns: hence `pixel_order: column`.
+Its training images are those of binarized_mnist, train and valid together; its test images are binarised by another
+draw. The published RBMs order the pixels by column, hence `pixel_order: column`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHA256 = "de1a93505c4561bbc3e3e2fbb6d911e31fb0e840bcea5f7c010848fba7d4f89a"
 
 
 def load(data_dir: Path) -> Splits:
-    """x [N, 1, 28, 28]; the last 10,000 of the 60,000 to train on are valid."""
+    """Loads x [N, 1, 28, 28]; valid is the last 10,000 of the 60,000 training images."""
     from scipy.io import loadmat
 
     arrays = loadmat(BytesIO(read(data_dir, (f"rbm_mnist/{NAME}", NAME), URL, SHA256)))

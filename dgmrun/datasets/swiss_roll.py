@@ -1,7 +1,7 @@
 """A spiral in the plane with Gaussian noise: two coordinates of scikit-learn's `make_swiss_roll`.
 
-At the scale of Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, Improved training of Wasserstein GANs
-(https://github.com/igul222/improved_wgan_training, gan_toy.py): everything, noise included, divided by 7.5.
+Scaled as by Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, Improved training of Wasserstein GANs
+(https://github.com/igul222/improved_wgan_training, gan_toy.py): coordinates, noise included, are divided by 7.5.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SCALE = 7.5
 
 
 def load(data_dir: Path, sizes: Sequence[int], noise: float) -> Splits:
-    """x [N, 2].
+    """Draws x [N, 2].
 
     Args:
         data_dir: unused.
-        sizes: examples of train, valid and test.
-        noise: standard deviation of what is added to each coordinate, before the division.
+        sizes: number of examples in train, valid and test.
+        noise: standard deviation of the noise added to each coordinate, before the division.
     """
     from sklearn.datasets import make_swiss_roll
 

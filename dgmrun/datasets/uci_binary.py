@@ -1,4 +1,4 @@
-"""Binary tables that autoregressive models were compared on, in the splits of Larochelle and Murray 2011.
+"""Binary tables that serve as benchmarks of autoregressive models, in the splits of Larochelle and Murray 2011.
 
 The files are those of Germain, Gregor, Murray and Larochelle 2015, MADE (https://github.com/mgermain/MADE).
 """
@@ -21,15 +21,15 @@ URL = "https://raw.githubusercontent.com/mgermain/MADE/514849eb9451311c02049f9e2
 
 
 def load(data_dir: Path, table: str, sha256: str) -> Splits:
-    """x [N, D].
+    """Loads x [N, D].
 
     Args:
-        data_dir: the folder of all datasets.
+        data_dir: folder of all datasets.
         table: name of the file, without `.npz`.
-        sha256: of the file.
+        sha256: SHA-256 of the file.
 
     Raises:
-        Mistake: `table` is no plain name, and could lead out of the folder.
+        Mistake: `table` is not a plain name, and could point outside the folder.
     """
     if not re.fullmatch(r"[\w-]+", table):
         raise Mistake(f"`dataset.table` must be the name of a file without its ending, but is {table}")

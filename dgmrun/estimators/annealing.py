@@ -1,8 +1,8 @@
-r"""Annealing along a path of distributions: the schedules of inverse temperatures, and the log-weights of chains.
+r"""Annealing along a path of distributions: schedules of inverse temperatures, and log-weights of chains.
 
 .. math:: \log w = \sum_k \log f_{\beta_{k+1}}(x_k) - \log f_{\beta_k}(x_k), \qquad E[w] = Z_1 / Z_0
 
-for :math:`x_0` from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
+where :math:`x_0` is from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
 
 References:
     Neal (2001), Annealed importance sampling, https://arxiv.org/abs/physics/9803008, equations 3 to 11.
@@ -22,23 +22,23 @@ from dgmrun.protocols.models import AnnealingPath
 
 
 def linear(num: int) -> Float64[Tensor, "temperatures"]:
-    """`num` inverse temperatures from 0 to 1, equally spaced."""
+    """`num` equally spaced inverse temperatures from 0 to 1."""
     return torch.linspace(0, 1, num, dtype=torch.float64)
 
 
 def quadratic(num: int) -> Float64[Tensor, "temperatures"]:
-    r""":math:`\beta = 1 - (1 - u)^2` for equally spaced u: closer together towards the model, which mixes worst."""
+    r""":math:`\beta = 1 - (1 - u)^2` for equally spaced u: denser towards the model, where mixing is slowest."""
     return 1 - (1 - linear(num)) ** 2
 
 
 def published(num: int) -> Float64[Tensor, "temperatures"]:
-    """Salakhutdinov and Murray's 14,500 (500 up to 0.5, 4,000 up to 0.9, 10,000 up to 1), or `num` in proportion."""
+    """Salakhutdinov and Murray's 14,500 (500 to 0.5, 4,000 to 0.9, 10,000 to 1), or `num` in the same proportions."""
     beta = numpy.interp(14_500 * linear(num).numpy(), (0, 500, 4_500, 14_500), (0, 0.5, 0.9, 1))
     return torch.from_numpy(beta)
 
 
 def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
-    r""":math:`\beta` a sigmoid of equally spaced u from -4 to 4, rescaled: closest together at both ends.
+    r""":math:`\beta`, a rescaled sigmoid of equally spaced u from -4 to 4: densest at both ends.
 
     Wu, Burda, Salakhutdinov and Grosse (2017), section 3.
     """
@@ -56,7 +56,7 @@ SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, publish
 def anneal(
     path: AnnealingPath, state: Float[Tensor, "*chains units"], betas: Float64[Tensor, "temperatures"]
 ) -> tuple[Tensor, Float64[Tensor, "*chains"]]:
-    """Where chains end that start at `state` and follow `path` along `betas`, and their log-weights, in float64."""
+    """Anneals chains from `state` along `path` at `betas`; returns their final states and log-weights, in float64."""
     log_w = torch.zeros(state.shape[:-1], dtype=torch.float64, device=state.device)
     steps = betas.to(state.device, state.dtype)
     for beta, next_beta in zip(steps[:-1], steps[1:], strict=True):
@@ -66,15 +66,15 @@ def anneal(
 
 
 def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:
-    """Refuses sizes from which no figure or error bar can be made, and an unknown spacing.
+    """Checks the number of chains and of temperatures, and the spacing.
 
     Args:
-        method: its key, say `log_z.ais`.
-        settings: what has `num_chains`, `num_temperatures` and `spacing`.
-        least_chains: how many there must be.
+        method: key of the method, e.g. `log_z.ais`.
+        settings: settings with `num_chains`, `num_temperatures` and `spacing`.
+        least_chains: minimal number of chains.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
     for key, least in (("num_chains", least_chains), ("num_temperatures", 2)):
         if (size := getattr(settings, key)) < least:

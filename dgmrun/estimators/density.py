@@ -1,7 +1,6 @@
-"""Log-likelihood of a density: log p(x) = log f(x) - log Z, with both sources of error.
+"""Log-likelihood of a density, log p(x) = log f(x) - log Z, with both sources of error.
 
-An error of log Z is an error of every example, so it does not average out. A tractable density is one whose log Z is
-known to be 0.
+The error of log Z is common to all examples, so it does not average out. A tractable density has log Z = 0.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ LONE = "one example has no standard error"
 
 @torch.no_grad()
 def log_density(model: Any, batch: Batch) -> Float[Tensor, "examples"]:
-    """log f of every example, log p where the model is tractable; in blocks, float64."""
+    """log f of every example, or log p if the model is tractable, computed in blocks; float64."""
     if roles(type(model)).density is TractableDensity:
         return torch.cat([model.log_prob(block.x, block.context).double() for block in batch.blocks(BLOCK)])
     return torch.cat([model.log_unnormalised(block.x).double() for block in batch.blocks(BLOCK)])
@@ -35,12 +34,12 @@ def log_density(model: Any, batch: Batch) -> Float[Tensor, "examples"]:
 def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
     r"""Mean log p(x) in nats per example.
 
-    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`, and each side of the interval is put
-    together in the same way from three standard errors of the examples and that side of the interval of log Z.
+    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`. Each half-width of the interval likewise
+    combines three standard errors over examples with the opposite half-width of the interval of log Z.
 
     Args:
         log_f: log f(x) of every example.
-        log_z: the estimate of log Z that it rests on.
+        log_z: estimate of log Z.
     """
     examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else None
     value = float(log_f.mean()) - log_z.value
@@ -72,10 +71,10 @@ def _interval(value: float, examples_error: float | None, log_z: Estimate) -> tu
 
 
 def less(log_f: Estimate, log_z: Estimate) -> Estimate:
-    """The mean log p(x) that an estimate of the mean log f(x) and one of log Z make.
+    """Mean log p(x) from an estimate of the mean log f(x) and one of log Z, whose errors are independent.
 
-    Errors are independent. A bound stays one where log Z errs on the other side or not at all; else nothing is known
-    of the direction.
+    A bound on log f stays a bound if log Z is exact or a bound in the opposite direction; otherwise the direction of the
+    error is unknown.
     """
     kinds, biases = {log_f.kind, KIND.get(log_z.kind, log_z.kind)} - {"exact"}, {log_f.bias, OPPOSITE[log_z.bias]}
     biases -= {"none"}

@@ -1,4 +1,4 @@
-"""Posteriors of their own for single examples, fitted by optimisation: what a net has not learnt to give them.
+"""Local posteriors, fitted to single examples by optimisation, which close the amortisation gap of an encoder.
 
 References:
     Cremer, Li and Duvenaud (2018), Inference suboptimality in variational autoencoders,
@@ -21,18 +21,20 @@ from dgmrun.protocols.models import Inference, Reparameterised
 from dgmrun.protocols.values import Batch
 
 STEPS = 200
-"""For a model that has no posterior of its own."""
+"""Default number of steps for a model without an amortised posterior."""
 LEARNING_RATE, SAMPLES = 0.05, 8
 
 
 def local(model: Any, batch: Batch, steps: int | None) -> Float[Tensor, "batch parameters"] | None:
-    """The posterior of each example after so many steps up its ELBO from the model's guess; None is the model's own.
+    """Fits the posterior of each example by gradient ascent on its ELBO, from the model's guess.
+
+    Returns the parameters of the posteriors, or None if the model's own posterior is to be used.
 
     Args:
-        model: whose parameters stay as they are.
+        model: the model, whose parameters are not changed.
         batch: examples.
-        steps: of Adam, whose rate falls to 0; None for 0, or for STEPS where the model has no posterior of its own, and
-            0 leaves that of the prior.
+        steps: number of steps of Adam, whose learning rate decays linearly to 0. None means STEPS if the model has no
+            amortised posterior, else 0; with 0, such a model keeps its initial guess.
     """
     any_model = model
     if not isinstance(model, Reparameterised):
@@ -55,20 +57,20 @@ def local(model: Any, batch: Batch, steps: int | None) -> Float[Tensor, "batch p
 
 
 def check_model(method: str, steps: int | None, model: Inference) -> None:
-    """Refuses steps where nothing can be fitted.
+    """Checks that the model has a posterior that can be fitted, if `steps` are given.
 
     Raises:
-        ValueError: names the key.
+        ValueError: it has not; the message names the key.
     """
     if steps is not None and not isinstance(model, Reparameterised):
         raise ValueError(f"`likelihood.{method}.local_steps` must be null for binary latent units, but is {steps}")
 
 
 def check_steps(method: str, steps: int | None) -> None:
-    """Refuses what is no number of steps.
+    """Checks that `steps` is None or a number of steps.
 
     Raises:
-        ValueError: names the key.
+        ValueError: it is not; the message names the key.
     """
     if steps is not None and (type(steps) is not int or steps < 0):
         raise ValueError(f"`likelihood.{method}.local_steps` must be a whole number or null, but is {steps}")

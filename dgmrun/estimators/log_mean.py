@@ -1,11 +1,11 @@
-r"""The log of a mean weight, with an error bar that covers and the doubts about it.
+r"""Log of a mean importance weight, with a conservative error bar and warnings.
 
-The error bar believes the worse of two variances of :math:`w / \bar w`: the one seen, and the one that log-normal
-weights with the same :math:`\mathrm{var}(\log w)` would have. A lucky draw, whose heavy tail has not shown yet, shrinks
-the first and leaves the second; a rare huge weight inflates the first. What no function of the weights can see is a
-mode that no chain has reached: every error bar here is conditional on the chains having been everywhere.
+The error bar uses the larger of two variances of :math:`w / \bar w`: the empirical one, and that of log-normal weights
+with the same :math:`\mathrm{var}(\log w)`. If the heavy tail has not been sampled, the first is too small, but not the
+second; a rare huge weight inflates the first. No function of the weights can detect a mode that no chain has visited:
+every error bar here is conditional on the chains having visited all modes.
 
-Calibrated on random RBMs by `tests/estimators/test_calibration.py`; figures in RESULTS.md.
+Its coverage on random RBMs is tested in `tests/estimators/test_calibration.py` and reported in RESULTS.md.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from torch import Tensor
 
 CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
-"""P(w >= E[w] / 0.003) <= 0.003 for w >= 0: the log mean is above `value - MARKOV` at 99.7 %, always."""
+"""By Markov's inequality, P(w >= E[w] / 0.003) <= 0.003 for w >= 0: log E[w] >= `value - MARKOV` at 99.7 %, always."""
 INTERVAL = "value +- t(0.9985, number of weights - 1) standard errors"
 POINTS = 12
 DOUBTFUL_SHARE, LEAST_SHARE = 1 / 3, 1 / 50
-"""Shares of the samples: a pessimistic effective sample size below the first is warned of, below the second has no
-error bar."""
+"""Shares of the samples: if the pessimistic effective sample size is below the first, there is a warning; below the
+second, no error bar."""
 
 
 class LogMean(NamedTuple):
-    """The log of a mean weight, in nats.
+    """Log of a mean weight, in nats.
 
     Args:
         value: log of the mean.
-        standard_error: of `value`.
-        interval: 99.7 %. This and the standard error are None where too few weights count to claim one.
+        standard_error: standard error of `value`; None if the effective sample size is too small.
+        interval: 99.7 % interval of `value`; None if the effective sample size is too small.
         effective_sample_size: (sum w)^2 / sum w^2.
-        pessimistic_sample_size: the same by the worse of the two variances, N / (1 + relative variance).
-        variance: of the log-weights.
-        samples: how many weights, N.
+        pessimistic_sample_size: effective sample size by the larger variance, N / (1 + relative variance).
+        variance: variance of the log-weights.
+        samples: number of weights N.
     """
 
     value: float
@@ -51,12 +51,12 @@ class LogMean(NamedTuple):
     samples: int
 
     def reciprocal(self) -> LogMean:
-        """The log of the inverse of the mean."""
+        """Returns the log of the reciprocal of the mean."""
         interval = None if self.interval is None else (-self.interval[1], -self.interval[0])
         return self._replace(value=-self.value, interval=interval)
 
     def warnings(self, cure: str) -> list[str]:
-        """Doubts in words, each with what cures it."""
+        """Returns warnings, each with its remedy `cure`."""
         if self.pessimistic_sample_size >= DOUBTFUL_SHARE * self.samples:
             return []
         claim = "" if self.interval else ", too few for an error bar"
@@ -65,10 +65,10 @@ class LogMean(NamedTuple):
 
 
 def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
-    r""":math:`\log \frac{1}{N} \sum_n w_n`, unbiased before the logarithm, in nats.
+    r""":math:`\log \frac{1}{N} \sum_n w_n` in nats; the mean itself is unbiased.
 
-    With :math:`r = \max(\mathrm{var}(w / \bar w),\ e^{\mathrm{var}(\log w)} - 1)` the standard error is
-    :math:`\sqrt{r / N}` (delta method) and the interval :math:`\pm\, t_{N-1}` of it.
+    With :math:`r = \max(\mathrm{var}(w / \bar w),\ e^{\mathrm{var}(\log w)} - 1)`, the standard error is
+    :math:`\sqrt{r / N}` by the delta method, and the half-width of the interval is :math:`t_{N-1}` standard errors.
     """
     num = len(log_w)
     value = torch.logsumexp(log_w, 0) - math.log(num)
@@ -92,12 +92,12 @@ def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
 def curve(
     log_w: Float64[Tensor, "samples"], of: Callable[[LogMean], LogMean] = lambda mean: mean
 ) -> list[tuple[int, float, float | None, float | None]]:
-    """The estimate by the first so many weights: their number, value, and the ends of the interval, if there is one."""
+    """Estimates from the first weights only: their number, the value, and both ends of the interval, if any."""
     means = [of(log_mean(log_w[:num])) for num in counts(len(log_w))]
     return [(mean.samples, mean.value, *(mean.interval or (None, None))) for mean in means]
 
 
 def counts(most: int, least: int = 10) -> list[int]:
-    """Up to 13 numbers of samples from `least` to `most`, in equal ratios."""
+    """Up to 13 numbers of samples from `least` to `most`, geometrically spaced."""
     ratio = max(1.0, most / least)
     return sorted({min(most, round(least * ratio ** (step / POINTS))) for step in range(POINTS + 1)})

@@ -1,4 +1,4 @@
-"""What the likelihood methods of latent variable models share: means of posteriors, and means of bounds."""
+"""Functions shared by the likelihood methods of latent variable models: posterior means, and estimates from bounds."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ Curve = list[tuple[int, float, float | None, float | None]]
 
 
 TRACED = 20_000
-"""Pairs of an example and a sample that are traced together."""
+"""Number of pairs of example and sample that are traced together."""
 
 
 EXAMPLES = 500
 
 
 AVERAGED = 20
-"""Samples over which the mean of a layer above the first is taken."""
+"""Number of samples over which the means of layers above the first are averaged."""
 
 
 ACTIVE = 0.01
-"""Variance over examples of a unit's posterior mean, above which Burda et al. call it active."""
+"""Variance over examples of a unit's posterior mean above which Burda et al. call the unit active."""
 
 
 def posterior_means(model: Inference, batch: Batch, posterior: Tensor | None) -> list[Tensor]:
-    """E_q[z] of each layer, [examples, units]; above the first a mean over samples of the layers below."""
+    """E_q[z] of each layer, [examples, units]; above the first layer, averaged over samples of the layers below."""
     trace = model.trace(batch.x, draws.sampled(AVERAGED), batch.context, posterior)
     return [mean if mean.dim() == 2 else mean.mean(0) for mean in (q.mean for q in trace.q)]
 
 
 def active_units(means: Tensor) -> int:
-    """How many units' posterior means [examples, units] vary from example to example (Burda et al., section 5.2)."""
+    """Number of active units, whose posterior means [examples, units] vary over examples (Burda et al., section 5.2)."""
     return int((means.var(0) > ACTIVE).sum())
 
 
@@ -49,7 +49,7 @@ def lower_bound(
     diagnostics: dict[str, float | None] | None = None,
     curve: Curve | None = None,
 ) -> Estimate:
-    """The mean of the examples' bounds, with the error of so many examples and open above."""
+    """Mean of the bounds of examples, with its standard error over examples and an interval open above."""
     value, low = mean_and_low(bounds)
     error = float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
     return Estimate(
@@ -73,7 +73,7 @@ def mean_and_low(bounds: Tensor) -> tuple[float, float | None]:
 
 
 def blocks(samples: int, examples: int) -> Iterator[int]:
-    """Numbers of samples to trace together, `samples` in all."""
+    """Yields the numbers of samples to trace together, which add up to `samples`."""
     most = max(1, TRACED // examples)
     yield from (min(most, samples - done) for done in range(0, samples, most))
 

@@ -1,7 +1,7 @@
-r"""The tail of importance weights: how many of their moments there are.
+r"""Pareto tail index of importance weights, which tells which of their moments exist.
 
-Above a high threshold weights follow a generalised Pareto law with shape k, whose moments exist up to the order 1 / k:
-beyond k = 0.7 no number of samples within reach makes the mean reliable.
+Above a high threshold, weights follow a generalised Pareto distribution with shape k, whose moments exist up to order
+1 / k. Above k = 0.7, no practical number of samples makes the mean reliable.
 
 References:
     Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling,
@@ -19,14 +19,14 @@ from torch import Tensor
 
 LEAST = 5
 PRIOR, PRIOR_SIZE = 0.5, 10
-"""A weak prior on k, worth so many weights of the tail."""
+"""Weak prior on k: its value, and the number of tail weights that it counts as."""
 
 
 def pareto_k(log_w: Float64[Tensor, "samples"]) -> float:
-    r"""The shape :math:`\hat k` of the tail of the weights.
+    r"""Estimates the shape :math:`\hat k` of the tail of the weights.
 
-    Weights as large as the threshold are left out. Where fewer than 5 are left, the shape is minus infinity if all are
-    the same, as there is no tail, and infinity otherwise, as nothing is known of it.
+    Weights equal to the threshold are left out. If none are left, there is no tail, and the shape is minus infinity; if
+    there are fewer than 5, it cannot be estimated, and is infinity.
     """
     num = len(log_w)
     tail = math.ceil(min(num / 5, 3 * math.sqrt(num)))
@@ -39,12 +39,15 @@ def pareto_k(log_w: Float64[Tensor, "samples"]) -> float:
 
 
 def threshold(num: int) -> float:
-    """The largest shape with which `num` weights can be relied on (Vehtari et al., section 3.2.4)."""
+    """Largest shape at which the mean of `num` weights is reliable (Vehtari et al., section 3.2.4)."""
     return min(1 - 1 / math.log10(num), 0.7)
 
 
 def shape(x: Float64[Tensor, "tail"]) -> Float64[Tensor, ""]:
-    """k of a generalised Pareto law by the mean over a profile likelihood (Zhang and Stephens, 2009); x ascends."""
+    """Shape k of a generalised Pareto distribution, averaged over a profile likelihood (Zhang and Stephens, 2009).
+
+    The values x are in ascending order.
+    """
     num = len(x)
     grid = 30 + math.floor(math.sqrt(num))
     step = torch.arange(1, grid + 1, dtype=x.dtype, device=x.device) - 0.5

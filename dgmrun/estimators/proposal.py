@@ -1,8 +1,8 @@
-r"""Where a tractable density q and an unnormalised one, p = f / Z, meet: samples of both, and both densities at each.
+r"""Samples of a tractable density q and of an unnormalised one, p = f / Z, with both densities at each sample.
 
-Half of p's chains start at samples of q, as was published, and half at the ends of an annealing from independent units.
-A part of p that q does not know is not seen by the first half, whatever its weights look like; the second half, which
-knows nothing of q, is the one that can tell.
+Half of p's chains start at samples of q, as published, and half at the end of annealing runs from the base distribution.
+Regions of p that q misses may be invisible in the first half, whatever its weights look like; the second half, which is
+independent of q, can reveal them.
 
 References:
     Papamakarios and Murray (2015), Distilling intractable generative models, section 3.
@@ -31,13 +31,13 @@ from dgmrun.rng import seeded
 CLOSER = "train the student longer, or give it more hidden units"
 R_HAT = 1.01
 ROUNDING = 1e-3
-"""Nats: differences that single precision can make."""
+"""Differences in nats that single precision can cause."""
 ANNEALED = 1000
-"""Temperatures on the way to the starts of the second half of the chains."""
+"""Number of temperatures of the annealing that initialises the second half of the chains."""
 
 
 class Densities(NamedTuple):
-    """Both log-densities at the same samples, of one shape, float64."""
+    """Both log-densities at the same samples; equal shapes, float64."""
 
     log_f: Tensor
     log_q: Tensor
@@ -49,11 +49,12 @@ class Densities(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What the methods through a proposal work with.
+    """Samples for methods that use a proposal.
 
     Args:
-        of_q: at independent samples of q, [samples].
-        of_p: at states of chains that leave p invariant, [halves = 2, chains, states]; the first half started at q.
+        of_q: densities at independent samples of q, [samples].
+        of_p: densities at states of chains that leave p invariant, [halves = 2, chains, states]; the first half started
+            at samples of q.
     """
 
     of_q: Densities
@@ -62,16 +63,16 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class ThroughProposal(LogZMethod):
-    """The settings of methods through a proposal.
+    """Settings of methods that use a proposal.
 
     Args:
-        num_samples: samples of the proposal, and as many states of chains of the model; a multiple of `num_chains`.
-        num_chains: chains, an even number; chains, and not their states, are independent.
-        burn_in: Gibbs sweeps before the first state of a chain.
-        thin: Gibbs sweeps from one state of a chain to the next.
+        num_samples: number of samples of the proposal, and of states of the model's chains; a multiple of `num_chains`.
+        num_chains: number of chains, even. Error bars treat chains, not their states, as independent.
+        burn_in: Gibbs sweeps before the first recorded state of a chain.
+        thin: Gibbs sweeps between recorded states of a chain.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
@@ -96,13 +97,13 @@ class ThroughProposal(LogZMethod):
 
 
 class Proposal:
-    """A tractable density near a model, and what both have drawn: the same settings are drawn for once.
+    """A tractable density close to a model, with samples of both, which are cached by settings.
 
     Args:
-        q: the density.
+        q: the tractable density.
         model: the model.
-        x: training data, to which the model fits the base that annealing starts from.
-        seed: of the draws.
+        x: training data, to which the model fits the base distribution of annealing.
+        seed: seed of the samples.
     """
 
     def __init__(self, q: Any, model: Any, x: Tensor, seed: int) -> None:
@@ -110,7 +111,7 @@ class Proposal:
         self.drawn: dict[tuple[int, ...], Samples] = {}
 
     def samples(self, settings: ThroughProposal) -> Samples:
-        """Samples of both, by the settings of a method."""
+        """Returns samples of both densities, drawn with the settings of a method."""
         key = (settings.num_samples, settings.num_chains, settings.burn_in, settings.thin)
         if key not in self.drawn:
             with seeded(self.seed, "log_z", "proposal", *key):
@@ -120,7 +121,7 @@ class Proposal:
 
 @torch.no_grad()
 def draw(model: Any, q: Any, x: Tensor, settings: ThroughProposal) -> Samples:
-    """Samples of `q`, states of chains of `model`, and both densities at each."""
+    """Draws samples of `q` and states of chains of `model`, and computes both densities at each."""
     half = settings.num_chains // 2
     path = model.annealed(x)
     ends, _ = anneal(path, path.start(half), quadratic(ANNEALED))
@@ -143,7 +144,7 @@ def _densities(model: Any, q: Any, x: Tensor) -> Densities:
 
 
 class Mean(NamedTuple):
-    """A mean, or the log of one, in nats, its standard error, and how many independent values that is made of."""
+    """A mean, or the log of one, in nats, with its standard error and the number of independent values averaged."""
 
     value: float
     standard_error: float
@@ -151,27 +152,27 @@ class Mean(NamedTuple):
 
     @property
     def half(self) -> float:
-        """Half of the 99.7 % interval, by Student's law."""
+        """Half-width of the 99.7 % interval, by Student's t distribution."""
         return float(student_t.ppf((1 + CONFIDENCE) / 2, self.size - 1)) * self.standard_error
 
     def interval(self) -> tuple[float, float]:
-        """99.7 %."""
+        """The 99.7 % interval."""
         return self.value - self.half, self.value + self.half
 
     def agrees(self, other: Mean) -> bool:
-        """Whether two independent figures differ by no more than their errors; rounding errors are none."""
+        """Returns whether two independent means differ by no more than their intervals or rounding errors allow."""
         return abs(self.value - other.value) <= max(math.hypot(self.half, other.half), ROUNDING)
 
 
 def log_mean_of_chains(log_w: Float64[Tensor, "chains states"]) -> Mean:
-    """The log of the mean weight over all states; its error is that of the means of so many independent chains."""
+    """Log of the mean weight over all states, with its standard error from the means of independent chains."""
     of_chain = torch.logsumexp(log_w, 1) - math.log(log_w.shape[1])
     value = torch.logsumexp(of_chain, 0) - math.log(len(of_chain))
     return _mean(float(value), (of_chain - value).exp())
 
 
 def mean_of_chains(value: Float64[Tensor, "chains states"]) -> Mean:
-    """The mean over all states, with the error of so many independent chains."""
+    """Mean over all states, with its standard error from the means of independent chains."""
     of_chain = value.mean(1)
     return _mean(float(of_chain.mean()), of_chain)
 
@@ -181,13 +182,13 @@ def _mean(value: float, of_chain: Float64[Tensor, "chains"]) -> Mean:
 
 
 def effective_size(value: Float64[Tensor, "chains states"]) -> float:
-    """How many independent states the chains are worth, for the mean of `value`: between their number and all."""
+    """Effective sample size for the mean of `value`, between the number of chains and the number of states."""
     of_chain = value.mean(1).var().clamp(min=1e-300) / len(value)
     return float((value.var() / of_chain).clamp(len(value), value.numel()))
 
 
 def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:
-    """Gelman and Rubin's (1992) potential scale reduction between the halves; 1 where they agree."""
+    """Gelman and Rubin's (1992) potential scale reduction factor between the halves; near 1 if they agree."""
     halves = value.flatten(1)
     num = halves.shape[1]
     within, between = halves.var(1).mean().clamp(min=1e-300), halves.mean(1).var()
@@ -195,10 +196,10 @@ def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:
 
 
 def diagnose(samples: Samples, log_z: float, standard_error: float | None) -> dict[str, float | None]:
-    """R-hat between the halves, and both divergences in nats; that from p by the half that knows nothing of q.
+    """R-hat between the halves, and both KL divergences in nats; KL(p || q) uses the half that did not start at q.
 
-    The divergences' standard errors are at most so large: those of log Z and of the mean are put together as if they
-    were of different draws, and where they are of the same they partly cancel.
+    The standard errors of the divergences are upper bounds: they add those of log Z and of the mean as if they were
+    independent, although errors from common samples partly cancel.
     """
     at_p, at_q = mean_of_chains(samples.of_p.log_w[1]), mean_of_chains(samples.of_q.log_w[:, None])
 
@@ -215,9 +216,10 @@ def diagnose(samples: Samples, log_z: float, standard_error: float | None) -> di
 
 
 def mixing_doubts(samples: Samples) -> list[str]:
-    """In words, that the two halves of the chains are not in the same places.
+    """Warns if the two halves of the chains have not converged to the same distribution.
 
-    R-hat of n independent states exceeds 1 by chi^2 / 2n of chance, with one degree of freedom; that is allowed for.
+    R-hat of n independent states exceeds 1 by about chi^2 / 2n, with one degree of freedom, by chance; the threshold
+    allows for this.
     """
     found = r_hat(samples.of_p.log_f)
     size = min(effective_size(half) for half in samples.of_p.log_f)

@@ -1,4 +1,4 @@
-"""Samples of a model: exact ones where it samples itself or can be enumerated, else the ends of long chains."""
+"""Samples of a model: exact if it is a sampler or can be enumerated, otherwise the final states of Markov chains."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from dgmrun.protocols.models import Enumerable, Sampler, UnnormalisedDensity
 
 
 def can_be_exact(model: object) -> bool:
-    """Whether `samples` gives exact, independent samples of this model."""
+    """Returns whether `samples` draws exact, independent samples of this model."""
     is_small = isinstance(model, Enumerable) and model.enumerable_bits() <= AUTOMATIC_BITS
     return is_small or isinstance(model, Sampler)
 
 
 def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | None = None) -> Tensor:
-    """`num` samples of the model [num, *event.shape].
+    """Draws `num` samples of the model, [num, *event.shape].
 
     Args:
         model: a sampler or a Markov chain.
-        num: how many.
-        x: training data, of which chains start: at the base that an unnormalised density fits to them, or at some.
-        burn_in: steps of each chain, where samples cannot be exact.
-        context: what each of them is conditioned on.
+        num: number of samples.
+        x: training data. Chains start at samples of the base distribution that an unnormalised density fits to them, or
+            else at random examples.
+        burn_in: transitions of each chain, if samples cannot be exact.
+        context: context of each sample.
     """
     if isinstance(model, Sampler):
         return model.sample(num, context)

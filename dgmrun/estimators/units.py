@@ -13,14 +13,14 @@ Ends = tuple[float | None, float | None]
 
 
 def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> tuple[Tensor, Estimate]:
-    r"""Log-probabilities of examples [N], and their mean, with the Jacobian's terms.
+    r"""Adds the log-Jacobians to log-probabilities of examples [N], and adjusts their mean and its error bar.
 
-    What of the error is that of so many examples becomes that of the sums,
+    The squared standard error becomes
 
     .. math::  \mathrm{SE}^2 + \left(\mathrm{var}(\log p + \log J) - \mathrm{var}(\log p)\right) / N
 
-    and so does each half of the interval, three times as wide. Without a transform nothing changes, to the bit,
-    nor does what is no likelihood.
+    and each half-width of the interval is adjusted likewise, with three standard errors. Without a transform, and for
+    quantities other than log-likelihoods, the scores are returned unchanged.
     """
     log_prob, estimate = scores
     if estimate.quantity != "log_likelihood" or not log_jacobian.any():
@@ -49,5 +49,5 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
 
 
 def _hypot(length: float, further: float) -> float:
-    """sqrt(length^2 + further), 0 where rounding makes that negative."""
+    """Returns sqrt(length^2 + further), or 0 if rounding makes the radicand negative."""
     return math.sqrt(max(0.0, length**2 + further))

@@ -1,9 +1,9 @@
-r"""Gradients in the log odds a of binary units b, whose score function is corrected by a control variate c.
+r"""Score-function gradients in the logits a of binary units b, with a control variate c.
 
 .. math:: g = (f(b) - c(\tilde\zeta))\, \nabla_a \log q(b) + \nabla_a c(\zeta) - \nabla_a c(\tilde\zeta)
 
-with zeta a logistic variable, b = H(zeta) and zeta~ another one given b: unbiased for :math:`\nabla_a E[f(b)]`,
-whatever c.
+with zeta a logistic variable, b = H(zeta), and zeta~ a second one drawn conditionally on b. It is unbiased for
+:math:`\nabla_a E[f(b)]` with any c.
 
 References:
     Gu, Levine, Sutskever and Mnih (2016), MuProp, https://arxiv.org/abs/1511.05176, equation 6.
@@ -26,14 +26,14 @@ Control = Callable[[Tensor], Tensor]
 
 
 def relaxed(f: Float[Tensor, "*samples"], c: Control, logits: Units, u: Units, v: Units) -> Units:
-    """g as above, differentiable in what c has of parameters.
+    """The gradient g above, differentiable in the parameters of c.
 
     Args:
-        f: f(b), held fixed, of b = H(logistic(logits, u)).
-        c: from logistic variables to a value for each sample.
-        logits: a.
-        u: uniform variables that gave b.
-        v: others, for zeta given b.
+        f: f(b), held constant, where b = H(logistic(logits, u)).
+        c: maps logistic variables to a value for each sample.
+        logits: logits a.
+        u: uniform variables from which b was drawn.
+        v: independent uniform variables, for zeta~.
     """
     with torch.enable_grad():
         a = logits.detach().requires_grad_()
@@ -45,17 +45,17 @@ def relaxed(f: Float[Tensor, "*samples"], c: Control, logits: Units, u: Units, v
 
 
 def muprop(f: Float[Tensor, "*samples"], c: Control, logits: Units, b: Units) -> Units:
-    r"""The gradient by a Taylor expansion of c about the means m of the units.
+    r"""The gradient whose control variate is the linearisation of c at the means m of the units.
 
     .. math:: g = (f(b) - c(m) - c'(m) (b - m))\, \nabla_a \log q(b) + c'(m) \nabla_a m
 
-    Unbiased whatever c.
+    It is unbiased with any c.
 
     Args:
-        f: f(b), held fixed.
-        c: from values of the units to a value for each sample.
-        logits: a.
-        b: the units.
+        f: f(b), held constant.
+        c: maps values of the units to a value for each sample.
+        logits: logits a.
+        b: sampled units.
     """
     m = torch.sigmoid(logits.detach())
     with torch.enable_grad():

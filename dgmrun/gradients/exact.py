@@ -1,9 +1,9 @@
-r"""The bound that estimators are of, by a sum over every state of the binary units; its gradient is the truth.
+r"""Expectation of the importance-weighted bound, summed over all states of the binary units, with an exact gradient.
 
 .. math:: L_k = \sum_{z_1 \ldots z_k} \Big(\prod_i q(z_i \mid x)\Big)
           \log \frac{1}{k} \sum_i \frac{p(x, z_i)}{q(z_i \mid x)}
 
-with L_1 the ELBO.
+where L_1 is the ELBO.
 
 References:
     Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, https://arxiv.org/abs/1509.00519,
@@ -24,13 +24,13 @@ from dgmrun.latent.trace import Trace
 
 
 def bound(trace: Callable[[Draw], Trace], x: Tensor, units: Sequence[int], k: int = 1) -> Float[Tensor, " batch"]:
-    """L_k of each example in nats, differentiable; costs 2^(k units) terms.
+    """L_k of each example in nats, differentiable; a sum of 2^(k units) terms.
 
     Args:
-        trace: traces the examples, their units drawn so.
-        x: the examples, [batch, ...].
-        units: binary ones of each layer.
-        k: samples of the bound.
+        trace: returns the trace of the examples, given how to draw units.
+        x: examples, [batch, ...].
+        units: number of binary units of each layer.
+        k: number of samples k of the bound.
     """
     states = torch.cartesian_prod(*[x.new_tensor([0.0, 1.0])] * sum(units)).reshape(-1, 1, sum(units))
     every = trace(given(states.expand(-1, len(x), -1).split(list(units), -1)))

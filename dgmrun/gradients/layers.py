@@ -1,9 +1,9 @@
-r"""What a score-function estimator of the ELBO's gradient is made of, layer by layer.
+r"""Learning signals of score-function estimators of the ELBO's gradient, layer by layer.
 
 .. math:: \nabla \mathrm{ELBO} = E_q\Big[\nabla \log p(x, z) + \sum_l s_l \nabla \log q(z_l \mid z_{l-1})\Big], \qquad
           s_l = \log p(z_{l-1} \mid z_l) + \cdots + \log p(z_L) - \sum_{j \ge l} \log q(z_j \mid z_{j-1}), \quad z_0 = x
 
-What is known before z_l is drawn is left out of s_l, since log q(z_l | z_l-1) has a gradient of mean 0.
+Terms that are known before z_l is drawn are left out of s_l, since the gradient of log q(z_l | z_l-1) has mean 0.
 
 References:
     Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
@@ -24,11 +24,11 @@ from dgmrun.latent.trace import Trace
 
 
 class Learning(NamedTuple):
-    """Of samples of the posterior.
+    """Terms of the gradient estimator, for samples of the posterior.
 
     Args:
-        direct: log p(x, z), whose gradient is taken as it is, [samples, batch].
-        signals: s_l of each layer, bottom first, [samples, batch].
+        direct: log p(x, z), which is differentiated directly, [samples, batch].
+        signals: learning signal s_l of each layer, bottom first, [samples, batch].
     """
 
     direct: Tensor
@@ -36,12 +36,12 @@ class Learning(NamedTuple):
 
 
 def learning(trace: Trace, analytic: bool = False) -> Learning:
-    """The parts of the estimator.
+    """Computes the terms of the gradient estimator.
 
     Args:
-        trace: of samples, which carry no gradient.
-        analytic: whether minus the divergence of the top layer, in closed form, stands for its log p - log q: in
-            `direct`, where its gradient is taken as it is, and in the signals of the layers below.
+        trace: trace of samples, which carry no gradient.
+        analytic: whether to replace log p - log q of the top layer by minus its KL divergence in closed form, both in
+            `direct`, where it is differentiated, and in the signals of the layers below.
     """
     log_p, log_q = trace.log_p, trace.log_q
     top = -divergences(trace)[-1].sum(-1) if analytic else log_p[-1] - log_q[-1]
@@ -53,19 +53,19 @@ def learning(trace: Trace, analytic: bool = False) -> Learning:
 
 
 def is_independent(distribution: Distribution) -> bool:
-    """Whether its units are independent of each other."""
+    """Returns whether the units of the distribution are independent of each other."""
     return isinstance(distribution, (Bernoulli, Normal))
 
 
 def rao_blackwellised(trace: Trace, signals: list[Tensor], analytic: bool = False) -> list[Tensor]:
-    """The signal of each unit, [samples, batch, units or 1], from that of its layer, [samples, batch].
+    """Learning signal of each unit, [samples, batch, units or 1], from that of its layer, [samples, batch].
 
-    What the others of its layer add on their own is left out: their -log q and, in the top layer, their log p.
+    Terms of the other units in its layer are left out: their -log q and, in the top layer, their log p.
 
     Args:
-        trace: units of each layer of its posterior are independent.
+        trace: trace in which the units of each layer of the posterior are independent.
         signals: s_l, or the whole bound for every layer.
-        analytic: as they were made.
+        analytic: value of `analytic` with which the signals were computed.
     """
     own = [-log_q for log_q in trace.log_q_units]
     if analytic:

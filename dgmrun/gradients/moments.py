@@ -1,4 +1,4 @@
-"""Mean and variance of independent gradients, each a vector over the parameters."""
+"""Mean and variance of independent gradient estimates, each a vector over the parameters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 class Moments:
-    r"""Of gradients that are added one after another, at least four.
+    r"""Running moments of gradient estimates, of which at least four must be added.
 
-    The variance is the mean over parameters of that of each: over pairs of gradients, half the mean square of what they
-    differ by, which is unbiased and whose error is that of a mean.
+    The variance is averaged over parameters. Half the mean squared difference of each pair of gradients is an unbiased
+    estimate of it; averaging over independent pairs also gives its standard error.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Moments:
         self.halves: list[float] = []
 
     def add(self, g: Float[Tensor, " parameters"]) -> None:
-        """Takes in one gradient."""
+        """Adds one gradient."""
         self.num += 1
         if self.total is None:
             self.total = torch.zeros_like(g, dtype=torch.float64)
@@ -36,23 +36,23 @@ class Moments:
             self.last = None
 
     def variance(self) -> tuple[float, float]:
-        """The mean variance of a parameter, and its standard error."""
+        """Variance averaged over parameters, and its standard error."""
         return mean(self.halves), stdev(self.halves) / math.sqrt(len(self.halves))
 
     def length(self) -> float:
-        """Of the mean gradient, noise included."""
+        """Norm of the mean gradient, noise included."""
         assert self.total is not None
         return float(self.total.norm()) / self.num
 
     def noise(self) -> float:
-        """What `length` would be by chance, were the mean 0: the root of the sum of variances over their number."""
+        """Root mean square of `length` if the expected gradient were 0: sqrt(sum of variances / number added)."""
         assert self.total is not None
         return math.sqrt(self.variance()[0] * self.total.numel() / self.num)
 
     def signal_to_noise(self) -> float | None:
-        """Length of the mean, less its noise, over the root of the sum of variances; 0 where noise is all there is.
+        """Norm of the mean gradient, corrected for noise, over the root of the sum of variances; at least 0.
 
-        None where there is no noise.
+        None if the variance is 0.
         """
         noise = self.noise()
         signal = math.sqrt(max(0.0, self.length() ** 2 - noise**2))

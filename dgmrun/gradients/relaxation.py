@@ -1,8 +1,8 @@
-r"""Binary units b = H(zeta) as thresholds of logistic variables, which can be differentiated.
+r"""Binary units b = H(zeta) as thresholded logistic variables zeta, which are differentiable in the logits a.
 
 .. math:: \zeta = a + \log u - \log(1 - u), \qquad b = H(\zeta), \qquad P(b = 1) = \sigma(a)
 
-and zeta given b, from another v, in the same way.
+and zeta given b is drawn likewise from another uniform variable v.
 
 References:
     Maddison, Mnih and Teh (2017), The concrete distribution, https://arxiv.org/abs/1611.00712.
@@ -16,23 +16,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 LEAST = 1e-6
-"""Uniform variables are kept from 0 and 1 by so much."""
+"""Smallest distance of uniform variables from 0 and 1."""
 
 Units = Float[Tensor, "*samples units"]
 
 
 def uniform(logits: Units) -> Units:
-    """Uniform variables of this shape, kept from 0 and 1."""
+    """Draws uniform variables of the shape of `logits`, away from 0 and 1."""
     return torch.rand_like(logits).clamp_(LEAST, 1 - LEAST)
 
 
 def logistic(logits: Units, u: Units) -> Units:
-    """zeta of uniform variables."""
+    """Returns zeta, given uniform variables u."""
     return logits + torch.logit(u)
 
 
 def conditional(logits: Units, b: Units, v: Units) -> Units:
-    """zeta given b, of uniform variables: H(zeta) = b, and over b its distribution is that of `logistic`."""
+    """Returns zeta conditional on b, given uniform variables v: H(zeta) = b, and its marginal is that of `logistic`."""
     off = torch.sigmoid(-logits)
     within = torch.where(b > 0, off + v * (1 - off), v * off)
     return logistic(logits, within.clamp(LEAST, 1 - LEAST))

@@ -1,8 +1,8 @@
-r"""The score-function estimator, REINFORCE.
+r"""The score-function estimator, also known as REINFORCE.
 
 .. math:: \nabla_\phi E_{q_\phi(z)}[f(z)] = E_{q_\phi(z)}\Big[\sum_i (f_i(z) - b_i)\, \nabla_\phi \log q_\phi(z_i)\Big]
 
-for any b_i that does not depend on z_i, and f_i what of f depends on z_i: unbiased.
+where f_i is the part of f that depends on z_i. It is unbiased for any baseline b_i that does not depend on z_i.
 
 References:
     Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning, eq. 6.
@@ -17,15 +17,15 @@ from torch import Tensor
 
 
 def score_function(f: Float[Tensor, "*samples weights"], log_q: Float[Tensor, "*samples units"]) -> Float[Tensor, ""]:
-    """A surrogate, a mean over samples: its gradient is the estimate, its value means nothing.
+    """Surrogate objective, a mean over samples, whose gradient is the estimate; its value has no meaning.
 
     Args:
-        f: f_i(z) - b_i of samples z of q, held fixed; one weight for each unit, or one for all of them.
+        f: f_i(z) - b_i at samples z of q, held constant; one weight for each unit, or one for all units.
         log_q: log q(z_i), which carries the gradient.
     """
     return (f.detach() * log_q).sum(-1).mean()
 
 
 def leave_one_out(f: Float[Tensor, "samples *batch"]) -> Float[Tensor, "samples *batch"]:
-    """A baseline for each of several independent samples: the mean of the others."""
+    """Leave-one-out baseline of each of several independent samples: the mean over the others."""
     return (f.sum(0) - f) / (len(f) - 1)

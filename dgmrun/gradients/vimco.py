@@ -1,10 +1,10 @@
-r"""The gradient of the importance-weighted bound L_K where z cannot be reparameterised.
+r"""Gradient of the importance-weighted bound L_K if z cannot be reparameterised.
 
 .. math:: \nabla L_K = E\Big[\sum_i (\hat L - \hat L_{-i})\, \nabla \log q(z_i \mid x)
           + \sum_i \tilde w_i \nabla \log w_i\Big], \qquad
           \hat L_{-i} = \log \frac{1}{K} \Big(\sum_{j \ne i} w_j + \exp \frac{\sum_{j \ne i} \log w_j}{K - 1}\Big)
 
-with L-hat the log of the mean weight: unbiased, as each L-hat_-i is free of z_i.
+where L-hat is the log of the mean weight. It is unbiased, since L-hat_-i does not depend on z_i.
 
 References:
     Mnih and Rezende (2016), Variational inference for Monte Carlo objectives, https://arxiv.org/abs/1602.06725,
@@ -23,11 +23,11 @@ from dgmrun.latent.bounds import iwae
 
 
 def vimco(log_w: Float[Tensor, "samples batch"], log_q: Float[Tensor, "samples batch"]) -> Float[Tensor, ""]:
-    """A surrogate, a mean over the batch: its gradient is the estimate, its value means nothing.
+    """Surrogate objective, a mean over the batch, whose gradient is the estimate; its value has no meaning.
 
     Args:
-        log_w: log weights of at least two samples of each example, with their gradients.
-        log_q: their log q.
+        log_w: log-weights of at least two samples of each example, with gradients.
+        log_q: log q(z_i | x) of the samples, with gradients.
     """
     bound = iwae(log_w)
     signal = bound.detach() - without_each(log_w.detach())
@@ -35,7 +35,7 @@ def vimco(log_w: Float[Tensor, "samples batch"], log_q: Float[Tensor, "samples b
 
 
 def without_each(log_w: Float[Tensor, "samples batch"]) -> Float[Tensor, "samples batch"]:
-    """L-hat with the weight of one sample after another replaced by the geometric mean of the others."""
+    """L-hat_-i of each sample: L-hat with its weight replaced by the geometric mean of the other weights."""
     num = len(log_w)
     others = (log_w.sum(0) - log_w) / (num - 1)
     replaced = torch.where(torch.eye(num, dtype=torch.bool, device=log_w.device).unsqueeze(-1), others, log_w)

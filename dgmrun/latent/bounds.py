@@ -1,4 +1,4 @@
-r"""Bounds on log p(x) as functions of a Trace, in nats; all are below log p(x) in the mean.
+r"""Lower bounds on log p(x) as functions of a Trace, in nats; each holds in expectation.
 
 References:
     Kingma and Welling (2014), Auto-encoding variational Bayes, https://arxiv.org/abs/1312.6114, equations 3 and 10.
@@ -21,17 +21,17 @@ from dgmrun.latent.trace import Trace, by_unit
 
 
 def divergences(trace: Trace) -> list[Tensor]:
-    """What each unit of each layer adds to KL(q(z|x) || p(z)), [samples or 1, batch, units or 1], bottom first.
+    """Contributions of units to KL(q(z|x) || p(z)), layer by layer, [samples or 1, batch, units or 1], bottom first.
 
-    That of the top layer is in closed form, where it has one; the others are log q - log p of the samples, since
-    the distribution that p gives a layer depends on the layer above.
+    The top layer's are in closed form if there is one. The other layers' are log q - log p at the samples, since p of
+    a layer depends on the layer above.
     """
     *layers, top = zip(trace.q, trace.p, trace.z, strict=True)
     return [*(_log_ratio(*layer) for layer in layers), _divergence(*top)]
 
 
 def has_closed_form(trace: Trace) -> bool:
-    """Whether the divergence of the top layer has one."""
+    """Returns whether the KL divergence of the top layer has a closed form."""
     try:
         kl_divergence(trace.q[-1], trace.p[-1])
     except NotImplementedError:
@@ -50,26 +50,26 @@ def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
 
 def _log_ratio(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
     log_q, log_p = by_unit(q, z), by_unit(p, z)
-    if log_q.shape[-1] != log_p.shape[-1]:  # one of them has the layer as one event
+    if log_q.shape[-1] != log_p.shape[-1]:  # one of them treats the layer as a single event
         log_q, log_p = log_q.sum(-1, keepdim=True), log_p.sum(-1, keepdim=True)
     return log_q - log_p
 
 
 def elbo(trace: Trace) -> Float[Tensor, "samples batch"]:
-    """log p(x|z) - KL(q(z|x) || p(z)), the divergence of the top layer in closed form."""
+    """log p(x|z) - KL(q(z|x) || p(z)) of each sample, the top layer's divergence in closed form if there is one."""
     return trace.log_px - sum(kl.sum(-1) for kl in divergences(trace))
 
 
 def iwae(log_w: Float[Tensor, "samples batch"]) -> Float[Tensor, " batch"]:
-    r""":math:`L_k = \log \frac{1}{k} \sum_i w_i`: between the ELBO (k = 1) and log p(x), and nondecreasing in k."""
+    r""":math:`L_k = \log \frac{1}{k} \sum_i w_i`; its expectation rises with k, from the ELBO (k = 1) to log p(x)."""
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))
 
 
 def resampled(trace: Trace) -> list[Tensor]:
-    """One z of the k, drawn in proportion to its weight, [1, batch, units] for each layer.
+    """Draws one of the k samples in proportion to its importance weight, [1, batch, units] for each layer.
 
-    Given the other k - 1 samples, the ELBO of its unnormalised density is the bound `iwae`; that of the posterior which
-    it follows in the mean over them is no smaller.
+    Its distribution is the expectation, over the other k - 1 samples, of the unnormalised density p(x, z) / mean(w).
+    The ELBO of the latter is `iwae`; that of its expectation is at least as large.
     """
     chosen = Categorical(logits=trace.log_w.t()).sample().reshape(1, -1, 1)
     return [z.take_along_dim(chosen, 0) for z in trace.z]

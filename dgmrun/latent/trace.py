@@ -1,4 +1,4 @@
-"""What a pass through the layers of a latent variable model leaves behind."""
+"""Samples and distributions recorded in a pass through a latent variable model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """One pass of examples x through the layers z_1 (next to x) to z_L of a latent variable model.
+    """Samples and distributions of the layers z_1 (next to x) to z_L of a latent variable model, given examples x.
 
     Args:
         z: values of each layer, [samples, batch, units], bottom first.
-        q: the posterior of each layer given x and the layers below: unit by unit, or, where units depend on each other,
-            with them as its event.
-        p: the distribution of each layer given the layer above, in the same way; the last is the prior.
+        q: posterior of each layer given x and the layers below; a layer of dependent units is one event.
+        p: distribution of each layer given the layer above, likewise; the last is the prior.
         log_px: log p(x | z_1), [samples, batch].
     """
 
@@ -30,12 +29,12 @@ class Trace:
 
     @cached_property
     def log_p(self) -> list[Tensor]:
-        """log p(x | z_1), then log p(z_l | z_l+1) of each layer, [samples, batch]."""
+        """log p(x | z_1), followed by log p(z_l | z_l+1) of each layer, [samples, batch]."""
         return [self.log_px, *(by_unit(p, z).sum(-1) for p, z in zip(self.p, self.z, strict=True))]
 
     @cached_property
     def log_q_units(self) -> list[Tensor]:
-        """What each unit adds to log q(z_l | z_l-1), [samples, batch, units], or what all of them add, [..., 1]."""
+        """Terms of log q(z_l | z_l-1): one per unit, [samples, batch, units], or [..., 1] if the layer is one event."""
         return [by_unit(q, z) for q, z in zip(self.q, self.z, strict=True)]
 
     @cached_property
@@ -45,11 +44,11 @@ class Trace:
 
     @cached_property
     def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z | x), [samples, batch]: the mean of w is an unbiased estimate of p(x)."""
+        """Log importance weight, log p(x, z) - log q(z | x), [samples, batch]; the mean of w is unbiased for p(x)."""
         return sum(self.log_p) - sum(self.log_q)  # type: ignore[return-value]
 
 
 def by_unit(distribution: Distribution, z: Tensor) -> Tensor:
-    """log-probabilities of the units of a layer, [..., units]; [..., 1] where they are one event and not told apart."""
+    """Log-probabilities of the units of a layer, [..., units], or [..., 1] if the layer is one event."""
     log_prob: Tensor = distribution.log_prob(z)
     return log_prob.unsqueeze(-1) if distribution.event_shape else log_prob

@@ -1,4 +1,4 @@
-"""Models, one file per family: they know nothing of training, configurations or files."""
+"""Models, one file per family; they know nothing of training, configurations or files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-r"""Generator of a generative adversarial network: x = g(z), z of independent units. It can be sampled, nothing else.
+r"""Generator of a generative adversarial network: x = g(z), with z of independent units. It has no density.
 
 References:
     Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville and Bengio (2014), Generative adversarial
@@ -25,19 +25,19 @@ NOISES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Generator(nn.Module):
-    """An implicit model of real numbers, or of numbers in [0, 1].
+    """An implicit model of real data, or of data in [0, 1].
 
     Args:
-        event: what one example is; it must be real or unit.
-        latent: units of z.
-        prior: of each: `uniform` on [-1, 1] or `normal`.
-        network: `mlp`, or `convolutional` for pictures.
-        hidden: units of each hidden layer of an mlp, channels of the last but one layer of convolutions.
-        depth: hidden layers of an mlp; convolutions, each of which doubles the sides.
-        activation: of hidden layers: tanh, relu, leaky_relu, elu or softplus.
+        event: event of one example; it must be real or unit.
+        latent: number of units of z.
+        prior: distribution of each unit of z: `uniform` on [-1, 1], or `normal`.
+        network: `mlp`, or `convolutional` for images.
+        hidden: units of each hidden layer of an MLP, or channels of the last hidden layer of a convolutional network.
+        depth: number of hidden layers of an MLP, or of transposed convolutions, each of which doubles both sides.
+        activation: activation of hidden layers: tanh, relu, leaky_relu, elu or softplus.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
 
     Example:
         >>> Generator(Event((2,), "real"), latent=3, hidden=16).sample(5).shape
@@ -71,12 +71,12 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def noise(self, num: int) -> Tensor:
-        """z, [num, latent]."""
+        """Samples of z, [num, latent]."""
         like = next(self.parameters())
         return self.draw(like.new_empty(num, self.latent))
 
     def generate(self, noise: Tensor, context: None = None) -> Tensor:
-        """x [num, *event.shape] of z, differentiable."""
+        """Generates x [num, *event.shape] from z, differentiably."""
         x: Tensor = self.net(noise)
         return torch.sigmoid(x) if self.event.kind == "unit" else x
 
@@ -86,5 +86,5 @@ class Generator(nn.Module):
         return self.generate(self.noise(num))
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Where examples are pictures: as many samples."""
+        """As many samples as there are examples, if these are images."""
         return {"dreams": self.sample(len(batch.x))} if self.event.is_picture else {}

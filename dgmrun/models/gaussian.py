@@ -1,4 +1,4 @@
-r"""Round Gaussian, x = mu + sigma z: the smallest model that likelihood can fit, and a critic, too.
+r"""Isotropic Gaussian, x = mu + sigma z: the smallest model that can be trained by likelihood and adversarially.
 
 .. math:: p(x) = N(\mu, \sigma^2 I)
 """
@@ -13,13 +13,13 @@ from dgmrun.protocols.values import Event
 
 
 class Gaussian(nn.Module):
-    """Its density is known, and its samples have derivatives: likelihood fits it, and so does a critic.
+    """An isotropic Gaussian with a tractable density and differentiable samples.
 
     Args:
-        event: what one example is; it must be real.
+        event: event of one example; it must be real.
 
     Raises:
-        ValueError: names the key.
+        ValueError: the event is not real; the message names its key.
 
     Example:
         >>> Gaussian(Event((2,), "real")).log_prob(torch.zeros(5, 2)).shape
@@ -39,11 +39,11 @@ class Gaussian(nn.Module):
 
     @torch.no_grad()
     def noise(self, num: int) -> Tensor:
-        """z, [num, *event.shape]."""
+        """Samples of z, [num, *event.shape]."""
         return torch.randn_like(self.mean.expand(num, *self.event.shape))
 
     def generate(self, noise: Tensor, context: None = None) -> Tensor:
-        """x [num, *event.shape] of z, differentiable."""
+        """Generates x [num, *event.shape] from z, differentiably."""
         return self.mean + self.log_scale.exp() * noise
 
     @torch.no_grad()

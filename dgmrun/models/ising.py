@@ -1,4 +1,4 @@
-r"""Ising model: a Boltzmann machine without hidden units, its couplings on the edges of a graph.
+r"""Ising model: a Boltzmann machine without hidden units, with couplings on the edges of a graph.
 
 .. math:: p(x) = \exp\Big(\sum_i b_i s_i + \sum_{(i,j) \in E} J_{ij} s_i s_j\Big) / Z, \qquad s = 2x - 1
 
@@ -21,18 +21,18 @@ from dgmrun.protocols.values import Batch, Event
 
 
 class Ising(nn.Module):
-    """A fully visible pairwise model of binary units x, in nats, with spins s = 2x - 1.
+    """A fully visible pairwise model of binary units x, with spins s = 2x - 1.
 
-    A lattice knows neighbours only; the complete graph is the full Boltzmann machine. Use them where pairwise
-    correlations are what is asked for. A Gibbs sweep costs one [D, D] product, on the complete graph in D steps.
+    A grid couples neighbours only; the complete graph gives the fully visible Boltzmann machine. Use either to model
+    pairwise correlations. A Gibbs sweep costs one [D, D] product, split into D steps on the complete graph.
 
     Args:
-        event: what one example is; it must be binary.
+        event: event of one example; it must be binary.
         graph: `grid`, the 4-neighbour lattice of each channel (a chain for a table), or `complete`, all pairs.
         weight_std: standard deviation of the initial couplings, in nats.
 
     Raises:
-        ValueError: another support or graph, or a negative `weight_std`.
+        ValueError: the event is not binary, the graph is unknown, or `weight_std` is negative.
 
     Example:
         >>> Ising(Event((1, 2, 3), "binary")).weight.shape
@@ -62,11 +62,11 @@ class Ising(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the biases to half the log odds of the smoothed means of `x`, the marginals where weights are 0."""
+        """Sets the biases to half the logits of the smoothed means of `x`: its marginals if couplings are zero."""
         self.bias.copy_(marginal_logits(x) / 2)
 
     def couplings(self) -> Tensor:
-        """The symmetric matrix J with the weights at their edges, i < j in the order of the rows, [D, D]."""
+        """The symmetric matrix J of couplings, [D, D]; weights are ordered by the edges i < j."""
         size = self.event.dims
         upper = self.weight.new_zeros(size * size).scatter(0, self.place, self.weight).reshape(size, size)
         return upper + upper.t()
@@ -77,18 +77,18 @@ class Ising(nn.Module):
 
     @torch.no_grad()
     def walk(self, x: Tensor, steps: int) -> Tensor:
-        """`x` after `steps` Gibbs sweeps, each drawing the colour classes one after another, given all others."""
+        """Applies `steps` Gibbs sweeps to `x`, each of which draws one colour class after another given the others."""
         path, s = IsingPath(self, torch.zeros_like(self.bias)), spins(x.flatten(1))
         for _ in range(steps):
             path.sweep(s, self.bias.new_ones(()))
         return units(s).reshape(x.shape)
 
     def annealed(self, x: Tensor) -> IsingPath:
-        """The geometric path from independent units with the marginals of `x`."""
+        """Geometric path from independent units with the marginals of `x`."""
         return IsingPath(self, marginal_logits(x))
 
     def enumerable_bits(self) -> int:
-        """Number of units D: all are visible."""
+        """Number of units D, all of which are visible."""
         return self.event.dims
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class IsingPath:
 
     .. math:: \log f_\beta(x) = (1 - \beta) c^\top x + \beta \Big(b^\top s + \frac{1}{2} s^\top J s\Big)
 
-    A state is [chains, D]. The weight costs one [D, D] product and the transition another.
+    A state is [chains, D]. The weight and the transition cost one [D, D] product each.
 
     References:
         Neal (2001), Annealed importance sampling, equation 3.
@@ -138,21 +138,21 @@ class IsingPath:
         return softplus(self.base_logits.double()).sum()
 
     def start(self, num: int) -> Tensor:
-        """Independent units."""
+        """Samples of independent units, [num, D]."""
         return bernoulli(torch.sigmoid(self.base_logits).expand(num, -1))
 
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
-        """One Gibbs sweep at `next_beta`, and the increment of the log-weight, [chains]."""
+        """Makes one Gibbs sweep at `next_beta`; also returns the increment of the log-weight, [chains]."""
         s = spins(state)
         increment = (next_beta - beta) * (log_f(s, self.bias, self.couplings) - state @ self.base_logits)
         self.sweep(s, next_beta)
         return units(s), increment
 
     def sweep(self, s: Tensor, beta: Tensor) -> None:
-        r"""Draws the spins `s` [chains, D] in place, class by class.
+        r"""Draws the spins `s` [chains, D] in place, one colour class after another.
 
-        The log odds of s_i = 1 are :math:`(1 - \beta) c_i + 2 \beta (b_i + \sum_j J_{ij} s_j)`: a spin is up where
-        they exceed a draw of the logistic distribution.
+        The logit of s_i = 1 is :math:`(1 - \beta) c_i + 2 \beta (b_i + \sum_j J_{ij} s_j)`: a spin is up if it exceeds
+        a sample of the standard logistic distribution.
         """
         noise = torch.rand_like(s).logit_() - (1 - beta) * self.base_logits[self.order]
         for (sites, couplings, bias), threshold in zip(self.classes, noise.split(self.sizes, 1), strict=True):
@@ -161,22 +161,22 @@ class IsingPath:
 
 
 def spins(x: Tensor) -> Tensor:
-    """s = 2x - 1, in {-1, 1}; a new tensor."""
+    """Returns s = 2x - 1, in {-1, 1}, as a new tensor."""
     return 2 * x - 1
 
 
 def units(s: Tensor) -> Tensor:
-    """x = (s + 1) / 2, in {0, 1}."""
+    """Returns x = (s + 1) / 2, in {0, 1}."""
     return (s + 1) / 2
 
 
 def log_f(s: Tensor, bias: Tensor, couplings: Tensor) -> Tensor:
-    """Sum of b_i s_i and of J_ij s_i s_j over the edges, for spins `s` [batch, D] and a symmetric J, [batch]."""
+    """Sum of b_i s_i over units and of J_ij s_i s_j over edges, [batch], for spins `s` [batch, D] and symmetric J."""
     return (s * linear(s, couplings)).sum(-1) / 2 + s @ bias
 
 
 def grid(event: Event) -> tuple[Tensor, Tensor]:
-    """Edges i < j between neighbours along the last two axes of the event, the only one of a table."""
+    """Edges i < j between neighbours along the last two axes of the event, or the only axis of a table."""
     sites = torch.arange(event.dims).reshape(event.shape)
     axes = list(enumerate(event.shape))[-2:]
     i = torch.cat([sites.narrow(axis, 0, size - 1).flatten() for axis, size in axes])
@@ -194,11 +194,11 @@ GRAPHS = {graph.__name__: graph for graph in (grid, complete)}
 
 
 def colour_classes(i: Tensor, j: Tensor, num: int) -> list[list[int]]:
-    """Sites 0 to `num` - 1 in classes without an edge within, coloured greedily: two on a lattice.
+    """Colours the sites 0 to `num` - 1 greedily, so that no edge lies within a class; a grid has two classes.
 
     Args:
-        i: one end of each edge, [edges].
-        j: its other end, of a higher number, [edges].
+        i: lower end of each edge, [edges].
+        j: higher end of each edge, [edges].
         num: number of sites.
     """
     earlier: list[list[int]] = [[] for _ in range(num)]

@@ -1,11 +1,11 @@
-r"""Linear variational autoencoder, which is probabilistic principal component analysis with a posterior.
+r"""Linear variational autoencoder: probabilistic principal component analysis with an approximate posterior.
 
 .. math:: p(z) = N(0, I), \quad p(x \mid z) = N(W z + \mu, \sigma^2 I), \quad
           q(z \mid x) = N(V (x - \mu), \mathrm{diag}(s^2))
 
-so that :math:`p(x) = N(\mu, W W^\top + \sigma^2 I)` is exact. At the optimum W spans the leading principal components,
-:math:`\sigma^2` is the mean of the other eigenvalues, and, where its columns are orthogonal, the diagonal q is the
-posterior.
+so that :math:`p(x) = N(\mu, W W^\top + \sigma^2 I)` in closed form. At the optimum W spans the leading principal
+components, :math:`\sigma^2` is the mean of the remaining eigenvalues of the covariance, and the diagonal q equals the
+posterior if the columns of W are orthogonal.
 
 References:
     Tipping and Bishop (1999), Probabilistic principal component analysis.
@@ -28,15 +28,15 @@ POSTERIORS = ("amortised", "local")
 
 
 class LinearVAE(nn.Module):
-    """A latent variable model whose log p(x) is known: what every bound and estimator can be measured against.
+    """A latent variable model with a closed-form log p(x), as ground truth for bounds and estimators.
 
     Args:
-        event: what one example is; it must be real.
-        latent: units of z.
-        posterior: `amortised`, by V and s; or `local`, a mean and deviation of its own for each example.
+        event: event of one example; it must be real.
+        latent: number of units of z.
+        posterior: `amortised`, with V and s; or `local`, with a mean and a standard deviation for each example.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
 
     Example:
         >>> vae = LinearVAE(Event((4,), "real"), latent=2)
@@ -62,39 +62,39 @@ class LinearVAE(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the mean to that of `x`, and sigma to the deviation of its entries about it."""
+        """Sets mu to the mean of `x`, and sigma to the root mean square deviation from it over all entries."""
         self.mean.copy_(x.flatten(1).mean(0))
         self.log_scale.copy_((x.flatten(1) - self.mean).square().mean().sqrt().clamp(min=1e-6).log())
 
     def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
-        """z and every distribution; see `LatentVariableModel`."""
+        """Draws z and returns it with all distributions; see `Inference`."""
         q = normal(self.guess(x) if local is None else local)
         z = draw(0, q)
         return Trace([z], [q], [standard_normal(z)], self.log_likelihood(x, z))
 
     def guess(self, x: Tensor, context: None = None) -> Tensor:
-        """Mean and log deviation of each unit of z, [batch, 2 * latent]: by V and s, or those of the prior."""
+        """Means and log standard deviations of q, [batch, 2 * latent]: by V and s, or those of the prior if local."""
         if self.is_local:
             return x.new_zeros(len(x), 2 * self.latent)
         mean = (x.flatten(1) - self.mean) @ self.posterior_weight.t()
         return torch.cat((mean, self.posterior_log_scale.expand_as(mean)), -1)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) [samples, batch] of z [samples, batch, latent]."""
+        """log p(x|z) [samples, batch], given z [samples, batch, latent]."""
         return self._observed(z).log_prob(x.flatten(1)).sum(-1)
 
     def log_marginal(self, x: Tensor, context: None = None) -> Tensor:
-        """log p(x) [batch], z integrated out."""
+        """log p(x) [batch], with z integrated out."""
         noise = (2 * self.log_scale).exp().expand(self.event.dims)
         return LowRankMultivariateNormal(self.mean, self.weight, noise, validate_args=False).log_prob(x.flatten(1))
 
     def decode(self, z: Tensor, context: None = None) -> Tensor:
-        """Means of p(x|z) [samples, batch, *event.shape] of z [samples, batch, latent]."""
+        """Means of p(x|z) [samples, batch, *event.shape], given z [samples, batch, latent]."""
         return self._observed(z).mean.unflatten(-1, self.event.shape)
 
     @torch.no_grad()
     def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
-        """x [num, *event.shape], and z [1, num, latent]."""
+        """Ancestral samples: x [num, *event.shape], and z [1, num, latent]."""
         z = self._prior(1, num)
         return self._observed(z).sample()[0].reshape(num, *self.event.shape), [z]
 
@@ -103,7 +103,7 @@ class LinearVAE(nn.Module):
         return self.dream(num)[0]
 
     def posterior_path(self, x: Tensor, context: None = None) -> PosteriorPath:
-        """From p(z) to p(z|x)."""
+        """Path from p(z) to p(z|x)."""
         return PosteriorPath(
             lambda z: standard_normal(z).log_prob(z).sum(-1),
             lambda z: self.log_likelihood(x, z),

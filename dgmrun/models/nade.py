@@ -23,21 +23,21 @@ from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
 
 SAMPLED = 1000
-"""Samples that are drawn together."""
+"""Number of samples that are drawn together."""
 
 
 class NADE(nn.Module):
-    """A Bernoulli NADE: log p(x) costs O(D H), and so does a sample.
+    """A Bernoulli NADE: evaluating log p(x) and drawing a sample cost O(D H) each.
 
     Args:
-        event: what one example is; it must be binary.
+        event: event of one example; it must be binary.
         hidden: number of hidden units H.
-        order: in which order the dimensions are taken: null for that of the data, a whole number for the random
-            permutation with this seed, or a list, the permutation itself.
-        context: what is given, which adds to the biases b and c: b + A y, c + B y for its vector y.
+        order: order of the dimensions: null for that of the data, an integer as the seed of a random permutation, or
+            the permutation as a list.
+        context: event of the context, if any, whose vector y shifts the biases to b + A y and c + B y.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
 
     Example:
         >>> nade = NADE(Event((1, 2, 2), "binary"), hidden=3)
@@ -70,18 +70,18 @@ class NADE(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the visible biases to the log odds of the smoothed means of `x`."""
+        """Sets the visible biases to the logits of the smoothed means of `x`."""
         self.visible_bias.copy_(marginal_logits(x)[self.order])
 
     def biases(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """b and c, [D] and [H], or of each context, [batch, D] and [batch, H]."""
+        """The biases b [D] and c [H], or, given contexts, b [batch, D] and c [batch, H]."""
         y = self.vector(context, self.weight)
         if y is None:
             return self.visible_bias, self.hidden_bias
         return linear(y, self.visible_told, self.visible_bias), linear(y, self.hidden_told, self.hidden_bias)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x) in nats, [batch]; x may be real, as where its derivative is asked for."""
+        """log p(x) in nats, [batch]; x may be real-valued, for gradients in x."""
         ordered = x.flatten(1)[:, self.order]
         visible_bias, hidden_bias = self.biases(context)
         logits = products(ordered, self.weight, self.output_weight, hidden_bias) + visible_bias
@@ -89,7 +89,7 @@ class NADE(nn.Module):
 
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
-        """Independent samples [num, *event.shape], one dimension after another."""
+        """Independent samples [num, *event.shape], drawn one dimension after another."""
         visible_bias, hidden_bias = (bias.expand(num, -1) for bias in self.biases(context))
         x = torch.cat(
             [
@@ -109,17 +109,17 @@ class NADE(nn.Module):
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """What each hidden unit reads and what it writes, [H, *event.shape]."""
+        """Input and output weights of each hidden unit, [H, *event.shape]."""
         place = self.order.argsort()
         weights = {"filters": self.weight, "output_filters": self.output_weight}
         return {name: weight[place].t().reshape(-1, *self.event.shape) for name, weight in weights.items()}
 
 
 def permutation(order: int | Sequence[int] | None, dims: int) -> Tensor:
-    """The order of `dims` dimensions that `model.order` means.
+    """Returns the permutation of `dims` dimensions that the setting `model.order` specifies.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `order` is not valid.
     """
     if order is None:
         return torch.arange(dims)

@@ -21,12 +21,15 @@ from dgmrun.protocols.values import Batch, Event
 
 
 class RBM(nn.Module):
-    """A Bernoulli restricted Boltzmann machine; x is the visible layer v, the hidden layer is summed out.
+    """A Bernoulli restricted Boltzmann machine; x is the visible layer v, and the hidden layer is summed out.
 
     Args:
-        event: what one example is; it must be binary.
+        event: event of one example; it must be binary.
         hidden: number of hidden units H.
         weight_std: standard deviation of the initial weights.
+
+    Raises:
+        ValueError: a setting is invalid; the message names its key.
 
     Example:
         >>> rbm = RBM(Event((4,), "binary"), hidden=3)
@@ -55,15 +58,15 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the visible biases to the log odds of the smoothed means of `x`, where p(v) has its marginals."""
+        """Sets the visible biases to the logits of the smoothed means of `x`: its marginals if weights are zero."""
         self.visible_bias.copy_(marginal_logits(x))
 
     def hidden_logits(self, v: Tensor) -> Tensor:
-        """Log odds of h given v [batch, D], [batch, H]."""
+        """Logits of h [batch, H], given v [batch, D]."""
         return torch.addmm(self.hidden_bias, v, self.weight)
 
     def visible_logits(self, h: Tensor) -> Tensor:
-        """Log odds of v given h [batch, H], [batch, D]."""
+        """Logits of v [batch, D], given h [batch, H]."""
         return torch.addmm(self.visible_bias, h, self.weight.t())
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
@@ -73,7 +76,7 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def walk(self, x: Tensor, steps: int) -> Tensor:
-        """`x` after `steps` block Gibbs sweeps v -> h -> v, each layer drawn given the other."""
+        """Applies `steps` block Gibbs sweeps v -> h -> v to `x`."""
         v = x.flatten(1)
         for _ in range(steps):
             h = bernoulli(self.hidden_logits(v).sigmoid_())
@@ -81,7 +84,7 @@ class RBM(nn.Module):
         return v.reshape(x.shape)
 
     def annealed(self, x: Tensor) -> RBMPath:
-        """The path of Salakhutdinov and Murray (2008, section 4) from independent units with the marginals of `x`."""
+        """Path from independent units with the marginals of `x`, as in Salakhutdinov and Murray (2008, section 4)."""
         return RBMPath(self, marginal_logits(x))
 
     def enumerable_bits(self) -> int:
@@ -90,7 +93,7 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def log_masses(self, index: Tensor) -> Tensor:
-        """Log-mass of the states numbered `index` of the smaller layer, the other summed out, float64 [states]."""
+        """Log-masses of the states numbered `index` of the smaller layer, the other summed out, float64 [states]."""
         near, far, weight = self.hidden_bias, self.visible_bias, self.weight.t()
         if len(far) < len(near):
             near, far, weight = far, near, self.weight
@@ -107,7 +110,7 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Weight filters [H, *event.shape], and the probabilities of hidden units given the examples, [batch, H]."""
+        """Weights of each hidden unit [H, *event.shape], and probabilities of h given the examples [batch, H]."""
         filters = self.weight.t().reshape(-1, *self.event.shape)
         return {"filters": filters, "activity": torch.sigmoid(self.hidden_logits(batch.x.flatten(1)))}
 
@@ -117,7 +120,7 @@ class RBMPath:
 
     .. math:: \log f_\beta(v) = v^\top((1 - \beta) c + \beta a) + \sum_j \log(1 + e^{\beta (b_j + (v^\top W)_j)})
 
-    A state is [chains, D]. One matrix product serves the weight and the transition.
+    A state is [chains, D]. The weight and the transition share one matrix product.
 
     References:
         Salakhutdinov and Murray (2008), equations 15 to 18.
@@ -132,11 +135,11 @@ class RBMPath:
         return softplus(self.base_logits.double()).sum() + len(self.hidden_bias) * math.log(2)
 
     def start(self, num: int) -> Tensor:
-        """Independent visible units."""
+        """Samples of independent visible units, [num, D]."""
         return bernoulli(torch.sigmoid(self.base_logits).expand(num, -1))
 
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
-        """One block Gibbs sweep at `next_beta`, and the increment of the log-weight, [chains]."""
+        """Makes one block Gibbs sweep at `next_beta`; also returns the increment of the log-weight, [chains]."""
         logits = torch.addmm(self.hidden_bias, state, self.weight)
         warm, cold = beta * logits, next_beta * logits
         p_warm, p_cold = torch.sigmoid(warm), torch.sigmoid(cold)
@@ -148,17 +151,17 @@ class RBMPath:
 
 
 class LogPartition(torch.autograd.Function):
-    """log(1 + e^logits), as `log_partition` has it, with its derivative, the probability of the unit."""
+    """log(1 + e^logits), computed by `log_partition`; its derivative is the probability that the unit is on."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
-        """Saves the probabilities."""
+        """Returns the values, and saves the probabilities for `backward`."""
         probability = torch.sigmoid(logits)
         ctx.save_for_backward(probability)
         return log_partition(logits, probability)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """The chain rule."""
+        """Multiplies the gradient by the probabilities."""
         (probability,) = ctx.saved_tensors
         return gradient * probability

@@ -1,9 +1,9 @@
-r"""Sigmoid belief network: layers of binary units, each given the one above, with a posterior from x upwards.
+r"""Sigmoid belief network: layers of binary units, each given the layer above, with an approximate posterior.
 
 .. math:: p(x, z) = p(x \mid z_1)\, p(z_1 \mid z_2) \cdots p(z_L), \qquad
           q(z \mid x) = q(z_1 \mid x)\, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})
 
-Nets see binary units as -1 and 1, and x less its mean.
+Inputs of the networks are binary units as -1 and 1, and x minus its mean.
 
 References:
     Neal (1992), Connectionist learning of belief networks.
@@ -32,20 +32,20 @@ from dgmrun.protocols.values import Batch, Event
 
 
 class SBN(nn.Module):
-    """A sigmoid belief network of one or several stochastic layers.
+    """A sigmoid belief network with one or several stochastic layers.
 
     Args:
-        event: what one example is; it must be binary.
+        event: event of one example; it must be binary.
         hidden: units of each stochastic layer, the one next to x first.
-        alpha: probability of each unit of the top layer to be on; None where it is learned.
-        prior: of the top layer: `factorised`, `darn` or `nade`.
-        posterior: of each layer given the one below: the same.
-        depth: deterministic hidden layers between two stochastic ones; 0 for the linear connections of the classic.
-        width: units of each of them, and of a `nade`.
-        activation: of deterministic layers: tanh, relu, elu or softplus.
+        alpha: prior probability that a unit of the top layer is on; None to learn it.
+        prior: distribution of the top layer: `factorised`, `darn` or `nade`.
+        posterior: distribution q of each layer given the layer below: `factorised`, `darn` or `nade`.
+        depth: number of deterministic hidden layers between stochastic ones; 0 for linear maps, as in the original.
+        width: units of each deterministic layer, and hidden units of a `nade`.
+        activation: activation of deterministic layers: tanh, relu, elu or softplus.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
 
     Example:
         >>> sbn = SBN(Event((4,), "binary"), hidden=[3, 2])
@@ -94,19 +94,19 @@ class SBN(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Centres x for the posterior, and starts p(x|z) with the means of `x`, kept from 0 and 1."""
+        """Centres the encoder's input, and sets the output biases so that p(x|z) has the clipped means of `x`."""
         self.mean.copy_(x.flatten(1).mean(0))
         self._last.bias.copy_(torch.logit(self.mean.clamp(0.001, 0.999)))
 
     @property
     def _last(self) -> nn.Linear:
-        """The layer that gives the log odds of x."""
+        """The layer whose outputs are the logits of x."""
         *_, last = self.decoders[0].modules()
         assert isinstance(last, nn.Linear)
         return last
 
     def trace(self, x: Tensor, draw: Draw, context: None = None, local: None = None) -> Trace:
-        """z of each layer, and every distribution on the way; see `LatentVariableModel`."""
+        """Draws z of each layer and returns it with all distributions; see `Inference`."""
         q: list[Distribution] = []
         z: list[Tensor] = []
         below = x.flatten(1) - self.mean
@@ -117,12 +117,12 @@ class SBN(nn.Module):
         return Trace(z, q, self.generated(z), self.log_likelihood(x, z[0]))
 
     def generated(self, z: Sequence[Tensor]) -> list[Distribution]:
-        """p of each layer given the one above; the prior of the top."""
+        """p of each layer given the layer above; the last is the prior."""
         given_above = [net(_signs(above)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
         return [*given_above, self.top(z[-1])]
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z_1) [samples, batch] of z_1 [samples, batch, units]."""
+        """log p(x | z_1) [samples, batch], given z_1 [samples, batch, units]."""
         return log_bernoulli(self._log_odds(z), x.flatten(1))
 
     def _log_odds(self, z: Tensor) -> Tensor:
@@ -130,12 +130,12 @@ class SBN(nn.Module):
         return precise(log_odds)
 
     def decode(self, z: Tensor, context: None = None) -> Tensor:
-        """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+        """Means of p(x | z_1) [samples, batch, *event.shape], given z_1 [samples, batch, units]."""
         return torch.sigmoid(self._log_odds(z)).unflatten(-1, self.event.shape)
 
     @torch.no_grad()
     def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
-        """x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
+        """Ancestral samples: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
         z = [self.top(self.mean).sample((1, num))]
         for decoder in reversed(self.decoders[1:]):
             z.insert(0, decoder(_signs(z[0])).sample())
@@ -146,12 +146,12 @@ class SBN(nn.Module):
         return self.dream(num)[0]
 
     def latent_bits(self) -> int:
-        """How many binary units there are: 2^bits states z."""
+        """Number of latent units: there are 2^bits states z."""
         return sum(self.hidden)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Of pictures, means of p(x|z), z from p and from the posterior of each, and what a unit writes."""
+        """For images: means of p(x|z), with z from the prior and from the posterior of each x, and output weights."""
         if not self.event.is_picture:
             return {}
         return {

@@ -1,10 +1,10 @@
-r"""Variational autoencoder: a deep latent Gaussian model with its posterior.
+r"""Variational autoencoder: a deep latent Gaussian model with an approximate posterior.
 
 .. math:: p(x, z) = p(x \mid z_1)\, p(z_1 \mid z_2) \cdots p(z_L), \qquad
           q(z \mid x) = q(z_1 \mid x)\, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})
 
-with :math:`p(z_L) = N(0, 1)` and every other factor over z a diagonal Gaussian, its mean and the logarithm of its
-standard deviation from a net.
+with :math:`p(z_L) = N(0, 1)`. Every other factor over z is a diagonal Gaussian whose mean and log standard deviation
+are the output of a network.
 
 References:
     Kingma and Welling (2014), Auto-encoding variational Bayes, https://arxiv.org/abs/1312.6114.
@@ -40,24 +40,25 @@ POSTERIORS = ("amortised", "local")
 
 
 class VAE(nn.Module):
-    """A VAE of one or several stochastic layers.
+    """A VAE with one or several stochastic layers.
 
     Args:
-        event: what one example is.
+        event: event of one example.
         latent: units of each stochastic layer, the one next to x first.
-        hidden: units of every hidden layer of the nets below each stochastic layer; of a convolutional net the
-            channels next to the picture, which double from layer to layer.
-        depth: hidden layers of each net.
-        activation: of hidden layers: tanh, relu, elu or softplus.
+        hidden: units of the hidden layers in the networks below each stochastic layer; for convolutional networks, the
+            channels of the layer next to the image, which double from layer to layer.
+        depth: number of hidden layers of each network.
+        activation: activation of hidden layers: tanh, relu, elu or softplus.
         network: `mlp`, or `convolutional` between x and z_1.
-        observation: `bernoulli`, `gaussian` or `discretised_logistic`; None for what suits the support.
-        scale: of a Gaussian or logistic observation: a number, `learned` (one for all dimensions), `per_pixel`.
-        posterior: `amortised`, by nets; or `local`: each example has its own mean and deviation of every unit, which
-            the objective keeps for the training examples and evaluation fits to others.
-        context: what is given, which every net sees beside its input: p(x, z | c) with p(z_L) = N(0, 1) for every c.
+        observation: `bernoulli`, `gaussian` or `discretised_logistic`; None for the one that suits the event.
+        scale: scale of a Gaussian or logistic observation: a number, `learned` (one for all dimensions) or `per_pixel`.
+        posterior: `amortised`, by encoders; or `local`, with a mean and a standard deviation of every unit for each
+            example, which the objective stores for training examples and evaluation fits to others.
+        context: event of the context c, if any, which is an additional input of every network: p(x, z | c), with
+            p(z_L) = N(0, 1) for every c.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
 
     Example:
         >>> vae = VAE(Event((4,), "binary"), latent=[2], hidden=[3])
@@ -106,17 +107,17 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the last biases and the scale so that p(x|z) starts with the means of `x` and their deviations."""
+        """Sets the decoder's output biases and the scale so that p(x|z) matches the mean and deviation of `x`."""
         start = self.observation.start(x)
         bias = [bias for name, bias in self.decoders[0].named_parameters() if name.endswith("bias")][-1]
-        each = start if len(bias) >= start.numel() else start.mean((1, 2))  # a convolution has one for each channel
+        each = start if len(bias) >= start.numel() else start.mean((1, 2))  # a convolution has one bias per channel
         bias[: each.numel()] = each.flatten()
         bias[each.numel() :] = self.observation.start_scale(x)
         if self.observation.raw_scale is not None:
             self.observation.raw_scale.copy_(self.observation.start_scale(x))
 
     def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: Tensor | None = None) -> Trace:
-        """z of each layer, and every distribution on the way; see `Inference`."""
+        """Draws z of each layer and returns it with all distributions; see `Inference`."""
         c = self._told(context)
         q: list[Distribution] = []
         z: list[Tensor] = []
@@ -128,30 +129,31 @@ class VAE(nn.Module):
         return Trace(z, q, self._generated(z, c), self._log_likelihood(x, z[0], c))
 
     def _seen(self, x: Tensor) -> Tensor:
-        """x as the first encoder wants to see it."""
+        """x in the form that the first encoder takes."""
         seen = self.observation.seen(x)
         return seen.flatten(1) if self.is_flat else seen
 
     def _inferred(self, layer: int, below: Tensor, c: Tensor | None) -> Tensor:
-        """Parameters of q of a layer, given the one below and c."""
+        """Parameters of q of a layer, given the layer below and c."""
         parameters: Tensor = self.encoders[layer](beside(below, c))
         return parameters
 
     @property
     def _fitted(self) -> list[int]:
-        """Units of the layers that a local posterior is for: the first, those above having nets, or all of them."""
+        """Units of the layers that a local posterior covers: all if there are no encoders, else only the first."""
         return self.latent if self.is_local else self.latent[:1]
 
     def guess(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Mean and log standard deviation of each unit, [batch, 2 * units]: of the first layer, as its net has them; of
-        all layers, where there are no nets, those of N(0, 1).
+        """Initial means and log standard deviations of local posteriors, [batch, 2 * units].
+
+        They are the encoder's, for the first layer; without encoders, those of N(0, 1), for all layers.
         """
         if self.is_local:
             return x.new_zeros(len(x), 2 * sum(self._fitted))
         return self._inferred(0, self._seen(x), self._told(context))
 
     def _generated(self, z: Sequence[Tensor], c: Tensor | None) -> list[Distribution]:
-        """p of each layer given the one above and c; the prior of the top."""
+        """p of each layer given the layer above and c; the last is the prior."""
         given_above = [normal(net(beside(above, c))) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
         return [*given_above, standard_normal(z[-1])]
 
@@ -160,16 +162,16 @@ class VAE(nn.Module):
         return outputs.unflatten(0, z.shape[:2])
 
     def _log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
-        """log p(x | z_1, c) [samples, batch] of z_1 [samples, batch, units]."""
+        """log p(x | z_1, c) [samples, batch], given z_1 [samples, batch, units]."""
         return self.observation.log_prob(self._outputs(z, c), x)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+        """Means of p(x | z_1) [samples, batch, *event.shape], given z_1 [samples, batch, units]."""
         return self.observation(self._outputs(z, self._told(context))).mean
 
     @torch.no_grad()
     def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
+        """Ancestral samples: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
         c = self._told(context)
         z = self._prior(1, num, c)
         return self.observation(self._outputs(z[0], c)).sample()[0], z
@@ -179,19 +181,19 @@ class VAE(nn.Module):
         return self.dream(num, context)[0]
 
     def _told(self, context: Tensor | None) -> Tensor | None:
-        """The context as nets see it, [batch, size]."""
+        """The context as a vector, [batch, size], or None."""
         return self.vector(context, next(self.parameters()))
 
     @torch.no_grad()
     def _prior(self, chains: int, num: int, c: Tensor | None) -> list[Tensor]:
-        """z of each layer from p, [chains, num, units]."""
+        """Ancestral samples of z of each layer, [chains, num, units]."""
         z = [next(self.parameters()).new_empty(chains, num, self.latent[-1]).normal_()]
         for net in reversed(self.decoders[1:]):
             z.insert(0, normal(net(beside(z[0], c))).sample())
         return z
 
     def posterior_path(self, x: Tensor, context: Tensor | None = None) -> PosteriorPath:
-        """From p(z) to p(z|x); a state [chains, batch, units] has the layers side by side."""
+        """Path from p(z) to p(z|x); a state [chains, batch, units] concatenates the layers."""
         c = self._told(context)
 
         def log_prior(z: Tensor) -> Tensor:
@@ -207,7 +209,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Means of p(x|z), where x are pictures: for z of the prior and, by nets, for the posterior mean of each."""
+        """Means of p(x|z) for images: with z from the prior and, given encoders, at the posterior mean of each x."""
         if not self.event.is_picture:
             return {}
         x, _, context = batch

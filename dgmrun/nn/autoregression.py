@@ -1,4 +1,4 @@
-r"""The kernel of a neural autoregressive distribution estimator.
+r"""Computational kernel of neural autoregressive distribution estimators.
 
 .. math:: V_d \cdot h_d, \quad h_d = \sigma(c + \textstyle\sum_{i<d} x_i W_i)
 
@@ -16,19 +16,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CACHED = 200_000
-"""Activations of a block that stay in the cache of one core."""
+"""Number of activations that fit into the cache of one core."""
 
 
 def products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> Tensor:
     """V_d . h_d of every dimension, [batch, D].
 
     Args:
-        x: [batch, D].
+        x: inputs, [batch, D].
         weight: W, [D, H].
         output_weight: V, [D, H].
         hidden_bias: c, [H], or one for each example, [batch, H].
     """
-    # Only derivatives in x need the activations kept; those in the parameters recompute them.
+    # Only gradients in x need stored activations; gradients in the parameters recompute them.
     product = hidden_products if x.requires_grad else Recomputed.apply
     with torch.autocast(x.device.type, enabled=False):
         found, _ = product(x.to(weight.dtype), weight, output_weight, hidden_bias.to(weight.dtype))
@@ -36,7 +36,7 @@ def products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tens
 
 
 def hidden_products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, Tensor]:
-    """`products`, and c + sum_i x_i W_i [batch, H], block by block."""
+    """`products` and c + sum_i x_i W_i [batch, H], computed block by block."""
     a, found = hidden_bias.expand(len(x), -1), []
     for block in blocks(x, weight):
         _, h = activations(a, x[:, block], weight[block])
@@ -46,11 +46,11 @@ def hidden_products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bia
 
 
 class Recomputed(torch.autograd.Function):
-    """`hidden_products` that keeps no activation: backwards it computes those of each block again."""
+    """`hidden_products` without stored activations: the backward pass recomputes them block by block."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, ...]:
-        """Saves the parameters, x and the last sum [batch, H]."""
+        """Returns the products and the last sum [batch, H]; saves the latter with x and the parameters."""
         products, a = hidden_products(x, weight, output_weight, hidden_bias)
         ctx.save_for_backward(x, weight, output_weight, a)
         ctx.shape = hidden_bias.shape
@@ -69,9 +69,9 @@ class Recomputed(torch.autograd.Function):
 def parameter_gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, output_weight: Tensor, a: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of weight, output weight and each example's hidden bias, given that of the products [batch, D].
+    """Gradients of the weight, the output weight and each example's hidden bias, given that of the products [batch, D].
 
-    From the last block to the first; `carried` [batch, H] is the gradient that later blocks send to the sums.
+    Blocks run from last to first; `carried` [batch, H] accumulates the gradient of the sums from later blocks.
     """
     of_weight, of_output = torch.empty_like(weight), torch.empty_like(output_weight)
     carried = torch.zeros_like(a)
@@ -88,16 +88,17 @@ def parameter_gradients(
 
 
 def blocks(x: Tensor, weight: Tensor) -> Iterator[slice]:
-    """Slices of dimensions, so small that the activations of one stay in cache and below a tenth of all."""
+    """Slices of dimensions such that the activations of one fit into the cache and are at most a tenth of all."""
     dims, hidden = weight.shape
     size = max(1, min(CACHED // (len(x) * hidden), dims // 10))
     return (slice(first, first + size) for first in range(0, dims, size))
 
 
 def activations(a: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden units of the k dimensions of a block [batch, k, H], given the sum `a` [batch, H] over those before it.
+    """Hidden units of the k dimensions of a block [batch, k, H], given the sum `a` [batch, H] over earlier blocks.
 
-    One product with `before` [batch, k, k], the block's x below the diagonal, adds what comes within the block.
+    A product with `before` [batch, k, k], which is x below the diagonal, adds the contributions within the block. Both
+    are returned, `before` first.
     """
     before = x.unsqueeze(1).expand(-1, x.shape[1], -1).tril(-1)
     return before, torch.baddbmm(a.unsqueeze(1), before, weight.expand(len(x), -1, -1)).sigmoid_()

@@ -1,4 +1,4 @@
-r"""Layers of binary units z given the units c of another layer; each is a map from c to a distribution of z.
+r"""Layers of binary units z given the units c of another layer; each maps c to a distribution of z.
 
 - `factorised`: :math:`p(z_i = 1 \mid c) = \sigma(b_i(c))`.
 - `darn`: :math:`p(z_i = 1 \mid z_{<i}, c) = \sigma(b_i(c) + \sum_{j<i} R_{ij} z_j)`.
@@ -25,16 +25,16 @@ from dgmrun.nn.autoregression import products
 from dgmrun.nn.binary import Bernoulli, bernoulli, precise
 
 AVERAGED = 100
-"""Samples of which the mean of an autoregressive layer is taken."""
+"""Number of samples by which the mean of an autoregressive layer is estimated."""
 
 
 class Layer(nn.Module):
-    """From c [..., inputs] to p(z | c), unit by unit.
+    """Maps c [..., inputs] to p(z | c), unit by unit.
 
     Args:
-        units: of z.
-        net: makes a map from c to vectors of a given size.
-        width: hidden units of a `nade`.
+        units: number of units of z.
+        net: makes a network from c to vectors of a given size.
+        width: number of hidden units of a `nade`.
     """
 
     def __init__(self, units: int, net: Callable[[int], nn.Module], width: int) -> None:
@@ -47,27 +47,27 @@ class Layer(nn.Module):
 
 
 class Factorised(Layer):
-    """Independent units."""
+    """Conditionally independent units."""
 
     def forward(self, c: Tensor) -> Bernoulli:
-        """From log odds."""
+        """Returns p(z | c), whose logits are the output of the network."""
         return Bernoulli(self.net(c))
 
 
 class DARN(Layer):
-    """Each unit sees those before it."""
+    """Deep autoregressive network: the logit of each unit is linear in the units before it."""
 
     def __init__(self, units: int, net: Callable[[int], nn.Module], width: int) -> None:
         super().__init__(units, net, width)
         self.weight = nn.Parameter(torch.randn(units, units) / units)
 
     def forward(self, c: Tensor) -> LinearChain:
-        """From log odds without what comes before."""
+        """Returns p(z | c), whose biases are the output of the network."""
         return LinearChain(self.net(c), self.weight)
 
 
 class NADE(Layer):
-    """Each unit sees those before it through hidden units, whose weights are shared."""
+    """Neural autoregressive distribution estimator: each unit depends on those before it through hidden units."""
 
     def __init__(self, units: int, net: Callable[[int], nn.Module], width: int) -> None:
         super().__init__(units, net, width)
@@ -76,7 +76,7 @@ class NADE(Layer):
         self.output_weight = nn.Parameter(torch.randn(units, width) / math.sqrt(width + 1))
 
     def forward(self, c: Tensor) -> HiddenChain:
-        """From both biases."""
+        """Returns p(z | c), whose visible and hidden biases are outputs of networks."""
         return HiddenChain(self.net(c), self.hidden_net(c), self.weight, self.output_weight)
 
 
@@ -84,10 +84,10 @@ LAYERS: dict[str, type[Layer]] = {"factorised": Factorised, "darn": DARN, "nade"
 
 
 class Chain(Distribution):
-    """Binary units drawn one after another; log_prob has a term for each given those before it.
+    """Autoregressive distribution of binary units; log_prob returns a term for each unit.
 
     Args:
-        bias: log odds without what comes before, [..., units].
+        bias: bias of the logit of each unit, [..., units].
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -98,7 +98,7 @@ class Chain(Distribution):
 
     @abstractmethod
     def _log_odds(self, z: Tensor) -> Tensor:
-        """Of every unit given those before it in `z` [..., units]."""
+        """Logit of every unit given those before it in `z` [..., units]."""
 
     @abstractmethod
     def _draw(self, z: Tensor) -> None:
@@ -111,20 +111,20 @@ class Chain(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
-        """Units one after another."""
+        """Draws the units one after another."""
         z = self.bias.new_zeros(self._extended_shape(sample_shape))
         self._draw(z)
         return z
 
     @property
     def mean(self) -> Tensor:
-        """An estimate, by samples: fewer of them where there is an axis of samples already."""
+        """Monte Carlo estimate of the mean, from fewer samples if `bias` already has a sample axis."""
         num = max(1, AVERAGED // self.bias.shape[:-2].numel())
         return self.sample(torch.Size([num])).mean(0)
 
 
 class LinearChain(Chain):
-    """That of a DARN; `weight` [units, units] counts below its diagonal."""
+    """Distribution of a DARN layer; only the part of `weight` [units, units] below the diagonal is used."""
 
     def __init__(self, bias: Tensor, weight: Tensor) -> None:
         super().__init__(bias)
@@ -140,7 +140,7 @@ class LinearChain(Chain):
 
 
 class HiddenChain(Chain):
-    """That of a NADE with its own hidden bias [..., width]; weights are [units, width]."""
+    """Distribution of a NADE layer, with hidden bias [..., width] and weights [units, width]."""
 
     def __init__(self, bias: Tensor, hidden_bias: Tensor, weight: Tensor, output_weight: Tensor) -> None:
         super().__init__(bias)

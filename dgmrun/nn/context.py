@@ -1,4 +1,4 @@
-"""What a model is conditioned on as a vector, which it adds to its biases or feeds to its nets."""
+"""Encoding of contexts as vectors, by which models shift biases or extend the inputs of networks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dgmrun.protocols.values import Event
 
 
 class ContextVector:
-    """From contexts [batch, *event.shape] to vectors [batch, size], without parameters.
+    """Maps contexts [batch, *event.shape] to vectors [batch, size], without parameters.
 
-    A class is a 1 among zeros, levels lie from 0 to 1, counts are taken the logarithm of, a string is how often each
-    word occurs in it, and all other numbers are what they are. Without an event there is no vector.
+    Classes are one-hot encoded, levels are scaled to [0, 1], counts n become log(1 + n), and strings become the number of
+    occurrences of each word; other kinds are left as they are. Without an event there is no vector.
 
     Args:
-        event: what is given, if anything is.
+        event: event of the context, if any.
     """
 
     def __init__(self, event: Event | None) -> None:
@@ -30,10 +30,10 @@ class ContextVector:
         return event.size * (event.dims if event.kind == "categorical" else 1)
 
     def __call__(self, context: Tensor | None, like: Tensor) -> Tensor | None:
-        """The vectors, of the type of `like`.
+        """Returns the vectors, with the data type and device of `like`.
 
         Raises:
-            ValueError: a context is lacking, or there is one that the model was not made for.
+            ValueError: the context is missing, or the model takes none.
         """
         if (context is None) != (self.event is None):
             raise ValueError(
@@ -52,11 +52,11 @@ class ContextVector:
 
 
 def beside(x: Tensor, c: Tensor | None) -> Tensor:
-    """`x` with a vector for each example beside its units.
+    """Concatenates a context vector to the units of each example, or to the channels of each image.
 
     Args:
-        x: [..., batch, units], or pictures [batch, channels, height, width], of which the vector makes channels.
-        c: [batch, size]; None for nothing.
+        x: units [..., batch, units], or images [batch, channels, height, width].
+        c: vectors [batch, size]; None to return `x` as it is.
     """
     if c is None:
         return x

@@ -1,4 +1,4 @@
-"""Convolutional nets between pictures and vectors."""
+"""Convolutional networks between images and vectors."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dgmrun.nn.mlp import ACTIVATIONS, linear
 
 
 def encoder(shape: Sequence[int], width: int, depth: int, outputs: int, activation: str) -> nn.Sequential:
-    """From pictures to vectors: each of `depth` convolutions halves the sides and doubles the channels.
+    """Network from images to vectors, in which each convolution halves both sides and doubles the channels.
 
     Args:
-        shape: (channels, height, width) of a picture.
-        width: channels after the first convolution.
+        shape: (channels, height, width) of an image.
+        width: number of channels after the first convolution.
         depth: number of convolutions.
         outputs: size of the vectors.
-        activation: a key of ACTIVATIONS.
+        activation: key of ACTIVATIONS.
 
     Raises:
-        ValueError: the examples are no pictures, or too small.
+        ValueError: the examples are not images, or are too small.
     """
     channels, sides = _plan(shape, width, depth)
     layers: list[nn.Module] = []
@@ -31,7 +31,7 @@ def encoder(shape: Sequence[int], width: int, depth: int, outputs: int, activati
 
 
 def decoder(shape: Sequence[int], width: int, depth: int, inputs: int, activation: str) -> nn.Sequential:
-    """From vectors to pictures: the layers of `encoder` backwards, transposed."""
+    """Network from vectors to images: the layers of `encoder` in reverse order, transposed."""
     channels, sides = _plan(shape, width, depth)
     layers: list[nn.Module] = [linear(inputs, _size(channels, sides)), nn.Unflatten(1, (channels[-1], *sides[-1]))]
     for place in reversed(range(depth)):
@@ -42,7 +42,7 @@ def decoder(shape: Sequence[int], width: int, depth: int, inputs: int, activatio
 
 
 def _plan(shape: Sequence[int], width: int, depth: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Channels and sides before, between and after the convolutions."""
+    """Returns the channels and the sides before, between and after the convolutions."""
     if len(shape) != 3:
         raise ValueError(f"`model.network` must be mlp but for pictures, and an example is {list(shape)}")
     first, height, wide = shape

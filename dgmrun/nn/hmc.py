@@ -16,24 +16,24 @@ import torch
 from torch import Tensor
 
 LogDensity = Callable[[Tensor], Tensor]
-"""From states [chains, batch, units] to nats [chains, batch]."""
+"""Maps states [chains, batch, units] to log-densities in nats [chains, batch]."""
 LEAPFROGS = 10
 FIRST_STEP = 0.1
 ACCEPTED = 0.65
-"""The share of proposals that step sizes are tuned to accept."""
+"""Target acceptance rate of the step sizes."""
 FASTER, SLOWER = 1.05, 0.95
 
 
 class PosteriorPath:
-    """The path of a batch of examples from p(z) to p(z|x). A state is [chains, batch, units].
+    """Annealing path of a batch of examples from p(z) to p(z|x). A state is [chains, batch, units].
 
-    Step sizes are one number for each example and temperature, found by `tuned` before the run that counts, so that
-    every transition leaves its target invariant.
+    There is one step size for each example and temperature. `tuned` finds them in a preliminary run and keeps them
+    fixed afterwards, so that every transition leaves its target invariant.
 
     Args:
         log_prior: log p(z).
         log_likelihood: log p(x|z) of the batch.
-        prior: draws z [chains, batch, units] for so many chains.
+        prior: draws z [chains, batch, units], given the number of chains.
     """
 
     def __init__(self, log_prior: LogDensity, log_likelihood: LogDensity, prior: Callable[[int], Tensor]) -> None:
@@ -42,22 +42,22 @@ class PosteriorPath:
         self.step_sizes: Tensor | None = None
 
     def log_normaliser(self) -> Tensor:
-        """The prior is normalised: 0."""
+        """Returns 0, since the prior is normalised."""
         return torch.zeros(())
 
     def start(self, num: int) -> Tensor:
-        """Samples of the prior."""
+        """Samples from the prior."""
         return self.prior(num)
 
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
-        """One Hamiltonian trajectory at `next_beta`, and the increment of the log-weight, [chains, batch]."""
+        """Makes one HMC transition at `next_beta`; also returns the increment of the log-weight, [chains, batch]."""
         with torch.no_grad():
             increment = (next_beta - beta) * self.log_likelihood(state)
         state, _ = hmc(self._at(next_beta), state, self._step_size(next_beta))
         return state, increment
 
     def tuned(self, betas: Tensor, num_chains: int) -> PosteriorPath:
-        """The same path with step sizes for `betas` (ascending), from a run of its own up along them."""
+        """Returns the path with step sizes tuned in a preliminary run along `betas`, which ascend."""
         path = PosteriorPath(self.log_prior, self.log_likelihood, self.prior)
         state = self.prior(num_chains)
         step_size = state.new_full(state.shape[1:2], FIRST_STEP)
@@ -79,13 +79,13 @@ class PosteriorPath:
 
 
 def hmc(log_f: LogDensity, z: Tensor, step_size: Tensor) -> tuple[Tensor, Tensor]:
-    """One trajectory of LEAPFROGS steps, accepted or not: the next state, and the probability of acceptance.
+    """Makes one HMC transition of LEAPFROGS steps; returns the next state and the acceptance probability.
 
     Args:
-        log_f: the target, up to a constant.
-        z: where it starts, [chains, batch, units].
-        step_size: of each example [batch], or of all; each chain takes from half of it to one and a half, at random, so
-            that none goes in circles.
+        log_f: log-density of the target, up to a constant.
+        z: current state, [chains, batch, units].
+        step_size: step size of each example [batch], or of all; each chain scales it by a random factor between 0.5 and
+            1.5, to avoid periodic trajectories.
     """
     step = (step_size * (0.5 + torch.rand_like(z[..., 0]))).unsqueeze(-1)
     momentum = torch.randn_like(z)

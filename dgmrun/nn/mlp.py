@@ -1,4 +1,4 @@
-"""Fully connected nets."""
+"""Fully connected networks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
-    """Linear layers of these sizes, input and output included, with an activation between them."""
+    """Linear layers of the given sizes, input and output included, with activations between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [linear(inputs, outputs), ACTIVATIONS[activation]()]
@@ -28,7 +28,7 @@ def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer with the uniform weights of Glorot and Bengio (2010), and biases of 0."""
+    """Linear layer with the uniform initialisation of Glorot and Bengio (2010), and zero biases."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -36,22 +36,22 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def encoder(shape: Sequence[int], width: int, depth: int, outputs: int, activation: str) -> nn.Sequential:
-    """From examples [batch, *shape] to vectors [batch, outputs], through `depth` hidden layers of `width` units."""
+    """Network from examples [batch, *shape] to vectors [batch, outputs]: `depth` hidden layers of `width` units."""
     return nn.Sequential(nn.Flatten(), *mlp([prod(shape), *[width] * depth, outputs], activation))
 
 
 def decoder(shape: Sequence[int], width: int, depth: int, inputs: int, activation: str) -> nn.Sequential:
-    """From vectors [batch, inputs] to examples [batch, *shape], through `depth` hidden layers of `width` units."""
+    """Network from vectors [batch, inputs] to examples [batch, *shape]: `depth` hidden layers of `width` units."""
     return nn.Sequential(*mlp([inputs, *[width] * depth, prod(shape)], activation), nn.Unflatten(1, tuple(shape)))
 
 
 class Constant(nn.Module):
-    """A vector that depends on nothing."""
+    """A learned vector that ignores its input."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.value = nn.Parameter(torch.zeros(size))
 
     def forward(self, c: Tensor) -> Tensor:
-        """The vector, [size]."""
+        """Returns the vector, [size]."""
         return self.value

@@ -1,13 +1,13 @@
-r"""p(x | z), dimension by dimension, from the outputs of a decoder.
+r"""Observation models p(x | z), factorised over dimensions, parameterised by the outputs of a decoder.
 
-- Bernoulli, for binary data: an output is a log odds.
-- Gaussian, for real data and data in [0, 1]: an output is a mean.
-- Discretised logistic, for levels 0 to K - 1: an output is a location, levels lying from -1 to 1.
+- Bernoulli, for binary data: outputs are logits.
+- Gaussian, for real data and data in [0, 1]: outputs are means.
+- Discretised logistic, for levels 0 to K - 1: outputs are locations, on a scale where levels lie between -1 and 1.
 
 .. math:: p(k) = \sigma((x_k + \tfrac{1}{K-1} - \mu) / s) - \sigma((x_k - \tfrac{1}{K-1} - \mu) / s),
           \qquad x_k = 2k / (K - 1) - 1
 
-the lowest and the highest level taking the tails.
+where the lowest and the highest level include the tails.
 
 References:
     Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, https://arxiv.org/abs/1701.05517, equation 2.
@@ -28,23 +28,23 @@ from dgmrun.nn.binary import log_bernoulli
 from dgmrun.protocols.values import Event
 
 LEAST_SCALE = 1e-3
-"""Without it a density has no maximum on data that repeat a value."""
+"""Lower limit of learned scales, without which the density is unbounded on data that repeat a value."""
 
 
 class Observation(nn.Module, ABC):
-    """From outputs of a decoder [*batch, outputs * channels, ...] to p(x | z).
+    """Maps outputs of a decoder [*batch, outputs * channels, ...] to p(x | z).
 
     Args:
-        event: what one example is.
-        scale: a positive number; `learned`, one for all dimensions; or `per_pixel`, a second output for each.
+        event: event of one example.
+        scale: a positive number; `learned`, one for all dimensions; or `per_pixel`, a second output for each dimension.
 
     Raises:
-        ValueError: names the key.
+        ValueError: the scale is invalid; the message names its key.
     """
 
     kinds: ClassVar[tuple[str, ...]]
     unit: ClassVar[float] = 1.0
-    """The scale of a distribution whose standard deviation is 1."""
+    """Scale parameter at which the standard deviation is 1."""
 
     def __init__(self, event: Event, scale: float | str | None) -> None:
         super().__init__()
@@ -57,15 +57,15 @@ class Observation(nn.Module, ABC):
         self.channels = -len(event.shape)
 
     def seen(self, x: Tensor) -> Tensor:
-        """x as a net wants to see it."""
+        """Returns x in the form that networks take as input."""
         return x
 
     def start(self, x: Tensor) -> Tensor:
-        """Outputs [*event.shape] with which p(x | z) has the means of the examples `x`."""
+        """Returns outputs [*event.shape] for which p(x | z) has the means of the examples `x`."""
         return self.seen(x).mean(0)
 
     def start_scale(self, x: Tensor) -> Tensor:
-        """The raw scale with which p(x | z) has the deviations of the examples `x` from their means."""
+        """Returns the raw scale for which p(x | z) has the root mean square deviation of the examples `x`."""
         seen = self.seen(x)
         scale = self.unit * (seen - seen.mean(0)).square().mean().sqrt() - LEAST_SCALE
         positive = scale.clamp(min=LEAST_SCALE)
@@ -73,14 +73,14 @@ class Observation(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z) [*batch, *event.shape]."""
+        """Returns p(x | z), [*batch, *event.shape]."""
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """log p(x | z) [samples, batch] of x [batch, *event.shape]."""
+        """log p(x | z) [samples, batch], for x [batch, *event.shape]."""
         return self(outputs).log_prob(x).flatten(2).sum(-1)
 
     def located(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Location and scale."""
+        """Splits outputs into location and scale."""
         if self.outputs == 2:
             location, raw = outputs.chunk(2, self.channels)
             return location, softplus(raw) + LEAST_SCALE
@@ -89,7 +89,7 @@ class Observation(nn.Module, ABC):
 
 
 class BernoulliObservation(Observation):
-    """Binary x; its scale must be None."""
+    """Bernoulli observation of binary x; its scale must be None."""
 
     kinds = ("binary",)
 
@@ -99,11 +99,11 @@ class BernoulliObservation(Observation):
         super().__init__(event, None)
 
     def start(self, x: Tensor) -> Tensor:
-        """Log odds of the means, which are kept from 0 and 1 as Burda, Grosse and Salakhutdinov (2016) do."""
+        """Returns the logits of the means, clipped to [0.001, 0.999] as by Burda, Grosse and Salakhutdinov (2016)."""
         return torch.logit(x.mean(0).clamp(0.001, 0.999))
 
     def forward(self, outputs: Tensor) -> Bernoulli:
-        """From log odds."""
+        """Returns p(x | z), with `outputs` as logits."""
         return Bernoulli(logits=outputs, validate_args=False)
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class BernoulliObservation(Observation):
 
 
 class GaussianObservation(Observation):
-    """Real x, or x in [0, 1] with what falls outside it lost."""
+    """Gaussian observation of real x, or of x in [0, 1], where the mass outside the interval is wasted."""
 
     kinds = ("real", "unit")
 
@@ -120,12 +120,12 @@ class GaussianObservation(Observation):
         super().__init__(event, "learned" if scale is None else scale)
 
     def forward(self, outputs: Tensor) -> Normal:
-        """From means."""
+        """Returns p(x | z), with `outputs` as means, and scales if `per_pixel`."""
         return Normal(*self.located(outputs), validate_args=False)
 
 
 class LogisticObservation(Observation):
-    """Levels 0 to K - 1."""
+    """Discretised logistic observation of levels 0 to K - 1."""
 
     kinds = ("levels",)
     unit = math.sqrt(3) / math.pi
@@ -136,23 +136,23 @@ class LogisticObservation(Observation):
         self.levels = event.size
 
     def seen(self, x: Tensor) -> Tensor:
-        """Levels from -1 to 1."""
+        """Scales levels to [-1, 1]."""
         return x * (2 / (self.levels - 1)) - 1
 
     def forward(self, outputs: Tensor) -> DiscretisedLogistic:
-        """From locations."""
+        """Returns p(x | z), with `outputs` as locations, and scales if `per_pixel`."""
         return DiscretisedLogistic(*self.located(outputs), self.levels)
 
 
 class DiscretisedLogistic(Distribution):
-    """Logistic of this location and scale, cut into `levels` bins, numbered from 0, that tile -1 to 1."""
+    """Logistic distribution discretised into `levels` bins, numbered from 0, whose centres run from -1 to 1."""
 
     def __init__(self, location: Tensor, scale: Tensor, levels: int) -> None:
         super().__init__(location.shape, validate_args=False)
         self.location, self.inverse, self.levels = location, 1 / scale, levels
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p of levels: a difference of sigmoids, without cancellation."""
+        """log p of levels: the log of a difference of sigmoids, computed without cancellation."""
         half = 1 / (self.levels - 1)
         offset = (2 * half) * x - 1 - self.location
         upper, lower = (offset + half) * self.inverse, (offset - half) * self.inverse
@@ -163,13 +163,13 @@ class DiscretisedLogistic(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
-        """Levels."""
+        """Draws levels."""
         noise = torch.logit(torch.rand(self._extended_shape(sample_shape), device=self.location.device), eps=1e-6)
         return self._levels(self.location + noise / self.inverse).round()
 
     @property
     def mean(self) -> Tensor:
-        """The location, in levels."""
+        """The location in levels, which approximates the mean."""
         return self._levels(self.location)
 
     def _levels(self, x: Tensor) -> Tensor:
@@ -184,10 +184,10 @@ FAMILIES: dict[str, Any] = {
 
 
 def observation(event: Event, family: str | None, scale: float | str | None) -> Observation:
-    """The family of this name, or, for None, the one that suits the event.
+    """Makes the observation model named `family`, or for None the one that suits the event.
 
     Raises:
-        ValueError: there is none of this name, or it does not suit the event.
+        ValueError: there is no such family, it does not suit the event, or the scale is invalid.
     """
     suiting = {name: each for name, each in FAMILIES.items() if event.kind in each.kinds}
     if not suiting:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -137,6 +138,17 @@ class Objective(LightningModule):
         """
         for name, tensor in all_alike(state, self.rank_state, "state of the objective").items():
             self.rank_state[name].copy_(tensor)
+
+    @final
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Within it, what the process has of its own may change, and is given back afterwards."""
+        kept = {name: state.clone() for name, state in self.rank_state.items()}
+        try:
+            yield
+        finally:
+            for name, state in kept.items():
+                self.rank_state[name].copy_(state)
 
     @final
     def pictures(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What parts exchange, and what they can do."""
+"""Interfaces between the parts: the values that they exchange, and Protocols of what they can do."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""What a model can do, and which of it serves: a Protocol for each ability, and `roles`, which puts them in one order.
+"""Protocols for the capabilities of models, and `roles`, which selects those that evaluation uses.
 
-Models never import a Protocol: they have one when they have its methods, so a model and an objective that do not fit
-are refused from their classes, before anything is built. A model that can be conditioned on something takes `context=`,
-an Event, when it is built; one that cannot has no such parameter, and is given None where its methods take a context.
+Models never import a Protocol: a model satisfies one if it has its methods, so a model and an objective that do not
+match are refused by their classes, before either is built. A model that can be conditioned takes `context=`, an Event,
+in its constructor; one that cannot has no such parameter, and its methods are passed None as context.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class AnnealingPath(Protocol):
-    """Distributions f_beta from a tractable base (beta = 0) to the model (beta = 1), with a transition for each."""
+    """Unnormalised densities f_beta from a tractable base (beta = 0) to the model (beta = 1), with transitions."""
 
     def log_normaliser(self) -> Tensor:
         """log Z of the base distribution, a scalar in nats."""
@@ -29,40 +29,40 @@ class AnnealingPath(Protocol):
         """Exact samples of the base distribution, [num, ...]."""
 
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
-        """A transition that leaves f_next_beta invariant, and what it weighs.
+        """Makes a transition that leaves f_next_beta invariant.
 
-        Returns the new state and log f_next_beta - log f_beta of the old one, [num].
+        Returns the new state, and the increment of the log-weight: log f_next_beta - log f_beta at the old one, [num].
         """
 
 
 @runtime_checkable
 class TractableDensity(Protocol):
-    """A density whose log-probabilities are exact, and that can be sampled."""
+    """A density with exact log-probabilities and exact samples."""
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x), or log p(x | context), [batch]."""
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
-        """Independent samples [num, *event.shape], one for each row of `context`, if that is given."""
+        """Independent samples [num, *event.shape], one for each row of `context` if it is given."""
 
 
 @runtime_checkable
 class MarkovChain(Protocol):
-    """A model that is sampled by a chain."""
+    """A model that is sampled by Markov chain Monte Carlo."""
 
     def walk(self, x: Tensor, steps: int) -> Tensor:
-        """`x` [chains, *event.shape] after so many steps of a chain that leaves the model invariant."""
+        """Advances the chains at `x` [chains, *event.shape] by `steps` transitions that leave the model invariant."""
 
 
 @runtime_checkable
 class UnnormalisedDensity(Protocol):
-    """A density known up to its partition function Z, with a chain that leaves it invariant."""
+    """A density known up to its partition function Z, with a Markov chain that leaves it invariant."""
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
         """log f(x) = log p(x) + log Z, [batch]."""
 
     def annealed(self, x: Tensor) -> AnnealingPath:
-        """The path to the model from a base that it fits to training data `x`, say of independent dimensions."""
+        """Path to the model from a base distribution fitted to training data `x`, e.g. one of independent units."""
 
     def walk(self, x: Tensor, steps: int) -> Tensor:
         """See `MarkovChain`."""
@@ -70,15 +70,15 @@ class UnnormalisedDensity(Protocol):
 
 @runtime_checkable
 class Topped(Protocol):
-    """A latent variable model whose top layer has an unnormalised density: log p of its traces lacks minus log Z."""
+    """A latent variable model with an unnormalised top layer: log p of its traces omits the term -log Z."""
 
     def top(self, x: Tensor) -> tuple[UnnormalisedDensity, Tensor]:
-        """The density of the top layer, and that layer's values for training data `x`."""
+        """The density of the top layer, and values of that layer for training data `x`."""
 
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A model that can be sampled directly, whatever else is known of it."""
+    """A model that can be sampled directly; nothing else is required."""
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
@@ -86,28 +86,29 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class Inference(Protocol):
-    """A model of x and of latent layers z_1 to z_L, with a posterior q(z | x) to sum z out by."""
+    """A model of x and latent layers z_1 to z_L, with an approximate posterior q(z | x)."""
 
     def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: Tensor | None = None) -> Trace:
-        """Draws z for each x, and gives every distribution on the way.
+        """Draws z for each example, and returns it with the distributions of all layers.
 
         Args:
             x: examples [batch, *event.shape].
-            draw: how each layer is drawn.
-            context: what they are conditioned on.
-            local: posteriors to use in place of the model's own, where it is `Reparameterised`, [batch, ...].
+            draw: how to draw each layer.
+            context: what the examples are conditioned on.
+            local: parameters of posteriors to use in place of the model's own, if it is `Reparameterised`,
+                [batch, ...].
         """
 
 
 @runtime_checkable
 class Generative(Protocol):
-    """A latent variable model from the top down."""
+    """The generative part of a latent variable model."""
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Means of p(x | z_1) [samples, batch, *event.shape] of z_1 [samples, batch, units]."""
+        """Means of p(x | z_1) [samples, batch, *event.shape], given z_1 [samples, batch, units]."""
 
     def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Samples of the model: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
+        """Ancestral samples: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
@@ -115,41 +116,41 @@ class Generative(Protocol):
 
 @runtime_checkable
 class LatentVariableModel(Inference, Generative, Protocol):
-    """Both: it can be trained by its own dreams, and be looked at."""
+    """A model with both an inference and a generative part, as wake-sleep needs."""
 
 
 @runtime_checkable
 class Reparameterised(Protocol):
-    """A latent variable model whose draws of z have derivatives in the parameters of the posterior.
+    """A latent variable model whose samples of z are differentiable in the parameters of the posterior.
 
-    Where `is_local` the model has no posterior of its own, and every example needs one that is fitted to it.
+    If `is_local`, the model has no amortised posterior, and one is fitted to each example.
     """
 
     is_local: bool
 
     def guess(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Parameters of the posterior of each example, as far as it can be local, to start one from, [batch, ...]."""
+        """Initial parameters of each example's local posterior, [batch, ...]."""
 
 
 @runtime_checkable
 class BinaryLatents(Protocol):
-    """A latent variable model whose z are binary units."""
+    """A latent variable model whose latent units are binary."""
 
     def latent_bits(self) -> int:
-        """How many there are: 2^bits states."""
+        """Number of latent units: there are 2^bits states z."""
 
 
 @runtime_checkable
 class Annealable(Protocol):
-    """A latent variable model with continuous z, whose posterior can be annealed to."""
+    """A latent variable model with continuous z whose posterior can be reached by annealing."""
 
     def posterior_path(self, x: Tensor, context: Tensor | None = None) -> AnnealingPath:
-        """The path from the prior p(z) to p(z | x), of every example at once."""
+        """Path from the prior p(z) to p(z | x), for all examples at once."""
 
 
 @runtime_checkable
 class Integrated(Protocol):
-    """A latent variable model whose z can be integrated out."""
+    """A latent variable model whose z can be integrated out analytically."""
 
     def log_marginal(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x), [batch]."""
@@ -157,37 +158,37 @@ class Integrated(Protocol):
 
 @runtime_checkable
 class Bounded(Protocol):
-    """A model that knows a bound on its log-probabilities and shows no latent variables."""
+    """A model that computes a bound on its log-probabilities itself and exposes no latent variables."""
 
     def bound(self, batch: Batch) -> Tensor:
-        """An upper bound, in the mean, on -log p of each example, [batch]; differentiable."""
+        """Upper bound, in expectation, on -log p of each example, [batch]; differentiable."""
 
 
 @runtime_checkable
 class SelfTrained(Protocol):
-    """A model that knows what it is to be trained by."""
+    """A model that defines its own training loss."""
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """What is to be least in the mean, of each example, [batch]; differentiable."""
+        """Loss of each example, whose mean training minimises, [batch]; differentiable."""
 
 
 @runtime_checkable
 class ImplicitModel(Protocol):
-    """A model of which nothing is known but how it makes x of noise."""
+    """A model defined only by a map from noise to x, without a density."""
 
     def noise(self, num: int) -> Tensor:
-        """What a sample is made of, [num, ...]."""
+        """Noise from which to generate `num` samples, [num, ...]."""
 
     def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
-        """x [num, *event.shape], differentiable in the parameters."""
+        """Samples x [num, *event.shape] generated from `noise`, differentiable in the parameters."""
 
 
 @runtime_checkable
 class Enumerable(Protocol):
-    """A density whose smaller layer of binary units can be enumerated."""
+    """An unnormalised density whose smaller layer of binary units can be enumerated."""
 
     def enumerable_bits(self) -> int:
-        """Number of units of the smaller layer: 2^bits states."""
+        """Number of units of the smaller layer, which has 2^bits states."""
 
     def log_masses(self, index: Tensor) -> Tensor:
         """Unnormalised log-mass of the states numbered `index` of the smaller layer, float64 [states]."""
@@ -198,37 +199,37 @@ class Enumerable(Protocol):
 
 @runtime_checkable
 class Stacked(Protocol):
-    """A model of layers that are trained one after another."""
+    """A model of several parts that are trained one after another."""
 
     def stack(self) -> list[Any]:
-        """Its parts, the one next to x first; `weights=[RUN,RUN]` gives each the parameters of a run."""
+        """The parts, the one next to x first; `weights=[RUN,RUN]` loads each from a run."""
 
 
 @runtime_checkable
 class Initialised(Protocol):
-    """A model that looks at data before its first step."""
+    """A model that is initialised from data before the first training step."""
 
     def initialise(self, x: Tensor) -> None:
-        """Sets biases, centring and the like from training data `x`."""
+        """Sets data-dependent parameters, such as biases and centring, from training data `x`."""
 
 
 @runtime_checkable
 class Pictured(Protocol):
-    """A model with something to look at."""
+    """A model that provides images or matrices to plot."""
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Named tensors given some examples: pictures [num, *event.shape], or one matrix."""
+        """Named tensors to plot, given some examples: images [num, *event.shape], or one matrix."""
 
 
 class Roles(NamedTuple):
-    """What serves to find a model's log-probabilities and to sample it; None where nothing does."""
+    """Protocols by which a model is scored (`density`) and sampled (`sampler`); None where it cannot be."""
 
     density: type | None
     sampler: type | None
 
     @property
     def needs_log_z(self) -> bool:
-        """Whether its log-probabilities rest on a log Z."""
+        """Whether log-probabilities require an estimate of log Z."""
         return self.density in (UnnormalisedDensity, Topped)
 
 
@@ -237,13 +238,13 @@ SAMPLERS = (Sampler, MarkovChain)
 
 
 def roles(model: type) -> Roles:
-    """The roles of a class of models: where it has several abilities, the first of them serves."""
+    """Returns the roles of a model class: of several Protocols that it satisfies, the first in order."""
     density, sampler = (next((each for each in every if fits(model, each)), None) for every in (DENSITIES, SAMPLERS))
     return Roles(density, sampler)
 
 
 def fits(model: type, protocol: type) -> bool:
-    """Whether a class of models has every method of a Protocol."""
+    """Returns whether a model class has every method of a Protocol."""
     members = {
         name
         for base in protocol.__mro__
@@ -255,6 +256,6 @@ def fits(model: type, protocol: type) -> bool:
 
 
 def takes_context(model: type) -> tuple[bool, bool]:
-    """Whether a class of models can be conditioned on something, and whether it must be."""
+    """Returns whether a model class can be conditioned on a context, and whether it must be."""
     parameter = inspect.signature(model).parameters.get("context")
     return parameter is not None, parameter is not None and parameter.default is inspect.Parameter.empty

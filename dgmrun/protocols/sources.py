@@ -1,4 +1,4 @@
-"""What a model is trained on."""
+"""Interface of training data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Source(Protocol):
-    """What is trained on: batches without end, with a place that a checkpoint can hold."""
+    """Endless training batches, with a position that is saved in checkpoints."""
 
     batch_size: int
     seed: int
@@ -20,22 +20,22 @@ class Source(Protocol):
     world_size: int
 
     def __iter__(self) -> Iterator[Batch]:
-        """The rest of this epoch, or the next one where this one is over."""
+        """Yields the rest of the current epoch, or the next epoch if the current one is finished."""
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The place: epoch and position."""
+        """The current position: the epoch, and the batch within it."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes to a place."""
+        """Restores a position."""
 
     def load_shares(self, states: Sequence[dict[str, Any]]) -> None:
-        """Goes about to the place that another number of processes had."""
+        """Restores the approximate position of a training that ran in another number of processes."""
 
     def epochs(self, steps: int) -> float | None:
-        """How many epochs so many batches are; None for a stream, which has none."""
+        """Number of epochs in `steps` batches; None for a stream, which has no epochs."""
 
     def examples(self, steps: int) -> int:
-        """How many examples so many batches are, those of all processes together."""
+        """Number of examples in `steps` batches, over all processes."""

@@ -1,4 +1,4 @@
-"""The values that parts exchange: what an example is, batches of them, and estimates with their error bars."""
+"""Values that the parts exchange: events, batches, and estimates with their error bars."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CONTINUOUS = ("unit", "real")
 
 @dataclass(frozen=True)
 class Event:
-    """One example: its shape and the values it may take.
+    """The shape of one example and the values it may take.
 
     Args:
-        shape: (channels, height, width) for pictures, (D,) for tables and strings, () for a single value.
-        kind: `binary`; `levels`, ordered, 0 to size - 1, as grey values; `categorical`, unordered classes; `counts`;
-            `tokens`, words of a string, of which 0 is the end and the padding; `unit`, [0, 1]; `real`.
-        size: how many levels, classes or words there are; None for the other kinds.
+        shape: (channels, height, width) for images, (D,) for tables and strings, () for a single value.
+        kind: `binary`; `levels`, ordered, 0 to size - 1, e.g. grey levels; `categorical`, unordered classes; `counts`;
+            `tokens`, the words of a string, where 0 is both end and padding; `unit`, [0, 1]; `real`.
+        size: number of levels, classes or words; None for the other kinds.
 
     Raises:
-        ValueError: there is no such kind, or the size does not suit it.
+        ValueError: the kind is unknown, or the size does not suit it.
     """
 
     shape: tuple[int, ...]
@@ -44,38 +44,38 @@ class Event:
 
     @property
     def dims(self) -> int:
-        """Number of dimensions D, the product of `shape`."""
+        """Number of dimensions D, the product of the entries of `shape`."""
         return math.prod(self.shape)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the entries of a batch: whole numbers stay whole, but for bits, which every model multiplies by."""
+        """Data type of a batch: float32 for binary and continuous kinds, int64 for the others."""
         import torch
 
         return torch.float32 if self.kind in ("binary", *CONTINUOUS) else torch.int64
 
     @property
     def is_picture(self) -> bool:
-        """Whether an example has channels, height and width."""
+        """Whether an example is an image: channels, height and width."""
         return len(self.shape) == 3
 
     @property
     def is_continuous(self) -> bool:
-        """Whether it has a density rather than a probability."""
+        """Whether an example has a probability density rather than a probability mass."""
         return self.kind in CONTINUOUS
 
     @property
     def log_states(self) -> float | None:
-        """Logarithm of the number of different examples, in nats; None where there is no end of them."""
+        """Logarithm of the number of possible examples, in nats; None if it is infinite."""
         if self.kind == "tokens" and self.size is not None:
             return math.log(sum((self.size - 1) ** length for length in range(self.dims + 1)))
         values = 2 if self.kind == "binary" else self.size
         return None if values is None else self.dims * math.log(values)
 
     def size_of(self, x: Tensor) -> Tensor:
-        """Words, tokens (the end included) or dimensions of each example, float64 [batch].
+        """Number of words, tokens (the end included) or dimensions of each example, float64 [batch].
 
-        Bits per dimension and perplexities are per one of these.
+        Bits per dimension and perplexities are normalised by it.
         """
         import torch
 
@@ -87,47 +87,47 @@ class Event:
         return torch.full((len(x),), float(self.dims), dtype=torch.float64)
 
     def require(self, kinds: Sequence[str], what: str) -> None:
-        """Refuses an event of other kinds than `what` models, say "a NADE".
+        """Checks that `kind` is among `kinds`, those that `what` models, e.g. "a NADE".
 
         Raises:
-            ValueError: names the key.
+            ValueError: it is not; the message names the configuration key.
         """
         if self.kind not in kinds:
             raise ValueError(f"`dataset.event.kind` must be {' or '.join(kinds)} for {what}, but is {self.kind}")
 
 
 class Batch(NamedTuple):
-    """Examples `x` [batch, *event.shape], their places `index` in the split, and what they are conditioned on."""
+    """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any."""
 
     x: Tensor
     index: Tensor  # type: ignore[assignment]
     context: Tensor | None = None
 
     def rows(self, which: Any) -> Batch:
-        """Some of the examples: a slice, or their places in this batch."""
+        """The examples selected by `which`, a slice or positions in this batch."""
         context = None if self.context is None else self.context[which]
         return Batch(self.x[which], self.index[which], context)
 
     def blocks(self, size: int) -> Iterator[Batch]:
-        """Batches of so many examples in turn, the last perhaps of fewer."""
+        """Splits into batches of `size` examples; the last may be smaller."""
         return (self.rows(slice(start, start + size)) for start in range(0, len(self.x), size))
 
 
 class Modes(NamedTuple):
-    """Modes of a distribution whose samples can be assigned to them: centres [modes, D], and how far each reaches."""
+    """Modes of a distribution: centres [modes, D], and the radius within which a sample belongs to one."""
 
     centres: Tensor
     reach: float
 
 
 class Evidence(NamedTuple):
-    """What a model is scored on.
+    """The data on which a method scores a model.
 
     Args:
         batch: the examples.
-        valid: the validation split, for what a method has to choose.
-        latents: z of examples that the model made itself, layers side by side [examples, units].
-        modes: those of the data, where they are known.
+        valid: the validation split, for methods with hyperparameters to select.
+        latents: z of examples that were sampled from the model, layers concatenated [examples, units].
+        modes: modes of the data distribution, if known.
     """
 
     batch: Batch
@@ -137,12 +137,12 @@ class Evidence(NamedTuple):
 
 
 class Quantity(NamedTuple):
-    """What a figure can be of.
+    """Properties of a quantity that a figure can report.
 
     Args:
-        unit: of its values.
-        better: `higher`, `lower` or `none`.
-        is_ranked: whether runs are put in order by it.
+        unit: unit of its values.
+        better: which values are better: `higher`, `lower` or `none`.
+        is_ranked: whether runs are ranked by it.
     """
 
     unit: str
@@ -162,28 +162,28 @@ QUANTITIES = {
     "accuracy": Quantity("of 1", "higher"),
     "log_variance": Quantity("log variance", "lower"),
 }
-"""What is known of each; a quantity that is not here has no unit and is not ranked."""
+"""Properties of the known quantities; any other has no unit and is not ranked."""
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]
 Bias = Literal["none", "down", "up", "unknown"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, never without its error bar.
+    """An estimated number with its error bar.
 
     Args:
-        quantity: what it is of, say `log_z`; see `QUANTITIES`.
+        quantity: what is estimated, e.g. `log_z`; see `QUANTITIES`.
         value: the estimate.
-        standard_error: one standard error of `value`; None where none is known, and a warning says why.
-        interval: 99.7 % interval; an end is None where it is open, the whole is None where none is claimed.
-        kind: what `value` is.
-        bias: direction in which it errs in the mean.
-        samples: chains, or states enumerated.
-        effective_sample_size: (sum w)^2 / sum w^2, where weights are averaged.
-        settings: what it was made with.
+        standard_error: standard error of `value`; None if unknown, in which case a warning says why.
+        interval: 99.7 % interval; an end is None if the interval is open there, all of it if none is claimed.
+        kind: whether `value` is exact, an estimate or, in expectation, a bound.
+        bias: direction of the bias of `value`.
+        samples: number of samples, of chains, or of states enumerated.
+        effective_sample_size: (sum w)^2 / sum w^2, for means of importance weights.
+        settings: settings of the method.
         diagnostics: further numbers.
-        warnings: in words, each with its cure.
-        curve: the estimate by the first so many samples: their number, value, and the ends of the interval.
+        warnings: messages, each with its remedy.
+        curve: estimates from the first samples only: number of samples, value, and both ends of the interval.
     """
 
     quantity: str
@@ -201,5 +201,5 @@ class Estimate:
 
     @property
     def unit(self) -> str:
-        """That of its quantity."""
+        """Unit of the quantity."""
         return QUANTITIES.get(self.quantity, UNKNOWN).unit

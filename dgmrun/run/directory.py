@@ -1,8 +1,9 @@
-"""A run directory: create it, take it up, read and write it. Nothing that is read is ever executed.
+"""Creates, opens, reads and writes run directories. Nothing that is read is ever executed.
 
 config.yaml            the resolved configuration
 results.json           every figure; merged under a lock, replaced atomically
-weights.safetensors    the parameters of the last step; weights-ema.safetensors, which evaluation prefers
+weights.safetensors    the parameters of the last step; weights-ema.safetensors, their exponential moving average,
+                       which evaluation prefers
 checkpoints/  per_example/  samples.npz  figures/  run.log  events.out.tfevents.*
 """
 
@@ -34,21 +35,23 @@ CONFIG, RESULTS = "config.yaml", "results.json"
 
 
 UNSAVED = ("run", "data_dir", "resume", "sweep")
-"""Keys of a command, not of the run that it makes."""
+"""Keys that belong to a command and are not saved with its run."""
 
 
 class Run:
-    """One run directory. `Run.create` makes it, `Run.open` takes it up."""
+    """A run directory, made by `Run.create` and opened by `Run.open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], results: Mapping[str, Any]) -> Run:
-        """Claims a directory by its results.json, under a lock; a kill in between leaves what `prepare` leaves.
+        """Claims a directory by writing its results.json, under a lock.
+
+        A process killed halfway leaves a directory as `prepare` does.
 
         Raises:
-            Mistake: the directory holds a run already.
+            Mistake: the directory already holds a run.
         """
         run = cls(path)
         run.path.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ class Run:
 
     @classmethod
     def prepare(cls, path: Path, config: Mapping[str, Any]) -> Run:
-        """Makes a directory that `run=` will claim: a configuration without results."""
+        """Makes a directory for `run=` to claim: a configuration without results."""
         run = cls(path)
         run.path.mkdir(parents=True, exist_ok=True)
         with locked(run.path):
@@ -74,7 +77,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path, key: str = "run") -> Run:
-        """Takes up a run directory, or one that is prepared; `key` is what names it.
+        """Opens the directory of a run, claimed or prepared; errors name `key` as the configuration key.
 
         Raises:
             Mistake: there is no run at `path`, or its files cannot be read or trusted.
@@ -95,24 +98,24 @@ class Run:
         return run
 
     def check(self) -> None:
-        """Reads both files, to refuse what is none of a run.
+        """Checks that config.yaml and results.json are those of a run.
 
         Raises:
-            Mistake: one cannot be read or trusted.
+            Mistake: one of them cannot be read or trusted.
         """
         _ = self.config, self.results
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the run was made, not only prepared."""
+        """Whether the run has been created, not just prepared."""
         return os.path.lexists(self.path / RESULTS)
 
     @property
     def config(self) -> dict[str, Any]:
-        """The saved configuration: plain values, no interpolation and no key of Hydra's.
+        """The saved configuration: plain values, without interpolations or keys that Hydra interprets.
 
         Raises:
-            Mistake: it is something else.
+            Mistake: the file holds anything else.
         """
         try:
             return untrusted.config(self.path / CONFIG)
@@ -121,10 +124,10 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What results.json holds now; nothing, where the run is only prepared.
+        """The current content of results.json; empty if the run is only prepared.
 
         Raises:
-            Mistake: it holds something else.
+            Mistake: the file holds anything else.
         """
         if not self.is_claimed:
             return {}
@@ -139,7 +142,7 @@ class Run:
         replace(self.path / CONFIG, yaml.safe_dump(saved, sort_keys=False, allow_unicode=True).encode())
 
     def merge(self, changes: Mapping[str, Any]) -> None:
-        """Merges `changes` into results.json: mappings are merged level by level, all else is replaced."""
+        """Merges `changes` into results.json: mappings recursively; other values are replaced."""
         with locked(self.path):
             replace(self.path / RESULTS, _json(_merged(self.results, changes)).encode())
 
@@ -153,7 +156,7 @@ class Run:
         replace(self.path / name, content.getvalue())
 
     def record(self, word: str, label: str, figure: Figure) -> None:
-        """Replaces the figure `label` of the stage `word`."""
+        """Writes the figure `label` of the stage `word`, replacing an earlier one."""
         with locked(self.path):
             results = self.results
             results.setdefault(word, {})[label] = figure.to_json()
@@ -161,7 +164,7 @@ class Run:
 
     @contextmanager
     def training(self) -> Iterator[int]:
-        """Holds the run for one training, by the handle of a lock; SIGKILL releases it.
+        """Locks the run for training and yields the handle of the lock; SIGKILL releases it, too.
 
         Raises:
             Busy: a live process is training this run.
@@ -175,16 +178,16 @@ class Run:
 
     @property
     def weights_file(self) -> Path:
-        """weights-ema.safetensors where it exists, else weights.safetensors."""
+        """weights-ema.safetensors if it exists, else weights.safetensors."""
         averaged = self.path / "weights-ema.safetensors"
         return averaged if averaged.exists() else self.path / "weights.safetensors"
 
     def weights_sha256(self) -> str:
-        """sha256 of the bytes of the weights that evaluation uses."""
+        """SHA-256 of the weights file that evaluation uses."""
         return sha256(self.weights_file)
 
     def identity(self) -> Identity:
-        """What a figure of this run is a figure of."""
+        """Identity of the weights that evaluation uses, for the figures of this run."""
         step = self.results.get("train", {}).get("weights_step", 0)
         return Identity(str(self.path), step, self.weights_sha256())
 
@@ -197,7 +200,7 @@ class Run:
 
 
 def fingerprint(path: str | Path) -> str:
-    """sha256 of what a path names: of a file, of the weights of a run, or of the names and contents of a folder.
+    """Returns the SHA-256 of a file, of the weights of a run, or of the names and contents of a folder's files.
 
     Raises:
         Mistake: there is no such file.
@@ -213,7 +216,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def _kind(path: Path) -> int | None:
-    """What lies at a path; nothing, where another process has just taken it away."""
+    """Returns the type of the file at a path; None if another process has just removed it."""
     try:
         return stat.S_IFMT(os.lstat(path).st_mode)
     except FileNotFoundError:

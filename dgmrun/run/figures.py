@@ -1,4 +1,4 @@
-"""Figures as results.json holds them: an estimate, and what it is of. Written, read and checked by the same fields."""
+"""Figures, i.e. estimates with their provenance, as stored in results.json; a dataclass defines their JSON schema."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dgmrun.protocols.values import QUANTITIES, UNKNOWN, Estimate, Quantity
 
 @dataclass(frozen=True)
 class Identity:
-    """Which weights a figure is of, or through.
+    """Identity of the weights of a model or a proposal.
 
     Args:
-        run: the run's directory.
-        step: of its training.
-        weights_sha256: of the file's bytes.
+        run: directory of the run.
+        step: training step of the weights.
+        weights_sha256: SHA-256 of the weights file.
     """
 
     run: str
@@ -31,13 +31,13 @@ class Figure(Estimate):
     """An estimate and its provenance.
 
     Args:
-        of: the weights that it is a figure of.
-        seconds: that it took.
-        split: whose examples it is of; None where it is of none.
-        examples: how many.
-        size: mean number of dimensions, words or tokens of one.
-        given: what they are conditioned on.
-        proposal: the weights that it is through.
+        of: weights of the model that was evaluated.
+        seconds: computing time.
+        split: split that the examples come from; None if there are none.
+        examples: number of examples.
+        size: mean number of dimensions, words or tokens per example.
+        given: what the examples are conditioned on.
+        proposal: weights of the proposal, if one was used.
     """
 
     of: Identity
@@ -50,32 +50,32 @@ class Figure(Estimate):
 
     @classmethod
     def made(cls, estimate: Estimate, **provenance: Any) -> Figure:
-        """The figure that an estimate becomes."""
+        """Makes a figure from an estimate and its provenance."""
         return cls(**vars(estimate), **provenance)
 
     @property
     def known(self) -> Quantity:
-        """What is known of its quantity."""
+        """Properties of the quantity."""
         return QUANTITIES.get(self.quantity, UNKNOWN)
 
     def is_stale(self, weights: str | None) -> bool:
-        """Whether it is neither of the weights with this sha256 nor through them."""
+        """Returns whether neither the model nor the proposal has the weights with this SHA-256."""
         return weights not in (None, self.of.weights_sha256, self.proposal and self.proposal.weights_sha256)
 
     def is_of_another(self, weights: str | None) -> bool:
-        """Whether it is of another run, through the weights with this sha256."""
+        """Returns whether the weights with this SHA-256 were the proposal, so that the figure is of another run."""
         return self.proposal is not None and weights == self.proposal.weights_sha256
 
     def to_json(self) -> dict[str, Any]:
-        """What results.json holds of it."""
+        """Returns the entry of results.json."""
         return {**asdict(self), "unit": self.unit}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Figure:
-        """The figure that results.json holds, its types checked when the file was read.
+        """Makes a figure from an entry of results.json, whose types were checked when the file was read.
 
         Raises:
-            ValueError: a part is missing.
+            ValueError: a field is missing.
         """
         for part in fields(cls):
             is_needed = part.default is MISSING and part.default_factory is MISSING
@@ -90,7 +90,7 @@ class Figure(Estimate):
 
 
 def figures(results: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
-    """The figures of every stage by label; an entry that is not whole, as of another version, is none."""
+    """Returns the figures of every stage by label; incomplete entries, e.g. of another version, are left out."""
     found: dict[str, dict[str, Figure]] = {}
     for word, label, entry in entries(results):
         try:
@@ -101,7 +101,7 @@ def figures(results: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
 
 
 def entries(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Stage word, label and entry of all that has a value."""
+    """Yields stage word, label and entry of everything that has a value."""
     for word, labels in results.items():
         for label, entry in labels.items() if isinstance(labels, Mapping) else ():
             if isinstance(entry, Mapping) and "value" in entry:
@@ -110,12 +110,12 @@ def entries(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 
 @cache
 def schema(of: type) -> dict[str, Any]:
-    """The shape of a dataclass in a JSON file, as `untrusted` checks it, from its annotations."""
+    """Returns the JSON schema of a dataclass, in the form that `untrusted` checks, from its annotations."""
     return {name: _shape(annotation) for name, annotation in get_type_hints(of).items()}
 
 
 def _shape(annotation: Any) -> Any:
-    """A type, the words of a Literal, a mapping, or a list."""
+    """Returns the schema of an annotation: a type, the words of a Literal, a mapping, or a list."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return _shape(next(part for part in parts if part is not type(None)))

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, locks, checksums, and values that nobody can change."""
+"""Atomic file writes, locks, checksums, and immutable values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 2**20
 
 
 def sha256(file: Path) -> str:
-    """sha256 of a file's bytes."""
+    """Returns the SHA-256 of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(BLOCK):
@@ -25,12 +25,12 @@ def sha256(file: Path) -> str:
 
 
 def now() -> str:
-    """The time in ISO 8601, UTC."""
+    """Returns the current time in ISO 8601, UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def replace(file: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: temporary name, sync, rename."""
+    """Writes a file atomically: under a temporary name, synced, then renamed."""
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -46,10 +46,10 @@ def replace(file: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(folder: Path, wait: bool = True) -> Iterator[int]:
-    """Holds an exclusive flock on a folder, by a handle; processes that inherit it hold it, too.
+    """Holds an exclusive flock on a folder and yields its handle; processes that inherit the handle share the lock.
 
     Raises:
-        BlockingIOError: another process holds it, and `wait` is false.
+        BlockingIOError: another process holds the lock, and `wait` is false.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -60,7 +60,7 @@ def locked(folder: Path, wait: bool = True) -> Iterator[int]:
 
 
 class Frozen(dict[str, Any]):
-    """A mapping that nobody can change."""
+    """An immutable mapping."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("a configuration is frozen once it is resolved: make another one")
@@ -69,14 +69,14 @@ class Frozen(dict[str, Any]):
 
 
 def frozen(value: Any) -> Any:
-    """A copy of plain values, nested, in which no mapping can be changed."""
+    """Returns a copy of nested plain values in which every mapping is immutable."""
     if isinstance(value, Mapping):
         return Frozen({key: frozen(entry) for key, entry in value.items()})
     return [frozen(entry) for entry in value] if isinstance(value, list) else value
 
 
 def thawed(value: Any) -> Any:
-    """A copy in ordinary mappings and lists, to be written."""
+    """Returns a copy made of ordinary dictionaries and lists, ready to be written."""
     if isinstance(value, Mapping):
         return {key: thawed(entry) for key, entry in value.items()}
     return [thawed(entry) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -1,6 +1,6 @@
-"""Files that a stranger may have written: what is read from them is values, in bounds, and nothing is executed.
+"""Readers of untrusted files: they return plain values within bounds and execute nothing.
 
-A reader refuses with a ValueError of one line what it was not made for; its caller says whose file that is.
+Anything else is refused with a ValueError of one line; the caller adds which file it is about.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LARGEST_CONFIG, LARGEST_RESULTS = 2**16, 2**23
 DEEPEST = 32
 LARGEST_INTEGER = 2**63
 UNPACKED, PACKING = 2**26, 100
-"""Bytes that any archive may unpack to, and how many times its own size a larger one may. Deflate reaches 1032."""
+"""Bytes that any archive may unpack to, and the largest compression ratio beyond that. Deflate can reach 1032."""
 KEY = re.compile(r"[^\W_][\w-]*|_target_")
 RESERVED = ("hydra", "defaults")
 
@@ -42,18 +42,18 @@ SHAPE = {
     "stages": {...: str},
     "sample": {},
 }
-"""What is read of results.json elsewhere: a type, one of some words, a mapping (`...`: any key), or a list: of entries
-of one kind, or of exactly these.
+"""Schema of the parts of results.json that are read elsewhere: a type, a tuple of allowed words, a mapping (`...`
+stands for any key), or a list, with one schema for all entries or one for each.
 
-Anything may be missing or null, and what is not named here is free.
+Any part may be missing or null, and parts not named here are not checked.
 """
 
 
 def config(file: Path) -> dict[str, Any]:
-    """The mapping in a config.yaml: finite plain values, no interpolation, no key that Hydra obeys.
+    """Reads a config.yaml: a mapping of finite plain values, without interpolations or keys that Hydra interprets.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the file holds anything else.
     """
     try:
         found = yaml.load(_text(file, LARGEST_CONFIG), _Plain)
@@ -66,10 +66,10 @@ def config(file: Path) -> dict[str, Any]:
 
 
 def results(file: Path) -> dict[str, Any]:
-    """The mapping in a results.json: finite numbers, each key once, and of `SHAPE`.
+    """Reads a results.json: a mapping with finite numbers and unique keys that matches `SHAPE`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the file holds anything else.
     """
     try:
         found = json.loads(
@@ -90,10 +90,10 @@ def results(file: Path) -> dict[str, Any]:
 
 
 def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
-    """Every array of an .npz file, of at most so many bytes in all; that of an .npy file as x.
+    """Reads all arrays of an .npz file, or that of an .npy file as x; of at most `most` bytes in total.
 
     Raises:
-        ValueError: it is neither, is damaged, or unpacks to far more than itself.
+        ValueError: the file is neither, is damaged, or unpacks to far more than its size.
     """
     import numpy
 
@@ -112,10 +112,10 @@ def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
 
 
 def check_packing(file: Path, most: int | None = None) -> None:
-    """Refuses an archive that would unpack to far more than itself, or to more than so many bytes.
+    """Checks that an archive does not unpack to far more than its size, nor to more than `most` bytes.
 
     Raises:
-        ValueError: it would, or is packed so that it cannot be known.
+        ValueError: it does, or its compression hides its unpacked size.
     """
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
@@ -130,12 +130,12 @@ def check_packing(file: Path, most: int | None = None) -> None:
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML in which all that is meant is written where it is: no aliases, merges or second values of a key."""
+    """YAML loader that refuses aliases, merges and duplicate keys."""
 
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuses aliases, with which a small file could be endless, and what is nested too deeply."""
+        """Refuses aliases, by which a small file could expand without limit, and too deep nesting."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has an alias")
         if self.depth == DEEPEST:
@@ -146,7 +146,7 @@ class _Plain(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuses merges and keys that come twice."""
+        """Refuses merges and duplicate keys."""
         keys = [str(key.value) for key, _ in node.value]
         if "<<" in keys or len(set(keys)) < len(keys):
             raise yaml.YAMLError("it has a merge, or a key twice")
@@ -187,7 +187,7 @@ def _check_depth(value: Any) -> None:
 
 
 def _refuse_dispatch(value: Any) -> None:
-    """Refuses whatever could make Hydra do more than read values."""
+    """Refuses keys and values that could make Hydra do more than read values."""
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str) or not KEY.fullmatch(key) or key in RESERVED:

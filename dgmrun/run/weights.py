@@ -1,4 +1,4 @@
-"""Parameters from files: safetensors, npz without pickle, or another run."""
+"""Loads parameters from files: safetensors, npz without pickle, or another run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dgmrun.run.directory import Run
 
 
 def locate(weights: str) -> Path:
-    """The file that `weights=` names: itself, or the weights of a run.
+    """Returns the file that `weights=` names, or that of the run it names.
 
     Raises:
         Mistake: there is no such file.
@@ -30,7 +30,7 @@ def locate(weights: str) -> Path:
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    """Named tensors of a .safetensors or .npz file; nothing in it is executed.
+    """Reads the named tensors of a .safetensors or .npz file; nothing in it is executed.
 
     Raises:
         Mistake: the file is neither, or is damaged.
@@ -44,10 +44,10 @@ def read(file: Path) -> dict[str, Tensor]:
 
 
 def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
-    """Copies parameters into a model, by the model's names or its `aliases`; vectors may have extra axes of length 1.
+    """Copies parameters into a model, by their names or its `aliases`; vectors may have extra axes of length 1.
 
     Raises:
-        Mistake: a parameter is missing, or has another shape or is not finite.
+        Mistake: a parameter is missing or unknown, has another shape, or is not finite.
     """
     aliases: dict[str, str] = getattr(type(model), "aliases", {})
     named = {aliases.get(name, name): tensor for name, tensor in tensors.items()}

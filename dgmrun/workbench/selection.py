@@ -113,8 +113,12 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
     asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
     automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
     if asked == "auto" and not automatic:
-        names = ", ".join(every) or "those of another model"
-        raise Mistake(f"`{word}.methods` must be among {names} for {choice}, which has none by itself, but is auto")
+        if every:
+            raise Mistake(f"`{word}.methods` must name some of {', '.join(every)} for the model {choice}, but is auto")
+        raise Mistake(
+            f"`{word}` must have a model that one of its methods fits, but `model` is {choice}",
+            "fidelity in place of likelihood says how near samples are to data" if word == "likelihood" else None,
+        )
     selected = automatic if asked == "auto" else chosen(word, asked, every)
     for method in selected.values():
         build.checked(method.check, model)

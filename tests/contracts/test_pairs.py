@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dgmrun.protocols.values import QUANTITIES
 from tests.contracts.pairs import Finished, Store, assert_same, of_pairs, outcome
 
 Command = Callable[..., int]
@@ -20,7 +21,9 @@ def test_results_are_complete_and_honest(finished: Finished) -> None:
     results = finished.results
     assert results["status"] == "done"
     examples = results["dataset"]["splits"]["test"]["examples"]
-    for label, estimate in (results.get("log_z", {}) | results["likelihood"]).items():
+    scores = results.get("likelihood", {}) | results.get("fidelity", {})
+    for label, estimate in (results.get("log_z", {}) | scores).items():
+        assert estimate["quantity"] in QUANTITIES
         assert estimate["kind"] in ("exact", "estimate", "lower_bound", "upper_bound"), label
         assert estimate["bias"] in ("none", "up", "down", "unknown")
         assert estimate["unit"] == "nats"
@@ -30,7 +33,7 @@ def test_results_are_complete_and_honest(finished: Finished) -> None:
         assert len(estimate["of"]["weights_sha256"]) == 64
         mine = estimate["proposal"] or estimate["of"]
         assert mine["step"] == results["train"]["weights_step"]
-    for estimate in results["likelihood"].values():
+    for estimate in scores.values():
         assert (estimate["split"], estimate["examples"]) == ("test", examples)
 
 

@@ -31,7 +31,7 @@ from tests.conftest import ELSEWHERE, OF_THE_USER
 
 CONFIGS = {file.stem: file for file in Path(__file__).parents[2].glob("configs/dataset/*.yaml")}
 PUBLISHED = sorted(CONFIGS.keys() - OF_THE_USER - ELSEWHERE)
-SHARED_KEYS = {"_target_", "name", "event", "context", "pixel_order", "binarisation", "transform", "batch_size"}
+SHARED_KEYS = {"_target_", "name", "event", "labels", "pixel_order", "binarisation", "transform", "batch_size"}
 
 Load = Callable[[str], Splits]
 
@@ -49,15 +49,20 @@ def own_settings(name: str) -> dict[str, Any]:
     return {key: value for key, value in config(name).items() if key not in SHARED_KEYS}
 
 
-def event(described: dict[str, Any] | None) -> Event | None:
-    return described and Event(tuple(described["shape"]), described["support"])
+def described(name: str) -> dict[str, Any]:
+    """A dataset's YAML, completed by what its module says of its files."""
+    return build.completed({"dataset": config(name)})["dataset"]
+
+
+def event(written: dict[str, Any] | None) -> Event | None:
+    return written and build.event(written)
 
 
 def ready(name: str, splits: Splits, **changes: object) -> Splits:
-    settings = config(name)
-    described = {"event": build.event_of_files(settings), "context": event(settings["context"])}
+    settings = described(name)
+    events = {key: event(settings[key]) for key in ("event", "labels")}
     kept = {key: settings[key] for key in ("binarisation", "transform", "pixel_order")}
-    return prepare(splits, **(described | kept | changes)).splits
+    return prepare(splits, **(events | kept | changes)).splits
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +93,9 @@ def test_yaml_holds_the_shared_keys_and_the_loaders_own(name: str) -> None:
 def test_splits_are_what_the_yaml_says(name: str, load: Load) -> None:
     splits = ready(name, load(name))
     how = config(name)["binarisation"]
-    seen = transformed(binarised(build.event_of_files(config(name)), how), config(name)["transform"], how)
+    seen = transformed(binarised(build.event(described(name)["event"]), how), config(name)["transform"], how)
     assert tuple(splits) == SPLITS
-    assert all(inside(splits[split].x, seen.support) for split in ("valid", "test"))
+    assert all(inside(splits[split].x, seen) for split in ("valid", "test"))
     assert all(split.x.dtype in (torch.uint8, torch.float32) for split in splits.values())
     sizes = re.search(r"([\d,]+)/([\d,]+)/([\d,]+) examples", CONFIGS[name].read_text())
     assert sizes is None or [len(split.x) for split in splits.values()] == [

@@ -61,7 +61,7 @@ def test_csv_with_and_without_headings(heading: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "support"),
+    ("x", "kind"),
     [
         (np.array([[0, 1], [1, 1], [0, 0]], dtype=bool), "binary"),
         (np.array([[0.0, 1], [1, 1], [0, 0]]), "binary"),
@@ -71,13 +71,11 @@ def test_csv_with_and_without_headings(heading: str, tmp_path: Path) -> None:
         (TABLE.reshape(20, 1, 3), "real"),
     ],
 )
-def test_event_is_the_shape_of_a_row_and_the_narrowest_support(
-    x: np.ndarray[Any, Any], support: str, tmp_path: Path
-) -> None:
+def test_event_is_the_shape_of_a_row_and_the_narrowest_kind(x: np.ndarray[Any, Any], kind: str, tmp_path: Path) -> None:
     path = npz(tmp_path, x=x)
-    assert event(path) == Event(x.shape[1:], support)
+    assert event(path) == Event(x.shape[1:], kind)
     stored = load(Path(), path)["train"].x.dtype
-    assert stored is (torch.uint8 if support == "binary" else torch.float32)
+    assert stored is (torch.uint8 if kind == "binary" else torch.float32)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

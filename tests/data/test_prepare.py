@@ -22,12 +22,12 @@ def grey_levels(rows: int = 30) -> Splits:
 
 
 def ready(splits: Splits, **changes: object) -> Splits:
-    settings = {"event": GREY, "context": None, "binarisation": "none", "transform": "none", "pixel_order": None}
+    settings = {"event": GREY, "labels": None, "binarisation": "none", "transform": "none", "pixel_order": None}
     return prepare(splits, **(settings | changes)).splits
 
 
 @pytest.mark.parametrize(
-    ("support", "binarisation", "seen"),
+    ("kind", "binarisation", "seen"),
     [
         ("binary", "fixed", "binary"),
         ("binary", "none", "binary"),
@@ -37,12 +37,12 @@ def ready(splits: Splits, **changes: object) -> Splits:
         ("real", "none", "real"),
     ],
 )
-def test_binarised_says_what_the_model_sees(support: str, binarisation: str, seen: str) -> None:
-    assert binarised(Event((3,), support), binarisation) == Event((3,), seen)
+def test_binarised_says_what_the_model_sees(kind: str, binarisation: str, seen: str) -> None:
+    assert binarised(Event((3,), kind), binarisation) == Event((3,), seen)
 
 
 @pytest.mark.parametrize(
-    ("support", "binarisation", "fitting"),
+    ("kind", "binarisation", "fitting"),
     [
         ("unit", "fixed", "threshold or dynamic or none"),
         ("real", "threshold", "none"),
@@ -51,10 +51,10 @@ def test_binarised_says_what_the_model_sees(support: str, binarisation: str, see
         ("unit", "static", "threshold or dynamic or none"),
     ],
 )
-def test_binarised_refuses_what_makes_no_sense(support: str, binarisation: str, fitting: str) -> None:
-    message = f"`dataset.binarisation` must be {fitting} for {support} data, but is {binarisation}"
+def test_binarised_refuses_what_makes_no_sense(kind: str, binarisation: str, fitting: str) -> None:
+    message = f"`dataset.binarisation` must be {fitting} for {kind} data, but is {binarisation}"
     with pytest.raises(Mistake, match=message):
-        binarised(Event((3,), support), binarisation)
+        binarised(Event((3,), kind), binarisation)
 
 
 def test_threshold_is_at_one_half() -> None:
@@ -72,7 +72,7 @@ def test_dynamic_keeps_grey_levels_to_train_on_and_draws_the_others_once() -> No
     assert torch.equal(first["train"].x, splits["train"].x)
     for name in ("valid", "test"):
         assert torch.equal(first[name].x, again[name].x)
-        assert inside(first[name].x, "binary")
+        assert inside(first[name].x, Event((1, 2, 2), "binary"))
 
 
 def test_dynamic_draws_ones_as_often_as_the_grey_level_says() -> None:
@@ -104,32 +104,46 @@ def test_an_unknown_pixel_order_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "support", "held"),
+    ("values", "event", "held"),
     [
-        ([0, 1], "binary", True),
-        ([0, 0.5], "binary", False),
-        ([0, 2], "binary", False),
-        ([0, 0.5], "unit", True),
-        ([0, 1.5], "unit", False),
-        ([-0.1, 1], "unit", False),
-        ([0, 700], "counts", True),
-        ([-1, 2], "counts", False),
-        ([0, 1.5], "counts", False),
-        ([-3.5, 7], "real", True),
-        ([0, float("nan")], "real", False),
-        ([0, float("inf")], "real", False),
-        ([0, 9], "categorical(10)", True),
-        ([0, 10], "categorical(10)", False),
-        ([0, 4], "tokens(5)", True),
+        ([0, 1], Event((), "binary"), True),
+        ([0, 0.5], Event((), "binary"), False),
+        ([0, 2], Event((), "binary"), False),
+        ([0, 0.5], Event((), "unit"), True),
+        ([0, 1.5], Event((), "unit"), False),
+        ([-0.1, 1], Event((), "unit"), False),
+        ([0, 700], Event((), "counts"), True),
+        ([-1, 2], Event((), "counts"), False),
+        ([0, 1.5], Event((), "counts"), False),
+        ([-3.5, 7], Event((), "real"), True),
+        ([0, float("nan")], Event((), "real"), False),
+        ([0, float("inf")], Event((), "real"), False),
+        ([0, 9], Event((), "categorical", 10), True),
+        ([0, 10], Event((), "categorical", 10), False),
+        ([0, 255], Event((), "levels", 256), True),
+        ([0, 256], Event((), "levels", 256), False),
+        ([0, 4], Event((), "tokens", 5), True),
+        ([0, 5], Event((), "tokens", 5), False),
     ],
 )
-def test_inside_knows_every_support(values: list[float], support: str, held: bool) -> None:
-    assert inside(torch.tensor(values), support) is held
+def test_inside_knows_every_kind(values: list[float], event: Event, held: bool) -> None:
+    assert inside(torch.tensor(values), event) is held
 
 
-def test_an_unknown_support_is_refused() -> None:
-    with pytest.raises(Mistake, match=r"`dataset.event.support` must be one of binary, .* but is binray"):
-        inside(torch.zeros(1), "binray")
+@pytest.mark.parametrize(
+    ("kind", "size", "said"),
+    [
+        ("binray", None, r"`event.kind` must be one of binary, .* but is binray"),
+        ("categorical(256)", None, r"`event.kind` must be one of binary, .* but is categorical\(256\)"),
+        ("categorical", None, "`event.size` must be a whole number above 0 for categorical data, but is None"),
+        ("levels", 0, "`event.size` must be a whole number above 0 for levels data, but is 0"),
+        ("tokens", True, "`event.size` must be a whole number above 0 for tokens data, but is True"),
+        ("binary", 2, "`event.size` must be null for binary data, but is 2"),
+    ],
+)
+def test_an_event_that_cannot_be_is_refused(kind: str, size: int | None, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Event((), kind, size)
 
 
 def test_greys_under_a_bernoulli_likelihood_are_refused() -> None:
@@ -137,13 +151,13 @@ def test_greys_under_a_bernoulli_likelihood_are_refused() -> None:
         check(grey_levels(), Event((1, 2, 2), "binary"))
 
 
-def test_labels_are_checked_against_the_context() -> None:
-    check(grey_levels(), GREY, Event((), "categorical(3)"))
-    with pytest.raises(Mistake, match=r"`dataset.context.support` must hold every value"):
-        check(grey_levels(), GREY, Event((), "categorical(2)"))
+def test_labels_are_checked_against_their_event() -> None:
+    check(grey_levels(), GREY, Event((), "categorical", 3))
+    with pytest.raises(Mistake, match=r"`dataset.labels` must hold every value"):
+        check(grey_levels(), GREY, Event((), "categorical", 2))
     unlabelled = {name: Split(split.x) for name, split in grey_levels().items()}
-    with pytest.raises(Mistake, match=r"`dataset.context` must be null without labels"):
-        check(unlabelled, GREY, Event((), "categorical(3)"))
+    with pytest.raises(Mistake, match=r"`dataset.labels` must be null without labels"):
+        check(unlabelled, GREY, Event((), "categorical", 3))
 
 
 def test_a_split_that_serves_twice_is_refused_unless_it_is_the_population() -> None:

@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.data.arrangement import Arrangement
 from dgmrun.data.binarise import bernoulli
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Mistake
-from dgmrun.protocols.values import Batch
+from dgmrun.protocols.values import Batch, Event
 
 N = 23
 X = torch.arange(N * 2, dtype=torch.float32).reshape(N, 2) / (2 * N)
 Y = torch.arange(N)
+GIVEN_Y = Arrangement(Event((2,), "unit"), Event((), "categorical", N), "labels")
 
 
 def source(**changes: object) -> InMemorySource:
@@ -29,7 +31,7 @@ def epoch(of: InMemorySource) -> Tensor:
 
 
 def test_every_example_comes_once_an_epoch() -> None:
-    batches = list(source())
+    batches = list(source(arrange=GIVEN_Y))
     assert [len(batch.x) for batch in batches] == [5, 5, 5, 5, 3]
     assert len(batches) == len(source()) == 5
     assert torch.cat([batch.index for batch in batches]).sort().values.tolist() == list(range(N))
@@ -109,10 +111,11 @@ def test_every_process_has_as_many_rows(changes: dict[str, Any]) -> None:
         source(world_size=3, **changes)
 
 
-def test_bytes_become_floats_and_no_labels_no_context() -> None:
-    batch = next(iter(source(x=torch.ones(N, 2, dtype=torch.uint8), y=None)))
-    assert batch.x.dtype is torch.float32
-    assert batch.context is None
+def test_bytes_become_floats_and_nothing_is_given_unasked() -> None:
+    for y in (None, Y):
+        batch = next(iter(source(x=torch.ones(N, 2, dtype=torch.uint8), y=y)))
+        assert batch.x.dtype is torch.float32
+        assert batch.context is None
 
 
 def test_draws_are_anew_and_by_its_place_alone() -> None:

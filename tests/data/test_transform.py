@@ -16,15 +16,15 @@ from dgmrun.data import transform as transforms
 from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.source import InMemorySource
 from dgmrun.data.splits import Splits, cut, sha256
-from dgmrun.data.transform import ALPHA, KINDS, transformed
+from dgmrun.data.transform import ALPHA, TRANSFORMS, transformed
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
 GREY = Event((1, 2, 3), "unit")
 REAL = Event((3,), "real")
 ROWS = 300
-OF_LEVELS = [name for name, kind in KINDS.items() if kind.of_levels]
-NOISY = [name for name, kind in KINDS.items() if kind.is_noisy]
+OF_LEVELS = [name for name, kind in TRANSFORMS.items() if kind.of_levels]
+NOISY = [name for name, kind in TRANSFORMS.items() if kind.is_noisy]
 
 
 def grey_levels() -> Splits:
@@ -40,7 +40,7 @@ def reals() -> Splits:
 
 def ready(transform: str, **changes: Any) -> Prepared:
     is_real = transform == "standardise"
-    settings = {"event": REAL if is_real else GREY, "context": None, "binarisation": "none", "pixel_order": None}
+    settings = {"event": REAL if is_real else GREY, "labels": None, "binarisation": "none", "pixel_order": None}
     return prepare(reals() if is_real else grey_levels(), **({"transform": transform} | settings | changes))
 
 
@@ -77,7 +77,7 @@ def test_a_standardised_gaussian_scores_as_the_one_that_fits_the_file() -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
-@pytest.mark.parametrize("transform", list(KINDS))
+@pytest.mark.parametrize("transform", list(TRANSFORMS))
 def test_back_is_the_inverse(transform: str, split: str) -> None:
     """Levels come back with their noise: k is the whole part of what comes back."""
     data, given = ready(transform), (reals() if transform == "standardise" else grey_levels())[split].x
@@ -145,7 +145,7 @@ def test_standardised_pictures_are_transposed_whole() -> None:
     squares = {name: split.x.repeat(1, 2)[:, :4].reshape(-1, 1, 2, 2) for name, split in reals().items()}
     splits = cut(torch.cat(list(squares.values())), None, [100, 100, 100])
     by_row, by_column = (
-        prepare(splits, event=event, context=None, binarisation="none", transform="standardise", pixel_order=order)
+        prepare(splits, event=event, labels=None, binarisation="none", transform="standardise", pixel_order=order)
         for order in ("row", "column")
     )
     assert torch.allclose(by_column.scored("test"), by_row.scored("test").transpose(-1, -2), rtol=1e-5)
@@ -154,23 +154,24 @@ def test_standardised_pictures_are_transposed_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("support", "transform", "seen"),
+    ("kind", "transform", "seen"),
     [
         ("binary", "none", "binary"),
         ("unit", "none", "unit"),
-        ("unit", "levels", "categorical(256)"),
+        ("unit", "levels", "levels"),
         ("unit", "dequantise", "unit"),
         ("unit", "logit", "real"),
         ("unit", "standardise", "real"),
         ("real", "standardise", "real"),
     ],
 )
-def test_transformed_says_what_the_model_sees(support: str, transform: str, seen: str) -> None:
-    assert transformed(Event((3,), support), transform, "none") == Event((3,), seen)
+def test_transformed_says_what_the_model_sees(kind: str, transform: str, seen: str) -> None:
+    size = 256 if seen == "levels" else None
+    assert transformed(Event((3,), kind), transform, "none") == Event((3,), seen, size)
 
 
 @pytest.mark.parametrize(
-    ("support", "transform", "fitting"),
+    ("kind", "transform", "fitting"),
     [
         ("binary", "standardise", "none"),
         ("counts", "levels", "none"),
@@ -178,9 +179,9 @@ def test_transformed_says_what_the_model_sees(support: str, transform: str, seen
         ("unit", "log", "none or levels or dequantise or logit or standardise"),
     ],
 )
-def test_transformed_refuses_what_makes_no_sense(support: str, transform: str, fitting: str) -> None:
-    with pytest.raises(Mistake, match=f"`dataset.transform` must be {fitting} for {support} data, but is {transform}"):
-        transformed(Event((3,), support), transform, "none")
+def test_transformed_refuses_what_makes_no_sense(kind: str, transform: str, fitting: str) -> None:
+    with pytest.raises(Mistake, match=f"`dataset.transform` must be {fitting} for {kind} data, but is {transform}"):
+        transformed(Event((3,), kind), transform, "none")
 
 
 @pytest.mark.parametrize("binarisation", ["dynamic", "threshold"])
@@ -198,7 +199,7 @@ def test_other_fractions_are_no_levels(transform: str) -> None:
         prepare(
             splits,
             event=Event((1,), "unit"),
-            context=None,
+            labels=None,
             binarisation="none",
             transform=transform,
             pixel_order=None,
@@ -211,7 +212,7 @@ def test_a_constant_dimension_cannot_be_standardised() -> None:
         prepare(
             splits,
             event=Event((2,), "real"),
-            context=None,
+            labels=None,
             binarisation="none",
             transform="standardise",
             pixel_order=None,

@@ -20,7 +20,7 @@ from dgmrun.latent import draws
 from dgmrun.latent.bounds import iwae
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.vae import VAE
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 from tests.models.test_vae import linear_vae, with_exact_posterior
 
@@ -38,12 +38,17 @@ def examples(model: LinearVAE, num: int) -> Tensor:
         return model.sample(num)
 
 
+def scored(x: Tensor) -> Evidence:
+    batch = Batch(x, torch.arange(len(x)))
+    return Evidence(batch, batch)
+
+
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_every_method_is_a_lower_bound_in_the_mean(method: ELBO | Importance | LatentAIS) -> None:
     model = linear_vae().float()
     x = examples(model, 200)
     with seeded(3, "bounds"):
-        bounds, estimate = method(model, x, x)
+        bounds, estimate = method(model, scored(x))
     short = model.log_marginal(x).detach().double() - bounds
     assert short.mean() > -4.5 * short.std() / math.sqrt(len(short))
     assert estimate.value == pytest.approx(float(bounds.mean()))
@@ -57,7 +62,7 @@ def test_every_method_is_a_lower_bound_in_the_mean(method: ELBO | Importance | L
 def test_with_the_exact_posterior_both_are_exact(method: ELBO | Importance) -> None:
     model = with_exact_posterior(linear_vae()).float()
     x = examples(model, 50)
-    bounds, _ = method(model, x, x)
+    bounds, _ = method(model, scored(x))
     expected = model.log_marginal(x).detach().double()
     if isinstance(method, Importance):
         torch.testing.assert_close(bounds, expected, atol=1e-4, rtol=1e-5)
@@ -70,7 +75,7 @@ def test_importance_is_the_bound_of_so_many_samples_however_it_is_cut_into_block
     model = linear_vae().float()
     x = examples(model, 30)
     with seeded(3, "bounds"):
-        bounds, estimate = Importance(num_samples=30_000)(model, x, x)
+        bounds, estimate = Importance(num_samples=30_000)(model, scored(x))
         again = iwae(model.trace(x, draws.sampled(30_000)).log_w.double())
     exact = model.log_marginal(x).detach().double()
     typical = 1 / math.sqrt(estimate.diagnostics["median_effective_sample_size"] or 1)
@@ -87,7 +92,7 @@ def test_a_posterior_of_its_own_closes_the_gap_that_a_net_leaves() -> None:
     model = linear_vae().float()
     x = examples(model, 50)
     with seeded(3, "bounds"):
-        amortised, fitted = (ELBO(500, steps)(model, x, x)[0] for steps in (0, 500))
+        amortised, fitted = (ELBO(500, steps)(model, scored(x))[0] for steps in (0, 500))
     exact = model.log_marginal(x).detach().double()
     assert (exact - amortised).mean() > 0.3
     assert (exact - fitted).mean().abs() < 0.02
@@ -98,7 +103,7 @@ def test_a_fitted_first_layer_leaves_the_layers_above_to_their_nets() -> None:
     """So no step is worse than the net's own posterior, beyond the noise of its samples."""
     with seeded(5, "two layers"):
         model, x = VAE(Event((6,), "binary"), [3, 2], [8, 8]), torch.rand(40, 6).round()
-        net, start, fitted = (ELBO(2000, steps)(model, x, x)[0] for steps in (None, 1, 300))
+        net, start, fitted = (ELBO(2000, steps)(model, scored(x))[0] for steps in (None, 1, 300))
         own = model.trace(x, draws.sampled(1), local=model.guess(x))
     assert [q.mean.shape for q in own.q] == [(40, 3), (1, 40, 2)]
     assert (start - net).mean() > -0.01
@@ -121,11 +126,13 @@ def test_weights_of_annealing_are_unbiased_in_both_directions(chains: int) -> No
 
 def test_a_model_without_nets_is_fitted_unasked() -> None:
     model = VAE(Event((2,), "real"), [1], [3], posterior="local")
-    fitted = local(model, torch.zeros(4, 2), None)
+    batch = Batch(torch.zeros(4, 2), torch.arange(4))
+    fitted = local(model, batch, None)
     assert fitted is not None
     assert fitted.shape == (4, 2)
-    assert torch.equal(local(model, torch.zeros(4, 2), 0), torch.zeros(4, 2))
-    assert local(with_exact_posterior(linear_vae()).float(), torch.zeros(4, 3), None) is None
+    assert torch.equal(local(model, batch, 0), torch.zeros(4, 2))
+    batch = Batch(torch.zeros(4, 3), torch.arange(4))
+    assert local(with_exact_posterior(linear_vae()).float(), batch, None) is None
 
 
 def test_active_units_are_those_that_vary_between_examples() -> None:
@@ -157,7 +164,7 @@ def test_reverse_annealing_bounds_simulated_data_from_above() -> None:
     model, method = linear_vae().float(), LatentReverseAIS(400, 4, 50)
     with seeded(3, "ais"):
         x, (z,) = model.dream(method.simulates)
-        upper, estimate = method(model, x, z[0])
+        upper, estimate = method(model, scored(x)._replace(latents=z[0]))
     above = upper - model.log_marginal(x).detach().double()
     assert above.mean() > -4.5 * above.std() / math.sqrt(400)
     assert (estimate.kind, estimate.bias) == ("upper_bound", "up")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dgmrun.estimators.fidelity.parzen import Parzen, log_windows
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
 UNFIT = ((1.0, 0.1), (0.1,), (1e-200, 1.0), (0.1, math.inf))
@@ -57,7 +57,8 @@ def test_the_bandwidth_is_chosen_on_validation_and_the_figure_is_marked() -> Non
     event = Event((2,), "real")
     with seeded(1, "parzen"):
         valid, x = torch.randn(500, 2), torch.randn(400, 2)
-        log_p, estimate = Parzen(num_samples=2000)(Gaussian(event), x, valid)
+        evidence = Evidence(Batch(x, torch.arange(400)), Batch(valid, torch.arange(500)))
+        log_p, estimate = Parzen(num_samples=2000)(Gaussian(event), evidence)
     assert 0.1 < (estimate.diagnostics["bandwidth"] or 0) < 0.7
     sigma = estimate.diagnostics["bandwidth"] or 0
     smoothed = Normal(0.0, math.sqrt(1 + sigma**2)).log_prob(x).sum(-1)
@@ -74,5 +75,5 @@ def test_binary_data_have_no_density() -> None:
 
 @pytest.mark.parametrize("settings", [{"num_samples": 0}, {"num_valid": 0}, *({"bandwidths": each} for each in UNFIT)])
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"`likelihood\.parzen"):
+    with pytest.raises(ValueError, match=r"`fidelity\.parzen"):
         Parzen(**settings)  # type: ignore[arg-type]

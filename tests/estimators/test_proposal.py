@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators.log_z import exact
+from dgmrun.estimators import enumeration
 from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.estimators.log_z.bridge import Bridge, Fold, halves, together
 from dgmrun.estimators.log_z.importance import Importance
 from dgmrun.estimators.pareto import pareto_k
 from dgmrun.estimators.proposal import (
     Densities,
-    Draws,
     Mean,
     Proposal,
+    Samples,
     ThroughProposal,
     effective_size,
     log_mean_of_chains,
@@ -39,18 +39,18 @@ def gaussian(x: Tensor, scale: float) -> Densities:
     return Densities(-(x**2) / 2, log_q)
 
 
-def gaussian_draws(scale: float, num: int) -> Draws:
+def gaussian_draws(scale: float, num: int) -> Samples:
     of_q = gaussian(scale * torch.randn(num, dtype=torch.float64), scale)
-    return Draws(of_q, gaussian(torch.randn(2, num // 20, 10, dtype=torch.float64), scale))
+    return Samples(of_q, gaussian(torch.randn(2, num // 20, 10, dtype=torch.float64), scale))
 
 
 class Drawn(Proposal):
     """What was drawn elsewhere."""
 
-    def __init__(self, draws: Draws) -> None:
-        self.given = draws
+    def __init__(self, drawn: Samples) -> None:
+        self.given = drawn
 
-    def draws(self, settings: ThroughProposal) -> Draws:
+    def samples(self, settings: ThroughProposal) -> Samples:
         return self.given
 
 
@@ -67,8 +67,13 @@ def two_modes() -> tuple[RBM, NADE]:
     return rbm.requires_grad_(False), nade.requires_grad_(False)
 
 
+def fair(dims: int) -> Tensor:
+    """Data whose marginals are those of fair bits."""
+    return torch.tensor([[0.0], [1.0]]).expand(2, dims)
+
+
 def log_z(rbm: RBM) -> float:
-    return float(exact.log_masses(rbm).logsumexp(0))
+    return float(enumeration.log_masses(rbm).logsumexp(0))
 
 
 @pytest.mark.parametrize("scale", [0.6, 0.8, 0.95, 1.5])
@@ -155,9 +160,9 @@ def test_bridge_errs_less_than_importance_and_as_it_says() -> None:
 def test_a_student_of_one_mode_is_found_out(method: Any) -> None:
     """By the half of the chains that did not start at it; by itself it is perfect, and wrong by log 2."""
     rbm, nade = two_modes()
-    proposal = Proposal(nade, rbm, torch.zeros(10), 0)
-    estimate = method(**QUICK)(rbm, torch.zeros(10), proposal)
-    weights = proposal.draws(method(**QUICK)).of_q.log_w
+    proposal = Proposal(nade, rbm, fair(10), 0)
+    estimate = method(**QUICK)(rbm, fair(10), proposal)
+    weights = proposal.samples(method(**QUICK)).of_q.log_w
     assert float(weights.logsumexp(0)) - math.log(2000) == pytest.approx(log_z(rbm) - math.log(2), abs=0.02)
     assert estimate.interval is None
     assert "misses a part of the model" in " ".join(estimate.warnings)
@@ -166,7 +171,7 @@ def test_a_student_of_one_mode_is_found_out(method: Any) -> None:
 def test_of_two_modes_annealing_holds_the_truth() -> None:
     torch.manual_seed(10)
     rbm, _ = two_modes()
-    estimate = AIS(num_chains=1000, num_temperatures=2000)(rbm, torch.zeros(10))
+    estimate = AIS(num_chains=1000, num_temperatures=2000)(rbm, fair(10))
     assert estimate.interval is not None
     assert estimate.interval[0] < log_z(rbm) < estimate.interval[1]
 
@@ -183,7 +188,7 @@ def test_the_bridge_between_far_densities_is_found_and_doubted() -> None:
     fold = Fold(q, p[0])
     log_r = fold.fit()
     assert fold.bridge(log_r).value == pytest.approx(log_r, abs=1e-6)
-    draws = Draws(Densities(q, 0 * q), Densities(p, 0 * p))
+    draws = Samples(Densities(q, 0 * q), Densities(p, 0 * p))
     estimate = Bridge()(None, torch.zeros(1), Drawn(draws))
     assert (estimate.interval, estimate.standard_error) == (None, None)
     assert "of the samples of one side count" in " ".join(estimate.warnings)
@@ -200,9 +205,9 @@ def test_a_student_without_any_likeness_is_warned_of() -> None:
     rbm = RBM(Event((20,), "binary"), 8).requires_grad_(False)
     rbm.weight.normal_(std=1.5)
     nade = NADE(Event((20,), "binary"), 8).requires_grad_(False)
-    proposal = Proposal(nade, rbm, torch.zeros(20), 0)
+    proposal = Proposal(nade, rbm, fair(20), 0)
     for method in METHODS:
-        estimate = method(**QUICK)(rbm, torch.zeros(20), proposal)
+        estimate = method(**QUICK)(rbm, fair(20), proposal)
         assert estimate.warnings
         if estimate.interval is not None:
             assert estimate.interval[0] < log_z(rbm) < estimate.interval[1]
@@ -217,7 +222,7 @@ def test_divergences_are_those_of_enumeration() -> None:
     log_q = nade.requires_grad_(False).log_prob(states).double()
     truth = {"kl_p_q": (log_p.exp() * (log_p - log_q)).sum(), "kl_q_p": (log_q.exp() * (log_q - log_p)).sum()}
     estimate = Bridge(num_samples=20_000, num_chains=2000, burn_in=50, thin=5)(
-        rbm, torch.zeros(6), Proposal(nade, rbm, torch.zeros(6), 0)
+        rbm, fair(6), Proposal(nade, rbm, fair(6), 0)
     )
     for name, value in truth.items():
         error = estimate.diagnostics[f"{name}_standard_error"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators.fidelity.ratio import LOSSES, Ratio, _calibration
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 
 
 class Shifted:
@@ -26,10 +26,15 @@ class Shifted:
         return torch.randn(num, 1) + self.shift
 
 
+def scored(x: Tensor) -> Evidence:
+    batch = Batch(x, torch.arange(len(x)))
+    return Evidence(batch, batch)
+
+
 @pytest.mark.parametrize(("shift", "jsd"), [(0.0, 0.0), (1.0, 0.111421482), (3.0, 0.526777307)])
 def test_the_bound_is_near_the_divergence_and_not_above_it(shift: float, jsd: float) -> None:
     x = torch.randn(4000, 1)
-    log_ratio, estimate = Ratio()(Shifted(shift), x, x)
+    log_ratio, estimate = Ratio()(Shifted(shift), scored(x))
     assert estimate.standard_error is not None
     assert (estimate.quantity, estimate.kind) == ("jsd", "lower_bound")
     assert estimate.value < jsd + 4 * estimate.standard_error
@@ -83,7 +88,7 @@ def test_an_overlap_that_no_example_shows_is_within_the_interval(loss: str) -> N
         "brier": 0.5 * ((1 - share) ** 2 / (1 + share) + 1 - share),
         "exponential": 1 - math.sqrt(share),
     }[loss]
-    ends = [Ratio(trees=30, loss=loss)(Elsewhere(0.0), x, x)[1].interval for _ in range(20)]
+    ends = [Ratio(trees=30, loss=loss)(Elsewhere(0.0), scored(x))[1].interval for _ in range(20)]
     false = sum(low > truth for low, _ in ends)  # type: ignore[misc]
     assert false <= 2  # of 20, each with a chance of 0.0015: more with one of 4e-6
 
@@ -97,7 +102,7 @@ def test_grey_levels_are_told_apart_only_where_they_differ() -> None:
         def sample(self, num: int, context: None = None) -> Tensor:
             return (x > 0.5).float() + 0.3 * (0.5 - torch.rand(num, 3))
 
-    rounded, fine = (Ratio(levels=levels)(Near(0.0), (x > 0.5).float(), x)[1].value for levels in (2, 0))
+    rounded, fine = (Ratio(levels=levels)(Near(0.0), scored((x > 0.5).float()))[1].value for levels in (2, 0))
     assert rounded == pytest.approx(0.0, abs=0.02)
     assert fine > 0.5
 
@@ -112,15 +117,15 @@ def test_forecasts_that_are_right_as_often_as_they_say_are_calibrated() -> None:
 
 
 def test_settings_that_make_no_classifier_are_named() -> None:
-    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.trees`"):
+    with pytest.raises(ValueError, match=r"`fidelity\.ratio\.trees`"):
         Ratio(trees=0)
-    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.loss`"):
+    with pytest.raises(ValueError, match=r"`fidelity\.ratio\.loss`"):
         Ratio(loss="hinge")
-    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.levels` must be 0 or"):
+    with pytest.raises(ValueError, match=r"`fidelity\.ratio\.levels` must be 0 or"):
         Ratio(levels=1)
-    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.levels` must be 0 or"):
+    with pytest.raises(ValueError, match=r"`fidelity\.ratio\.levels` must be 0 or"):
         Ratio(levels=10**22)
-    with pytest.raises(ValueError, match=r"`likelihood\.ratio\.levels` must be 0 for real"):
+    with pytest.raises(ValueError, match=r"`fidelity\.ratio\.levels` must be 0 for real"):
         Ratio(levels=256).check(Shifted(0.0))
-    with pytest.raises(Mistake, match=r"`likelihood\.examples` must be at least 100"):
-        Ratio()(Shifted(0.0), torch.randn(90, 1), torch.randn(90, 1))
+    with pytest.raises(Mistake, match=r"`fidelity\.examples` must be at least 100"):
+        Ratio()(Shifted(0.0), scored(torch.randn(90, 1)))

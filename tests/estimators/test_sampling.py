@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgmrun.estimators import sampling
-from dgmrun.estimators.log_z import exact
+from dgmrun.estimators import enumeration, sampling
 from dgmrun.models.rbm import RBM
 from dgmrun.protocols.values import Event
 
@@ -14,12 +13,13 @@ from dgmrun.protocols.values import Event
 @pytest.mark.parametrize("exact_bits", [0, 23])
 def test_samples_are_examples_of_the_model(exact_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Means of 20,000 samples against enumeration, 4.5 standard errors."""
-    monkeypatch.setattr(sampling, "EXACT_BITS", exact_bits)
+    monkeypatch.setattr(sampling, "AUTOMATIC_BITS", exact_bits)
     torch.manual_seed(0)
     rbm = RBM(Event((1, 2, 3), "binary"), hidden=4, weight_std=0.7).double().requires_grad_(False)
-    x = sampling.samples(rbm, 20_000, torch.zeros(1, 2, 3, dtype=torch.float64), burn_in=50)
+    fair = torch.stack([torch.zeros(1, 2, 3), torch.ones(1, 2, 3)])
+    x = sampling.samples(rbm, 20_000, fair, burn_in=50)
     assert x.shape == (20_000, 1, 2, 3)
-    mass = torch.softmax(exact.log_masses(rbm), 0)
+    mass = torch.softmax(enumeration.log_masses(rbm), 0)
     states = ((torch.arange(16)[:, None] >> torch.arange(4)) & 1).double()
     mean = mass @ torch.sigmoid(rbm.visible_logits(states))
     error = (mean * (1 - mean) / len(x)).sqrt()

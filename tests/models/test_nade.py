@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dgmrun.models.nade import NADE
 from dgmrun.nn import autoregression as module
-from dgmrun.nn.autoregression import Recomputed, activations, blocks
+from dgmrun.nn.autoregression import Recomputed, activations, blocks, products
 from dgmrun.nn.binary import bits
 from dgmrun.protocols.values import Event
 
@@ -38,6 +38,12 @@ def by_definition(nade: NADE, x: Tensor) -> Tensor:
     return log_p
 
 
+def log_odds(nade: NADE, x: Tensor) -> Tensor:
+    """Of each dimension of one example given those before it, in the order of the model."""
+    before = products(x[None, nade.order], nade.weight, nade.output_weight, nade.hidden_bias)
+    return before[0] + nade.visible_bias
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
 def test_every_order_of_four_sums_to_one(order: Sequence[int]) -> None:
     assert made(4, order=order).log_prob(states(4)).logsumexp(0).item() == pytest.approx(0, abs=1e-10)
@@ -48,7 +54,7 @@ def test_random_orders_of_twelve_sum_to_one_and_look_back_only(seed: int) -> Non
     nade = made(12, order=seed)
     assert nade.log_prob(states(12)).logsumexp(0).item() == pytest.approx(0, abs=1e-10)
     x = torch.rand(12, dtype=torch.float64)
-    jacobian = torch.autograd.functional.jacobian(lambda x: nade.logits(x[None, nade.order])[0], x)
+    jacobian = torch.autograd.functional.jacobian(lambda x: log_odds(nade, x), x)
     in_order = jacobian[:, nade.order]
     assert (in_order.triu() == 0).all()
     assert (in_order.tril(-1)[torch.ones(12, 12).tril(-1).bool()] != 0).all()
@@ -139,3 +145,61 @@ def test_a_block_holds_at_most_a_tenth_of_the_activations() -> None:
     before, h = activations(torch.zeros(100, 500), x[:, :4], weight[:4])
     assert h.shape == (100, 4, 500)
     assert before.shape == (100, 4, 4)
+
+
+def told(dims: int, context: Event, hidden: int = 3) -> NADE:
+    """A conditional NADE in float64 with weights that matter."""
+    nade = NADE(Event((dims,), "binary"), hidden, order=3, context=context).double()
+    for parameter in nade.parameters():
+        torch.nn.init.normal_(parameter)
+    return nade
+
+
+CLASSES = Event((), "categorical", 3)
+
+
+def test_given_a_class_the_probabilities_sum_to_one_and_are_those_of_its_biases() -> None:
+    nade, x = told(6, CLASSES), states(6)
+    for y in range(3):
+        log_p = nade.log_prob(x, torch.full((64,), y))
+        assert log_p.logsumexp(0).item() == pytest.approx(0, abs=1e-10)
+        of_the_class = made(6, order=3)
+        of_the_class.load_state_dict(
+            {
+                "weight": nade.weight,
+                "output_weight": nade.output_weight,
+                "visible_bias": nade.visible_bias + nade.visible_told[:, y],
+                "hidden_bias": nade.hidden_bias + nade.hidden_told[:, y],
+            }
+        )
+        torch.testing.assert_close(log_p, by_definition(of_the_class, x), rtol=0, atol=1e-10)
+
+
+def test_gradients_of_a_conditional_model_pass_gradcheck() -> None:
+    nade, x, y = told(5, CLASSES), states(5)[::5], torch.arange(7) % 3
+
+    def log_prob(*_: Tensor) -> Tensor:
+        return nade.log_prob(x, y)
+
+    assert torch.autograd.gradcheck(log_prob, tuple(nade.parameters()))
+
+
+def test_samples_given_a_class_follow_the_probabilities() -> None:
+    """Rows of mixed classes: each is drawn given its own."""
+    nade, num = told(3, CLASSES), 20_000
+    y = torch.arange(3).repeat(num)
+    x = nade.sample(len(y), y)
+    number = (x @ torch.tensor([1.0, 2, 4], dtype=torch.float64)).long()
+    for each in range(3):
+        counts = torch.bincount(number[y == each], minlength=8)
+        p = nade.log_prob(states(3), torch.full((8,), each)).exp()
+        assert ((counts - num * p).abs() < 4 * (num * p * (1 - p)).sqrt()).all()
+
+
+def test_a_context_must_be_there_just_where_the_model_is_made_for_one() -> None:
+    x, y = states(3), torch.zeros(8).long()
+    for nade, context in ((told(3, CLASSES), None), (made(3), y)):
+        with pytest.raises(ValueError, match="a context must be"):
+            nade.log_prob(x, context)
+        with pytest.raises(ValueError, match="a context must be"):
+            nade.sample(8, context)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators.log_z import exact
-from dgmrun.models.rbm import RBM
+from dgmrun.estimators import enumeration
+from dgmrun.models.rbm import RBM, RBMPath
 from dgmrun.nn.binary import bits
 from dgmrun.protocols.values import Event
 
@@ -46,7 +46,7 @@ def log_prob(rbm: RBM, x: Tensor) -> Tensor:
 @torch.no_grad()
 def test_golden_values() -> None:
     rbm = golden()
-    log_z = float(torch.logsumexp(exact.log_masses(rbm), 0))
+    log_z = float(torch.logsumexp(enumeration.log_masses(rbm), 0))
     probability = log_prob(rbm, STATES).exp()
     assert log_z == pytest.approx(6.959986864955, abs=1e-9)
     x = torch.tensor([[1.0, 0, 1, 0, 1, 0]], dtype=torch.float64)
@@ -62,13 +62,13 @@ def test_either_layer_gives_the_same_log_z(dims: int, hidden: int) -> None:
     torch.manual_seed(0)
     rbm = random_rbm(dims, hidden, 1.5)
     over_visible = torch.logsumexp(rbm.log_unnormalised(STATES), 0)
-    assert float(torch.logsumexp(exact.log_masses(rbm), 0)) == pytest.approx(over_visible.item(), abs=1e-10)
+    assert float(torch.logsumexp(enumeration.log_masses(rbm), 0)) == pytest.approx(over_visible.item(), abs=1e-10)
 
 
 def test_without_weights_log_z_is_a_sum_of_softplus() -> None:
     rbm = random_rbm(6, 4, 0.0)
     closed = sum(math.log1p(math.exp(bias)) for bias in [*rbm.visible_bias.tolist(), *rbm.hidden_bias.tolist()])
-    assert float(torch.logsumexp(exact.log_masses(rbm), 0)) == pytest.approx(closed, abs=1e-12)
+    assert float(torch.logsumexp(enumeration.log_masses(rbm), 0)) == pytest.approx(closed, abs=1e-12)
 
 
 def test_gradient_of_log_unnormalised_is_that_of_its_definition() -> None:
@@ -130,7 +130,7 @@ def test_completed_states_have_the_model_as_their_law() -> None:
     torch.manual_seed(4)
     for hidden in (3, 8):
         rbm = random_rbm(6, hidden, 1.0)
-        x = exact.samples(rbm, 20_000)
+        x = enumeration.samples(rbm, 20_000)
         mean = log_prob(rbm, STATES).exp() @ STATES
         error = (mean * (1 - mean) / 20_000).sqrt()
         assert ((x.mean(0) - mean).abs() < 4.5 * error).all()

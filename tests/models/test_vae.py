@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -9,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from dgmrun.estimators.likelihood.importance import Importance
 from dgmrun.latent import draws
 from dgmrun.models.linear_vae import LinearVAE
 from dgmrun.models.vae import VAE
 from dgmrun.nn.binary import log_bernoulli
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
 SCALES = (None, 0.3, "learned", "per_pixel")
@@ -86,22 +88,22 @@ def test_log_p_and_log_q_are_those_of_the_layers() -> None:
 
 @pytest.mark.parametrize("network", ["mlp", "convolutional"])
 @pytest.mark.parametrize(
-    ("shape", "support", "scale"),
+    ("shape", "kind", "scale"),
     [
         ((1, 8, 8), "binary", None),
         *(((1, 28, 20), "unit", scale) for scale in SCALES),
-        *(((3, 9, 7), "categorical(256)", scale) for scale in SCALES),
+        *(((3, 9, 7), "levels", scale) for scale in SCALES),
     ],
 )
 def test_every_net_and_observation_gives_a_value_to_each_example(
-    network: str, shape: tuple[int, ...], support: str, scale: float | str | None
+    network: str, shape: tuple[int, ...], kind: str, scale: float | str | None
 ) -> None:
-    model = VAE(Event(shape, support), [2], [4], network=network, scale=scale)
+    model = VAE(Event(shape, kind, 256 if kind == "levels" else None), [2], [4], network=network, scale=scale)
     x, _ = model.dream(5)
     assert x.shape == (5, *shape)
     model.initialise(x)
     assert model.trace(x, draws.sampled(3)).log_w.shape == (3, 5)
-    assert {name: each.shape for name, each in model.pictures(x).items()} == {
+    assert {name: each.shape for name, each in model.pictures(Batch(x, torch.arange(5))).items()} == {
         "dreams": x.shape,
         "reconstructions": x.shape,
     }
@@ -124,7 +126,9 @@ def test_the_first_guess_of_p_of_x_has_the_deviations_of_the_data(scale: str) ->
         parameter.data.zero_()
     model.initialise(x)
     expected = Normal(x.mean(0), (x - x.mean(0)).square().mean().sqrt()).log_prob(x).sum(-1)
-    torch.testing.assert_close(model.log_likelihood(x, torch.randn(1, 500, 2))[0], expected)
+    z = torch.randn(1, 500, 2)
+    log_px = model.trace(x, draws.given([z])).log_px[0]
+    torch.testing.assert_close(log_px, expected)
 
 
 @pytest.mark.parametrize(
@@ -176,3 +180,68 @@ def test_log_bernoulli_and_its_derivative_are_those_of_the_definition() -> None:
     torch.testing.assert_close(log_bernoulli(logits, x), expected)
     for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
         assert check(lambda each: log_bernoulli(each, x), (logits,))
+
+
+CLASSES = Event((), "categorical", 3)
+
+
+def conditional_vae() -> VAE:
+    """Of binary x with 3 dimensions and one latent unit, given one of 3 classes, its parameters far from 0."""
+    with seeded(4, "vae"):
+        model = VAE(Event((3,), "binary"), [1], [4], depth=1, context=CLASSES).double()
+        for parameter in model.parameters():
+            parameter.data += 0.5 * torch.randn_like(parameter)
+        for parameter in model.encoders.parameters():
+            parameter.data *= 0.3  # nearer to the prior: weights whose variance is finite
+    return model.requires_grad_(False)
+
+
+def by_quadrature(model: VAE, x: Tensor, y: Tensor) -> Tensor:
+    """log p(x | y), [batch], by the trapezoid rule over z from -8 to 8."""
+    z = torch.linspace(-8, 8, 2001, dtype=torch.float64)
+    p = model.decode(z[:, None, None].expand(-1, len(x), 1), y)
+    log_px = (x * p.log() + (1 - x) * torch.log1p(-p)).sum(-1)
+    prior = Normal(torch.zeros(()).double(), torch.ones(()).double()).log_prob(z)
+    return torch.trapezoid((log_px + prior[:, None]).exp(), z, dim=0).log()
+
+
+def test_given_a_class_the_bound_is_just_below_the_quadrature() -> None:
+    model, states = conditional_vae(), torch.tensor(list(itertools.product([0.0, 1.0], repeat=3))).double()
+    x, y = states.repeat_interleave(3, 0), torch.arange(3).repeat(8)
+    truth = by_quadrature(model, x, y)
+    torch.testing.assert_close(truth.exp().reshape(8, 3).sum(0), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-6)
+    batch = Batch(x, torch.arange(24), y)
+    bounds, estimate = Importance(num_samples=5000)(model, Evidence(batch, batch))
+    log_w = model.trace(x, draws.sampled(100_000), y).log_w
+    w = (log_w - truth).exp()
+    error = w.std(0) / math.sqrt(len(w))
+    assert ((w.mean(0) - 1).abs() < 4.5 * error).all()
+    assert (log_w.mean(0) < truth).all()
+    assert (estimate.kind, estimate.bias) == ("lower_bound", "down")
+    assert float((truth - bounds).mean()) == pytest.approx(0, abs=0.01)
+    elsewhere = model.trace(x, draws.sampled(5000), (y + 1) % 3).log_w.logsumexp(0) - math.log(5000)
+    assert float((elsewhere - truth).abs().mean()) > 0.05  # the class matters
+
+
+def test_samples_given_a_class_follow_the_quadrature() -> None:
+    model, num = conditional_vae(), 20_000
+    y = torch.arange(3).repeat(num)
+    number = (model.sample(len(y), y) @ torch.tensor([4.0, 2, 1], dtype=torch.float64)).long()
+    x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3))).double()
+    for each in range(3):
+        p = by_quadrature(model, x, torch.full((8,), each)).exp()
+        counts = torch.bincount(number[y == each], minlength=8)
+        assert ((counts - num * p).abs() < 4 * (num * p * (1 - p)).sqrt()).all()
+
+
+def test_a_context_must_be_there_just_where_the_model_is_made_for_one() -> None:
+    x, y = torch.zeros(2, 3), torch.zeros(2).long()
+    for model, context in ((conditional_vae().float(), None), (VAE(Event((3,), "binary"), [1], [4]), y)):
+        calls = (
+            lambda: model.trace(x, draws.sampled(1), context),  # noqa: B023
+            lambda: model.sample(2, context),  # noqa: B023
+            lambda: model.decode(torch.zeros(1, 2, 1), context),  # noqa: B023
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match="a context must be"):
+                call()

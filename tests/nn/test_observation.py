@@ -30,11 +30,14 @@ def test_its_samples_have_its_frequencies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("support", "middle", "deviation"),
-    [("categorical(256)", 100.0, 20.0), *(("real", 5.0, deviation) for deviation in (20.0, 1e-3, 2000.0))],
+    ("event", "middle", "deviation"),
+    [
+        (Event((2,), "levels", 256), 100.0, 20.0),
+        *((Event((2,), "real"), 5.0, deviation) for deviation in (20.0, 1e-3, 2000.0)),
+    ],
 )
-def test_the_first_scale_gives_the_deviation_of_the_data(support: str, middle: float, deviation: float) -> None:
-    family, num = observation(Event((2,), support), None, "learned"), 100_000
+def test_the_first_scale_gives_the_deviation_of_the_data(event: Event, middle: float, deviation: float) -> None:
+    family, num = observation(event, None, "learned"), 100_000
     assert family.raw_scale is not None
     with seeded(6, "scale"):
         x = middle + deviation * torch.randn(num, 2)
@@ -57,16 +60,16 @@ def test_a_gaussian_has_its_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("support", "family", "message"),
+    ("event", "family", "message"),
     [
-        ("binary", "gaussian", "`model.observation` must be bernoulli for binary data, but is gaussian"),
-        ("unit", "bernoulli", "`model.observation` must be gaussian for unit data"),
-        ("tokens(5)", None, "`dataset.event.support` must be one of"),
+        (Event((2,), "binary"), "gaussian", "`model.observation` must be bernoulli for binary data, but is gaussian"),
+        (Event((2,), "unit"), "bernoulli", "`model.observation` must be gaussian for unit data"),
+        (Event((2,), "tokens", 5), None, "`dataset.event.kind` must be binary or real or unit or levels for a decoder"),
     ],
 )
-def test_a_family_that_does_not_suit_the_data_is_refused(support: str, family: str | None, message: str) -> None:
+def test_a_family_that_does_not_suit_the_data_is_refused(event: Event, family: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        observation(Event((2,), support), family, None)
+        observation(event, family, None)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, "wide", True])

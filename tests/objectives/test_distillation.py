@@ -22,7 +22,8 @@ from dgmrun.objectives.distillation.distill_mix import DistillMix
 from dgmrun.objectives.distillation.distill_score import DistillScore
 from dgmrun.objectives.distillation.distill_se import DistillSE
 from dgmrun.objectives.distillation.distill_variational import DistillVariational
-from dgmrun.objectives.distillation.teacher import StreamSettings, Teacher, TeacherStream
+from dgmrun.objectives.distillation.stream import StreamSettings, TeacherStream
+from dgmrun.objectives.distillation.teacher import Teacher
 from dgmrun.protocols.values import Batch, Estimate, Event
 
 D = 4
@@ -127,7 +128,7 @@ def test_the_reverse_divergence_is_unbiased_over_every_pair_of_samples(
     gradients = [torch.zeros_like(part) for part in student.parameters()]
     value = torch.zeros(())
     for i, j in product(range(len(STATES)), repeat=2):
-        monkeypatch.setattr(student, "sample", lambda num, pair=(i, j): STATES[list(pair)])
+        monkeypatch.setattr(student, "sample", lambda num, context, pair=(i, j): STATES[list(pair)])
         loss, _ = objective.loss(Batch(STATES[:2], torch.zeros(2)))
         weight = (log_q[i] + log_q[j]).exp().detach()
         value = value + weight * loss.detach()
@@ -182,7 +183,7 @@ def source(batch_size: int = 4, rank: int = 0, world_size: int = 1) -> InMemoryS
 
 
 def drawn(stream: TeacherStream, num: int) -> list[Tensor]:
-    return [stream.draw() for _ in range(num)]
+    return [stream.draw().x for _ in range(num)]
 
 
 @pytest.mark.parametrize("kind", [RBM, NADE])
@@ -228,7 +229,7 @@ def test_processes_share_the_chains_and_draw_apart(rbm: RBM) -> None:
 
 def test_samples_of_a_stream_follow_the_teacher(rbm: RBM) -> None:
     settings = StreamSettings(num_chains=20_000, burn_in=50)
-    x = TeacherStream(rbm.float(), settings, InMemorySource(STATES.repeat(1250, 1), None, 20_000, 0)).draw()
+    x = TeacherStream(rbm.float(), settings, InMemorySource(STATES.repeat(1250, 1), None, 20_000, 0)).draw().x
     counts = torch.bincount((x @ torch.tensor([1.0, 2, 4, 8])).long(), minlength=16)
     p = log_p(rbm.double()).exp()
     assert ((counts - 20_000 * p).abs() < 4.5 * (20_000 * p * (1 - p)).sqrt()).all()
@@ -242,13 +243,14 @@ def test_another_number_of_processes_takes_the_chains_over(rbm: RBM) -> None:
     whole = TeacherStream(rbm, settings, source())
     whole.load_shares([half.state_dict() for half in halves])
     assert whole.position == 3
-    assert whole.draw().shape == (4, D)
+    assert whole.draw().x.shape == (4, D)
 
 
 @pytest.mark.parametrize("chains", [None, "chains", torch.full((12, D), 7), torch.zeros(4, D)])
 def test_chains_of_another_kind_are_refused(chains: Any, rbm: RBM) -> None:
+    stream = TeacherStream(rbm, StreamSettings(num_chains=12), source())
     with pytest.raises(ValueError, match="its chains must be"):
-        TeacherStream(rbm, StreamSettings(num_chains=12), source()).load_state_dict({"position": 1, "chains": chains})
+        stream.load_state_dict({**stream.state_dict(), "position": 1, "chains": chains})
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"num_chains": 0}, "num_chains"), ({"thin": -1}, "thin")])

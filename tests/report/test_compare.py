@@ -18,6 +18,7 @@ from dgmrun.report.paired import rankings
 from dgmrun.report.runs import read
 from dgmrun.run.directory import Run
 from dgmrun.tools.compare import differing, main
+from tests.figure import entry, identity
 
 WEIGHTS = b"weights"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -36,17 +37,9 @@ def config(objective: str = "pcd", **settings: Any) -> dict[str, Any]:
     } | settings
 
 
-def estimate(value: float | None, **entries: Any) -> dict[str, Any]:
-    return {
-        "value": value,
-        "standard_error": 0.25,
-        "interval": [-30.0, None],
-        "kind": "exact",
-        "split": "test",
-        "of": {"weights_sha256": SHA256},
-        "diagnostics": {"standard_error_log_z": 0.0},
-        "warnings": [],
-    } | entries
+def estimate(value: float, quantity: str = "log_likelihood", /, **parts: Any) -> dict[str, Any]:
+    told = {"split": "test", "examples": 50, "diagnostics": {"standard_error_log_z": 0.0}}
+    return entry(quantity, value, SHA256, **(told | parts))
 
 
 def write(
@@ -55,7 +48,7 @@ def write(
     dataset: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Run:
-    facts = {"name": "digits", "support": "binary", "transform": "none", "binarisation": "threshold"}
+    facts = {"name": "digits", "kind": "binary", "given": None, "transform": "none", "binarisation": "threshold"}
     run = Run.create(
         path,
         settings or config(),
@@ -109,9 +102,11 @@ def test_names(tmp_path: Path) -> None:
         (estimate(-20.0, kind="lower_bound"), ">= -20.000 +- 0.250"),
         (estimate(-20.0, kind="upper_bound"), "<= -20.000 +- 0.250"),
         (estimate(-20.0, kind="estimate", warnings=["few chains"]), "~ -20.000 +- 0.250 !"),
-        (estimate(-20.0, of={"weights_sha256": "0" * 64}), "-20.000 +- 0.250 stale"),
-        (estimate(None, kind=None, standard_error=None, interval=None), "? ? +- ?"),
-        ({"value": None, "of": {}}, "? ? +- ? stale"),
+        (estimate(-20.0, of=identity("0" * 64)), "-20.000 +- 0.250 stale"),
+        (estimate(-20.0, standard_error=None, interval=None), "-20.000 +- ? "),
+        (estimate(-20.0, of=identity("0" * 64), proposal=identity("1" * 64)), "-20.000 +- 0.250 stale "),
+        (estimate(-20.0, of=identity("0" * 64), proposal=identity(SHA256)), "-20.000 +- 0.250 of another"),
+        (estimate(0.5, "jsd", kind="lower_bound"), ">= 0.500 +- 0.250 jsd"),
     ],
 )
 def test_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], cell: str) -> None:
@@ -120,10 +115,26 @@ def test_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[s
     assert cell in row.replace("   ", " ") + " "
 
 
+@pytest.mark.parametrize("part", ["value", "quantity", "kind", "of", "bias", "seconds"])
+@pytest.mark.parametrize("lack", ["null", "absent"])
+def test_what_lacks_a_part_is_no_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, lack: str
+) -> None:
+    partial = estimate(-20.0, **{part: None})
+    if lack == "absent":
+        del partial[part]
+    write(tmp_path / "a", {"exact": partial})
+    write(tmp_path / "b", {"exact": estimate(-20.0)})
+    lacking, whole = printed(capsys, tmp_path).splitlines()[2:4]
+    assert lacking.split()[-1] == "-"
+    assert "-20.000 +- 0.250" in whole
+
+
 def test_nothing_is_stale_without_weights(tmp_path: Path) -> None:
-    run = write(tmp_path / "a", {"exact": estimate(-20.0, of=None)})
+    run = write(tmp_path / "a", {"exact": estimate(-20.0, of=identity("0" * 64))})
     (run.path / "weights.safetensors").unlink()
-    assert not read([tmp_path])[0].figures["likelihood.exact"].stale
+    (one,) = read([tmp_path])
+    assert not one.figures["likelihood.exact"].is_stale(one.weights)
 
 
 def test_difference_is_paired(tmp_path: Path) -> None:
@@ -152,7 +163,7 @@ def test_the_best_founded_figure_ranks(tmp_path: Path) -> None:
     figures = {
         "ais": estimate(-1.0, kind="estimate"),
         "reverse_ais": estimate(-30.0, kind="lower_bound"),
-        "old": estimate(-2.0, of={"weights_sha256": "0" * 64}),
+        "old": estimate(-2.0, of=identity("0" * 64)),
         "simulated": estimate(-3.0, kind="upper_bound"),
         "unwritten": estimate(-4.0),
     }
@@ -167,12 +178,13 @@ def test_the_best_founded_figure_ranks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "dataset",
     [
-        {"support": "real"},
+        {"kind": "real"},
         {"transform": "logit"},
         {"binarisation": "dynamic"},
         {"splits": {"test": {"sha256": "b" * 64}}},
         {"splits": None},
-        {"support": None},
+        {"kind": None},
+        {"given": "labels"},
     ],
 )
 def test_what_disagrees_is_not_ranked(tmp_path: Path, dataset: dict[str, Any]) -> None:
@@ -213,7 +225,8 @@ def test_csv_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     }
     expected |= {"seed": "0", "status": "done", "steps": "200", "seconds": "1.25", "model.hidden": "10"}
     parts = {"value": "-20.5", "standard_error": "0.25", "low": "-30.0", "high": "", "kind": "exact"}
-    expected |= {f"likelihood.exact.{part}": text for part, text in (parts | {"split": "test", "quantity": ""}).items()}
+    told = {"split": "test", "given": "", "quantity": "log_likelihood", "unit": "nats"}
+    expected |= {f"likelihood.exact.{part}": text for part, text in (parts | told).items()}
     assert one == expected
     assert (two["name"], two["model.hidden"], two["likelihood.exact.value"]) == ("one, two", "8", "")
 
@@ -230,6 +243,7 @@ def test_json_is_a_list_of_results(tmp_path: Path, capsys: pytest.CaptureFixture
     [
         ("results.json", "[]"),
         ("results.json", "{"),
+        ("results.json", '{"bridge": {"a": {"value": "x"}}}'),
         ("results.json", "[" * 100_000),
         ("config.yaml", "a: ${b}"),
         ("config.yaml", "a: &a [*a]"),
@@ -251,11 +265,19 @@ def test_a_malformed_run_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         "{}",
         '{"train": {}, "dataset": {"splits": {}}, "likelihood": {"exact": {"value": null}}, "status": null}',
-        '{"bridge": {"a": {"value": "x"}}}',
+        '{"bridge": {"a": {"value": 1.0}}}',
     ],
 )
 def test_missing_figures_are_no_mishap(tmp_path: Path, capsys: pytest.CaptureFixture[str], results: str) -> None:
     (write(tmp_path / "a").path / "results.json").write_text(results)
+    for form in ([], ["--csv"], ["--json"]):
+        assert printed(capsys, tmp_path, *form)
+
+
+@pytest.mark.parametrize("part", ["warnings", "diagnostics", "settings", "curve", "interval", "standard_error"])
+def test_a_part_that_is_null_is_no_mishap(tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str) -> None:
+    for name in "ab":
+        score(write(tmp_path / name, {"exact": estimate(-20.0, **{part: None})}), LOG_PROB)
     for form in ([], ["--csv"], ["--json"]):
         assert printed(capsys, tmp_path, *form)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from dgmrun.pictures.grid import pixels
 from dgmrun.report.runs import read
 from dgmrun.run.directory import Run
 from dgmrun.tools.compare import main
+from tests.figure import entry, identity
 
 AIS = [(10, 4.0, 3.0, None), (20, 4.5, 4.0, 5.0), (40, 4.75, 4.5, 5.0)]
 BRIDGE = [(100, 5.5, None, None), (200, 5.0, 4.9, 5.1)]
@@ -129,15 +132,14 @@ def test_any_name_can_be_shown(name: str) -> None:
 
 
 def estimate(value: float, of: str, through: str | None = None, **entries: Any) -> dict[str, Any]:
-    return {
-        "value": value,
+    parts = {
         "standard_error": 0.1,
         "interval": [value - 1, value + 1],
         "kind": "estimate",
-        "of": {"weights_sha256": of},
-        "proposal": {"weights_sha256": through} if through else None,
+        "proposal": identity(through) if through else None,
         "curve": [[10, value + 1, None, None], [100, value, value - 1, value + 1]],
-    } | entries
+    }
+    return entry("log_z", value, of, **(parts | entries))
 
 
 def sha(name: str) -> str:
@@ -169,8 +171,8 @@ def runs(tmp_path: Path) -> Path:
     exact = estimate(5.0, sha("t"), kind="exact", curve=[])
     found_by = {name: estimate(value, sha("t"), sha(name)) for name, value in (("good", 5.1), ("bad", 4.0))}
     write(tmp_path / "runs" / "t", {"exact": exact, "ais": estimate(4.9, sha("t")), "bridge": found_by["bad"]})
-    for name, entry in found_by.items():
-        write(tmp_path / "runs" / name, {"bridge": entry, "importance": estimate(9.0, sha("t"), sha("old"))})
+    for name, figure in found_by.items():
+        write(tmp_path / "runs" / name, {"bridge": figure, "importance": estimate(9.0, sha("t"), sha("old"))})
     write(tmp_path / "runs" / "other", {})
     return tmp_path / "runs"
 
@@ -208,13 +210,13 @@ def test_compare_draws_from_the_files(
 
 
 def test_without_the_teacher_its_log_z_is_by_the_bridge(runs: Path) -> None:
-    (entry,) = read([runs / "bad"])
-    panel = found.curves(exhibit._pools([entry])[sha("t")])
+    (one,) = read([runs / "bad"])
+    panel = found.curves(exhibit._pools([one])[sha("t")])
     assert list(panel.methods) == ["bridge, bad"]
-    known = found.entries(entry.results, "log_z", sha("t"))
+    known = found.of_weights(one.results, "log_z", sha("t"))
     assert found.best(known) == 4.0
     with pytest.raises(ValueError, match="no log Z"):
-        found.best({"ais": {"value": None}})
+        found.best({"ais": replace(known["bridge"], value=1e300)})
 
 
 def test_pictures_are_turned_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,9 +311,9 @@ def test_what_cannot_be_drawn_is_left_out(
 @pytest.mark.parametrize(
     "curve",
     [
-        [[1e300, 5.0, 4.0, 6.0]],
         [[10, -1e300, None, None], [20, 5.0, 1e300, -1e300]],
-        [[0, 5.0, None, None], [-3, 5.0, 4.0, 6.0]],
+        [[0, 5.0, None, None], [3, 5.0, 4.0, 6.0]],
+        [[2**62, 5.0, None, None]],
         [[None, None, None, None], None],
         [[10, 5.0, 4.0, 6.0]] * 100_000,
         [[10, 1e12, None, None], [10, -1e12, None, None]],
@@ -324,3 +326,17 @@ def test_curves_of_a_stranger(curve: Any, runs: Path, tmp_path: Path, monkeypatc
     assert "more, good" in names(figures["log_z.png"])
     with Image.open(tmp_path / "log_z.png") as picture:
         assert max(picture.size) < 3000
+
+
+@pytest.mark.parametrize("curve", [[[1e300, 5.0, 4.0, 6.0]], [[-3, 5.0, 4.0, 6.0]], [[10, 5.0]], {}, 3])
+def test_what_is_no_curve_leaves_its_run_out(
+    curve: Any, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = runs / "good" / "results.json"
+    results = json.loads(file.read_text())
+    results["log_z"]["bridge"]["curve"] = curve
+    file.write_text(json.dumps(results))
+    figures = drawn(monkeypatch, runs, "--figures", tmp_path)
+    assert f"warning: {runs / 'good'} is left out: " in capsys.readouterr().err
+    assert "bridge, bad" in names(figures["log_z.png"])
+    assert "bridge, good" not in names(figures["log_z.png"])

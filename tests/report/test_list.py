@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -32,11 +33,11 @@ class Model:
     def swim(self) -> None: ...
 
 
-class Fish:
+class Fish(Protocol):
     def swim(self) -> None: ...
 
 
-class Bird:
+class Bird(Protocol):
     def fly(self) -> None: ...
 
 
@@ -58,8 +59,9 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     classes = {"package.Model": Model, "package.Pond": Pond, "package.Sky": Sky}
-    for module in ("paths", "report.list"):
+    for module in ("paths", "tools.list"):
         monkeypatch.setattr(f"dgmrun.{module}.config_dir", lambda: tmp_path)
+    monkeypatch.setattr("dgmrun.workbench.build.methods", lambda: ["log_z", "likelihood"])
     monkeypatch.setattr("dgmrun.workbench.build.target", lambda node: classes[node["_target_"]])
 
 
@@ -125,6 +127,6 @@ def test_mistakes(argv: list[str], message: str) -> None:
 @pytest.mark.parametrize("tool", ["list", "compare"])
 def test_tools_import_nothing_heavy(tool: str) -> None:
     heavy = {"torch", "lightning", "hydra", "numpy"}
-    code = f"import sys, dgmrun.report.{tool}; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, dgmrun.tools.{tool}; print(sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

@@ -18,10 +18,11 @@ from torch import nn
 
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
-from dgmrun.stages.train.checkpoints import Checkpoints, newest, read
+from dgmrun.stages.train.checkpoints import Checkpoints
+from dgmrun.stages.train.saved import newest, read
 
 STATE: dict[str, Any] = {
-    **{"optimizer_states": [{"state": {}}], "callbacks": {"Validation": {"best": 1.0}, "Limits": {"seconds": 1.0}}},
+    **{"optimizer_states": [], "schedule_states": [], "callbacks": {}},
     **{"ranks": [{}], "gradients": {}, "environment": {}},
 }
 
@@ -79,20 +80,21 @@ def test_at_every_moment_a_checkpoint_is_whole(tmp_path: Path) -> None:
     model = Three()
     objective: Any = SimpleNamespace(model=model, named_parameters=model.named_parameters, average=None, iteration=0)
 
-    def save_checkpoint(file: Path) -> None:
-        torch.save({**STATE, "state_dict": model.state_dict(), "iteration": objective.iteration}, file)
+    def gather(trainer: Any, objective: Any) -> dict[str, Any]:
+        return {**STATE, "state_dict": dict(model.state_dict()), "iteration": objective.iteration}
 
-    trainer: Any = SimpleNamespace(is_global_zero=True, save_checkpoint=save_checkpoint)
-    saving = Checkpoints(run, 1, lambda _, step: run.merge({"train": {"steps": step}}))
+    trainer: Any = SimpleNamespace(is_global_zero=True)
+    resume: Any = SimpleNamespace(gather=gather)
+    board: Any = SimpleNamespace(flush=lambda: None)
+    saving = Checkpoints(run, 1, resume, board, lambda _, step: run.merge({"train": {"steps": step}}))
 
     def look(copy: Path) -> None:
         now, whole = objective.iteration, newest(copy / "checkpoints")
         if whole is None:
             assert now == 1
             return
-        state = read(whole)
-        assert state["iteration"] in (now - 1, now)
-        assert all(bool((part == state["iteration"]).all()) for part in state["state_dict"].values())
+        assert whole.iteration in (now - 1, now)
+        assert all(bool((part == whole.iteration).all()) for part in whole.state_dict.values())
         assert json.loads((copy / "results.json").read_text())["train"]["steps"] in (now - 1, now)
         if (copy / "weights.safetensors").exists():
             values = {float(value) for part in load_file(copy / "weights.safetensors").values() for value in part}
@@ -106,5 +108,4 @@ def test_at_every_moment_a_checkpoint_is_whole(tmp_path: Path) -> None:
                 part.data.fill_(step)
             saving.save(trainer, objective, SimpleNamespace())  # type: ignore[arg-type]
     assert len(copies) > 100
-    state = read(run.path / "checkpoints" / "last.ckpt")
-    assert state["iteration"] == 3
+    assert read(run.path / "checkpoints" / "last.ckpt").iteration == 3

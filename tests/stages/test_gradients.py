@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from dgmrun.stages.gradients.work import Measured
 from torch.optim import Adam
 
 from dgmrun.gradients.exact import bound
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.vimco import VIMCO
 from dgmrun.protocols.values import Batch
+from dgmrun.stages.gradients.measure import Measured
 from tests.binary import gradient, sbn
 from tests.conftest import BINARY
 

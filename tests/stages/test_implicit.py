@@ -24,7 +24,7 @@ def results() -> dict[str, Any]:
     [
         ("log_z", "`log_z` must have a model without a normalised density"),
         ("gradients", "`gradients` must have a latent variable model"),
-        ("likelihood", "`likelihood.methods` must be among parzen, ratio for gan"),
+        ("likelihood", "`likelihood.methods` must be among those of another model for gan"),
     ],
 )
 def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
@@ -39,31 +39,34 @@ def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
 
 
 def test_a_divergence_is_told_and_ranked_with_nothing(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    ratio = ("likelihood", "likelihood.methods=[ratio]")
+    ratio = ("fidelity", "fidelity.methods=[ratio]")
     assert dgmrun(*GAN, "train", *ratio) == 0
     assert dgmrun(*GAN[:-1], "seed=1", "hydra.run.dir=other", "train", *ratio) == 0
-    found = results()["likelihood"]["ratio"]
+    found = results()["fidelity"]["ratio"]
     assert (found["quantity"], found["kind"], found["unit"]) == ("jsd", "lower_bound", "nats")
     assert 0.3 < found["value"] < 0.6932
     assert "lower bound of jsd" in capsys.readouterr().err
     assert dgmrun("compare", "run", "other") == 0
     shown = capsys.readouterr().out
-    assert "likelihood.ratio" in shown
+    assert "fidelity.ratio" in shown
     assert "best first" not in shown
 
 
 def test_too_few_examples_for_a_classifier_are_a_mistake(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    few = ("dataset.sizes=[400,100,30]", "likelihood.methods=[ratio]")
-    assert dgmrun(*GAN, *few, "train", "likelihood") == 2
+    few = ("dataset.sizes=[400,100,30]", "fidelity.methods=[ratio]")
+    assert dgmrun(*GAN, *few, "train", "fidelity") == 2
     assert "at least 100" in capsys.readouterr().err
 
 
 def test_modes_are_counted(dgmrun: Command) -> None:
-    assert dgmrun(*GAN, "dataset.modes=25", "train", "sample") == 0
-    sample = results()["sample"]
-    assert sample["modes"] == 25
-    assert 0 <= sample["covered"] <= 25
-    assert 0 <= sample["near"] <= 1
+    assert dgmrun(*GAN, "dataset.modes=25", "fidelity.methods=[coverage]", "train", "fidelity", "sample") == 0
+    coverage = results()["fidelity"]["coverage"]
+    found = coverage["diagnostics"]
+    assert found["modes"] == 25
+    assert 0 <= found["covered"] <= 25
+    assert coverage["value"] == found["covered"] / 25
+    assert 0 <= found["near"] <= 1
+    assert not {"modes", "covered", "near"} & results()["sample"].keys()
 
 
 @pytest.mark.parametrize("objective", ["gan", "wgan_gp"])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dgmrun.run.directory import Run
-from dgmrun.stages import Setup
+from dgmrun.workbench.setup import Setup
 from tests.conftest import BINARY
 
 Command = Callable[..., int]
@@ -155,18 +155,18 @@ def test_a_student_of_a_vae_learns_from_its_samples_alone(dgmrun: Command, capsy
     ("words", "message"),
     [
         ("likelihood.methods=[exact]", "`likelihood.methods` must be auto or among"),
-        ("likelihood.methods=[parzen]", "must not have parzen for binary data"),
+        ("fidelity.methods=[parzen]", "must not have parzen for binary data"),
         ("likelihood.methods=[closed_form]", "`likelihood.methods` must be auto or among"),
         ("likelihood.importance.num_samples=0", "`likelihood.importance.num_samples` must be at least 1"),
         ("objective=mle", "`objective` must be one that fits the model vae: elbo, iwae"),
         ("objective=pcd", "`objective` must be one that fits the model vae: elbo, iwae"),
         ("dataset.transform=standardise", "`dataset.transform` must be none"),
-        ("likelihood.parzen.bandwidths=[0.1,inf]", "`likelihood.parzen.bandwidths` must be a finite number"),
+        ("fidelity.parzen.bandwidths=[0.1,inf]", "`fidelity.parzen.bandwidths` must be a finite number"),
         ("likelihood.examples=1", "`likelihood.examples` must be a whole number and at least 2"),
     ],
 )
 def test_what_a_vae_cannot_have(words: str, message: str, dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    assert dgmrun(*VAE, *BINARY, "train", "likelihood", words, "hydra.run.dir=run") == 2
+    assert dgmrun(*VAE, *BINARY, "train", "likelihood", "fidelity", words, "hydra.run.dir=run") == 2
     assert message in capsys.readouterr().err
     assert not Path("run").exists()
 

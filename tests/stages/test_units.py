@@ -114,7 +114,7 @@ def test_a_student_sees_what_its_teacher_sees(dgmrun: Command, capsys: pytest.Ca
     assert dgmrun(*MODEL, *data, "dataset.transform=standardise", *SHORT, "hydra.run.dir=teacher") == 0
     student = (*MODEL, *data, "objective=distill_kl", "objective.teacher=teacher", *SHORT)
     assert dgmrun(*student, "hydra.run.dir=other") == 2
-    assert "must be a run of the transform none, as `dataset` has, but" in capsys.readouterr().err
+    assert "must be a run of the transform none, as this run has, but" in capsys.readouterr().err
     assert dgmrun(*student, "dataset.transform=standardise", "hydra.run.dir=student") == 0
     with numpy.load("student/samples.npz", allow_pickle=False) as samples:
         assert samples["teacher"].mean(0) == pytest.approx(samples["data"].mean(0), abs=1)

@@ -21,6 +21,7 @@ def play(path: Path, overrides: list[str]) -> int:
     from dgmrun import children
     from dgmrun.errors import Interrupted, Mistake, RunFailed, render
     from dgmrun.run.directory import Run
+    from dgmrun.stages import finish
 
     children.attach()
     if "objective" not in Run.open(path).config:
@@ -46,7 +47,7 @@ def play(path: Path, overrides: list[str]) -> int:
     if "log_z" in config["stages"]:
         run.merge({"log_z": {name: {"settings": config["log_z"][name]} for name in config["log_z"]["methods"]}})
     for word in config["stages"]:
-        run.finish(word, config)
+        finish(run, word, config)
     return 0
 
 

@@ -66,7 +66,7 @@ def check(value: Any, fresh: Any, name: str) -> None:
         ValueError: types, keys or lengths differ, or a number is one that it never becomes.
     """
     if isinstance(fresh, Tensor):
-        if (alike(value, fresh, name) < 0).any() and not fresh.dim():
+        if (alike(value, fresh, name) < 0).any() and name.endswith(": step"):
             raise ValueError(f"its {name} must not be negative, but is")
     elif isinstance(fresh, Mapping):
         if type(value) is not type(fresh) or value.keys() != fresh.keys():

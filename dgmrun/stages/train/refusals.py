@@ -35,7 +35,7 @@ def check(setup: Setup) -> None:
     processes.check(setup.config["device"])
     fit.limits(setup, 1)
     made = fit.objective(setup, model, steps=1)
-    made.configure_optimizers()
+    build.checked(made.configure_optimizers)
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
     fit.source_of(made, data, setup)
     try:

@@ -86,6 +86,8 @@ class Validation(Callback):
             int(state_dict["step"]),
         )
         self.latest = {str(name): float(value) for name, value in state_dict["latest"].items()}
+        if self.latest and not {*WATCHED} & self.latest.keys():
+            raise ValueError(f"its latest figures must be among {', '.join(WATCHED)}, but are {', '.join(self.latest)}")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int
@@ -113,7 +115,8 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective) -> dict[str, float]:
         if self.scorer is None:
-            return _spread([objective.watched(block) for block in self.valid.batch.blocks(BLOCK)])
+            with objective.undisturbed():
+                return _spread([objective.watched(block) for block in self.valid.batch.blocks(BLOCK)])
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(self.valid.batch), self.valid.log_jacobian)
         log_prob_train, _ = in_original_units(score(self.train.batch), self.train.log_jacobian)

@@ -1,0 +1,120 @@
+"""Coverage of modes and accuracy of classes, against what is counted by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgmrun.estimators.fidelity.accuracy import Accuracy
+from dgmrun.estimators.fidelity.coverage import Coverage
+from dgmrun.models.nade import NADE
+from dgmrun.protocols.models import takes_context
+from dgmrun.protocols.values import Batch, Event, Evidence, Modes
+
+NOTHING = Batch(torch.zeros(0, 2), torch.arange(0))
+CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+
+
+class Fixed:
+    """A model that has these samples."""
+
+    event = Event((2,), "real")
+
+    def __init__(self, x: list[list[float]]) -> None:
+        self.x = torch.tensor(x)
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        assert num == len(self.x)
+        return self.x
+
+
+@pytest.mark.parametrize(
+    ("samples", "distances", "covered", "near"),
+    [
+        ([[0.0, 1.5], [10.0, 0.0], [9.0, 0.0], [5.0, 5.0]], [0.75, 0.0, 0.5, math.sqrt(50) / 2], 2, 0.75),
+        ([[0.0, 2.5], [13.0, 0.0]], [1.25, 1.5], 0, 0.0),
+        ([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 11.0]], [0.0, 0.0, 0.0, 0.5], 4, 1.0),
+        ([[0.0, 2.0]], [1.0], 0, 0.0),  # at the reach is outside
+    ],
+)
+def test_modes_are_covered_that_a_sample_is_within_reach_of(
+    samples: list[list[float]], distances: list[float], covered: int, near: float
+) -> None:
+    evidence = Evidence(NOTHING, NOTHING, modes=Modes(CENTRES, 2.0))
+    each, estimate = Coverage(num_samples=len(samples))(Fixed(samples), evidence)
+    torch.testing.assert_close(each, torch.tensor(distances, dtype=torch.float64))
+    assert (estimate.quantity, estimate.value, estimate.unit) == ("coverage", covered / 4, "of 1")
+    assert (estimate.kind, estimate.bias, estimate.interval) == ("lower_bound", "down", (covered / 4, None))
+    assert estimate.standard_error is None
+    assert estimate.warnings
+    assert estimate.diagnostics == {
+        "modes": 4,
+        "covered": covered,
+        "near": near,
+        "standard_error_near": pytest.approx(math.sqrt(near * (1 - near) / len(samples))),
+    }
+
+
+def test_coverage_of_no_samples_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`fidelity\.coverage\.num_samples` must be at least 1, but is 0"):
+        Coverage(num_samples=0)
+
+
+class Classifier:
+    """p(y | x) in proportion to exp of the entry y of x."""
+
+    def __init__(self, event: Event) -> None:
+        self.event, self.context = event, Event((event.size or 2,), "real")
+
+    def log_prob(self, y: Tensor, context: Tensor) -> Tensor:
+        log_p = context.log_softmax(1)
+        return log_p.gather(1, y.reshape(len(y), 1).long())[:, 0]
+
+
+@pytest.mark.parametrize("event", [Event((), "categorical", 3), Event((1,), "categorical", 3)])
+@pytest.mark.parametrize("times", [1, 400])
+def test_accuracy_is_the_share_of_classes_that_are_likeliest(event: Event, times: int) -> None:
+    """Of five examples three are right; so often over that they do not fit one block."""
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5], [0.0, 0.1, 0.2]])
+    y = torch.tensor([0, 2, 0, 0, 1]).repeat(times).reshape(-1, *event.shape)
+    batch = Batch(y, torch.arange(len(y)), logits.repeat(times, 1))
+    hits, estimate = Accuracy()(Classifier(event), Evidence(batch, batch))
+    assert hits.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0] * times
+    num = 5 * times
+    assert estimate.value == pytest.approx(0.6)
+    assert estimate.standard_error == pytest.approx(math.sqrt(0.24 / num))
+    assert (estimate.quantity, estimate.kind, estimate.bias, estimate.samples) == ("accuracy", "estimate", "none", num)
+    assert estimate.interval is not None
+    for end in estimate.interval:  # Wilson's ends are 3 of their own standard errors from the share
+        assert end is not None
+        assert abs(end - 0.6) == pytest.approx(3 * math.sqrt(end * (1 - end) / num))
+
+
+def test_a_binary_class_is_one_of_two_and_all_right_leaves_an_interval() -> None:
+    event = Event((), "binary")
+    batch = Batch(torch.tensor([0.0, 1.0, 1.0]), torch.arange(3), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]))
+    hits, estimate = Accuracy()(Classifier(event), Evidence(batch, batch))
+    assert hits.tolist() == [1.0, 1.0, 1.0]
+    assert (estimate.value, estimate.standard_error) == (1.0, 0.0)
+    assert estimate.interval == pytest.approx((1 / (1 + 9 / 3), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("event", "context", "suits"),
+    [
+        (Event((1,), "binary"), Event((4,), "real"), True),
+        (Event((1,), "binary"), None, False),
+        (Event((2,), "binary"), Event((4,), "real"), False),
+    ],
+)
+def test_accuracy_is_of_one_class_given_something(event: Event, context: Event | None, suits: bool) -> None:
+    assert takes_context(NADE) == (True, False)
+    model: Any = NADE(event, 2, context=context)
+    assert Accuracy().is_automatic(model) is suits
+    if not suits:
+        with pytest.raises(ValueError, match=r"`fidelity\.methods` can have accuracy only for a model of one class"):
+            Accuracy().check(model)
