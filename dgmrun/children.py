@@ -1,8 +1,8 @@
-"""Processes that dgmrun starts of itself: the jobs of a sweep, and the ranks of a training in several processes.
+"""Child processes of dgmrun: the jobs of a sweep, and the ranks of a distributed training.
 
-Each is a fresh `python -m dgmrun ...` in a session of its own, so that Ctrl-C reaches it once, through its parent. It
-ends when its parent does, however that ends: its standard input is a pipe, which then closes. Its error arrives in a
-file and not on the screen, where it would stand among those of its siblings.
+Each is a fresh `python -m dgmrun ...` in its own process session, so that Ctrl-C reaches it only once, through its
+parent. It ends when its parent ends for whatever reason, as its standard input is a pipe that then closes. It writes
+its error to a file rather than to the terminal, for its parent to report.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tempfile import TemporaryDirectory
 from dgmrun.errors import ERROR_FILE, Interrupted, Mistake, RunFailed, of_status
 
 OF_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""Environment variables that make a process part of a distributed one."""
+"""Environment variables of distributed processes."""
 ORPHANED = 60.0
-"""Seconds that an orphan has to save what it can."""
+"""Seconds that a process has to save its state after its parent has ended."""
 
 
 class Child:
@@ -32,9 +32,9 @@ class Child:
 
     Args:
         argv: its arguments.
-        environment: what it has beyond ours; nothing of a distributed process is inherited.
-        quiet: whether its standard error goes to a file, from where `failure` takes its last line.
-        locks: handles that it inherits, to hold what they lock.
+        environment: additional environment variables; those of distributed processes are not inherited.
+        quiet: whether its stderr goes to a file, whose last line `failure` reports.
+        locks: file descriptors to inherit, so that it holds their locks.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class Child:
             )
 
     def interrupt(self) -> None:
-        """Asks it to save and end."""
+        """Asks the process to save its state and end."""
         self.is_interrupted = True
         self.process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
-        """Ends it at once, if it has not ended, and tidies up."""
+        """Kills the process if it is still running, and removes its files."""
         self.process.kill()
         self.process.communicate()
         self.folder.cleanup()
 
     def failed_at(self) -> float:
-        """When it said what its error is; 0 if it could not."""
+        """Returns the time at which it wrote its error; 0 if it did not."""
         return self.error_file.stat().st_mtime if self.error_file.exists() else 0.0
 
     def failure(self) -> Mistake | None:
-        """Why it ended before it was done; None if it is done."""
+        """Returns the error of a process that has ended; None if it succeeded."""
         code = self.process.returncode
         if code == 0:
             return None
@@ -86,34 +86,34 @@ class Child:
 
 
 def attach() -> None:
-    """In a child: ends this process when its parent is gone."""
+    """In a child process, ends it when its parent ends."""
     if is_child():
         threading.Thread(target=_await_end_of_parent, daemon=True).start()
 
 
 def is_child() -> bool:
-    """Whether dgmrun has started this process."""
+    """Returns whether dgmrun has started this process."""
     return ERROR_FILE in os.environ
 
 
 def is_rank() -> bool:
-    """Whether this process is one of several that train together."""
+    """Returns whether this process is a rank of a distributed training."""
     return is_child() and "LOCAL_RANK" in os.environ
 
 
 def is_silent() -> bool:
-    """Whether another process speaks for this one."""
+    """Returns whether another process logs for this one."""
     return (is_rank() and os.environ["LOCAL_RANK"] != "0") or node() > 0
 
 
 def node() -> int:
-    """Which of the machines that train together this is."""
+    """Returns the index of this machine among those that train together."""
     rank = os.environ.get("NODE_RANK", "0")
     return int(rank) if rank.isdecimal() else 0
 
 
 def leave_others(num_nodes: int) -> None:
-    """Forgets what another launcher has put into the environment, but what several nodes need."""
+    """Removes variables of other launchers from the environment, except those that several machines need."""
     kept = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if num_nodes > 1 else ()
     for key in set(OF_RANKS) - set(kept):
         os.environ.pop(key, None)

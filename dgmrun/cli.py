@@ -1,4 +1,4 @@
-"""Words and argv in, exit code out. Nothing heavy is imported before a run is known to be wanted.
+"""Command-line interface: dispatches the arguments and returns the exit status; heavy imports are postponed.
 
 dgmrun [WORD ...] [group=option ...] [key=value ...] [other Hydra flags]
 """
@@ -24,20 +24,20 @@ from dgmrun.run.directory import Run
 
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 TOO_LARGE = re.compile("allocate|overflow")
-"""How numpy and torch say that the memory, or a count of bytes, does not do."""
+"""Pattern of the messages of numpy and torch about insufficient memory or an overflow of sizes."""
 log = logging.getLogger("dgmrun")
 
 
 class Lines(logging.Formatter):
-    """Lines that a terminal shows and does not obey, whatever file their words are from."""
+    """Formatter that replaces control characters, so that no message can control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message, each line printable."""
+        """Returns the message with all lines printable."""
         return "\n".join(map(printable, super().format(record).splitlines()))
 
 
 def main() -> int:
-    """The console script."""
+    """Entry point of the console script."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     children.attach()
     try:
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _bug(error: Exception) -> int:
-    """Shows a traceback; a process that dgmrun has started leaves that to its run.log."""
+    """Shows a traceback; in a child process, it is only in run.log."""
     if not children.is_child():
         raise error
     return render(RunFailed(f"{type(error).__name__}: {error}".splitlines()[0], "its run.log has the traceback"))
@@ -87,10 +87,11 @@ def _command(argv: list[str]) -> None:
 
 
 def _run(argv: list[str]) -> None:
-    """Creates a run or takes one up, and executes its stages.
+    """Creates a run or opens an existing one, and executes its stages.
 
-    Stage words become the override `stages=[...]` in `sys.argv` itself, and a new run its `run=...`, so that whoever
-    starts this command again (a rank of a training in several processes, a requeue) enters by the same door.
+    Stages are replaced by the override `stages=[...]` in `sys.argv` itself, and a new run is given as `run=...`, so
+    that anything that starts this command again (a rank of a distributed training, a requeued job) continues the same
+    run.
     """
     from dgmrun.command import arguments, compose
     from dgmrun.workbench import build
@@ -132,7 +133,7 @@ def _farewell(run: Run) -> None:
 
 @contextmanager
 def _log() -> Iterator[None]:
-    """Messages to stderr, warnings of libraries to the log; of several processes one speaks."""
+    """Logs messages to stderr and captures warnings of libraries; of several processes, only one logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
     log.addHandler(handler)
@@ -149,7 +150,7 @@ def _log() -> Iterator[None]:
 
 @contextmanager
 def _log_file(file: Path) -> Iterator[None]:
-    """The same and the warnings to a file, each with its time; tracebacks to the file alone."""
+    """Logs the same messages, warnings and tracebacks to a file, with timestamps."""
     handler = logging.FileHandler(file)
     handler.setFormatter(Lines("%(asctime)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))

@@ -1,8 +1,8 @@
-"""The user's mistakes, and the one place that renders them.
+"""Errors caused by the user, and the function that prints them.
 
-A `Mistake` is what the user can mend: exit status 2, one line, and a hint that names a command to type.
-A `RunFailed` is a run that broke although it was asked for correctly: exit status 1.
-Anything else that escapes is a bug of ours and shows a traceback.
+A `Mistake` can be corrected by the user: exit status 2, one line, and a hint with a command to type.
+A `RunFailed` is a failure of a valid run: exit status 1.
+Any other exception is a bug and shows a traceback.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import sys
 from collections.abc import Iterable
 
 ERROR_FILE = "DGMRUN_ERROR_FILE"
-"""The environment variable that names, in a process that dgmrun has started, where its error is to be written."""
+"""Environment variable with the name of the file to which a child process writes its error."""
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LONGEST = 1000
-"""Letters of anything that is told."""
+"""Largest number of characters of a printed text."""
 
 
 class Mistake(Exception):
-    """Something that the user asked for and cannot have.
+    """An invalid request by the user.
 
     Args:
-        message: one line: the configuration key, what it must be and what it is instead.
+        message: one line: the configuration key, what it must be and what it is.
         hint: what to do about it, usually a command to type.
     """
 
@@ -36,43 +36,43 @@ class Mistake(Exception):
 
 
 class Busy(Mistake):
-    """A run that another process has; what it has written of itself stays."""
+    """A run in use by another process, whose records must not be changed."""
 
 
 class RunFailed(Mistake):
-    """A run that broke on its way; `message` and `hint` as in `Mistake`."""
+    """Failure of a valid run; `message` and `hint` as in `Mistake`."""
 
     status = FAILED
 
 
 class Interrupted(Mistake):
-    """Ctrl-C or SIGTERM: everything is saved; `hint` says how to go on."""
+    """Ctrl-C or SIGTERM: the state is saved; `hint` says how to resume."""
 
     status = INTERRUPTED
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The words " Did you mean `...`?" where one of `names` is close to `name`, else nothing."""
+    """Returns " (did you mean `...`?)" if one of `names` is close to `name`, else an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
 def printable(text: str) -> str:
-    """A text on one line and of bearable length; what a terminal could obey becomes `?`."""
+    """Truncates a text and replaces characters that are not printable, newlines included, by `?`."""
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def of_status(message: str, hint: str | None, status: int) -> Mistake:
-    """The kind of mistake that ends with `status`."""
+    """Makes an error of the class with this exit status."""
     kinds = {kind.status: kind for kind in (Mistake, RunFailed, Interrupted)}
     return kinds[status](message, hint)
 
 
 def render(mistake: Mistake) -> int:
-    """Prints a mistake to stderr as `error: ...`, a blank line, `hint: ...`; returns the exit status.
+    """Prints an error to stderr as `error: ...`, a blank line, `hint: ...`; returns the exit status.
 
-    A process that dgmrun has started writes it to a file instead, for its parent to tell.
+    A child process writes it to a file instead, for its parent to report.
     """
     if ERROR_FILE in os.environ:
         with open(os.environ[ERROR_FILE], "w") as file:

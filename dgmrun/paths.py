@@ -1,4 +1,4 @@
-"""Where the configuration lies, which options its groups have, and which of its keys are paths."""
+"""Location of the configuration files, options of configuration groups, and keys that hold paths."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 INPUTS = {"weights": "weights", "objective.teacher": "teacher", "log_z.proposal": "proposal"}
-"""Keys that name a run or a file that a run is made from or measured through, or several, and in which role."""
+"""Keys that name runs or files from which a run is made or measured, and their roles."""
 PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir")
-"""Keys that hold a path, or a list of them."""
+"""Keys that hold a path or a list of paths."""
 PACKAGE = Path(__file__).resolve().parent
 
 
 def config_dir() -> Path:
-    """The packaged configs/ of a wheel, else the checkout's."""
+    """Returns the directory of the configuration files: inside an installed package, else that of the checkout."""
     packaged = PACKAGE / "configs"
     return packaged if packaged.is_dir() else PACKAGE.parent / "configs"
 
 
 def options(group: str, search_path: Sequence[Path] = ()) -> dict[str, Path]:
-    """Option name -> YAML file of a configuration group, the user's folders in `search_path` included."""
+    """Returns the YAML file of each option of a configuration group, including those in `search_path`."""
     folders = [config_dir(), *search_path]
     return {file.stem: file for folder in folders for file in sorted((folder / group).glob("*.yaml"))}
 
 
 def words() -> list[str]:
-    """The stage words: the names of what lies in stages/."""
+    """Returns the names of all stages, from the contents of stages/."""
     return _names("stages")
 
 
 def tools() -> list[str]:
-    """The tool words: the names of what lies in tools/."""
+    """Returns the names of all tools, from the contents of tools/."""
     return _names("tools")
 
 
@@ -44,13 +44,13 @@ def _names(folder: str) -> list[str]:
 
 
 def methods() -> list[str]:
-    """The stage words that have methods: a run has every option of such a group, and `methods` selects."""
+    """Returns the names of stages with methods; a run has the settings of all methods, `methods` selects some."""
     return [word for word in words() if (config_dir() / word).is_dir()]
 
 
 @cache
 def sections(word: str) -> dict[str, dict[str, Any]]:
-    """A stage's sections of the configuration, with their defaults."""
+    """Returns the sections of the configuration that belong to a stage, with their defaults."""
     import yaml
 
     loaded: dict[str, dict[str, Any]] = yaml.safe_load((config_dir() / "stage" / f"{word}.yaml").read_text())
@@ -58,22 +58,22 @@ def sections(word: str) -> dict[str, dict[str, Any]]:
 
 
 def every_section() -> dict[str, dict[str, Any]]:
-    """Those of all stages."""
+    """Returns the sections of all stages."""
     return {name: section for word in words() for name, section in sections(word).items()}
 
 
 def data_dir(configured: str | None) -> Path:
-    """Where datasets are looked for: `data_dir`, else $DGMRUN_DATA, else ./data."""
+    """Returns the directory of datasets: `data_dir`, else $DGMRUN_DATA, else ./data."""
     return Path(os.path.abspath(os.path.expanduser(configured or os.environ.get("DGMRUN_DATA") or "data")))
 
 
 class Input(NamedTuple):
-    """A run or file that a configuration names.
+    """A run or file named in a configuration.
 
     Args:
-        key: that names it.
-        role: what it is for.
-        path: where it is.
+        key: the key that names it.
+        role: its role.
+        path: its path.
     """
 
     key: str
@@ -82,7 +82,7 @@ class Input(NamedTuple):
 
 
 def inputs(config: Mapping[str, Any]) -> list[Input]:
-    """All of them, in the order of `INPUTS`."""
+    """Returns all runs and files that a configuration names, in the order of `INPUTS`."""
     found = ((key, role, value_at(config, key)) for key, role in INPUTS.items())
     return [
         Input(key, role, str(path))
@@ -93,7 +93,7 @@ def inputs(config: Mapping[str, Any]) -> list[Input]:
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key; None where there is none."""
+    """Returns the value of a dotted key, or None if it does not exist."""
     value: Any = config
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -101,7 +101,7 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
 
 
 def with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """A copy whose every path is changed, those in lists, too."""
+    """Returns a copy of the configuration with `change` applied to each path, including those in lists."""
 
     def changed(node: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {key: entry(value, f"{prefix}{key}") for key, value in node.items()}
@@ -117,7 +117,7 @@ def with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[
 
 
 def remove_empty(folder: Path) -> None:
-    """Removes a folder, and those above it in ./outputs, as far as nothing lies there."""
+    """Removes a directory, and its parents in ./outputs, as long as they are empty."""
     with suppress(OSError):
         folder.rmdir()
         while (folder := folder.parent).is_relative_to(Path.cwd() / "outputs"):
@@ -125,7 +125,7 @@ def remove_empty(folder: Path) -> None:
 
 
 def literal(value: Any) -> str:
-    """A plain value as Hydra's grammar writes it."""
+    """Formats a plain value in Hydra's override grammar."""
     if isinstance(value, list):
         return f"[{','.join(map(literal, value))}]"
     if isinstance(value, str):
@@ -135,7 +135,7 @@ def literal(value: Any) -> str:
 
 
 def quoted(override: str) -> str:
-    """An override `key=value`; a path may hold what Hydra's grammar gives a meaning to, and in quotes it holds."""
+    """Quotes the value of an override `key=value` if it is a path, which may have characters special to Hydra."""
     key, _, value = override.partition("=")
     if key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
         return override

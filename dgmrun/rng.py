@@ -1,7 +1,7 @@
-"""Randomness: all of it comes from torch's default generators, and `seeded` is how a part gets its own.
+"""Random numbers: all come from torch's default generators, and `seeded` provides independent streams.
 
-What runs inside `seeded(...)` draws the same numbers whoever runs it and whenever, and leaves no trace outside:
-looking more often at a training changes nothing of it.
+The numbers drawn within `seeded(...)` depend only on its arguments, and the state outside is unaffected: validating
+more often, for example, does not change the training.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Forks torch's generators (CPU and this process's GPU) and seeds them from a hash of the arguments.
+    """Forks torch's generators (CPU and this process's GPU) and seeds them with a hash of the arguments.
 
     Args:
         seed: the run's seed.
-        names: what is being done, say `"order", epoch`.
+        names: identify the purpose, e.g. `"order", epoch`.
     """
     digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
     with torch.random.fork_rng(devices=_gpus()):
@@ -30,7 +30,7 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 
 
 def _seed(seed: int) -> None:
-    """`torch.manual_seed` for what is there: for what is not, it keeps a stack trace of every call, for ever."""
+    """Seeds available generators; `torch.manual_seed` would store a stack trace of every call if there is no GPU."""
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_available():
         torch.cuda.manual_seed(seed)
@@ -38,17 +38,17 @@ def _seed(seed: int) -> None:
 
 @cache
 def _gpus() -> list[int]:
-    """The GPU of this process. Asked once: where there is none, looking for one takes milliseconds."""
+    """Returns the GPU of this process, if any; cached, as the query takes milliseconds without a GPU."""
     return [torch.cuda.current_device()] if torch.cuda.is_available() else []
 
 
 def get_state() -> dict[str, Any]:
-    """The state of torch's default generators, in tensors alone."""
+    """Returns the state of torch's default generators, as tensors."""
     return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state(gpu) for gpu in _gpus()]}
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Takes back what `get_state` gave, as far as this machine has them."""
+    """Restores a state returned by `get_state`, as far as this machine has the devices."""
     torch.set_rng_state(state["cpu"])
     for gpu, gpu_state in zip(_gpus(), state["cuda"], strict=False):
         torch.cuda.set_rng_state(gpu_state, gpu)

@@ -1,4 +1,4 @@
-"""Public classes by the name of their room, `from dgmrun.models import NADE`, without importing the others."""
+"""Lazy imports of public classes from a package, such as `from dgmrun.models import NADE`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 def classes(package: str, folder: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package: a class is looked for in the text of its files, and its own one is imported.
+    """Returns a `__getattr__` for a package that finds a class in the text of its files and imports only that file.
 
     Args:
-        package: its name.
-        folder: of its `__init__.py`.
+        package: name of the package.
+        folder: directory of its `__init__.py`.
     """
     files = [file for file in sorted(Path(folder).rglob("*.py")) if not file.name.startswith("_")]
 

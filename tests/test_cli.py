@@ -117,8 +117,9 @@ def odd(folder: Path) -> None:
     (folder / "mine" / "objective" / "odd.yaml").write_text("_target_: tests_odd.Odd\n")
     (folder / "mine" / "objective" / "gone.yaml").write_text("_target_: nowhere.Gone\n")
     (folder / "tests_odd.py").write_text(
-        "from dgmrun.objectives.cd import CD\n"
-        "class Needs:\n    def encode(self, x):\n        ...\n"
+        "from typing import Protocol\n"
+        "from dgmrun.objectives.contrastive.cd import CD\n"
+        "class Needs(Protocol):\n    def encode(self, x):\n        ...\n"
         "class Odd(CD):\n    requires = Needs\n"
     )
 

@@ -1,4 +1,4 @@
-"""A command line, sorted: Hydra's flags, overrides, stage words. What no run can have is refused here."""
+"""Parsing of the command line into Hydra flags, overrides and stages; invalid overrides are refused here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dgmrun.run.directory import UNSAVED
 from dgmrun.stages import changeable
 
 NEEDED = ("model", "objective", "dataset", "device", "optimizer")
-"""Groups that every run has an option of."""
+"""Configuration groups of which every run has an option."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Arguments:
     """The parts of a command line.
 
     Args:
-        flags: for Hydra.
-        overrides: `key=value`.
-        stages: the stage words.
-        config_dir: the user's folder of configuration files.
-        is_sweep: whether each combination of values is a run.
+        flags: Hydra flags.
+        overrides: overrides `key=value`.
+        stages: names of stages.
+        config_dir: the user's directory of configuration files.
+        is_sweep: whether it is a sweep, with a run for each combination of values.
     """
 
     flags: list[str]
@@ -41,22 +41,22 @@ class Arguments:
 
     @property
     def search_path(self) -> tuple[Path, ...]:
-        """The user's folder of configuration files, if there is one."""
+        """The user's directory of configuration files, if any."""
         return () if self.config_dir is None else (self.config_dir,)
 
     @property
     def run(self) -> str | None:
-        """The run directory to take up."""
+        """The directory of the existing run, if given."""
         given = self.paths("run")
         return str(given[-1]) if given else None
 
     @property
     def names_stages(self) -> bool:
-        """Whether it says which stages to do."""
+        """Whether stages are given explicitly."""
         return bool(self.stages) or any(key == "stages" for key, _ in map(split, self.overrides))
 
     def paths(self, name: str) -> list[Path]:
-        """What the overrides of a path give; in a sweep one can give several."""
+        """Returns the values of a key that holds paths; in a sweep there may be several."""
         values = [value for key, value in map(split, self.overrides) if key == name and value not in ("", "null")]
         parts = [part for value in values for part in (value.split(",") if self.is_sweep else [value])]
         parts = [each.strip() for part in parts for each in part.strip("[]").split(",")] if name in INPUTS else parts
@@ -64,10 +64,10 @@ class Arguments:
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """Sorts the arguments, which may come in any order.
+    """Parses the arguments, in any order.
 
     Raises:
-        Mistake: a word is no stage, or a flag is not to be had.
+        Mistake: a word is not a stage, or a flag is unknown.
     """
     said = io.StringIO()
     try:
@@ -98,7 +98,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def _check(key: str, value: str, is_sweep: bool) -> None:
-    """Refuses overrides that Hydra would take and that no run can have."""
+    """Refuses overrides that Hydra accepts although they are invalid for a run."""
     if key.startswith("~"):
         raise Mistake(f"`{key[1:]}` must stay: no key of a run can be taken away")
     if key in NEEDED and (value in ("", "null") or value.startswith("[")):
@@ -118,7 +118,7 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
 
 
 def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:
-    """The arguments that take up the run at `path` for these stages; what it does not save is said again."""
+    """Returns arguments that execute these stages of the run at `path`, with the overrides that it does not save."""
     folder = [] if arguments.config_dir is None else [f"--config-dir={arguments.config_dir}"]
     again = changeable() if arguments.run is not None else UNSAVED
     kept = [one for one in arguments.overrides if root(one) in again and root(one) not in ("run", "stages", "sweep")]
@@ -126,18 +126,18 @@ def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str
 
 
 def split(override: str) -> tuple[str, str]:
-    """Key and value of an override."""
+    """Splits an override into key and value."""
     key, _, value = override.partition("=")
     return key, value
 
 
 def root(override: str) -> str:
-    """The section that an override is for."""
+    """Returns the top-level key of an override."""
     return split(override)[0].split(".")[0].lstrip("+")
 
 
 def _quoted(override: str, is_sweep: bool) -> str:
-    """In a sweep a comma stands between two paths."""
+    """Quotes paths; in a sweep, commas separate them."""
     key, value = split(override)
     parts = value.split(",") if is_sweep else [value]
     return f"{key}=" + ",".join(split(quoted(f"{key}={part}"))[1] for part in parts) if value else override

@@ -1,4 +1,4 @@
-"""What Hydra lets pass and must not: wrong types, impossible sizes, keys that nothing reads."""
+"""Checks that Hydra does not make: types, minima, and keys that do not exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dgmrun.errors import Mistake
-from dgmrun.paths import config_dir
+from dgmrun.paths import config_dir, words
+from dgmrun.stages import stage
 
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
 LEAST = {
@@ -25,14 +26,14 @@ LEAST = {
 
 
 def check_types(composed: DictConfig, name: str) -> None:
-    """Each overridden leaf must have the type of its default: null takes any, a whole number goes for a number.
+    """Checks that each override has the type of its default; null defaults accept any type, floats accept integers.
 
     Args:
         composed: the configuration.
-        name: of the primary configuration it was composed from.
+        name: name of the primary configuration from which it was composed.
 
     Raises:
-        Mistake: names the key.
+        Mistake: an override is invalid; the message names its key.
     """
     overrides = list(HydraConfig.get().overrides.task)
     parsed = OverridesParser.create().parse_overrides(overrides)
@@ -57,12 +58,13 @@ def check_types(composed: DictConfig, name: str) -> None:
 
 
 def check_sizes(config: dict[str, Any]) -> None:
-    """Keys of config.yaml and of every dataset; what a model or method takes, its constructor checks.
+    """Checks keys of config.yaml and of every dataset; those of models and methods are checked by their constructors.
 
     Raises:
-        Mistake: names the key.
+        Mistake: a value is invalid; the message names its key.
     """
-    for key, least in LEAST.items():
+    of_stages = {key: least for word in words() for key, least in stage(word).LEAST.items()}
+    for key, least in {**LEAST, **of_stages}.items():
         section, name = key.split(".")
         value = config[section].get(name)
         if value is not None and (type(value) is not int or value < least):
@@ -79,7 +81,7 @@ def check_sizes(config: dict[str, Any]) -> None:
 
 
 def is_word(name: Any) -> bool:
-    """Whether a folder can be named so."""
+    """Returns whether a name is suitable as the name of a directory."""
     return isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*", name) is not None
 
 
@@ -88,10 +90,10 @@ def _named(choices: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> None:
-    """What a run has saved must have the keys that every run has, and each the type of its default.
+    """Checks that the saved configuration of a run has values of the same types as the defaults.
 
     Raises:
-        Mistake: names the key.
+        Mistake: a value is invalid; the message names its key.
     """
     for key, default in defaults.items():
         value = saved.get(key, default)
@@ -103,7 +105,7 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
 
 @cache
 def _defaults(hydra: Any, name: str, groups: tuple[str, ...]) -> DictConfig:
-    """The configuration without the keys that the command gives; all jobs of a sweep ask one Hydra."""
+    """Composes the configuration without the user's keys; cached, as all jobs of a sweep share it."""
     composed: DictConfig = hydra.compose_config(name, list(groups), RunMode.RUN, from_shell=False)
     return composed
 

@@ -1,7 +1,7 @@
 """Shell completion: `eval "$(dgmrun --shell-completion install=bash)"`.
 
-Hydra says what the shell must evaluate, and composes the keys. What its own completer cannot know is added here: words
-among the overrides, tools, and keys whose value is a path.
+Hydra provides the shell code and the configuration keys. This module adds what Hydra's own completer lacks: stages
+and tools, and keys whose values are paths.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from dgmrun.stages import changeable
 COMMANDS = ("install", "uninstall", "query")
 SHELLS: dict[str, Any] = {"bash": BashCompletion, "zsh": BashCompletion, "fish": FishCompletion}
 SPECIAL = re.compile(r"[^\w@%+=:,./-]")
-"""What a shell would split at, or expand: bash runs a `$(command)` in a file's name that is suggested to it."""
+"""Characters that a shell would split at or expand: bash executes a `$(command)` in a suggested file name."""
 
 
 def main(argv: list[str]) -> None:
-    """Prints what the shell is to evaluate (install, uninstall), or what may end `$COMP_LINE` (query), one a line.
+    """Prints shell code (install, uninstall) or completions of `$COMP_LINE`, one on each line (query).
 
     Raises:
-        Mistake: the flag is not followed by one of these and a shell.
+        Mistake: the flag is not followed by a valid command and shell.
     """
     said = " ".join(word for word in argv if not word.startswith("-"))
     command, _, shell = said.partition("=")
@@ -55,19 +55,19 @@ def main(argv: list[str]) -> None:
         for suggestion in suggestions(line[: int(os.environ.get("COMP_POINT") or len(line))]):
             print(suggestion)
     else:
-        sys.argv[0] = str(Path(sys.argv[0]).with_name("dgmrun"))  # where it is .py, Hydra completes all of python
+        sys.argv[0] = str(Path(sys.argv[0]).with_name("dgmrun"))  # for a .py file, Hydra would complete `python`
         getattr(SHELLS[shell](None), command)()
         if command == "uninstall" and shell != "fish":
-            print("complete -r dgmrun 2> /dev/null")  # Hydra leaves it, without the function that it names
+            print("complete -r dgmrun 2> /dev/null")  # Hydra leaves it, though its function is gone
 
 
 def suggestions(line: str) -> list[str]:
-    """What may stand in place of the line's last word: nothing where the words before it make no sense."""
+    """Returns completions of the last word of a line; none if the words before it are invalid."""
     before, _, word = line.rpartition(" ")
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # `--version` prints, others may warn
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # parsing may print
             found = set(_arguments(shlex.split(before)[1:], word))
-    except Exception:  # a line half written is no mistake, and a prompt no place to report one
+    except Exception:  # an incomplete line is not an error
         return []
     return sorted(each for each in found if each.startswith(word) and not SPECIAL.search(each))
 
@@ -103,7 +103,7 @@ def _overrides(arguments: Arguments, word: str) -> Iterator[str]:
 
 
 def _paths(begun: str) -> Iterator[str]:
-    """The entries of a folder, with `/` behind folders; hidden ones where the name begins with a dot."""
+    """Yields the entries of a directory, with `/` after subdirectories; hidden ones only after a dot."""
     folder, name = begun[: begun.rfind("/") + 1], begun[begun.rfind("/") + 1 :]
     for entry in os.scandir(folder or "."):
         if name.startswith(".") or not entry.name.startswith("."):
@@ -111,7 +111,7 @@ def _paths(begun: str) -> Iterator[str]:
 
 
 def _keys(node: Any, word: str) -> Iterator[str]:
-    """The keys beside the one that is begun, `.` behind those with more below, else `=`; once that is there, values."""
+    """Yields completions of a key, followed by `.` if it has subkeys, else by `=` or, once that is typed, its value."""
     key, equals, _ = word.partition("=")
     *above, _ = key.split(".")
     for name in above:
@@ -124,7 +124,7 @@ def _keys(node: Any, word: str) -> Iterator[str]:
 
 
 def _composed(arguments: Arguments) -> Any:
-    """Every key and its value for the options chosen so far; where there is no model yet, for the first."""
+    """Composes all keys and values for the options chosen so far, with the first model if none is given yet."""
     pairs = map(split, arguments.overrides)
     chosen = {group: value.split(",")[0] for group, value in pairs if group in CHOICES}
     if "experiment" not in chosen:

@@ -1,4 +1,4 @@
-"""Command-line arguments to a resolved configuration, by Hydra; what Hydra lets pass and must not is refused."""
+"""Composition of command-line arguments into a resolved configuration, by Hydra, with additional checks."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from dgmrun.run.untrusted import RESERVED
 from dgmrun.stages import changeable
 
 OF_TEACHER = "of_teacher"
-"""The option of the group `dataset` that is the teacher's."""
+"""Option of the group `dataset` that stands for the dataset of the teacher."""
 NEW, SAVED = "new", "saved"
-"""Names of the primary configurations of a run to be made, and of one that there is."""
+"""Names of the primary configurations of a new and of an existing run."""
 CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
 def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
-    """The configuration of one run, resolved and checked, and its directory; None if Hydra only had to print.
+    """Returns the checked configuration of a run and its directory; None if Hydra only printed something.
 
     Raises:
         Mistake: the arguments do not compose.
@@ -56,7 +56,7 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
             remove_empty(directory)
         try:
             composed.append((_resolved(config, name), directory))
-        except Exception as error:  # Hydra would print lines of its own about it
+        except Exception as error:  # Hydra would print its own message
             raised.append(error)
 
     _main(arguments, added, name, task)
@@ -66,7 +66,7 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
 
 
 def compose_sweep(arguments: Arguments) -> None:
-    """Gives the jobs of a sweep to Hydra's launcher `process`, which calls `_resolved` for each.
+    """Passes the jobs of a sweep to the Hydra launcher `process`, which calls `_resolved` for each.
 
     Raises:
         Mistake: the arguments do not compose.
@@ -81,10 +81,10 @@ def _stages(arguments: Arguments) -> list[str]:
 
 
 def _of_teachers(arguments: Arguments) -> list[str]:
-    """Their dataset and what they are given, for a student that says neither.
+    """Returns overrides for the dataset and context of the teachers, unless the student's are given.
 
     Raises:
-        Mistake: there is no teacher, or several that have not the same.
+        Mistake: a teacher does not exist, or teachers have different datasets.
     """
     said = {key for key, _ in map(split, arguments.overrides)}
     teachers = arguments.paths("objective.teacher")
@@ -103,7 +103,7 @@ def _but_batch_size(found: tuple[dict[str, Any], str]) -> dict[str, Any]:
 
 
 def _dataset_of(teacher: Path | str) -> tuple[dict[str, Any], str]:
-    """The dataset of a run, and the name of its option."""
+    """Returns the dataset of a run, and the name of its option."""
     saved = Run.open(teacher, "objective.teacher").config
     dataset, choices = saved.get("dataset"), saved.get("choices")
     if not isinstance(dataset, dict) or not isinstance(choices, dict):
@@ -112,7 +112,7 @@ def _dataset_of(teacher: Path | str) -> tuple[dict[str, Any], str]:
 
 
 def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[DictConfig], Any]) -> None:
-    """Hydra's own entry, which reads `sys.argv`; nothing of ours runs in it but `task`."""
+    """Calls Hydra's entry point, which reads `sys.argv`; it calls none of our code but `task`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = [*arguments.flags, *arguments.overrides, *added]
     try:
@@ -127,7 +127,7 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
 
 
 def store_new(search_path: Sequence[Path]) -> None:
-    """Makes config.yaml, with the sections of every stage and all methods of those that have some, the primary one."""
+    """Registers the primary configuration of a new run: config.yaml with the sections and methods of all stages."""
     node = yaml.safe_load((config_dir() / "config.yaml").read_text())
     place = next(place for place, entry in enumerate(node["defaults"]) if "model" in entry)
     node["defaults"][place:place] = _every_method(search_path)
@@ -139,7 +139,7 @@ def _every_method(search_path: Sequence[Path]) -> list[dict[str, list[str]]]:
 
 
 def _store_saved(arguments: Arguments) -> None:
-    """Makes the saved configuration of a run the primary one; each method's own file lies under it."""
+    """Registers the saved configuration of a run as the primary one, with the files of all methods as defaults."""
     assert arguments.run is not None
     for override in arguments.overrides:
         if root(override) not in changeable():
@@ -166,16 +166,16 @@ def _store_saved(arguments: Arguments) -> None:
 
 
 def _yaml(name: str) -> dict[str, Any]:
-    """A shipped file of keys and their defaults, without what it says to Hydra."""
+    """Returns the keys of a shipped file and their defaults, without instructions to Hydra."""
     loaded = yaml.safe_load((config_dir() / f"{name}.yaml").read_text())
     return {key: value for key, value in loaded.items() if key not in RESERVED}
 
 
 def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
-    """What a run has saved, over what every run has.
+    """Merges the saved configuration of a run into the defaults.
 
     Raises:
-        Mistake: a group of keys is missing, or is none.
+        Mistake: a section is missing or is not a mapping.
     """
     for key in (*NEEDED, "choices"):
         if not isinstance(saved.get(key), dict):
@@ -204,7 +204,7 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
 
 
 def _mistake(error: Exception, arguments: Arguments) -> Mistake:
-    """What Hydra and OmegaConf say, on one line, with the nearest key or option; a mistake is one already."""
+    """Converts an error of Hydra or OmegaConf to a mistake of one line that suggests the closest key or option."""
     if isinstance(error, Mistake):
         return error
     causes = list(_causes(error))

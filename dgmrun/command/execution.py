@@ -1,4 +1,4 @@
-"""A command's way through a run: create it or take it up, then do its stages."""
+"""Execution of a command: creates or opens a run, then executes its stages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dgmrun.workbench.setup import Setup
 
 
 def create(setup: Setup, path: Path, command: str) -> Run:
-    """Makes a run, after everything that can be checked without training.
+    """Creates a run, after all checks that do not require training.
 
     Args:
-        setup: its configuration, `choices` included.
-        path: the directory to claim.
-        command: what the user typed.
+        setup: the configuration, with `choices`.
+        path: the run directory.
+        command: the command line, as typed.
 
     Raises:
-        Mistake: names the key that cannot be.
+        Mistake: the configuration is invalid; the message names the key.
     """
     if setup.config["device"]["num_nodes"] > 1 and "train" in setup.config["stages"]:
         raise Mistake(
@@ -40,12 +40,12 @@ def create(setup: Setup, path: Path, command: str) -> Run:
 
 
 def take_up(setup: Setup, path: Path, named: bool) -> tuple[Run, list[str]]:
-    """Opens a run to do its stages, or, where the user named none, what it was made for and has not finished.
+    """Opens an existing run; returns it with the stages to execute: those given, else those not yet completed.
 
-    A rank opens what the process that started it has checked.
+    Ranks skip the checks, which the process that started them has made.
 
     Raises:
-        Mistake: it is no run, cannot have a stage, or its data are no longer what they were.
+        Mistake: it is not a run, a stage is not possible, or its data have changed.
     """
     run, stages = Run.open(path), list(setup.config["stages"])
     if children.is_rank():
@@ -69,10 +69,10 @@ def take_up(setup: Setup, path: Path, named: bool) -> tuple[Run, list[str]]:
 
 
 def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
-    """Refuses what this configuration cannot do, without training.
+    """Refuses what this configuration does not permit, without training.
 
     Raises:
-        Mistake: names the key.
+        Mistake: the configuration is invalid; the message names the key.
     """
     setup.check()
     for word in stages:
@@ -85,9 +85,9 @@ def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
 
 
 def execute(run: Run, setup: Setup, stages: list[str]) -> None:
-    """Runs the stages one after another, keeps `status` true and notes each stage that is finished.
+    """Executes the stages in order, and records `status` and each completed stage.
 
-    Ranks, and nodes other than the first, only train: the first process of all does the rest.
+    Ranks, and machines other than the first, only train; the process that started them does everything else.
     """
     if children.is_rank() or children.node() > 0:
         stage("train").main(run, setup)

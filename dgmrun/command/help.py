@@ -1,4 +1,4 @@
-"""`dgmrun --help`."""
+"""Text of `dgmrun --help`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "e
 
 
 def text() -> str:
-    """The help, with the options that there are."""
+    """Returns the help, with all available options."""
     groups = "".join(f"  {group + '=':13}{', '.join(options(group))}\n" for group in GROUPS)
     stages = "".join(f"  {word:13}{header(file).lines[0]}\n" for word, file in options("stage").items())
     return HELP.format(stages=stages, groups=groups)

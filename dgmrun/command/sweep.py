@@ -1,7 +1,7 @@
-"""Sweeps: a Hydra launcher that runs every job as one fresh ordinary process, `sweep.jobs` at a time.
+"""Sweeps: a Hydra launcher that executes each job in a fresh process, `sweep.jobs` at a time.
 
-A job's directory is named by what makes the run, so the same sweep started again skips what is done, goes on with what
-was cut off and starts what is missing. A job that dies takes nothing with it.
+The directory of a job is named after a hash of the settings that define the run. If the same sweep is started again, it
+skips completed jobs, resumes interrupted ones and starts missing ones. A job that crashes does not affect the others.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from dgmrun.stages import changeable, unfinished
 
 _fingerprint = cache(fingerprint)
 TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
-"""Hydra takes plugins of its own namespace alone."""
+"""Import path of the launcher: Hydra accepts plugins only from its own namespace."""
 FIXED = ("run", "stages", "trainer")
-"""Sections of a run that can be changed, but by which a job may not differ from the run that lies in its directory."""
+"""Sections that may be overridden for an existing run, but in which a job must agree with the run in its directory."""
 HASHED = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
-"""The sections that make a run what it is: never where it lies, on what it runs or how it is evaluated."""
+"""Sections that define a run, as opposed to where it is stored, on what device it runs and how it is evaluated."""
 
 
 @contextmanager
 def registered(config_dir: Path | None) -> Iterator[None]:
-    """Makes the launcher known to Hydra as `process`; of the folder, which Hydra makes, nothing stays but runs."""
+    """Registers the launcher with Hydra as `process`; removes what Hydra itself writes to the sweep directory."""
     Plugins.instance().class_name_to_class[TARGET] = ProcessLauncher
     node = {"_target_": TARGET, "config_dir": None if config_dir is None else str(config_dir)}
     ConfigStore.instance().store(group="hydra/launcher", name="process", node=node)
@@ -63,9 +63,9 @@ class Job:
     """One run of a sweep.
 
     Args:
-        path: its directory.
-        config: its configuration, resolved.
-        overrides: what makes it from the defaults.
+        path: the run directory.
+        config: the resolved configuration.
+        overrides: the overrides of this job.
     """
 
     path: Path
@@ -78,10 +78,10 @@ class Job:
 
 
 class ProcessLauncher(Launcher):
-    """The launcher; Hydra makes it, and gives it the overrides of every job.
+    """The launcher, created by Hydra, which passes it the overrides of all jobs.
 
     Args:
-        config_dir: the user's folder of configuration files, for the jobs.
+        config_dir: the user's directory of configuration files, for the jobs.
     """
 
     folders: ClassVar[list[Path]] = []
@@ -90,13 +90,13 @@ class ProcessLauncher(Launcher):
         self.flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra has; `task_function` resolves and checks a configuration."""
+        """Stores Hydra's objects; `task_function` resolves and checks a configuration."""
         self.loader, self.resolved, self.config = hydra_context.config_loader, task_function, config
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.folders.append(self.folder)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs the jobs, shows what became of each, and fails if any is not done.
+        """Executes the jobs, prints their results, and fails unless all are done.
 
         Raises:
             Mistake: a job does not compose, or two would share a directory; nothing was started.
@@ -125,10 +125,10 @@ class ProcessLauncher(Launcher):
 
 
 def run_hash(config: Mapping[str, Any]) -> str:
-    """12 hex digits of what makes a run; of a path, what lies there counts.
+    """Returns 12 hex digits of a hash of the settings that define a run; paths enter by the contents of their files.
 
     Raises:
-        Mistake: nothing lies there.
+        Mistake: there is nothing at a path.
     """
     named = with_paths({key: config[key] for key in HASHED}, _fingerprint)
     hashed = json.loads(json.dumps(named), parse_float=_number)
@@ -136,16 +136,16 @@ def run_hash(config: Mapping[str, Any]) -> str:
 
 
 def _number(text: str) -> float:
-    """1 and 1.0 are the same."""
+    """Converts integral numbers to integers, so that 1 and 1.0 have the same hash."""
     value = float(text)
     return int(value) if value.is_integer() else value
 
 
 def unique(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs without repetitions.
+    """Returns the jobs without repetitions.
 
     Raises:
-        Mistake: two differ, but in nothing that makes another run.
+        Mistake: two jobs differ, but only in settings that do not define a run.
     """
     kept: dict[Path, Job] = {}
     for job in jobs:
@@ -166,13 +166,13 @@ def _made(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Pool:
-    """Runs jobs, `width` at a time, each in a process of its own.
+    """Executes jobs, `width` at a time, each in a process of its own.
 
     Args:
-        jobs: their state is kept up to date.
-        width: processes at a time, at least 1.
-        fail_fast: whether the first that is lost keeps the others from starting.
-        flags: Hydra's, for every job.
+        jobs: the jobs, whose state is updated.
+        width: number of processes at a time, at least 1.
+        fail_fast: whether no further job is started once one has failed.
+        flags: Hydra flags for every job.
     """
 
     def __init__(self, jobs: Sequence[Job], width: int, fail_fast: bool, flags: Sequence[str]) -> None:
@@ -181,7 +181,7 @@ class Pool:
         self.is_interrupted = False
 
     def run(self) -> None:
-        """Runs them all. Ctrl-C lets those that run save what they have; a second one ends them at once."""
+        """Executes all jobs. Ctrl-C lets running jobs save their state; a second one ends them at once."""
         executor = ThreadPoolExecutor(self.width)
         try:
             futures = [executor.submit(self._run, number, job) for number, job in enumerate(self.jobs, 1)]
@@ -207,7 +207,7 @@ class Pool:
         try:
             if not self.is_stopped.is_set():
                 self._execute(job, name)
-        except Exception as error:  # of a directory that a stranger or an accident has left there
+        except Exception as error:  # the directory may hold anything
             job.state, job.error = "refused", str(error) or type(error).__name__
         if job.state != "not started":
             report.tell(f"{name}: {job.state}")
@@ -234,14 +234,14 @@ class Pool:
             _withdraw(run)
 
     def _argv(self, job: Job, stages: Sequence[str]) -> list[str]:
-        """The door by which every process enters a run, and what the run that lies there has otherwise."""
+        """Returns the arguments that open the run of a job, with the settings that differ from the saved ones."""
         saved = dict(_leaves(Run.open(job.path).config))
         wanted = {key: value for key, value in _leaves(job.config) if key.split(".")[0] in changeable() - {*FIXED}}
         changes = [f"{key}={literal(value)}" for key, value in wanted.items() if saved.get(key) != value]
         return [*self.flags, quoted(f"run={job.path}"), *changes, f"stages=[{','.join(stages)}]"]
 
     def _environment(self) -> dict[str, str]:
-        """Jobs that run at the same time share the cores."""
+        """Divides the cores among concurrent jobs."""
         threads = max(1, len(os.sched_getaffinity(0)) // self.width)
         return {} if self.width == 1 else {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
 
@@ -263,6 +263,6 @@ def _outcome(child: Child) -> tuple[str, str]:
 
 
 def _withdraw(run: Run) -> None:
-    """Takes back a directory that no run came of."""
+    """Removes a directory in which no run was created."""
     (run.path / "config.yaml").unlink(missing_ok=True)
     remove_empty(run.path)

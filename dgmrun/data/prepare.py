@@ -71,7 +71,7 @@ def prepare(
         pixel_order: `row`, `column` (images are transposed, as MATLAB stores them) or None.
 
     Raises:
-        Mistake: the data or a setting does not suit the others.
+        Mistake: the data do not match their description, or a setting does not suit them.
     """
     transforms.transformed(binarised(event, binarisation), transform, binarisation)
     check(splits, event, labels)

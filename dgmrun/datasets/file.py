@@ -47,7 +47,7 @@ def load(data_dir: Path, path: str) -> Splits:
 
 
 def event(path: str) -> Event:
-    """Returns the event of x: the shape of a row, and the narrowest kind of binary, unit, counts and real."""
+    """Returns the event of x: the shape of a row, and the first suitable kind of binary, unit, counts and real."""
     x = _examples(_read(path))
     each = (Event(tuple(x.shape[1:]), kind) for kind in ("binary", "unit", "counts", "real"))
     return next(event for event in each if inside(x, event))

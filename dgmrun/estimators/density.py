@@ -73,8 +73,8 @@ def _interval(value: float, examples_error: float | None, log_z: Estimate) -> tu
 def less(log_f: Estimate, log_z: Estimate) -> Estimate:
     """Mean log p(x) from an estimate of the mean log f(x) and one of log Z, whose errors are independent.
 
-    A bound on log f stays a bound if log Z is exact or a bound in the opposite direction; otherwise the direction of the
-    error is unknown.
+    A bound on log f stays a bound if log Z is exact or a bound in the opposite direction; otherwise the direction of
+    the error is unknown.
     """
     kinds, biases = {log_f.kind, KIND.get(log_z.kind, log_z.kind)} - {"exact"}, {log_f.bias, OPPOSITE[log_z.bias]}
     biases -= {"none"}

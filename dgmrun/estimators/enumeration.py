@@ -20,7 +20,7 @@ def log_masses(model: Enumerable) -> Float64[Tensor, "states"]:
 
 
 def samples(model: Enumerable, num: int) -> Tensor:
-    """Draws exact, independent samples x [num, *event.shape]: states in proportion to their masses, then the rest."""
+    """Draws exact, independent samples x [num, *event.shape]: states by their masses, then x given each state."""
     mass = log_masses(model)
     cumulative = (mass - mass.max()).exp().cumsum(0)
     level = torch.rand(num, dtype=torch.float64, device=mass.device) * cumulative[-1]

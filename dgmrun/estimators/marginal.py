@@ -39,7 +39,7 @@ def posterior_means(model: Inference, batch: Batch, posterior: Tensor | None) ->
 
 
 def active_units(means: Tensor) -> int:
-    """Number of active units, whose posterior means [examples, units] vary over examples (Burda et al., section 5.2)."""
+    """Number of units whose posterior means [examples, units] vary over examples (Burda et al., section 5.2)."""
     return int((means.var(0) > ACTIVE).sum())
 
 

@@ -25,8 +25,8 @@ PRIOR, PRIOR_SIZE = 0.5, 10
 def pareto_k(log_w: Float64[Tensor, "samples"]) -> float:
     r"""Estimates the shape :math:`\hat k` of the tail of the weights.
 
-    Weights equal to the threshold are left out. If none are left, there is no tail, and the shape is minus infinity; if
-    there are fewer than 5, it cannot be estimated, and is infinity.
+    Weights equal to the threshold are left out. If none remain, there is no tail, and the shape is minus infinity; if
+    fewer than 5 remain, the shape cannot be estimated and is set to infinity.
     """
     num = len(log_w)
     tail = math.ceil(min(num / 5, 3 * math.sqrt(num)))

@@ -1,8 +1,8 @@
 r"""Samples of a tractable density q and of an unnormalised one, p = f / Z, with both densities at each sample.
 
-Half of p's chains start at samples of q, as published, and half at the end of annealing runs from the base distribution.
-Regions of p that q misses may be invisible in the first half, whatever its weights look like; the second half, which is
-independent of q, can reveal them.
+Half of p's chains start at samples of q, as published, and half at the final states of annealing from the base
+distribution. Regions of p that q misses may be invisible in the first half, whatever its weights look like; the second
+half, which is independent of q, can reveal them.
 
 References:
     Papamakarios and Murray (2015), Distilling intractable generative models, section 3.
@@ -198,7 +198,7 @@ def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:
 def diagnose(samples: Samples, log_z: float, standard_error: float | None) -> dict[str, float | None]:
     """R-hat between the halves, and both KL divergences in nats; KL(p || q) uses the half that did not start at q.
 
-    The standard errors of the divergences are upper bounds: they add those of log Z and of the mean as if they were
+    The standard errors of the divergences are conservative: they combine those of log Z and of the mean as if they were
     independent, although errors from common samples partly cancel.
     """
     at_p, at_q = mean_of_chains(samples.of_p.log_w[1]), mean_of_chains(samples.of_q.log_w[:, None])

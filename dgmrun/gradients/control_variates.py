@@ -2,8 +2,8 @@ r"""Score-function gradients in the logits a of binary units b, with a control v
 
 .. math:: g = (f(b) - c(\tilde\zeta))\, \nabla_a \log q(b) + \nabla_a c(\zeta) - \nabla_a c(\tilde\zeta)
 
-with zeta a logistic variable, b = H(zeta), and zeta~ a second one drawn conditionally on b. It is unbiased for
-:math:`\nabla_a E[f(b)]` with any c.
+with zeta a logistic variable, b = H(zeta), and zeta~ a second one drawn conditionally on b. The estimator is unbiased
+for :math:`\nabla_a E[f(b)]` with any c.
 
 References:
     Gu, Levine, Sutskever and Mnih (2016), MuProp, https://arxiv.org/abs/1511.05176, equation 6.
@@ -49,7 +49,7 @@ def muprop(f: Float[Tensor, "*samples"], c: Control, logits: Units, b: Units) ->
 
     .. math:: g = (f(b) - c(m) - c'(m) (b - m))\, \nabla_a \log q(b) + c'(m) \nabla_a m
 
-    It is unbiased with any c.
+    The estimator is unbiased with any c.
 
     Args:
         f: f(b), held constant.

@@ -2,7 +2,7 @@ r"""The score-function estimator, also known as REINFORCE.
 
 .. math:: \nabla_\phi E_{q_\phi(z)}[f(z)] = E_{q_\phi(z)}\Big[\sum_i (f_i(z) - b_i)\, \nabla_\phi \log q_\phi(z_i)\Big]
 
-where f_i is the part of f that depends on z_i. It is unbiased for any baseline b_i that does not depend on z_i.
+where f_i is the part of f that depends on z_i. The estimator is unbiased for any baseline b_i independent of z_i.
 
 References:
     Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning, eq. 6.

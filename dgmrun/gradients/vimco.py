@@ -4,7 +4,7 @@ r"""Gradient of the importance-weighted bound L_K if z cannot be reparameterised
           + \sum_i \tilde w_i \nabla \log w_i\Big], \qquad
           \hat L_{-i} = \log \frac{1}{K} \Big(\sum_{j \ne i} w_j + \exp \frac{\sum_{j \ne i} \log w_j}{K - 1}\Big)
 
-where L-hat is the log of the mean weight. It is unbiased, since L-hat_-i does not depend on z_i.
+where L-hat is the log of the mean weight. The estimator is unbiased, since L-hat_-i does not depend on z_i.
 
 References:
     Mnih and Rezende (2016), Variational inference for Monte Carlo objectives, https://arxiv.org/abs/1602.06725,

@@ -69,7 +69,7 @@ def resampled(trace: Trace) -> list[Tensor]:
     """Draws one of the k samples in proportion to its importance weight, [1, batch, units] for each layer.
 
     Its distribution is the expectation, over the other k - 1 samples, of the unnormalised density p(x, z) / mean(w).
-    The ELBO of the latter is `iwae`; that of its expectation is at least as large.
+    The expected ELBO of the latter is the bound `iwae`; the ELBO of its expectation is at least as large.
     """
     chosen = Categorical(logits=trace.log_w.t()).sample().reshape(1, -1, 1)
     return [z.take_along_dim(chosen, 0) for z in trace.z]

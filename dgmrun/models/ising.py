@@ -62,7 +62,7 @@ class Ising(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the biases to half the logits of the smoothed means of `x`: its marginals if couplings are zero."""
+        """Sets the biases to half the logits of the smoothed means of `x`, so that marginals match if J = 0."""
         self.bias.copy_(marginal_logits(x) / 2)
 
     def couplings(self) -> Tensor:

@@ -3,9 +3,9 @@ r"""Linear variational autoencoder: probabilistic principal component analysis w
 .. math:: p(z) = N(0, I), \quad p(x \mid z) = N(W z + \mu, \sigma^2 I), \quad
           q(z \mid x) = N(V (x - \mu), \mathrm{diag}(s^2))
 
-so that :math:`p(x) = N(\mu, W W^\top + \sigma^2 I)` in closed form. At the optimum W spans the leading principal
-components, :math:`\sigma^2` is the mean of the remaining eigenvalues of the covariance, and the diagonal q equals the
-posterior if the columns of W are orthogonal.
+so that :math:`p(x) = N(\mu, W W^\top + \sigma^2 I)` exactly. At the optimum, W spans the leading principal components,
+:math:`\sigma^2` is the mean of the remaining eigenvalues of the covariance, and the diagonal q equals the posterior if
+the columns of W are orthogonal.
 
 References:
     Tipping and Bishop (1999), Probabilistic principal component analysis.

@@ -58,7 +58,7 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the visible biases to the logits of the smoothed means of `x`: its marginals if weights are zero."""
+        """Sets the visible biases to the logits of the smoothed means of `x`, so that marginals match if W = 0."""
         self.visible_bias.copy_(marginal_logits(x))
 
     def hidden_logits(self, v: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from dgmrun.protocols.values import Event
 class ContextVector:
     """Maps contexts [batch, *event.shape] to vectors [batch, size], without parameters.
 
-    Classes are one-hot encoded, levels are scaled to [0, 1], counts n become log(1 + n), and strings become the number of
-    occurrences of each word; other kinds are left as they are. Without an event there is no vector.
+    Classes are one-hot encoded, levels are scaled to [0, 1], counts n become log(1 + n), and strings become the counts
+    of each word; other kinds are left as they are. Without an event there is no vector.
 
     Args:
         event: event of the context, if any.

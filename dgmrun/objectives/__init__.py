@@ -1,4 +1,4 @@
-"""How models are trained, one file per objective beside those of its family."""
+"""Training objectives, one file for each, grouped by family."""
 
 from pathlib import Path
 

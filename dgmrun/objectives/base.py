@@ -1,4 +1,4 @@
-"""What every objective shares: whose turn it is, the optimiser step, and the state that a checkpoint needs."""
+"""Base class of all objectives: alternation of players, optimiser steps, and per-process state for checkpoints."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from dgmrun.protocols.values import Batch
 
 @dataclass(frozen=True)
 class Optimization:
-    """How parameters follow gradients.
+    """Optimiser settings.
 
     Args:
-        optimizer: makes a torch optimiser from groups of parameters.
+        optimizer: makes a torch optimiser from parameter groups.
         schedule: makes a torch learning-rate schedule from an optimiser; it advances once per optimiser step.
-        clip_norm: largest Euclidean norm of the gradient.
-        ema: decay of the moving average of the weights, per optimiser step.
-        accumulate: batches whose gradients make one optimiser step.
+        clip_norm: largest Euclidean norm of the gradient; larger gradients are rescaled.
+        ema: decay of the exponential moving average of the weights, per optimiser step.
+        accumulate: number of batches whose gradients are accumulated for each optimiser step.
     """
 
     optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -47,7 +47,7 @@ class Optimization:
 
 
 class NonFiniteError(Exception):
-    """A loss or parameter is NaN or infinite; the message names the first one, `batch` is where it showed."""
+    """A NaN or infinity in the loss or a parameter; the message names the first one, `batch` is the current batch."""
 
     def __init__(self, name: str, batch: Batch) -> None:
         super().__init__(name)
@@ -55,15 +55,16 @@ class NonFiniteError(Exception):
 
 
 class Objective(LightningModule):
-    """A model and how it is trained. A final subclass states `requires`, and `loss`, or `players` and `player_loss`.
+    """A model with a training loss.
 
-    Methods that say so are hooks, to be filled; all others are final. Steps are iterations: `iteration` counts batches,
-    whatever Lightning counts.
+    Concrete subclasses define `requires` and either `loss` or, for several players, `players` and `player_loss`.
+    Methods documented as hooks may be overridden; all others are final. Steps are counted in iterations: `iteration`
+    is the number of batches processed, regardless of Lightning's own counters.
     """
 
     requires: ClassVar[type]
     stops_by_watched: ClassVar[bool] = True
-    """Whether a training is at its best where what is `watched` is least."""
+    """Whether the quantity returned by `watched` is suitable for early stopping (lower is better)."""
 
     def __init__(self, model: nn.Module, optimization: Optimization) -> None:
         super().__init__()
@@ -72,57 +73,57 @@ class Objective(LightningModule):
         self.optimization = optimization
         self.iteration = 0
         self.rank_state: dict[str, Tensor] = {}
-        """What each process has of its own, by name: it is saved, and given back to the process that had it."""
+        """Named state that differs between processes; checkpoints store and restore it separately for each process."""
         self.seats: list[Seat] = []
         self.average = None if optimization.ema is None else average(model, optimization.ema)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar to descend, in nats per example, and named terms to log beside it. A hook.
+        """Returns the scalar to minimise, in nats per example, and named terms to log. Hook.
 
-        Of several players, where nothing else is said, it is that of the first to play.
+        With several players, the default is the loss of the first one.
         """
         return self.player_loss(self.players()[0].name, batch)
 
     def players(self) -> list[Player]:
-        """Who trains what, in the order of play. A hook: one player moves all that is trained, by `loss`."""
+        """Returns the players in the order of play. Hook; by default, one player trains everything on `loss`."""
         return [Player("model", self.trained_parameters())]
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar that one of several players descends, and named terms. A hook.
+        """Returns the scalar that one of several players minimises, and named terms to log. Hook.
 
-        What the player does not move is constant meanwhile.
+        Parameters that the player does not train are frozen during the call.
         """
         raise NotImplementedError(f"{type(self).__name__} must say what {name} descends: by loss, or player_loss")
 
     def moved(self, name: str) -> None:
-        """A hook: what happens after an optimiser step of a player."""
+        """Runs after each optimiser step of the named player. Hook."""
 
     def watched(self, batch: Batch) -> Tensor:
-        """What validation watches where the model has no likelihood: values whose mean is the less, the better.
+        """Returns values to validate on if the model has no likelihood; a lower mean is better. Hook.
 
-        A hook. One value for each example [batch], where there can be: their spread gives the standard error. Else one
-        for the batch, [1]: its loss.
+        One value for each example [batch] if possible, as their variance gives the standard error; otherwise a single
+        value [1]. The default is the loss of the batch.
         """
         return self.loss(batch)[0].detach().reshape(1)
 
     def begin(self, data: Source) -> None:
-        """A hook: looks at the data once, before training, whose place stays where it is."""
+        """Prepares the objective from the data once, before training, without moving their position. Hook."""
 
     def stream(self, data: Source) -> Source:
-        """What is trained on. A hook: the data, unless an objective makes its own."""
+        """Returns the source of training batches. Hook; the default is the data themselves."""
         return data
 
     def own_pictures(self) -> dict[str, Tensor]:
-        """A hook: named tensors worth looking at which are not the model's."""
+        """Returns named tensors to plot that belong to the objective rather than to the model. Hook."""
         return {}
 
     def doubts(self) -> list[str]:
-        """A hook: what a user should know of this training that no figure says, in words."""
+        """Returns warnings about the training that its figures do not show. Hook."""
         return []
 
     @final
     def prepare(self, data: Source) -> Source:
-        """What is trained on, once the data were looked at; state of this process goes where the model is."""
+        """Calls `begin`, moves per-process state to the device of the model, and returns the training source."""
         like = next(self.model.parameters())
         for name, state in self.rank_state.items():
             self.rank_state[name] = state.to(like if state.is_floating_point() else like.device)
@@ -131,10 +132,10 @@ class Objective(LightningModule):
 
     @final
     def take_rank_state(self, state: Any) -> None:
-        """Takes back what was saved of `rank_state`, in place.
+        """Restores `rank_state` in place.
 
         Raises:
-            ValueError: it is other state than this objective has.
+            ValueError: names, shapes or dtypes differ from those of this objective.
         """
         for name, tensor in all_alike(state, self.rank_state, "state of the objective").items():
             self.rank_state[name].copy_(tensor)
@@ -142,7 +143,7 @@ class Objective(LightningModule):
     @final
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Within it, what the process has of its own may change, and is given back afterwards."""
+        """Context manager that restores the state of this process on exit."""
         kept = {name: state.clone() for name, state in self.rank_state.items()}
         try:
             yield
@@ -152,32 +153,32 @@ class Objective(LightningModule):
 
     @final
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Named tensors worth looking at, given some examples: what the model shows, if anything, and own ones."""
+        """Returns named tensors to plot for some examples, those of the model, if any, and those of the objective."""
         shown = self.model.pictures(batch) if isinstance(self.model, Pictured) else {}
         return {**shown, **self.own_pictures()}
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model whose figures count: the moving average where there is one."""
+        """The model to evaluate: the moving average of the weights if there is one, else the model itself."""
         return self.model if self.average is None else self.average.module
 
     @final
     def trained_parameters(self) -> list[nn.Parameter]:
-        """Those that are trained."""
+        """Returns all trainable parameters."""
         return [part for part in self.parameters() if part.requires_grad]
 
     @final
     def own_parameters(self) -> list[nn.Parameter]:
-        """Those that are trained and are not the model's."""
+        """Returns the trainable parameters that do not belong to the model."""
         of_model = set(self.model.parameters())
         return [part for part in self.trained_parameters() if part not in of_model]
 
     @final
     def configure_optimizers(self) -> Any:
-        """The optimiser of the player, or those of all in the order of play.
+        """Returns the optimiser of the only player, or those of all players in the order of play.
 
         Raises:
-            ValueError: nobody could keep apart the gradients that players have left in the same parameters.
+            ValueError: gradients are to be accumulated for parameters shared between players.
         """
         self.seats = seats(self.players(), self.trained_parameters(), self.model)
         accumulate, number = self.optimization.accumulate, sum(len(seat.player.parameters) for seat in self.seats)
@@ -187,7 +188,7 @@ class Objective(LightningModule):
         return optimizers if len(optimizers) > 1 else optimizers[0]
 
     def _optimizer(self, player: Player) -> Any:
-        """An optimiser, with its schedule; weight decay is for the model's weights alone."""
+        """Makes an optimiser and its schedule; weight decay applies only to weight matrices of the model."""
         weights = {parameter for parameter in self.model.parameters() if parameter.dim() > 1}
         groups: list[dict[str, Any]] = [
             {"params": [parameter for parameter in player.parameters if parameter in weights]},
@@ -201,14 +202,14 @@ class Objective(LightningModule):
 
     @final
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """One batch: gradients of those whose turn it is, and after `accumulate` of them an optimiser step of each."""
+        """Computes the gradients of each player whose turn it is; steps the optimisers every `accumulate` batches."""
         turn, part = divmod(self.iteration, self.optimization.accumulate)
         is_step = part == self.optimization.accumulate - 1
         terms: dict[str, Tensor] = {}
         for place, seat in enumerate(self.seats):
             is_turn = turn % seat.player.every == seat.player.every - 1
             if is_turn:
-                terms = {**self._descend(seat, batch), **terms}  # `loss` stays that of the first
+                terms = {**self._descend(seat, batch), **terms}  # `loss` is that of the first player
             if is_turn and is_step:
                 self.step(place)
             elif is_step:
@@ -217,7 +218,7 @@ class Objective(LightningModule):
         return terms
 
     def _descend(self, seat: Seat, batch: Batch) -> dict[str, Tensor]:
-        """Leaves the gradient of a player's loss in its parameters; gives what is logged of it."""
+        """Backpropagates the loss of a player into its parameters; returns the terms to log."""
         name, parameters, *_ = seat.player
         is_alone = len(self.seats) == 1
         with frozen(seat.constants):
@@ -225,7 +226,7 @@ class Objective(LightningModule):
         if not torch.isfinite(loss):
             raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
         total = loss / self.optimization.accumulate
-        if seat.constants and self.trainer.world_size > 1:  # every process waits for the gradient of every parameter
+        if seat.constants and self.trainer.world_size > 1:  # distributed data parallel needs all gradients
             total = total + 0 * sum(part.sum() for part in seat.constants)
         self.manual_backward(total)
         terms = {"loss": loss.detach(), **terms}
@@ -236,7 +237,7 @@ class Objective(LightningModule):
 
     @final
     def step(self, place: int) -> None:
-        """One optimiser step of the player at this place."""
+        """Makes an optimiser step for the player at this index."""
         optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))
         if self.optimization.clip_norm is not None:
             trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -249,29 +250,29 @@ class Objective(LightningModule):
         self.moved(self.seats[place].player.name)
 
     def _age(self, place: int) -> None:
-        """Takes the schedule of the player at this place one step on."""
+        """Advances the learning-rate schedule of the player at this index."""
         if (schedules := self.lr_schedulers()) is not None:
             _at(place, schedules).step()
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the first player that moves the model."""
+        """The learning rate of the first player that trains the model."""
         place = next((place for place, seat in enumerate(self.seats) if seat.moves_model), 0)
         optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))
         return float(optimizer.param_groups[0]["lr"])
 
     @final
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """The batch as it is: sources gather it on the device."""
+        """Returns the batch unchanged: sources already put it on the device."""
         return batch
 
 
 def _at(place: int, one_or_more: Any) -> Any:
-    """Lightning gives a list where there are several."""
+    """Selects the element at an index; Lightning returns a list only if there are several."""
     return one_or_more[place] if isinstance(one_or_more, list) else one_or_more
 
 
 def average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the parameters, itself without gradients."""
+    """Returns an exponential moving average of the parameters, which does not require gradients."""
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     return averaged.requires_grad_(False)

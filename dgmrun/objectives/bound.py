@@ -1,4 +1,4 @@
-"""The bound that a model itself has on its log-probabilities, as diffusion models have."""
+"""Training by a bound on -log p that the model itself computes, as diffusion models do."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Bound(Objective):
     requires: ClassVar[type] = Bounded
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean bound."""
+        """Returns the mean bound."""
         bound: Tensor = self.model.bound(batch).mean()  # type: ignore[operator]
         return bound, {"bound": bound.detach()}

@@ -1,4 +1,4 @@
-r"""Maximum likelihood of a tractable density.
+r"""Maximum likelihood for a tractable density.
 
 .. math:: \mathcal{L} = -\frac{1}{B} \sum_b \log p(x_b)
 """
@@ -15,10 +15,10 @@ from dgmrun.protocols.values import Batch
 
 
 class MLE(Objective):
-    """Maximum likelihood: the loss is the negative log-likelihood itself, in nats per example."""
+    """Maximum likelihood: the loss is the negative log-likelihood, in nats per example."""
 
     requires: ClassVar[type] = TractableDensity
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus the mean log-probability of the batch."""
+        """Returns the negative mean log-probability of the batch."""
         return -self.model.log_prob(batch.x, batch.context).mean(), {}  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The loss that a model brings along: for models that no other objective fits."""
+"""Training by a loss that the model itself defines, for models that no other objective fits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dgmrun.protocols.values import Batch
 
 
 class Own(Objective):
-    """Minimises the mean of the model's `training_loss`, in the model's own unit."""
+    """Minimises the mean of the model's `training_loss`, in the units of that loss."""
 
     requires: ClassVar[type] = SelfTrained
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss."""
+        """Returns the mean loss."""
         return self.model.training_loss(batch).mean(), {}  # type: ignore[operator]
 
     def watched(self, batch: Batch) -> Tensor:
-        """The loss of each example, [batch]."""
+        """Returns the loss of each example, [batch]."""
         return self.model.training_loss(batch)  # type: ignore[operator]

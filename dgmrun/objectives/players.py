@@ -1,4 +1,4 @@
-"""Who plays: each player moves parameters of its own, or some that others move too, down a loss of its own."""
+"""Players, as in a game: each trains some of the parameters, possibly shared with others, on a loss of its own."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import nn
 
 
 class Player(NamedTuple):
-    """Whose turn it is, and how often.
+    """A set of parameters, and when they are trained.
 
     Args:
-        name: by which its loss is asked for, and logged.
-        parameters: what it moves.
-        rate: of its learning, over that which is configured.
-        every: of so many optimiser steps the last is its own.
+        name: name of the player in `player_loss` and in logs.
+        parameters: the parameters that it trains.
+        rate: its learning rate relative to the configured one.
+        every: number of optimiser steps for each step of this player.
     """
 
     name: str
@@ -26,12 +26,12 @@ class Player(NamedTuple):
 
 
 class Seat(NamedTuple):
-    """A player among the others.
+    """A player, with what it needs to know about the others.
 
     Args:
-        player: who it is.
-        constants: what is trained, but not by this player.
-        moves_model: whether any of its parameters are the model's.
+        player: the player.
+        constants: trainable parameters that this player does not train.
+        moves_model: whether any of its parameters belong to the model.
     """
 
     player: Player
@@ -40,15 +40,15 @@ class Seat(NamedTuple):
 
 
 def seats(players: Sequence[Player], trained: Sequence[nn.Parameter], model: nn.Module) -> list[Seat]:
-    """The players in the order of play.
+    """Returns the players in the order of play.
 
     Args:
-        players: in this order.
-        trained: all parameters that any of them may move.
-        model: whose parameters are the model's.
+        players: the players, in the order of play.
+        trained: all parameters that any player may train.
+        model: the model.
 
     Raises:
-        ValueError: two have one name, or batches would go by in which nobody plays.
+        ValueError: two players have the same name, or there are steps at which no player trains.
     """
     names = [player.name for player in players]
     if len({*names}) < len(names) or all(player.every != 1 for player in players):
@@ -62,7 +62,7 @@ def seats(players: Sequence[Player], trained: Sequence[nn.Parameter], model: nn.
 
 @contextmanager
 def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Within it, these parameters are constants."""
+    """Context manager within which these parameters do not require gradients."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What a checkpoint gives back, before it is taken: tensors such as those in whose place they come."""
+"""Validation of tensors from a checkpoint against those that they replace."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from torch import Tensor
 
 
 def alike(value: Any, like: Tensor, name: str) -> Tensor:
-    """The value, if it is a finite tensor of the shape of `like` and of its kind: real, whole or true and false.
+    """Returns the value if it is a finite tensor with the shape of `like` and the same kind of dtype.
+
+    The kinds are real, complex, integer and boolean; precision may differ.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not such a tensor.
     """
     if not isinstance(value, Tensor) or value.shape != like.shape or _kind(value) != _kind(like):
         found = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -24,7 +26,7 @@ def alike(value: Any, like: Tensor, name: str) -> Tensor:
 
 
 def all_alike(values: Any, like: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The values, if they are tensors of the same names, each `alike`.
+    """Returns the values if they are tensors with the same names as `like`, each of them `alike`.
 
     Raises:
         ValueError: they are not.
@@ -36,7 +38,7 @@ def all_alike(values: Any, like: Mapping[str, Tensor], name: str) -> dict[str, T
 
 
 def first_non_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor with a NaN or infinity."""
+    """Returns the name of the first tensor that contains a NaN or infinity, if any."""
     return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
 
 

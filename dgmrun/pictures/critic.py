@@ -1,4 +1,4 @@
-"""What a critic of examples in the plane sees, and where it would have samples go."""
+"""Plot of a critic of examples in the plane, and of the gradient that it gives to the generator."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy import ndarray
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
 
 SIDE = 100
-"""Points of the grid to a side."""
+"""Number of grid points per side."""
 MARGIN = 0.25
-"""Around all examples and samples: a share of their extent."""
+"""Margin around all examples and samples, as a fraction of their extent."""
 LONGEST, LEAST = 0.2, 0.1
-"""The longest arrow, a share of the extent; pulls below the least are shorter by as much as they are below it."""
+"""Length of the longest arrow, as a fraction of the extent, and the pull from which on it has this length."""
 
 
 def grid(*x: ndarray) -> ndarray:
-    """Points [SIDE, SIDE, 2] of a square about all of `x`, each [num, 2]; rows are of one height."""
+    """Returns points [SIDE, SIDE, 2] of a square around all of `x`, each [num, 2]; rows have the same height."""
     every = numpy.concatenate(x)
     low, high = every.min(0), every.max(0)
     half = (0.5 + MARGIN) * max(float((high - low).max()), 1e-6)
@@ -28,14 +28,14 @@ def grid(*x: ndarray) -> ndarray:
 
 @rc_context(STYLE)
 def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: ndarray) -> Plot:
-    """The critic's output in colours, examples and samples on it, and an arrow where a sample is pulled.
+    """Plots the critic's output as contours, examples and samples, and an arrow in the direction each sample is pulled.
 
     Args:
-        places: where it was asked, [side, side, 2].
-        f: what it said there, [side, side].
+        places: points of the grid, [side, side, 2].
+        f: the critic's output there, [side, side].
         x: examples [num, 2].
         sample: samples [num, 2].
-        pull: minus the derivative of the generator's loss, times the number of samples, [num, 2].
+        pull: minus the gradient of the generator's loss, times the number of samples, [num, 2].
     """
     figure = Plot(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()

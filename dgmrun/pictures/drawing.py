@@ -1,6 +1,6 @@
-"""How every picture looks, and where it goes: as PNG in figures/, and in TensorBoard.
+"""Style of all plots, and their output: as PNG in figures/, and in TensorBoard.
 
-Colours are those of Okabe and Ito (2008), which the colour-blind can tell apart. No name is taken for mathematics.
+The colours of Okabe and Ito (2008) can be distinguished by colour-blind readers. Names are not parsed as mathematics.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,
 }
 LINES = 3
-"""Of a name, at most."""
+"""Largest number of lines of a name."""
 
 
 def wrapped(name: str, letters: int) -> str:
-    """A name on lines of so many letters, cut where it is too long."""
+    """Wraps a name to lines of `letters` characters, truncated if it is too long."""
     return textwrap.fill(name, letters, max_lines=LINES, placeholder=" ...")
 
 
 def png(figure: Plot) -> bytes:
-    """A figure as a PNG file; letters that the font lacks are boxes."""
+    """Renders a plot as PNG; characters missing from the font become boxes."""
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
@@ -54,9 +54,9 @@ def png(figure: Plot) -> bytes:
 
 
 def write(run: Run, stage: str, figures: Mapping[str, Plot]) -> None:
-    """Writes figures to figures/NAME.png, and under the tags `<stage>/<name>` at the step of the run's weights.
+    """Writes plots to figures/NAME.png, and to TensorBoard as `<stage>/<name>` at the step of the run's weights.
 
-    An evaluation has its own event file, in place of what the same stage wrote at the same step.
+    Each stage and step has its own event file, which replaces an earlier one.
     """
     pictures = {name: png(figure) for name, figure in figures.items()}
     (run.path / "figures").mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def _image(tag: str, content: bytes) -> Summary.Value:
 
 
 def save(file: Path, figure: Plot) -> Path:
-    """Writes a figure as PNG."""
+    """Writes a plot as PNG."""
     file.parent.mkdir(parents=True, exist_ok=True)
     replace(file, png(figure))
     return file

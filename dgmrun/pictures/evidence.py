@@ -1,6 +1,6 @@
-"""What a log Z rests on: how the methods converge, and how near a proposal is to its model.
+"""Plots about estimates of log Z and likelihoods: convergence of methods, and a proposal against its model.
 
-Pure functions from plain values to figures; log-probabilities and log Z are in nats.
+All functions are pure, from plain values to plots; log-probabilities and log Z are in nats.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
 Row = tuple[float, float, float | None, float | None]
 DASHES = ("-", "--", ":", "-.")
 MARGIN, LEAST_MARGIN = 0.15, 1e-3
-"""Above and below what is seen: a share of it, and nats."""
+"""Margin above and below the visible values, as a fraction of their range, and its minimum in nats."""
 MOST_POINTS = 1000
-"""Of one kind, in a scatter plot."""
+"""Largest number of points of each kind in a scatter plot."""
 OF_STUDENT, OF_TEACHER = (
     "samples of the student",
     ("teacher, chains from the student", "teacher, chains from elsewhere"),
@@ -31,12 +31,12 @@ OF_STUDENT, OF_TEACHER = (
 
 
 class Curves(NamedTuple):
-    """How methods come to one quantity, nats.
+    """Convergence of methods to the same quantity, in nats.
 
     Args:
-        methods: by name, rows of a count of samples, the estimate by the first so many, and the ends of its 99.7 %
-            interval, None where it is open.
-        exact: the true value, where it is known.
+        methods: for each method, rows of the number of samples, the estimate from the first so many samples, and the
+            ends of its 99.7 % interval (None if open).
+        exact: the true value, if known.
     """
 
     methods: Mapping[str, Sequence[Row]]
@@ -44,11 +44,12 @@ class Curves(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Log-probabilities of a teacher p and its student q, nats.
+    """Log-probabilities under a teacher p and its student q, in nats.
 
     Args:
-        p_of_q, q_of_q: both at samples of the student, [samples].
-        p_of_p, q_of_p: both at the halves of the teacher's chains, each [samples]; the first half started at q.
+        p_of_q, q_of_q: at samples of the student, [samples].
+        p_of_p, q_of_p: at samples of the two halves of the teacher's chains, each [samples]; the first half was started
+            at samples of q.
     """
 
     p_of_q: ndarray
@@ -59,7 +60,7 @@ class Points(NamedTuple):
 
 @rc_context(STYLE)
 def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Plot:
-    """A quantity against the count of samples, a line and a band of 99.7 % for every method; a panel for each model."""
+    """Plots a quantity against the number of samples, with a 99.7 % band for each method; one panel for each model."""
     figure = Plot(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (title, panel) in zip(every, panels.items(), strict=True):
@@ -82,12 +83,12 @@ def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Plot:
 
 
 def _up_to(value: ndarray, end: ndarray, other: ndarray) -> ndarray:
-    """An end of the band, the value itself where that end alone is open."""
+    """Replaces an open end of the band by the value itself, if the other end is not open."""
     return numpy.where(numpy.isnan(end) & ~numpy.isnan(other), value, end)
 
 
 def _limits(panel: Curves) -> tuple[float, float]:
-    """What the later half of every line and every final interval fit into; the first few samples may be far off."""
+    """Returns axis limits that contain the later half of every curve and every final interval."""
     lines = [row[1] for rows in panel.methods.values() for row in rows[len(rows) // 2 :]]
     final = [end for rows in panel.methods.values() for end in rows[-1][2:]]
     seen = [end for end in (*lines, *final, panel.exact) if end is not None] or [0.0]
@@ -96,7 +97,7 @@ def _limits(panel: Curves) -> tuple[float, float]:
 
 
 def _count(axes: Axes) -> None:
-    """Ticks of a logarithmic axis of counts, some even where it is less than a decade."""
+    """Sets ticks of a logarithmic axis of counts, including axes of less than a decade."""
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200 * low else (1.0,)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -105,7 +106,7 @@ def _count(axes: Axes) -> None:
 
 @rc_context(STYLE)
 def densities(students: Mapping[str, Points]) -> Plot:
-    """log q against log p at samples of both, and both sorted at the teacher's; a column for each of many students."""
+    """Plots log q against log p at samples of both, and both sorted at those of the teacher; one column per student."""
     num = len(students)
     shape, size = ((1, 2), (11, 5.5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9.5))
     figure = Plot(figsize=size, dpi=DPI, layout="constrained")
@@ -123,7 +124,7 @@ def densities(students: Mapping[str, Points]) -> Plot:
 
 
 def _scatter(axes: Axes, points: Points) -> None:
-    """The half of the chains that knows nothing of q lies lowest, in larger and lighter dots."""
+    """Plots the two log-densities; chains started independently of q are below, in larger and lighter dots."""
     of_p = zip(OF_TEACHER, points.p_of_p, points.q_of_p, (COLOURS[0], COLOURS[5]), (4, 9), (3, 1), strict=True)
     for name, p, q, colour, size, height in ((OF_STUDENT, points.p_of_q, points.q_of_q, COLOURS[1], 7, 2), *of_p):
         step = -(-len(p) // MOST_POINTS)
@@ -135,7 +136,7 @@ def _scatter(axes: Axes, points: Points) -> None:
 
 
 def _sorted(axes: Axes, points: Points) -> None:
-    """Each density in its own order."""
+    """Plots each log-density, sorted on its own."""
     for name, halves, colour in (("log p", points.p_of_p, "black"), ("log q", points.q_of_p, COLOURS[1])):
         value = numpy.sort(numpy.concatenate(halves))[::-1]
         axes.plot(

@@ -1,4 +1,4 @@
-"""`dgmrun compare --figures FOLDER`: pictures of many runs, from their files alone."""
+"""`dgmrun compare --figures FOLDER`: plots of several runs, from their files alone."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure, figures
 
 MOST = 12
-"""Panels of a picture."""
+"""Largest number of panels of a plot."""
 T = TypeVar("T")
 Pool = dict[str, Figure]
-"""log Z of one model, by a name for each method and run."""
+"""Figures of log Z of one model, by method and run."""
 
 
 def write(entries: Sequence[Entry], folder: Path) -> None:
-    """Draws what the runs have into a folder; what cannot be drawn is named in a warning."""
+    """Writes the plots to a directory; warns of what cannot be plotted."""
     pools = _pools(entries)
     drawn = {"samples": _samples(entries), "log_z": _log_z(entries, pools), "proposals": _proposals(entries, pools)}
     for name, figure in drawn.items():
@@ -35,7 +35,7 @@ def write(entries: Sequence[Entry], folder: Path) -> None:
 
 
 def _each(entries: Sequence[Entry], read: Callable[[Entry], T], what: str) -> dict[str, T]:
-    """What can be read of the runs, by their names; no more than a picture holds."""
+    """Reads something from each run, by name; no more runs than a plot has room for."""
     read_so_far: dict[str, T] = {}
     for entry in entries:
         if len(read_so_far) == MOST:
@@ -49,7 +49,7 @@ def _each(entries: Sequence[Entry], read: Callable[[Entry], T], what: str) -> di
 
 
 def _samples(entries: Sequence[Entry]) -> Plot | None:
-    """The data of the first run that has samples, and the samples of all runs of the same data."""
+    """Plots the data of the first run with samples, and samples of all runs on the same data."""
     first: list[ndarray] = []
 
     def read(entry: Entry) -> ndarray:
@@ -67,7 +67,7 @@ def _samples(entries: Sequence[Entry]) -> Plot | None:
 
 
 def _pools(entries: Sequence[Entry]) -> dict[str, Pool]:
-    """By the sha256 of the weights of a model: its own methods, and those through each student with its name."""
+    """Groups log Z figures by the sha256 of the model's weights; those through a student are labelled with its name."""
     names = {entry.weights: entry.name for entry in entries}
     pools: dict[str, Pool] = {}
     for entry in entries:
@@ -80,7 +80,7 @@ def _pools(entries: Sequence[Entry]) -> dict[str, Pool]:
 
 
 def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Figure]]:
-    """Every log Z of a run that has weights: of which weights, through which, by which method."""
+    """Yields all log Z figures of a run: sha256 of the model's and of the proposal's weights, method, figure."""
     for name, figure in figures(entry.results).get("log_z", {}).items():
         if entry.weights is not None:
             through = None if figure.proposal is None else figure.proposal.weights_sha256
@@ -98,7 +98,7 @@ def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
 
 
 def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
-    """A panel for each run that another's log Z was measured through."""
+    """Plots one column for each run that was the proposal for log Z of another."""
     own = {
         entry.name: {name: (of, figure) for of, through, name, figure in _figures(entry) if through == entry.weights}
         for entry in entries

@@ -1,6 +1,6 @@
-"""What pictures are made of, read from the files of runs, which a stranger may have written.
+"""Data for plots, read from the files of runs, which are not trusted.
 
-Every reader refuses with a ValueError of one line what it cannot draw.
+Each reader raises a ValueError with a message of one line if something cannot be plotted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure, figures
 
 LARGEST_FILE, LARGEST_SIDE, LARGEST_ROW, LARGEST_SHEET = 2**28, 512, 2**14, 2**24
-"""Bytes of a file, unpacked; pixels of a picture's side; columns of a table, or channels; numbers in a panel."""
+"""Limits: bytes of an uncompressed file, pixels per side, columns of a table (or channels), and numbers in a panel."""
 LARGEST_VALUE = 1e12
 MOST_ROWS, MOST_CURVES = 1000, 48
 BEST = ("exact", "bridge", "ais", "importance")
@@ -29,13 +29,13 @@ BEST = ("exact", "bridge", "ais", "importance")
 
 
 def of_weights(results: Mapping[str, Any], word: str, of: str) -> dict[str, Figure]:
-    """What a stage found of the weights with this sha256, by method."""
+    """Returns the figures of a stage for the weights with this sha256, by method."""
     found = figures(results).get(word, {})
     return {plain(name): figure for name, figure in found.items() if figure.of.weights_sha256 == of}
 
 
 def best(entries: Mapping[str, Figure]) -> float:
-    """The value of the most trusted method that there is.
+    """Returns the value by the most trusted available method.
 
     Raises:
         ValueError: there is none.
@@ -47,14 +47,14 @@ def best(entries: Mapping[str, Figure]) -> float:
 
 
 def curves(entries: Mapping[str, Figure]) -> Curves:
-    """The curves of those of the first methods that have one, and the exact value."""
+    """Returns the convergence curves of methods that have one, and the exact value."""
     exact = (drawable(figure.value) for figure in entries.values() if figure.kind == "exact")
     found = {name: rows(figure) for name, figure in islice(entries.items(), MOST_CURVES)}
     return Curves({name: each for name, each in found.items() if each}, next(exact, None))
 
 
 def levels(entries: Mapping[str, Figure], most: float) -> dict[str, list[Row]]:
-    """Those that have no curve, as lines from 1 to `most` samples."""
+    """Returns figures without a curve, as horizontal lines from 1 to `most` samples."""
     found: dict[str, list[Row]] = {}
     for name, figure in islice(entries.items(), MOST_CURVES):
         value = drawable(figure.value)
@@ -65,7 +65,7 @@ def levels(entries: Mapping[str, Figure], most: float) -> dict[str, list[Row]]:
 
 
 def rows(figure: Figure) -> list[Row]:
-    """Those rows of a curve that can be drawn, at most 1000."""
+    """Returns the rows of a curve that can be plotted, at most 1000."""
     return [
         (count, value, drawable(low), drawable(high))
         for count, value, low, high in (map(drawable, row) for row in figure.curve[:MOST_ROWS])
@@ -74,16 +74,16 @@ def rows(figure: Figure) -> list[Row]:
 
 
 def drawable(value: Any) -> float | None:
-    """A number that an axis can show, else None."""
+    """Returns a number that an axis can show, else None."""
     known = number(value)
     return None if known is None or abs(known) > LARGEST_VALUE else float(known)
 
 
 def points(run: Run, of: str, log_z: float) -> Points:
-    """The densities in proposal.npz, if they are those of the model whose weights have the sha256 `of`.
+    """Returns the densities in proposal.npz, if they belong to the model whose weights have the sha256 `of`.
 
     Raises:
-        ValueError: it is missing, or not of the right shapes.
+        ValueError: it is missing, or has other shapes.
     """
     found = _arrays(run, "proposal.npz", ("of", "log_f_of_q", "log_q_of_q", "log_f_of_p", "log_q_of_p"))
     if found.pop("of").astype(numpy.uint8).tobytes().hex() != of:
@@ -100,7 +100,7 @@ def points(run: Run, of: str, log_z: float) -> Points:
 
 
 def _pair(log_f: ndarray, log_q: ndarray, log_z: float) -> tuple[ndarray, ndarray]:
-    """log p and log q where an axis can show both, flat."""
+    """Returns log p and log q, flattened, where both can be plotted."""
     p, q = _floats(log_f.ravel()) - log_z, _floats(log_q.ravel())
     shown = (abs(p) < LARGEST_VALUE) & (abs(q) < LARGEST_VALUE)
     if not shown.any():
@@ -109,10 +109,10 @@ def _pair(log_f: ndarray, log_q: ndarray, log_z: float) -> tuple[ndarray, ndarra
 
 
 def samples(run: Run) -> dict[str, ndarray]:
-    """`data` and `x`, at most 100 of each, in samples.npz.
+    """Returns `data` and `x`, at most 100 examples each, from samples.npz.
 
     Raises:
-        ValueError: one is missing, or is neither a table nor pictures.
+        ValueError: one is missing, or is neither a table nor images.
     """
     found = _arrays(run, "samples.npz", ("data", "x"))
     for name, array in found.items():
@@ -132,7 +132,7 @@ def _floats(array: ndarray) -> ndarray:
 
 
 def _arrays(run: Run, name: str, parts: tuple[str, ...]) -> dict[str, ndarray]:
-    """These parts of an .npz file, each of numbers."""
+    """Returns these arrays of an .npz file, which must be numeric."""
     file = run.path / name
     if not file.is_file():
         raise ValueError(f"there is no {name}")

@@ -1,6 +1,6 @@
-"""Named pictures in one row: samples of several models beside data, filters of a teacher beside its student's.
+"""Images in labelled panels: samples of several models beside data, or filters of a teacher and its student.
 
-Entries of pictures are shown as whole pixels, so that binary samples stay sharp.
+Each pixel is drawn as a block of whole pixels, so that binary samples stay sharp.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
 from dgmrun.pictures.grid import pixels
 
 SIDE, LARGEST = 600, 900
-"""Pixels of a panel: about as many, and at most."""
+"""Side of a panel in pixels: approximate and maximal."""
 NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
-"""Pixels: of a panel with its title, between two, of a letter, of a line."""
+"""Sizes in pixels: width of a panel with its title, gap between panels, width of a character, height of a line."""
 
 
 @rc_context(STYLE)
 def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> Plot:
-    """One row of titled panels.
+    """Plots one row of titled panels.
 
     Args:
-        panels: by title, pictures [num, channels, height, width], drawn as a grid, or else a matrix; at most 100
-            examples.
-        columns: of the grids; None for as many as rows.
+        panels: by title, images [num, channels, height, width], drawn as a grid, or anything else as a matrix; at most
+            100 examples.
+        columns: number of columns of the grids; None for as many as rows.
     """
     sheets = {title: pixels(x, columns) for title, x in panels.items()}
     sizes = [_size(sheet.shape) for sheet in sheets.values()]
@@ -50,7 +50,7 @@ def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> P
 
 @rc_context(STYLE)
 def points(panels: Mapping[str, ndarray]) -> Plot:
-    """Examples in the plane, [num, 2] by title, side by side on the same axes."""
+    """Plots examples in the plane, [num, 2] for each title, side by side on the same axes."""
     figure = Plot(figsize=(1 + 3.6 * len(panels), 4), dpi=DPI, layout="constrained")
     every = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (title, x) in zip(every, panels.items(), strict=True):
@@ -61,12 +61,12 @@ def points(panels: Mapping[str, ndarray]) -> Plot:
 
 
 def features(teacher: ndarray, student: ndarray) -> Plot:
-    """The filters of a teacher's hidden units and of its student's, [H, channels, height, width] or [H, D]."""
+    """Plots the filters of a teacher's hidden units and of its student's, [H, channels, height, width] or [H, D]."""
     return side_by_side({"filters of the teacher": teacher, "filters of the student": student})
 
 
 def _size(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Width and height of a panel: whole multiples of a sheet's, or less than it where it is large."""
+    """Returns width and height of a panel: whole multiples of those of the image, unless it has to be shrunk."""
     height, width = shape[:2]
     factor = max(1, SIDE // max(height, width)) * min(1.0, LARGEST / max(height, width))
     return max(1, round(width * factor)), max(1, round(height * factor))

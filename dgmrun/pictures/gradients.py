@@ -1,4 +1,4 @@
-"""Estimators of a gradient side by side in a picture, the steadiest first."""
+"""Plot of gradient estimators, ordered by variance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dgmrun.run.figures import Figure
 
 @rc_context(STYLE)
 def draw(figures: Mapping[str, Figure]) -> Plot:
-    """Log variance with its 99.7 % interval, signal to noise, and time of a gradient; a row for each."""
+    """Plots log variance with its 99.7 % interval, signal-to-noise ratio, and time; a row for each estimator."""
     every = steadiest(figures)
     plot = Plot(figsize=(10, 1.5 + 0.3 * len(every)), dpi=DPI, layout="constrained")
     variance, signal, seconds = plot.subplots(1, 3, sharey=True)

@@ -1,4 +1,4 @@
-"""Pictures of tensors: grids of examples, and matrices."""
+"""Images from tensors: grids of examples, and matrices."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 MOST = 100
 RED_GREEN_BLUE = 3
 SMALLEST_SIDE = 600
-"""Pixels that a picture is magnified to, at least."""
+"""Minimal size in pixels to which an image is magnified."""
 
 
 def render(x: Tensor) -> numpy.ndarray:
-    """`pixels` of a tensor."""
+    """Converts a tensor to `pixels`."""
     return pixels(x[:MOST].detach().float().cpu().numpy())
 
 
 def pixels(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
-    """Pictures [num, channels, height, width] in a grid, or anything else as a matrix, as uint8 [height, width].
+    """Converts images [num, channels, height, width] to a grid, or anything else to a matrix, as uint8 [height, width].
 
-    Three channels are red, green and blue, [height, width, 3]; of any other number the mean is shown.
-    A grid has so many `columns`, or as many as rows.
+    Three channels are red, green and blue, and give [height, width, 3]; for any other number, their mean is shown.
+    A grid has `columns` columns, or as many as rows.
 
-    Black is the least entry and white the largest; at most 100 examples are shown.
+    The smallest entry is black and the largest white; at most 100 examples are shown.
     """
     shown = x[:MOST].astype(numpy.float32)
     if shown.ndim != 4:
@@ -53,7 +53,7 @@ def save(file: Path, x: Tensor) -> Path:
 
 
 def _grid(pictures: numpy.ndarray, columns: int | None) -> numpy.ndarray:
-    """Pictures [num, height, width] or [num, height, width, 3] side by side, a mid-grey line of one pixel between."""
+    """Tiles images [num, height, width] or [num, height, width, 3], with grey lines of one pixel between them."""
     num, height, width = pictures.shape[:3]
     columns = columns or math.ceil(math.sqrt(num))
     rows = math.ceil(num / columns)

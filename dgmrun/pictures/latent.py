@@ -1,6 +1,6 @@
-"""What latent units have learnt: how active each is, where examples lie, and what a walk along one of them shows.
+"""Plots of latent representations: active units, posterior means, and latent traversals.
 
-Pure functions from plain arrays to figures.
+All functions are pure, from plain arrays to plots.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
 from dgmrun.pictures.grid import pixels
 
 MOST_LABELS = 20
-"""More kinds of examples than this have no legend."""
+"""Largest number of labels for which there is a legend."""
 
 
 @rc_context(STYLE)
 def activity(variances: Sequence[ndarray], threshold: float) -> Plot:
-    """Variance over examples of each unit's posterior mean, the most active first; a panel for each layer.
+    """Plots the variance over examples of each unit's posterior mean, sorted; one panel for each layer.
 
     Args:
-        variances: of the units of each layer, bottom first.
-        threshold: above which a unit counts as active.
+        variances: variances of the units of each layer, bottom first.
+        threshold: variance above which a unit counts as active.
     """
     figure = Plot(figsize=(7, 2.8 * len(variances)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(variances), 1, squeeze=False)[:, 0]
@@ -41,12 +41,12 @@ def activity(variances: Sequence[ndarray], threshold: float) -> Plot:
 
 @rc_context(STYLE)
 def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Plot:
-    """Examples by two units, coloured by label.
+    """Plots posterior means of examples in two units, coloured by label.
 
     Args:
         z: posterior means, [examples, 2].
-        y: whole-number labels [examples], where there are any.
-        names: of the two units.
+        y: integer labels [examples], if any.
+        names: names of the two units.
     """
     from matplotlib import colormaps
 
@@ -65,12 +65,12 @@ def scatter(z: ndarray, y: ndarray | None, names: tuple[str, str]) -> Plot:
 
 @rc_context(STYLE)
 def walks(pictures: ndarray, values: Sequence[float], names: Sequence[str]) -> Plot:
-    """A row for each unit: what p(x|z) shows as that unit takes these values and the others stay.
+    """Plots a row for each unit: means of p(x|z) as it takes these values and the other units are fixed.
 
     Args:
-        pictures: [units, values, channels, height, width].
-        values: of the unit.
-        names: of the units.
+        pictures: images, [units, values, channels, height, width].
+        values: values of the unit.
+        names: names of the units.
     """
     rows, columns = pictures.shape[:2]
     height, width = pictures.shape[-2:]

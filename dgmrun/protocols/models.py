@@ -185,7 +185,7 @@ class ImplicitModel(Protocol):
 
 @runtime_checkable
 class Enumerable(Protocol):
-    """An unnormalised density whose smaller layer of binary units can be enumerated."""
+    """A density whose smaller layer of binary units can be enumerated."""
 
     def enumerable_bits(self) -> int:
         """Number of units of the smaller layer, which has 2^bits states."""
@@ -222,7 +222,7 @@ class Pictured(Protocol):
 
 
 class Roles(NamedTuple):
-    """Protocols by which a model is scored (`density`) and sampled (`sampler`); None where it cannot be."""
+    """Protocols by which a model is scored (`density`) and sampled (`sampler`); None if it cannot be."""
 
     density: type | None
     sampler: type | None

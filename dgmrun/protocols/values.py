@@ -114,7 +114,7 @@ class Batch(NamedTuple):
 
 
 class Modes(NamedTuple):
-    """Modes of a distribution: centres [modes, D], and the radius within which a sample belongs to one."""
+    """Modes of a distribution: centres [modes, D], and `reach`, the radius within which a sample belongs to one."""
 
     centres: Tensor
     reach: float
@@ -178,7 +178,7 @@ class Estimate:
         interval: 99.7 % interval; an end is None if the interval is open there, all of it if none is claimed.
         kind: whether `value` is exact, an estimate or, in expectation, a bound.
         bias: direction of the bias of `value`.
-        samples: number of samples, of chains, or of states enumerated.
+        samples: number of samples, chains or enumerated states.
         effective_sample_size: (sum w)^2 / sum w^2, for means of importance weights.
         settings: settings of the method.
         diagnostics: further numbers.

@@ -1,4 +1,4 @@
-"""Figures in the cells of tables, and what is derived of them."""
+"""Formatting of figures in tables, and quantities derived from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dgmrun.run.figures import Figure, figures
 
 MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
 NAMED = ("log_z", "log_likelihood", "log_variance")
-"""Quantities that the name of their stage tells."""
+"""Quantities implied by the name of their stage."""
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name; +- one standard error. "
     "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ! has warnings, which results.json tells; "
@@ -21,7 +21,7 @@ LEGEND = (
 
 
 def every(results: Mapping[str, Any]) -> dict[str, Figure]:
-    """Every figure in results.json, as `<word>.<label>`."""
+    """Returns all figures in results.json, by `<word>.<label>`."""
     return {
         plain(f"{word}.{label}"): figure
         for word, labels in figures(results).items()
@@ -30,7 +30,7 @@ def every(results: Mapping[str, Any]) -> dict[str, Figure]:
 
 
 def cell(figure: Figure | None, weights: str | None) -> str:
-    """A figure of a run whose weights have this sha256, with its marks."""
+    """Formats a figure with its marks, for a run whose weights have this sha256."""
     if figure is None:
         return "-"
     exact = figure.kind == "exact" and figure.standard_error == 0
@@ -42,7 +42,7 @@ def cell(figure: Figure | None, weights: str | None) -> str:
 
 
 def beside(figure: Figure, dataset: Any) -> str | None:
-    """What else is said of a log-likelihood: bits per dimension of grey levels, perplexity of counts and tokens."""
+    """Returns a derived quantity: bits per dimension for grey levels, perplexity for counts and tokens."""
     if figure.quantity != "log_likelihood" or not figure.size:
         return None
     if at(dataset, "kind") in ("counts", "tokens"):
@@ -54,7 +54,7 @@ def beside(figure: Figure, dataset: Any) -> str | None:
 
 
 def with_error(value: float | None, error: float | None, sign: str = "") -> str:
-    """`value +- error` to three decimals, or as many more as a small error needs to show two digits."""
+    """Formats `value +- error` with three decimals, or as many as give two digits of a small error."""
     small = error is not None and 0 < error < 0.01
     decimals = min(9, 1 - math.floor(math.log10(error))) if small and error else 3
     shown = "?" if value is None else f"{value:{sign}.{decimals}f}"
@@ -62,7 +62,7 @@ def with_error(value: float | None, error: float | None, sign: str = "") -> str:
 
 
 def bits(value: float, error: float | None, dims: float, levels: float | None) -> str | None:
-    """-value / (D ln 2), bits per dimension, of log-likelihoods of grey levels in nats; None of other data."""
+    """Formats bits per dimension, -value / (D ln 2), of a log-likelihood in nats; None unless data are grey levels."""
     if not levels:
         return None
     nats = dims * math.log(2)
@@ -70,14 +70,14 @@ def bits(value: float, error: float | None, dims: float, levels: float | None) -
 
 
 def at(tree: Any, *keys: str) -> Any:
-    """The value below these keys, None where there is none."""
+    """Returns the value at a path of keys, or None if it does not exist."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree
 
 
 def number(value: Any) -> float | None:
-    """A finite number, else None."""
+    """Returns the value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if abs(value) <= sys.float_info.max else None

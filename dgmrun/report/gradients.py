@@ -1,4 +1,4 @@
-"""Estimators of a gradient side by side in a table, the steadiest first."""
+"""Table of gradient estimators, ordered by variance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dgmrun.run.figures import Figure
 
 
 def table(figures: Mapping[str, Figure]) -> str:
-    """A line for each."""
+    """Returns a table with a row for each estimator."""
     every = steadiest(figures)
     found = {name: figure.diagnostics for name, figure in every.items()}
     columns = [
@@ -27,7 +27,7 @@ def table(figures: Mapping[str, Figure]) -> str:
 
 
 def steadiest(figures: Mapping[str, Figure]) -> dict[str, Figure]:
-    """In the order of their variance."""
+    """Returns the figures in the order of their variance, smallest first."""
     return dict(sorted(figures.items(), key=lambda pair: pair[1].value))
 
 

@@ -1,4 +1,4 @@
-"""What the YAML file of an option says of it in its first lines."""
+"""Comments at the top of the YAML file of an option."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Header:
-    """The comment at the top of an option's file.
+    """Comment at the top of an option's file.
 
     Args:
-        lines: what the option is; the first line is a summary.
-        source: who it is from, empty where it is nobody's in particular.
+        lines: description of the option; the first line is a summary.
+        source: its publication, or empty.
     """
 
     lines: list[str]
@@ -20,7 +20,7 @@ class Header:
 
 
 def header(file: Path) -> Header:
-    """The comment at the top of a YAML file."""
+    """Returns the comment at the top of a YAML file."""
     lines = []
     for line in file.read_text().splitlines():
         if not line.startswith("#"):

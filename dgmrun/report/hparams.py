@@ -1,8 +1,8 @@
-"""A run's hyperparameters beside its figures, in TensorBoard's HParams tab.
+"""Hyperparameters of a run and its figures, for TensorBoard's HParams tab.
 
-Only the start of a session is written, no list of an experiment's columns: TensorBoard would take the list of one run
-for all of them. Without one it shows every setting and every scalar that any run has; of a run that is itself the
-`--logdir` it then shows the settings alone, so a folder above is to be given.
+Only the session start is written, without an experiment summary, as TensorBoard would apply the summary of one run to
+all runs. Without a summary, it shows every setting and scalar that any run has; but if the `--logdir` is the run
+itself, it shows only settings, so that a parent directory should be given.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from dgmrun.run.files import locked, replace
 
 Value = bool | int | float | str
 SECTIONS = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
-"""What makes a run; not where it is made, nor how it is scored."""
+"""Sections that define a run, as opposed to where it is stored and how it is evaluated."""
 EVENTS = "events.out.tfevents."
 DRAWN, ENDING = ".~figures-", ".~hparams"
-"""Event files are read in the order of their names, which hold whole seconds: `~` is the last of its second."""
+"""Suffixes of event files, which are read by name, with a resolution of a second: `~` sorts last within a second."""
 
 
 def write(run: Run) -> None:
-    """Writes the hyperparameters of a run and the figures of its present weights, in place of what was written before.
+    """Writes the hyperparameters of a run and the figures of its current weights, replacing those written before.
 
-    A run without any figure or scalar has none: a row of settings alone says nothing. A TensorBoard that is running
-    keeps the settings that it has read until it is started again.
+    Nothing is written for a run without figures and scalars. A running TensorBoard has to be restarted to show changed
+    settings.
     """
     with locked(run.path):
         before = set(run.path.glob(f"{EVENTS}*{ENDING}"))
@@ -51,7 +51,7 @@ def write(run: Run) -> None:
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Value]:
-    """The settings that make a run, as `section.key`; the names of the options under those of their groups."""
+    """Returns the settings that define a run, by `section.key`, and the names of options by their groups."""
     choices = config.get("choices")
     named = {key: choices.get(key) for key in SECTIONS} if isinstance(choices, Mapping) else {}
     return dict(_flat({key: config.get(key) for key in SECTIONS})) | dict(_flat(named))
@@ -69,14 +69,14 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Valu
 
 
 def _value(value: Any) -> Value | None:
-    """A value as TensorBoard knows it: numbers stay numbers, a list is told in words, null is absent."""
+    """Converts a value for TensorBoard: numbers are unchanged, lists become strings, null is omitted."""
     if value is None or isinstance(value, bool):
         return value
     return number(value) if isinstance(value, (int, float)) else plain(value)
 
 
 def _figures(run: Run) -> dict[str, float]:
-    """`<word>/<label>`: value of every figure that is of the present weights."""
+    """Returns the values of all figures of the current weights, by `<word>/<label>`."""
     weights = run.weights_sha256() if run.weights_file.exists() else None
     return {
         name.replace(".", "/", 1): figure.value
@@ -86,7 +86,7 @@ def _figures(run: Run) -> dict[str, float]:
 
 
 def _summary(settings: Mapping[str, Value], values: Mapping[str, float]) -> Summary:
-    """The settings, and the values as scalars."""
+    """Makes a summary of the settings, with the figures as scalars."""
     start = SessionStartInfo()
     for name, value in settings.items():
         kind = "bool" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
@@ -101,7 +101,7 @@ def _summary(settings: Mapping[str, Value], values: Mapping[str, float]) -> Summ
 
 
 def event_file(summary: Summary, step: int) -> bytes:
-    """An event file: its version, and a summary at `step`."""
+    """Returns the contents of an event file: its version, and a summary at `step`."""
     content = io.BytesIO()
     records, now = RecordWriter(content), time.time()
     for event in (Event(wall_time=now, file_version="brain.Event:2"), Event(wall_time=now, step=step, summary=summary)):

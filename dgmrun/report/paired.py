@@ -1,9 +1,9 @@
-r"""Rankings of runs by likelihood, with differences over the same examples.
+r"""Rankings of runs by likelihood, with paired differences over the same examples.
 
     d_n = log p_a(x_n) - log p_b(x_n),    SE^2 = var(d) / N + SE(log Z_a)^2 + SE(log Z_b)^2
 
-What makes an example hard makes it hard for both runs and cancels in d, so SE is far below the standard
-errors of the two likelihoods. It holds no bias: a bound or an estimate may be off by more.
+The difficulty of an example affects both runs and largely cancels in d, so that SE is far below the standard errors of
+the two likelihoods. It does not include bias: bounds and estimates may be off by more.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 FOUNDED = ("exact", "lower_bound", "estimate")
-"""Kinds that can be ranked, the best-founded first."""
+"""Kinds of figures that can be ranked, the most reliable first."""
 RESOLVED = 3
-"""Standard errors that a difference must exceed."""
+"""Number of standard errors that a significant difference exceeds."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A run in a ranking, and what it is better (nats per example, negative if worse) than the first run."""
+    """A run in a ranking, and its difference to the first run (nats per example, negative if worse)."""
 
     entry: Entry
     label: str
@@ -41,13 +41,13 @@ class Place:
 
     @property
     def resolved(self) -> bool:
-        """Whether the difference exceeds what its standard error explains."""
+        """Whether the difference is significant given its standard error."""
         return abs(self.difference) > RESOLVED * self.standard_error
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Runs that agree in what was scored, best first."""
+    """Runs scored on the same examples, best first."""
 
     dataset: str
     split: str
@@ -65,10 +65,10 @@ class _Scored:
 
 
 def rankings(entries: Iterable[Entry]) -> list[Ranking]:
-    """A ranking for every split of every dataset that at least two runs were scored on.
+    """Returns a ranking for each split of each dataset on which at least two runs were scored.
 
-    Runs meet only if they agree in the kind of data, transform, binarisation and what is given, in the split's sha256
-    and in the examples scored. A run is ranked by its best-founded figure, if that is neither stale nor an
+    Runs are comparable only if they agree in the kind of data, transform, binarisation and context, in the sha256 of
+    the split and in the examples scored. Each run is ranked by its most reliable figure that is neither stale nor an
     upper bound.
     """
     grounds: dict[tuple[object, ...], list[_Scored]] = {}
@@ -88,8 +88,10 @@ def _ground(entry: Entry, split: str) -> tuple[str, ...] | None:
 
 
 def _scored(entry: Entry, split: str) -> _Scored | None:
-    """The best-founded figure that has its scores; among equals that of fewest warnings, then the surest, of
-    bounds the highest."""
+    """Returns the most reliable figure with stored scores.
+
+    Ties are broken by the number of warnings, and then by the standard error or, for lower bounds, by the value.
+    """
 
     def rank(label: str) -> tuple[int, int, float]:
         figure = entry.figures[label]
@@ -118,7 +120,7 @@ def _candidates(entry: Entry, split: str) -> list[str]:
 
 
 def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
-    """log_prob and index of the examples, in the order of index; None, with a warning, if unreadable."""
+    """Returns log_prob of the examples and their indices, ordered by index; warns and returns None if unreadable."""
     import numpy
 
     try:
@@ -144,7 +146,7 @@ def _ranking(members: Sequence[_Scored]) -> Ranking:
 
 
 def _difference(one: _Scored, other: _Scored) -> tuple[float, float]:
-    """Mean paired difference and its standard error."""
+    """Returns the mean paired difference and its standard error."""
     difference = one.log_prob - other.log_prob
     examples = float(difference.std(ddof=1)) / math.sqrt(len(difference))
     log_zs = (scored.figure.diagnostics.get("standard_error_log_z") or 0.0 for scored in (one, other))

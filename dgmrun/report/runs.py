@@ -1,6 +1,6 @@
-"""The runs below a folder, as the tools know them.
+"""Runs below a directory, as read by the tools.
 
-They are read and never executed.
+No code from them is executed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NO_SETTING = (
     *("choices", "stages", "run", "data_dir", "name", "notes"),
     *("dataset.name", "dataset.table", "dataset.sha256", "dataset.event", "dataset.labels"),
 )
-"""What is in a configuration and says nothing on how a run was made that its choices do not say."""
+"""Keys of a configuration that do not describe how a run was made, or only repeat its choices."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run: where it is, how it was made (dotted key: value), its figures (`<word>.<label>`: figure).
+    """A run: its path, name, settings (by dotted key), results and figures (by `<word>.<label>`).
 
-    `weights` is the sha256 of its weights, None where it has none.
+    `weights` is the sha256 of its weights, or None if it has none.
     """
 
     path: Path
@@ -41,10 +41,10 @@ class Entry:
 
 
 def read(folders: Sequence[Path]) -> list[Entry]:
-    """Every readable run at or below the folders; the others are named in a warning.
+    """Returns all readable runs in the directories; warns of others.
 
     Raises:
-        Mistake: a folder has no run.
+        Mistake: a directory has no run.
     """
     entries = [entry for path in _find(folders) if (entry := _entry(path)) is not None]
     if not entries:

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a line when a job starts and ends, and a table of what became of all."""
+"""Progress of a sweep: a line when a job starts or ends, and a table of the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dgmrun.report.terminal import plain, show, tables
 
 
 class Shown(Protocol):
-    """What is shown of a job."""
+    """The properties of a job that are printed."""
 
     path: Path
     overrides: list[str]
@@ -23,12 +23,12 @@ class Shown(Protocol):
 
 
 def tell(line: str) -> None:
-    """A line of progress, to stderr."""
+    """Prints a line of progress to stderr."""
     print(plain(line), file=sys.stderr, flush=True)
 
 
 def settings(job: Shown, jobs: Sequence[Shown]) -> str:
-    """What a job has and not all have."""
+    """Returns the overrides of a job that not all jobs have."""
     same = set.intersection(*(set(one.overrides) for one in jobs))
     return plain(" ".join(one for one in job.overrides if one not in same))
 

@@ -1,4 +1,4 @@
-"""How the tools that make no run speak: arguments in, plain tables and lines out."""
+"""Terminal output of the tools: argument parsing, plain tables and lines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rich.table import Table
 from dgmrun.errors import Mistake, printable
 
 WIDE = 10_000
-"""Columns of an output that is no terminal: nothing is wrapped or cut there."""
+"""Number of columns if the output is not a terminal, so that nothing is wrapped or truncated."""
 GAP = 1
 Column = tuple[str, Sequence[str]]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are mistakes."""
+    """An argument parser that raises its errors as mistakes."""
 
     def error(self, message: str) -> NoReturn:
         """Refuses the arguments."""
@@ -31,23 +31,23 @@ class Parser(argparse.ArgumentParser):
 
 
 def flags(parser: argparse.ArgumentParser) -> list[str]:
-    """The long flags that a parser takes, but for the one that asks for help."""
+    """Returns the long flags of a parser, except `--help`."""
     every = [flag for action in parser._actions for flag in action.option_strings]
     return sorted(flag for flag in every if flag.startswith("--") and flag != "--help")
 
 
 def plain(value: Any) -> str:
-    """A value on one line, as configuration files write it, and nothing that a terminal could obey."""
+    """Formats a value as in configuration files, on one line and without control characters."""
     return printable(value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True))
 
 
 def warn(message: str) -> None:
-    """A warning on one line of stderr."""
+    """Prints a warning on one line of stderr."""
     print(f"warning: {plain(' '.join(message.split()))}", file=sys.stderr)
 
 
 def console() -> Console:
-    """stdout, as wide as its terminal; no text is taken for markup."""
+    """Returns a console for stdout, as wide as its terminal, without markup."""
     width = None if sys.stdout is not None and sys.stdout.isatty() else WIDE
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
@@ -58,7 +58,7 @@ def show(*parts: RenderableType) -> None:
 
 
 def text(*parts: RenderableType) -> str:
-    """Tables and lines, without the blanks that rich fills lines up with."""
+    """Renders tables and lines, without trailing blanks."""
     out = console()
     with out.capture() as captured:
         for part in parts:
@@ -67,7 +67,7 @@ def text(*parts: RenderableType) -> str:
 
 
 def tables(columns: Sequence[Column]) -> Iterator[Table]:
-    """Columns (heading, cells) in as many tables as the width needs; the first column begins each of them."""
+    """Splits columns (heading, cells) into tables that fit the width; the first column is repeated in each."""
     first, *others = columns
     start = _width(first)
     block, taken = [first], start
@@ -81,7 +81,7 @@ def tables(columns: Sequence[Column]) -> Iterator[Table]:
 
 
 def wrapped(text: str, start: str) -> list[str]:
-    """A text after `start`, its further lines under its first one; as wide as the terminal."""
+    """Wraps a text after `start`, with further lines indented below its first one, to the width of the terminal."""
     wrapper = textwrap.TextWrapper(
         width=max(40, console().width),
         initial_indent=start,

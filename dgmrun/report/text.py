@@ -1,4 +1,4 @@
-"""Figures in words."""
+"""Formatting of figures as text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "un
 
 
 def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
-    """A figure on one line, a line for what its proposal is like, and one for each of its warnings.
+    """Formats a figure on one line, followed by a line about its proposal and one for each of its warnings.
 
     Args:
-        word: the stage word.
-        label: the figure's name.
-        figure: it itself.
-        dataset: what results.json holds of the data that a likelihood is of.
+        word: the name of the stage.
+        label: the name of the figure.
+        figure: the figure.
+        dataset: the dataset as recorded in results.json.
     """
     head = f"{f'{word}.{label}':24} {shown(figure)}"
     if figure.split:
@@ -32,7 +32,7 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
 
 
 def shown(estimate: Estimate) -> str:
-    """An estimate on one line: value, error, interval, and what it is."""
+    """Formats an estimate on one line: value, standard error, interval and kind."""
     exact = estimate.kind == "exact" and estimate.standard_error == 0
     value = f"{estimate.value:.6f}" if exact else with_error(estimate.value, estimate.standard_error)
     line = f"{value} {estimate.unit}  {interval(estimate.interval)}  {kind(estimate)}"
@@ -42,7 +42,7 @@ def shown(estimate: Estimate) -> str:
 
 
 def proposal(diagnostics: Mapping[str, float | None]) -> list[str]:
-    """How far the model p and the proposal q are apart, where a figure is through one."""
+    """Formats the divergences between the model p and the proposal q, if the figure has them."""
     if "kl_p_q" not in diagnostics:
         return []
     names = {"KL(p||q)": "kl_p_q", "KL(q||p)": "kl_q_p"}
@@ -53,7 +53,7 @@ def proposal(diagnostics: Mapping[str, float | None]) -> list[str]:
 
 
 def interval(ends: tuple[float | None, float | None] | None) -> str:
-    """The 99.7 % interval."""
+    """Formats the 99.7 % interval."""
     if ends is None:
         return "[no interval]"
     low, high = ("open" if end is None else f"{end:.3f}" for end in ends)
@@ -61,6 +61,6 @@ def interval(ends: tuple[float | None, float | None] | None) -> str:
 
 
 def kind(estimate: Estimate) -> str:
-    """What the estimate is, and which way it errs."""
+    """Returns the kind of the estimate and the direction of its bias."""
     of_what = f" of {estimate.quantity}" if estimate.quantity not in NAMED else ""
     return estimate.kind.replace("_", " ") + of_what + BIAS[estimate.bias]

@@ -142,7 +142,7 @@ class Run:
         replace(self.path / CONFIG, yaml.safe_dump(saved, sort_keys=False, allow_unicode=True).encode())
 
     def merge(self, changes: Mapping[str, Any]) -> None:
-        """Merges `changes` into results.json: mappings recursively; other values are replaced."""
+        """Merges `changes` into results.json: mappings are merged recursively, other values are replaced."""
         with locked(self.path):
             replace(self.path / RESULTS, _json(_merged(self.results, changes)).encode())
 

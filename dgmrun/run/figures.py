@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -78,14 +78,14 @@ class Figure(Estimate):
             ValueError: a field is missing.
         """
         for part in fields(cls):
-            is_needed = part.default is MISSING and part.default_factory is MISSING
-            if part.name not in entry or (entry[part.name] is None and (is_needed and not _may_be_none(part.name))):
+            if part.name not in entry or (entry[part.name] is None and not _may_be_none(part.name)):
                 raise ValueError(f"it lacks {part.name}")
         parts = {part.name: entry[part.name] for part in fields(cls)}
         for name in ("of", "proposal"):
             parts[name] = None if parts[name] is None else Identity(**{key: parts[name][key] for key in IDENTITY})
         if parts["interval"] is not None:
             parts["interval"] = tuple(parts["interval"])
+        parts["curve"] = [tuple(row) for row in parts["curve"]]
         return cls(**parts)
 
 
@@ -95,7 +95,7 @@ def figures(results: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
     for word, label, entry in entries(results):
         try:
             found.setdefault(word, {})[label] = Figure.from_json(entry)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             continue
     return found
 

@@ -25,7 +25,7 @@ LARGEST_CONFIG, LARGEST_RESULTS = 2**16, 2**23
 DEEPEST = 32
 LARGEST_INTEGER = 2**63
 UNPACKED, PACKING = 2**26, 100
-"""Bytes that any archive may unpack to, and the largest compression ratio beyond that. Deflate can reach 1032."""
+"""Bytes that any archive may unpack to, and the largest compression ratio beyond that; DEFLATE can reach 1032."""
 KEY = re.compile(r"[^\W_][\w-]*|_target_")
 RESERVED = ("hydra", "defaults")
 

@@ -1,12 +1,12 @@
-"""The stage words, a file or folder each here and a file each in configs/stage.
+"""Stages of a run: a module for each here, and a YAML file for each in configs/stage.
 
-The YAML has the stage's sections of the configuration. The module says in light words what the stage is, imports what
-is heavy only when it works, and has
+The YAML file has the sections of the configuration that belong to the stage. The module postpones heavy imports until
+they are needed, and defines
 
-    DEPENDS             sections beside its own on which its outcome depends
-    WRITES              patterns of the files that it leaves in a run's directory
-    check(setup)        refuses what a run cannot have, before it is made
-    main(run, setup)    works on a claimed run and writes its figures there
+    DEPENDS             further sections of the configuration on which its results depend
+    WRITES              patterns of the files that it writes to the run directory
+    check(setup)        refuses invalid configurations before the run directory is created
+    main(run, setup)    executes the stage and records its figures in the run directory
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from importlib import import_module
 from typing import Any
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import every_section, sections, value_at, words
+from dgmrun.paths import every_section, sections, words
 from dgmrun.run.directory import Run
 
 OF_A_RUN = ("run", "stages", "device", "resume", "data_dir", "name", "tags", "notes")
-"""Keys of config.yaml that a command may change of a run that there is."""
+"""Keys of config.yaml that may be overridden for an existing run."""
 
 
 def stage(word: Any) -> Any:
-    """The module of a stage word.
+    """Returns the module of a stage.
 
     Raises:
         Mistake: there is no such stage.
@@ -37,29 +37,17 @@ def stage(word: Any) -> Any:
 
 
 def changeable() -> set[str]:
-    """Keys that a command may change of a run that there is."""
+    """Returns the keys that may be overridden for an existing run."""
     return {*OF_A_RUN, *every_section()}
 
 
-def check_least(setup: Any, least: Mapping[str, int]) -> None:
-    """Refuses whole numbers of a stage's section that are too small; null is none.
-
-    Raises:
-        Mistake: names the key.
-    """
-    for key, bound in least.items():
-        value = value_at(setup.config, key)
-        if value is not None and (type(value) is not int or value < bound):
-            raise Mistake(f"`{key}` must be a whole number and at least {bound}, but is {value}")
-
-
 def finish(run: Run, word: str, config: Mapping[str, Any]) -> None:
-    """Notes that a stage is finished with the present weights, by these settings."""
+    """Records that a stage was completed for the current weights with these settings."""
     run.merge({"stages": {word: _state(run, word, config)}})
 
 
 def unfinished(run: Run, config: Mapping[str, Any]) -> list[str]:
-    """Those of the stages in `config` that are not finished with the present weights, by its settings."""
+    """Returns those of the configured stages that were not completed for the current weights with these settings."""
     results = run.results
     finished = dict(results.get("stages", {}))
     if not results.get("train", {}).get("complete") or config["trainer"] != run.config["trainer"]:
@@ -68,7 +56,7 @@ def unfinished(run: Run, config: Mapping[str, Any]) -> list[str]:
 
 
 def _state(run: Run, word: str, config: Mapping[str, Any]) -> str | None:
-    """What the outcome of a stage depends on: the weights and, of an evaluation, its settings."""
+    """Returns a hash of what the results of a stage depend on: the weights and, for an evaluation, its settings."""
     if not run.weights_file.exists():
         return None
     names = () if word == "train" else (*sections(word), *stage(word).DEPENDS)

@@ -1,10 +1,8 @@
-"""`fidelity`: how near samples are to data, or predictions to what they should be; no likelihoods."""
+"""`fidelity`: how close samples are to data, or predictions to labels, without likelihoods."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from dgmrun.stages import check_least
 
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
@@ -12,19 +10,19 @@ if TYPE_CHECKING:
 
 DEPENDS = ()
 WRITES = ("per_example/*.npz",)
+LEAST = {"fidelity.examples": 2}
 
 
 def check(setup: Setup) -> None:
-    """Refuses unknown splits, and methods that do not fit."""
+    """Refuses unknown splits, and methods that do not apply."""
     from dgmrun.workbench import scoring
 
-    check_least(setup, {"fidelity.examples": 2})
     scoring.splits(setup, "fidelity")
     scoring.methods(setup, "fidelity")
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Scores every selected split by every selected method."""
+    """Evaluates the selected methods on the selected splits."""
     from dgmrun.workbench import scoring
 
     scoring.score(run, setup, "fidelity")

@@ -1,4 +1,4 @@
-"""`log_z`: the log partition function by every method that can be had, and where they disagree."""
+"""`log_z`: the log partition function by all applicable methods, with a warning where they disagree."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 DEPENDS = ()
 WRITES = ("proposal.npz", "figures/*.png")
+LEAST: dict[str, int] = {}
 
 
 def check(setup: Setup) -> None:
-    """Refuses models that have a normalised density and no teacher, methods that do not fit, and data that are gone."""
+    """Refuses normalised models without a teacher, methods that do not apply, and a teacher whose data are missing."""
     from dgmrun.workbench.selection import is_student, log_z_methods, teacher_of
 
     log_z_methods(setup)
@@ -22,7 +23,7 @@ def check(setup: Setup) -> None:
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Estimates log Z by every selected method and records it."""
+    """Estimates log Z by the selected methods and records the figures."""
     from dgmrun.workbench import partition
     from dgmrun.workbench.selection import log_z_methods
 

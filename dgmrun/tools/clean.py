@@ -1,6 +1,7 @@
-"""`dgmrun clean`: removes failed runs, or the checkpoints of trained ones; only what dgmrun made, and through no link.
+"""`dgmrun clean`: removes failed runs, or checkpoints of trained ones.
 
-results.json goes last: what a kill in between leaves is still a run, and found again.
+Only files made by dgmrun are removed, and links are not followed. results.json is removed last, so that a run is still
+recognised after an interruption.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ OF_EVERY_RUN = (
     *("run.log", "events.out.tfevents.*", "weights-ema.safetensors", "weights.safetensors"),
     *(CONFIG, RESULTS),
 )
-"""What a run has, whatever its stages, in the order in which it is removed: after all that its stages wrote."""
+"""Files of any run, in the order of removal: after those written by its stages."""
 TEMPORARY = ".{}.????????"
-"""What a kill leaves of a file that was being replaced."""
+"""Pattern of temporary files left by a kill while a file was being replaced."""
 UNITS = ("B", "kB", "MB", "GB", "TB")
 NAMED = 5
 
 
 @cache
 def ours() -> dict[str, tuple[str, ...]]:
-    """What dgmrun makes, by the folder of a run, in the order in which it is removed."""
+    """Returns the patterns of files made by dgmrun, by subdirectory of a run, in the order of removal."""
     found: dict[str, dict[str, None]] = {}
     for pattern in (pattern for word in words() for pattern in stage(word).WRITES):
         folder, _, form = pattern.rpartition("/")
@@ -51,10 +52,10 @@ class Aim:
     """What a flag removes.
 
     Args:
-        what: in words.
-        note: what else must be known of it.
-        folders: those of a run whose files go.
-        why: the reason that results.json gives, None for a run that stays as it is.
+        what: description of the files.
+        note: additional remark.
+        folders: subdirectories of a run whose files are removed.
+        why: returns the reason, from results.json, or None for a run to keep.
     """
 
     what: str
@@ -65,7 +66,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class Found:
-    """A run with something to remove: these files, of so many bytes."""
+    """A run with files to remove, and their total size in bytes."""
 
     path: Path
     why: str
@@ -74,10 +75,10 @@ class Found:
 
 
 def main(argv: list[str]) -> None:
-    """Lists what would go, asks, and removes it.
+    """Lists the files to remove, asks for confirmation, and removes them.
 
     Raises:
-        Mistake: the arguments are wrong, or nobody can be asked.
+        Mistake: the arguments are invalid, or there is no terminal for confirmation.
     """
     arguments = parser().parse_args(argv)
     aim = FAILED if arguments.failed else TRAINED
@@ -98,7 +99,7 @@ def main(argv: list[str]) -> None:
 
 
 def parser() -> Parser:
-    """Of its arguments."""
+    """Returns the argument parser."""
     parsed = Parser(prog="dgmrun clean", description="Removes what runs leave.", allow_abbrev=False)
     parsed.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
     what = parsed.add_mutually_exclusive_group(required=True)
@@ -109,7 +110,7 @@ def parser() -> Parser:
 
 
 def _root(folder: Path) -> Path:
-    """Where a folder really is; it stays, and all above it."""
+    """Resolves a directory, which is kept, as are its parents."""
     where = os.path.realpath(folder)
     if folder.is_symlink():
         raise Mistake(
@@ -130,12 +131,12 @@ def _find(roots: Sequence[Path], aim: Aim) -> list[Found]:
 
 
 def _read(path: Path, aim: Aim) -> Found | None:
-    """What there is to remove of a run, if anything; what is no run is named in a warning."""
+    """Returns what there is to remove of a run, if anything; warns of directories that are not runs."""
     try:
         results = Run.open(path).results
         if "dgmrun" not in results:
             raise Mistake(f"{RESULTS} must be of dgmrun, but does not name it")
-    except Exception as error:  # YAML and JSON of a stranger can fail in any way
+    except Exception as error:  # untrusted YAML and JSON can fail in any way
         warn(f"{path} is left alone: {error}")
         return None
     why, files = aim.why(results), list(_files(path, aim.folders))
@@ -145,7 +146,7 @@ def _read(path: Path, aim: Aim) -> Found | None:
 
 
 def _files(path: Path, folders: Sequence[str]) -> Iterator[Path]:
-    """The files of a run that dgmrun made, in the order in which they may go."""
+    """Yields the files of a run that were made by dgmrun, in the order of removal."""
     for folder in folders:
         place = path / folder
         names = [name for name in _names(place) if not (place / name).is_symlink() and (place / name).is_file()]
@@ -158,7 +159,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _is_in_training(path: Path) -> bool:
-    """Whether a live process is training a run; unlike `Run.training`, this makes no folder."""
+    """Returns whether a live process is training a run; unlike `Run.training`, this creates no directory."""
     if not (path / "checkpoints").is_dir():
         return False
     try:
@@ -191,7 +192,7 @@ def _agreed(question: str, argv: list[str]) -> bool:
 
 
 def _remove(path: Path, aim: Aim, roots: Sequence[Path]) -> bool:
-    """Removes what there is to remove of a run now, unless it has been taken up since it was listed."""
+    """Removes the files of a run, unless it has been resumed since it was listed."""
     try:
         with Run(path).training(), locked(path):
             if (run := _read(path, aim)) is None:
@@ -207,7 +208,7 @@ def _remove(path: Path, aim: Aim, roots: Sequence[Path]) -> bool:
 
 
 def _remove_empty(folder: Path, roots: Sequence[Path]) -> None:
-    """Removes a folder and those above it, as far as they are empty and below the roots."""
+    """Removes a directory and its parents below the roots, as long as they are empty."""
     with suppress(OSError):
         while folder not in roots:
             folder.rmdir()
@@ -215,7 +216,7 @@ def _remove_empty(folder: Path, roots: Sequence[Path]) -> None:
 
 
 def _tell_kept(folder: Path) -> None:
-    """Names what is in a folder still, because dgmrun did not make it."""
+    """Lists the remaining contents of a directory, which were not made by dgmrun."""
     if names := [f"{name}/" if (folder / name).is_dir() else name for name in _names(folder)]:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         print(f"kept {_shown(folder)}, for what is not of this run: {plain(', '.join(names[:NAMED]))}{more}")

@@ -1,4 +1,4 @@
-"""`dgmrun compare`: runs side by side, and where they were scored on the same examples, ranked."""
+"""`dgmrun compare`: tables of runs, and rankings of those that were scored on the same examples."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CHOICES = ("model", "objective", "dataset", "seed")
 
 
 def main(argv: list[str]) -> None:
-    """Prints what the runs below the given folders differ in and what they reached.
+    """Prints the settings in which the runs below the given directories differ, and their figures.
 
     Raises:
-        Mistake: the arguments are wrong, or a folder has no run.
+        Mistake: the arguments are invalid, or a directory has no run.
     """
     arguments = parser().parse_args(argv)
     if arguments.figures is not None:
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
 
 
 def parser() -> Parser:
-    """Of its arguments."""
+    """Returns the argument parser."""
     parsed = Parser(prog="dgmrun compare", description="Runs side by side.", allow_abbrev=False)
     parsed.add_argument("dirs", nargs="*", metavar="DIR", type=Path, help="folders with runs (outputs)")
     form = parsed.add_mutually_exclusive_group()
@@ -56,10 +56,10 @@ def parser() -> Parser:
 
 
 def _check_folder(figures: str) -> None:
-    """Makes the folder for pictures.
+    """Creates the directory for plots.
 
     Raises:
-        Mistake: it cannot be written to, or is a run or in one, whose own pictures would be replaced.
+        Mistake: it is not writable, or is in a run, whose own plots would be overwritten.
     """
     folder = Path(figures).absolute()
     if not figures or any((above / CONFIG).is_file() for above in (folder, *folder.parents)):
@@ -73,9 +73,9 @@ def _check_folder(figures: str) -> None:
 
 
 def differing(entries: Sequence[Entry]) -> list[str]:
-    """The settings that are not the same in all runs, the choices first.
+    """Returns the settings that differ between runs, choices of options first.
 
-    Where the runs chose different options of a group, what only some of these options have is no difference.
+    If runs have different options of a group, settings that only some of these options have are not included.
     """
     keys = dict.fromkeys(key for entry in entries for key in entry.settings)
     values = {key: {entry.settings.get(key) for entry in entries} for key in keys}
@@ -89,13 +89,13 @@ def _rank(key: str) -> tuple[int, bool]:
 
 
 def _labels(entries: Sequence[Entry]) -> list[str]:
-    """Every `<word>.<label>`, those of a word together."""
+    """Returns every `<word>.<label>`, grouped by word."""
     labels = dict.fromkeys(label for entry in entries for label in entry.figures)
     return sorted(labels, key=lambda label: label.partition(".")[0])
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
-    """How far a run came."""
+    """Returns the status and progress of a run."""
     status, train = at(entry.results, "status"), at(entry.results, "train")
     return {
         "status": None if status is None else plain(status),
@@ -125,7 +125,7 @@ def _spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:
 
 
 def _short(value: str | float | None) -> str:
-    """A value in a table: seconds to a tenth, a path by its last part."""
+    """Formats a value for a table: numbers to one decimal, paths by their last component."""
     if isinstance(value, float):
         return f"{value:.1f}"
     text = "-" if value is None else str(value)
@@ -173,7 +173,7 @@ def _csv(entries: Sequence[Entry]) -> None:
 
 
 def _parts(entry: Entry, labels: Sequence[str]) -> dict[str, object]:
-    """The figures of a run, a column for each of their parts."""
+    """Returns the figures of a run, with a column for each of their fields."""
     return {f"{label}.{part}": value for label in labels for part, value in _figure_parts(entry.figures.get(label))}
 
 

@@ -1,4 +1,4 @@
-"""`dgmrun list`: the options of the configuration groups, and one of them in full."""
+"""`dgmrun list`: the options of all configuration groups, or the details of one option."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dgmrun.report.terminal import Parser, wrapped
 
 
 def main(argv: list[str]) -> None:
-    """Prints every option with a line and a source, or all there is to know about one option.
+    """Prints each option with a summary and its source, or all details of one option.
 
     Raises:
-        Mistake: there is no such group or option.
+        Mistake: the group or option does not exist.
     """
     choice = parser().parse_args(argv).choice
     if choice is None:
@@ -31,14 +31,14 @@ def main(argv: list[str]) -> None:
 
 
 def parser() -> Parser:
-    """Of its argument."""
+    """Returns the argument parser."""
     parsed = Parser(prog="dgmrun list", description="The options of the configuration groups.")
     parsed.add_argument("choice", nargs="?", metavar="GROUP[=OPTION]", help="e.g. model=rbm")
     return parsed
 
 
 def groups() -> list[str]:
-    """The configuration groups that have options."""
+    """Returns the configuration groups that have options."""
     folders = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir())
     return [group for group in dict.fromkeys((*GROUPS, *folders)) if options(group)]
 
@@ -76,7 +76,7 @@ def _option(group: str, option: str) -> Iterator[str]:
 
 
 def _fits(group: str, option: str) -> str:
-    """What goes with an option; it takes seconds, as classes are asked."""
+    """Returns what can be combined with an option; it takes seconds, as it imports the classes."""
     from dgmrun.workbench import build
 
     partners = build.partners(group, option).items()
@@ -84,7 +84,7 @@ def _fits(group: str, option: str) -> str:
 
 
 def _keys(group: str, file: Path) -> Iterator[str]:
-    """The keys of an option, `key=default` and the comment that its file gives them."""
+    """Yields the keys of an option as `key=default`, with the comments in its file."""
     text = file.read_text()
     prefix = "" if "@package _global_" in text else f"{group}."
     leaves = list(_leaves(yaml.compose(text, Loader=yaml.SafeLoader), prefix))

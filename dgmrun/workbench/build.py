@@ -1,14 +1,15 @@
-"""From a configuration to objects. Only this file calls Hydra's `instantiate`.
+"""Construction of objects from a configuration. Only this file calls Hydra's `instantiate`.
 
-A saved configuration is a stranger's file. In each group it can name only what could be composed there: the `_target_`
-strings of that group's YAML in the search path, compared whole.
+A saved configuration is not trusted: a `_target_` in a group must equal one that the YAML files of the same group in
+the search path contain.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -32,16 +33,16 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "schedule": ("horizon",),
     "dataset": ("name", "event", "labels", "pixel_order", "binarisation", "transform", "batch_size"),
 }
-"""Groups that have a target, and which keys of them are ours, not its target's."""
+"""Groups with a target, and the keys of each that are not passed to the target."""
 OPTIONAL = {"teacher_weights"}
-"""Those of them that an option may lack."""
+"""Those of these keys that an option may lack."""
 
 
 def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -> None:
-    """Refuses every `_target_` but those that the YAML files of the same group name, and a group that lacks its own.
+    """Refuses any `_target_` that the YAML files of the same group do not contain, and groups without required keys.
 
     Raises:
-        Mistake: names the key and the target.
+        Mistake: a group is invalid; the message names the key.
     """
     for group, node in config.items():
         files = options(group, search_path).values()
@@ -69,7 +70,7 @@ def _check_node(node: Any, allowed: set[str], key: str) -> None:
 
 
 def target(node: Mapping[str, Any]) -> Any:
-    """The class or function that a node names.
+    """Returns the class or function that a node names.
 
     Raises:
         Mistake: it cannot be imported.
@@ -82,9 +83,9 @@ def target(node: Mapping[str, Any]) -> Any:
 
 
 def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
-    """A node's target with its settings bound; what the settings lack is given when it is called.
+    """Returns the target of a node with its settings bound; further arguments are passed when it is called.
 
-    Errors of the target's own checks arrive as mistakes.
+    Errors raised by the checks of the target are converted to mistakes.
     """
     settings = thawed({key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())})
     try:
@@ -93,12 +94,12 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
     try:
         return partial(checked, instantiate(settings, _partial_=True, _convert_="all"))
-    except InstantiationException as error:  # of a part that is an object itself
+    except InstantiationException as error:  # raised by a nested target
         raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
 
 
 def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Calls `make`; what it refuses with a ValueError arrives as the user's mistake."""
+    """Calls `make`; converts a ValueError to a mistake of the user."""
     try:
         return make(*args, **kwargs)
     except ValueError as error:
@@ -109,10 +110,10 @@ def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def event(node: Any, key: str = "dataset.event") -> Event:
-    """The Event that a configuration writes as shape, kind and, where the kind has one, size.
+    """Returns the Event that a configuration specifies by shape, kind and, if applicable, size.
 
     Raises:
-        Mistake: it is written otherwise.
+        Mistake: the specification is invalid.
     """
     shape, kind = (node.get("shape"), node.get("kind")) if isinstance(node, Mapping) else (None, None)
     known = isinstance(node, Mapping) and node.keys() <= {"shape", "kind", "size"}
@@ -125,7 +126,7 @@ def event(node: Any, key: str = "dataset.event") -> Event:
 
 
 def written(event: Event) -> dict[str, Any]:
-    """An Event as a configuration writes it."""
+    """Returns the specification of an Event in a configuration."""
     node = {"shape": list(event.shape), "kind": event.kind}
     return node if event.size is None else {**node, "size": event.size}
 
@@ -135,10 +136,10 @@ def _is_length(value: Any) -> bool:
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration whose dataset says what its files hold: what is null, its module finds in them.
+    """Returns the configuration with `dataset.event` and `dataset.labels` read from the data files where they are null.
 
     Raises:
-        Mistake: nobody says what an example is.
+        Mistake: the event is not specified and cannot be read from the files.
     """
     dataset = dict(config["dataset"])
     maker("dataset", dataset)
@@ -151,24 +152,24 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def modes(dataset: Mapping[str, Any]) -> Modes | None:
-    """The modes of a dataset whose module knows them."""
+    """Returns the known modes of a dataset, or None."""
     found: Modes | None = _of_module(dataset, "known_modes")
     return found
 
 
 def _of_module(dataset: Mapping[str, Any], name: str) -> Any:
-    """What a function beside a dataset's loader says of its settings; None where there is none."""
+    """Calls a function in the module of a dataset's loader, if there is one, with the settings of the dataset."""
     module = import_module(target(dataset).__module__)
     settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
     return checked(getattr(module, name), **settings) if hasattr(module, name) else None
 
 
 def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:
-    """What goes with an option, by group: objectives and methods with a model, models with one of these."""
+    """Returns what can be combined with an option, by group: objectives and methods for a model, models for either."""
     one = _class(group, options(group, search_path)[option])
     found: dict[str, list[str]] = {}
     for other in ("objective", *methods()) if group == "model" else ("model",):
-        classes = {name: _class(other, file) for name, file in options(other, search_path).items()}
+        classes = dict(_classes(other, search_path))
         pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
         found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]
     if group == "model" and roles(one).density is UnnormalisedDensity:
@@ -176,8 +177,15 @@ def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[
     return found
 
 
+def _classes(group: str, search_path: Sequence[Path]) -> Iterator[tuple[str, Any]]:
+    """The options of a group and their classes, but for those of the user that cannot be imported."""
+    for name, file in options(group, search_path).items():
+        with suppress(Mistake):
+            yield name, _class(group, file)
+
+
 def _class(group: str, file: Path) -> Any:
-    """The class that an option's file names."""
+    """Returns the class that an option's file names."""
     loaded = yaml.safe_load(file.read_text())
     node = loaded.get(group) or loaded.get(file.stem) or loaded
     return target(node)

@@ -1,4 +1,4 @@
-"""Other runs that a configuration names: teachers of a student, the proposal that measures a log Z."""
+"""Other runs that a configuration refers to: teachers of a student, and the proposal for log Z."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ TEACHER, PROPOSAL = "objective.teacher", "log_z.proposal"
 
 
 class Other(NamedTuple):
-    """A run that is done, and what its configuration names."""
+    """Another run, with its configuration."""
 
     run: Run
     setup: Setup
 
     @property
     def model(self) -> nn.Module:
-        """Its trained model, on the device of the run that asks."""
+        """Its trained model, on the device of the current run."""
         return self.setup.trained_model(self.run)
 
     @property
     def name(self) -> str:
-        """The option that its model is."""
+        """The name of its model's option."""
         return str(self.setup.config["choices"]["model"])
 
     def may_measure(self, target: Run) -> bool:
-        """Whether its run has room for a log Z of `target`: a student's is for that of its teacher."""
+        """Returns whether log Z of `target` may be recorded in this run: a student records only that of its teacher."""
         teachers = [given.path for given in inputs(self.run.config) if given.key == TEACHER]
         return not teachers or any(os.path.exists(path) and target.path.samefile(path) for path in teachers)
 
 
 def others(setup: Setup, key: str) -> list[Other]:
-    """The runs that `key` names, to be asked by the run of `setup`.
+    """Returns the runs named by `key`, to be used by the run of `setup`.
 
     Raises:
-        Mistake: one is no run, is not done, has no weights, is this run itself, or is of other examples.
+        Mistake: one is not a run, is not done, has no weights, is the current run, or models different examples.
     """
     value = value_at(setup.config, key)
     named = value if isinstance(value, list) else [value]
@@ -86,7 +86,7 @@ def _other(setup: Setup, key: str, path: str) -> Other:
 
 
 def _likeness(setup: Setup) -> dict[str, Any]:
-    """In what two runs agree that score the same examples; None is like anything."""
+    """Returns properties that must agree between runs that score the same examples; None matches anything."""
     event, dataset = setup.event, setup.config["dataset"]
     return {
         "number of dimensions": event.dims,
@@ -99,17 +99,17 @@ def _likeness(setup: Setup) -> dict[str, Any]:
 
 
 def is_unchanged(setup: Setup, run: Run) -> bool:
-    """Whether another run still has the weights that the run of `setup` was made with."""
+    """Returns whether another run has the same weights as when the run of `setup` was created."""
     mine = Run(setup.run).results if setup.run is not None else {}
     recorded = [given.get("weights_sha256") for given in mine.get("inputs", []) if given.get("role") == "teacher"]
     return run.weights_sha256() in recorded
 
 
 def check_teachers(setup: Setup) -> None:
-    """Refuses to go on with other teachers than the training began with.
+    """Refuses to resume a training whose teachers have changed.
 
     Raises:
-        Mistake: the weights of one are no longer what they were.
+        Mistake: the weights of a teacher have changed.
     """
     if setup.run is None or "teacher" not in setup.config["objective"]:
         return
@@ -122,10 +122,10 @@ def check_teachers(setup: Setup) -> None:
 
 
 def teacher(setup: Setup) -> Teacher | Mixture:
-    """The model that `objective.teacher` names, with the best log Z that its run has; of several their mixture.
+    """Returns the teacher named by `objective.teacher`, with its best estimate of log Z; or a mixture of several.
 
     Raises:
-        Mistake: one has no sampler, or there are not as many weights as teachers.
+        Mistake: a teacher cannot be sampled, or the number of mixture weights is wrong.
     """
     found = [_teacher(other) for other in others(setup, TEACHER)]
     weights = setup.config["objective"].get("teacher_weights")
@@ -144,13 +144,13 @@ def _teacher(other: Other) -> Teacher:
 
 
 def _best_log_z(run: Run) -> Estimate | None:
-    """Of the estimates of the present weights that claim an interval: one that is not warned of, and errs least."""
+    """Returns the best estimate of log Z with an interval: without warnings if possible, and with the least error."""
     claimed = [figure for figure in log_zs(run).values() if figure.interval and figure.standard_error is not None]
     return min(claimed, key=lambda one: (bool(one.warnings), one.standard_error or 0.0), default=None)
 
 
 def log_zs(run: Run) -> dict[str, Figure]:
-    """The log Z of a run's present weights, by method."""
+    """Returns the log Z figures of a run's current weights, by method."""
     weights = run.weights_sha256()
     found = figures(run.results).get("log_z", {})
     return {name: figure for name, figure in found.items() if figure.of.weights_sha256 == weights}

@@ -1,6 +1,6 @@
-"""log Z of an unnormalised density: estimated, written down, drawn, and compared with what other methods say.
+"""log Z of an unnormalised density: estimates, records, plots, and warnings where methods disagree.
 
-Through a proposal the figure is of the model's run and of the proposal's, and is written to both.
+An estimate through a proposal is recorded in the run of the model and in that of the proposal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger("dgmrun")
 
 
 def unnormalised(model: Any, x: Tensor) -> tuple[Any, Tensor]:
-    """The part of a model that has the log Z, and training data of that part."""
+    """Returns the unnormalised part of a model, and training data for it."""
     if roles(type(model)).density is UnnormalisedDensity:
         return model, x
     part, values = model.top(x.to(next(model.parameters()).device, model.event.dtype))
@@ -38,7 +38,7 @@ def unnormalised(model: Any, x: Tensor) -> tuple[Any, Tensor]:
 
 
 def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[str, Figure]:
-    """log Z by some methods, recorded, shown and drawn; each is compared with what is known of the same weights."""
+    """Estimates log Z by the selected methods, records and plots the figures, and compares them with earlier ones."""
     about = subject(run, setup)
     (target, its_setup), seed = about.target, setup.config["seed"]
     of = target.identity()
@@ -70,10 +70,10 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
 
 
 def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Figure:
-    """The run's log Z by a method, of its weights as they are; estimated first where there is none.
+    """Returns the recorded log Z by a method for the current weights, estimating it first if there is none.
 
     Raises:
-        Mistake: there is none, and no proposal to estimate it through.
+        Mistake: there is none, and no proposal through which to estimate it.
     """
     figure = log_zs(run).get(name)
     settings = dataclasses.asdict(method)  # type: ignore[call-overload]
@@ -84,7 +84,7 @@ def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Figure:
 
 
 def _is_through(figure: Figure, setup: Setup, method: LogZMethod) -> bool:
-    """Whether a stored log Z is through the proposal that is named, if one is."""
+    """Returns whether a recorded log Z was estimated through the configured proposal, if there is one."""
     if not method.needs_proposal or setup.config["log_z"]["proposal"] is None:
         return True
     (named,) = others(setup, PROPOSAL)
@@ -92,9 +92,9 @@ def _is_through(figure: Figure, setup: Setup, method: LogZMethod) -> bool:
 
 
 def _writable(about: Subject, run: Run) -> list[Run]:
-    """The runs that a figure through a proposal is written to: both, as far as they let us.
+    """Returns the runs in which to record a figure through a proposal: both, if they are writable.
 
-    A student's run keeps the figures of its own teacher alone.
+    A student's run records only figures of its own teacher.
     """
     both = [about.target.run]
     if about.proposal is not None and about.proposal.may_measure(about.target.run):
@@ -107,7 +107,7 @@ def _writable(about: Subject, run: Run) -> list[Run]:
 
 
 def _write_samples(both: Sequence[Run], of: str, proposal: Proposal) -> None:
-    """Both log-densities at the samples of both, the newest ones, and the sha256 of the weights of the model."""
+    """Writes both log-densities at the latest samples of both densities, and the sha256 of the model's weights."""
     *_, samples = proposal.drawn.values()
     arrays = {
         f"{name}_{side}": tensor.cpu().numpy()
@@ -119,7 +119,7 @@ def _write_samples(both: Sequence[Run], of: str, proposal: Proposal) -> None:
 
 
 def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
-    """How every method that the runs have came to its figure and, where it has drawn now, how near the proposal is."""
+    """Plots the convergence of all recorded methods and, if samples were drawn now, the proposal against the model."""
     from dgmrun.pictures import drawing, evidence, found
 
     of = target.weights_sha256()
@@ -140,7 +140,7 @@ Interval = tuple[float | None, float | None] | None
 
 
 def disagreements(name: str, interval: Interval, known: Mapping[str, Figure]) -> list[str]:
-    """In words, each other method whose 99.7 % interval of the same log Z does not meet that of a new estimate."""
+    """Returns a warning for each other method whose 99.7 % interval does not overlap that of a new estimate."""
     return [
         f"`log_z.{one}` disagrees beyond both intervals: at least one did not converge, "
         "raise num_temperatures, or train the student longer"

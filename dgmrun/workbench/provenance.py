@@ -1,4 +1,4 @@
-"""What a run records of where it came from."""
+"""Provenance of a run, as recorded in results.json."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dgmrun.workbench.setup import Setup
 
 
 def results(setup: Setup, command: str) -> dict[str, Any]:
-    """The head of results.json, before any stage has run."""
+    """Returns the contents of results.json before any stage is executed."""
     config = setup.config
     return {
         "dgmrun": __version__,
@@ -64,7 +64,7 @@ def _dataset(setup: Setup) -> dict[str, Any]:
 
 
 def splits(setup: Setup) -> dict[str, Any]:
-    """How many examples each split has, and the sha256 of what is scored, and of what that is conditioned on."""
+    """Returns the number of examples of each split, and the sha256 of the examples and their contexts."""
     return {name: _split(setup.scored(name)) for name in setup.data.splits}
 
 
@@ -75,7 +75,7 @@ def _split(batch: Batch) -> dict[str, Any]:
 
 
 def inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every run, or file of weights, that this run is made from."""
+    """Returns the runs and weight files from which a run is made."""
     return [
         {"run": str(Path(given.path).absolute()), "weights_sha256": file_sha256(locate(given.path)), "role": given.role}
         for given in paths.inputs(config)
@@ -89,7 +89,7 @@ def _device(device: torch.device) -> str:
 
 
 def _git() -> dict[str, Any]:
-    """The commit of the code, where it runs from a checkout."""
+    """Returns the commit of the code if it is run from a checkout."""
 
     def git(*words: str) -> str | None:
         try:

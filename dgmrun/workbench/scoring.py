@@ -1,4 +1,4 @@
-"""A trained model against a split, or against examples that it made itself: what `likelihood` and `fidelity` share."""
+"""Evaluation of a trained model on a split or on its own samples, as shared by `likelihood` and `fidelity`."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
 SIMULATED = "simulated"
-"""In place of a split, for examples that the model made."""
+"""Name, in place of that of a split, for examples sampled from the model."""
 
 
 class Scored(NamedTuple):
-    """What is scored.
+    """Examples to be scored.
 
     Args:
-        evidence: as methods are given it.
-        places: of the examples in the split.
-        log_jacobian: what their log-probabilities lack to be in original units, in nats.
+        evidence: the examples, as passed to methods.
+        places: their indices in the split.
+        log_jacobian: log-Jacobian that converts their log-probabilities to original units, in nats.
     """
 
     evidence: Evidence
@@ -47,10 +47,10 @@ class Scored(NamedTuple):
 
 
 def splits(setup: Setup, word: str) -> list[str]:
-    """The splits that `<word>.split` selects.
+    """Returns the splits that `<word>.split` selects.
 
     Raises:
-        Mistake: one is none.
+        Mistake: one does not exist.
     """
     asked = setup.config[word]["split"]
     names = [asked] if isinstance(asked, str) else list(asked)
@@ -63,10 +63,10 @@ def splits(setup: Setup, word: str) -> list[str]:
 
 
 def methods(setup: Setup, word: str) -> dict[str, Any]:
-    """The methods that a stage uses: of a model whose likelihood rests on a log Z, those of its log Z.
+    """Returns the selected methods of a stage; the likelihood of an unnormalised model uses its log Z methods.
 
     Raises:
-        Mistake: a method is unknown, or the model cannot have it.
+        Mistake: a method is unknown or does not apply to the model.
     """
     density = roles(build.target(setup.config["model"])).density
     if word == "likelihood" and density is UnnormalisedDensity:
@@ -76,7 +76,7 @@ def methods(setup: Setup, word: str) -> dict[str, Any]:
 
 
 def score(run: Run, setup: Setup, word: str) -> None:
-    """Scores every selected split by every selected method, in original units, and records the figures."""
+    """Evaluates the selected methods on the selected splits, in original units, and records the figures."""
     model = setup.trained_model(run)
     for name, method in _prepared(run, setup, word, model).items():
         simulates = getattr(method, "simulates", 0)
@@ -100,7 +100,7 @@ def score(run: Run, setup: Setup, word: str) -> None:
 
 
 def of_split(setup: Setup, split: str, word: str) -> Scored:
-    """The examples of a split, or `<word>.examples` of them, the same in every run."""
+    """Returns the examples of a split, or a random subset of `<word>.examples` that is the same for all runs."""
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     with seeded(0, "examples", split):
         places = torch.randperm(len(batch.x))[: setup.config[word]["examples"]].sort().values
@@ -122,7 +122,7 @@ def simulated(setup: Setup, model: Any, num: int) -> Scored:
 
 
 def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
-    """The methods, those that need a log Z with the run's own."""
+    """Returns the selected methods, combined with the run's log Z where they need it."""
     selected, density = methods(setup, word), roles(type(model)).density
     if word == "likelihood" and density is UnnormalisedDensity:
         return {name: ThroughLogZ(run, setup, name, method) for name, method in selected.items()}
@@ -137,7 +137,7 @@ def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class ThroughLogZ:
-    """The likelihood that rests on the run's log Z by a method."""
+    """Likelihood of an unnormalised density, by the run's log Z from a given method."""
 
     run: Run
     setup: Setup
@@ -145,14 +145,14 @@ class ThroughLogZ:
     method: LogZMethod
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """log p of each example, and their mean."""
+        """Returns log p of each example, and their mean."""
         log_f, figure = log_density(model, evidence.batch), stored(self.run, self.setup, self.name, self.method)
         return log_f - figure.value, log_likelihood(log_f, figure)
 
 
 @dataclasses.dataclass(frozen=True)
 class OverLogZ:
-    """The likelihood by a method that sums over latent layers, less the log Z of the top one."""
+    """Likelihood by a method that sums over latent layers, minus log Z of the top layer."""
 
     of_x: LikelihoodMethod
     run: Run
@@ -161,7 +161,7 @@ class OverLogZ:
     method: LogZMethod
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """log p of each example, and their mean."""
+        """Returns log p of each example, and their mean."""
         log_f, estimate = self.of_x(model, evidence)
         figure = stored(self.run, self.setup, self.name, self.method)
         return log_f - figure.value, less(estimate, figure)
@@ -169,7 +169,7 @@ class OverLogZ:
 
 def _record(run: Run, word: str, name: str, figure: Figure, values: Tensor, places: Tensor) -> None:
     label = name if figure.split == "test" else f"{name}@{figure.split}"
-    index = places if len(places) == len(values) else torch.arange(len(values))  # of samples it is their number
+    index = places if len(places) == len(values) else torch.arange(len(values))  # samples are numbered
     arrays = {"log_prob" if word == "likelihood" else "value": values.cpu().numpy(), "index": index.numpy()}
     run.write_arrays(f"per_example/{figure.split}-{name}.npz", **arrays)
     run.record(word, label, figure)
@@ -177,7 +177,7 @@ def _record(run: Run, word: str, name: str, figure: Figure, values: Tensor, plac
 
 
 def draw(run: Run) -> None:
-    """How the test figures that rest on samples of z come about, the others beside them."""
+    """Plots how the test figures based on samples of z converge, beside the others."""
     from dgmrun.pictures import drawing, evidence, found
 
     entries = found.of_weights(run.results, "likelihood", run.weights_sha256())

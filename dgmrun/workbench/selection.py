@@ -1,4 +1,4 @@
-"""Which methods a stage uses: those that its section selects, of those that the model can have."""
+"""Selection of the methods of a stage: those chosen in its section, among those that apply to the model."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ M = TypeVar("M")
 
 
 class Subject(NamedTuple):
-    """A model that has a log Z, and the run of a tractable one near it, if there is one."""
+    """A model with a log Z to estimate, and the run of a tractable density close to it, if any."""
 
     target: Other
     proposal: Other | None
 
 
 def is_student(setup: Setup) -> bool:
-    """Whether the run measures its teacher's log Z, having none of its own."""
+    """Returns whether the run is a student, and so estimates the log Z of its teacher."""
     model = build.target(setup.config["model"])
     return roles(model).density is TractableDensity and "teacher" in setup.config["objective"]
 
 
 def teacher_of(setup: Setup) -> Other:
-    """The one teacher of a student.
+    """Returns the only teacher of a student.
 
     Raises:
         Mistake: there are several.
@@ -50,7 +50,7 @@ def teacher_of(setup: Setup) -> Other:
 
 
 def subject(run: Run, setup: Setup) -> Subject:
-    """The run itself and the proposal that it names; of a student, its teacher and itself."""
+    """Returns the run and its configured proposal; for a student, its teacher and the run as the proposal."""
     me = Other(run, setup)
     if is_student(setup):
         return Subject(teacher_of(setup), me)
@@ -58,10 +58,10 @@ def subject(run: Run, setup: Setup) -> Subject:
 
 
 def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
-    """The log Z methods that `<word>.methods` selects, ready to call; auto is every one that can be had.
+    """Returns the log Z methods that `<word>.methods` selects; auto selects all that apply.
 
     Raises:
-        Mistake: a method is unknown, has a wrong setting, or the model cannot have it.
+        Mistake: a method is unknown, has an invalid setting, or does not apply to the model.
     """
     student = is_student(setup)
     if student and setup.config["log_z"]["proposal"] is not None:
@@ -90,7 +90,7 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
 
 
 def _part(model: Any, setup: Setup) -> Any:
-    """The part of a model that has the log Z: all of it, or its top layer."""
+    """Returns the unnormalised part of a model: the model itself, or its top layer."""
     if roles(type(model)).density is UnnormalisedDensity or not hasattr(model, "top"):
         return model
     like = next(model.parameters())
@@ -98,10 +98,10 @@ def _part(model: Any, setup: Setup) -> Any:
 
 
 def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
-    """The methods of likelihood or fidelity that `<word>.methods` selects, ready to call.
+    """Returns the likelihood or fidelity methods that `<word>.methods` selects.
 
     Raises:
-        Mistake: a method is unknown, or the model or the data cannot have it.
+        Mistake: a method is unknown, or does not apply to the model or the data.
     """
     model = setup.new_model()
     has_modes = setup.is_of_x and build.modes(setup.config["dataset"]) is not None
@@ -112,13 +112,13 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
     }
     asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
     automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
-    if asked == "auto" and not automatic:
-        if every:
-            raise Mistake(f"`{word}.methods` must name some of {', '.join(every)} for the model {choice}, but is auto")
+    if not every:
         raise Mistake(
             f"`{word}` must have a model that one of its methods fits, but `model` is {choice}",
             "fidelity in place of likelihood says how near samples are to data" if word == "likelihood" else None,
         )
+    if asked == "auto" and not automatic:
+        raise Mistake(f"`{word}.methods` must name some of {', '.join(every)} for the model {choice}, but is auto")
     selected = automatic if asked == "auto" else chosen(word, asked, every)
     for method in selected.values():
         build.checked(method.check, model)
@@ -126,13 +126,13 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
 
 
 def quick_method(methods: Mapping[str, Method], model: nn.Module) -> Any:
-    """Of methods the one that validation can afford, an exact one if there is; None where there is none."""
+    """Returns the method inexpensive enough for validation, an exact one if possible; None if there is none."""
     quick = [each for method in methods.values() if (each := method.quick(model)) is not None]
     return min(quick, key=lambda method: not method.is_exact, default=None)
 
 
 def made(setup: Setup, group: str, model: Any) -> dict[str, Any]:
-    """Every method of a group that suits the class of a model, with the run's settings."""
+    """Returns all methods that apply to the class of a model, with the run's settings."""
     return {
         name: build.maker(group, node)()
         for name, node in setup.config[group].items()
@@ -141,20 +141,20 @@ def made(setup: Setup, group: str, model: Any) -> dict[str, Any]:
 
 
 def check_proposal(name: str, method: LogZMethod, has_proposal: bool) -> None:
-    """Refuses a method that lacks a proposal.
+    """Refuses a method that needs a proposal if there is none.
 
     Raises:
-        Mistake: there is none.
+        Mistake: there is no proposal.
     """
     if method.needs_proposal and not has_proposal:
         raise Mistake(f"`{PROPOSAL}` must be given for {name}, but is null", f"{PROPOSAL}=RUN of a student")
 
 
 def chosen(word: str, asked: str | list[str], every: Mapping[str, M]) -> dict[str, M]:
-    """Those that `<word>.methods` names.
+    """Returns the methods that `<word>.methods` names.
 
     Raises:
-        Mistake: one is none of those that the model can have.
+        Mistake: one is not among those that apply to the model.
     """
     names = [asked] if isinstance(asked, str) else list(asked)
     for name in names or [""]:
@@ -167,10 +167,10 @@ def chosen(word: str, asked: str | list[str], every: Mapping[str, M]) -> dict[st
 
 
 def check_unused(setup: Setup, group: str) -> None:
-    """Refuses settings of likelihood methods for a model whose likelihood rests on its log Z.
+    """Refuses settings of likelihood methods if the likelihood of the model rests on its log Z.
 
     Raises:
-        Mistake: some are not as they are by default.
+        Mistake: a setting differs from its default.
     """
     for name, file in options(group, setup.search_path).items():
         if setup.config[group].get(name) not in (None, yaml.safe_load(Path(file).read_text())[name]):
@@ -182,7 +182,7 @@ def check_unused(setup: Setup, group: str) -> None:
 
 
 def _proposal(setup: Setup) -> Other | None:
-    """The run that `log_z.proposal` names.
+    """Returns the run that `log_z.proposal` names.
 
     Raises:
         Mistake: its density is not tractable.

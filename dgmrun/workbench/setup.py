@@ -1,4 +1,4 @@
-"""What stages start from: the data, the model and the device of a configuration, each made when first asked for."""
+"""Data, model and device of a configuration, each created when first needed."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from dgmrun.workbench import build
 
 
 class Setup:
-    """A configuration, which nobody changes any more, and what it names.
+    """An immutable configuration, and the objects that it specifies.
 
     Args:
-        config: a resolved configuration, its dataset complete.
-        search_path: the user's own configuration folders.
-        run: the directory of the run that it is of, where there is one already.
+        config: a resolved configuration, with a complete dataset.
+        search_path: the user's own directories of configuration files.
+        run: the run directory, if there is one already.
     """
 
     def __init__(self, config: Mapping[str, Any], search_path: Sequence[Path] = (), run: Path | None = None) -> None:
         self.config, self.search_path, self.run = frozen(config), tuple(search_path), run
 
     def of_run(self, run: Path) -> Setup:
-        """The same of a run that has been made of it; what was read already is not read again."""
+        """Returns a copy for a run created from this configuration; data are not read again."""
         its = copy(self)
         its.run = run
         return its
 
     def check(self) -> None:
-        """Refuses a device that is not there, and a dataset, model and condition that do not go together.
+        """Refuses a device that is not available, and a dataset, model and context that do not fit together.
 
         Raises:
-            Mistake: names the key.
+            Mistake: the configuration is invalid; the message names the key.
         """
         _ = self.device, self.arrangement
         self.new_model()
@@ -57,16 +57,16 @@ class Setup:
         """Reads the data.
 
         Raises:
-            Mistake: they are not there, or are not what the configuration says.
+            Mistake: they are missing, or do not match the configuration.
         """
         _ = self.data
 
     @cached_property
     def data(self) -> Prepared:
-        """The dataset, checked, binarised and transformed, on the CPU.
+        """The dataset, validated, binarised and transformed, on the CPU.
 
         Raises:
-            Mistake: it is not there, or is not what its configuration says.
+            Mistake: it is missing, or does not match its configuration.
         """
         dataset = self.config["dataset"]
         loaded = build.maker("dataset", dataset)(data_dir(self.config.get("data_dir")))
@@ -86,7 +86,7 @@ class Setup:
 
     @cached_property
     def arrangement(self) -> Arrangement:
-        """What is modelled and what it is conditioned on."""
+        """What is modelled, and what it is conditioned on."""
         dataset = self.config["dataset"]
         binary = binarised(build.event(dataset["event"]), dataset["binarisation"])
         seen = transformed(binary, dataset["transform"], dataset["binarisation"])
@@ -94,21 +94,21 @@ class Setup:
 
     @property
     def event(self) -> Event:
-        """One example as the model sees it."""
+        """The event that the model sees: shape and kind of an example."""
         return self.arrangement.event
 
     @property
     def context(self) -> Event | None:
-        """What it is conditioned on."""
+        """The event of the context, or None."""
         return self.arrangement.context
 
     @property
     def is_of_x(self) -> bool:
-        """Whether x is what is modelled, and not its labels."""
+        """Whether x is modelled, rather than its labels."""
         return self.config["given"] != "x"
 
     def scored(self, split: str) -> Batch:
-        """A split as it is evaluated, as it is stored, on the CPU: with noise, one draw, the same for every run."""
+        """Returns a split for evaluation, as stored, on the CPU; any dequantisation noise is the same for all runs."""
         x, y = self.data.scored(split), self.data.splits[split].y
         index = torch.arange(len(x))
         if self.config["given"] is None or y is None:
@@ -116,7 +116,7 @@ class Setup:
         return Batch(x, index, y) if self.is_of_x else Batch(y, index, x)
 
     def seen(self, batch: Batch, device: torch.device | None = None) -> Batch:
-        """The same as models see it, on their device."""
+        """Returns a batch in the dtypes of the model, on its device."""
         device = self.device if device is None else device
         x, context = batch.x.to(device, self.event.dtype), batch.context
         if context is not None and self.context is not None:
@@ -125,46 +125,49 @@ class Setup:
 
     @property
     def training_x(self) -> Tensor:
-        """Training data that annealing fits its base to, on the CPU, as stored: grey levels where bits are drawn."""
+        """Training data to which annealing fits its base, on the CPU; grey levels if binarisation is stochastic."""
         train = self.data.splits["train"]
         return train.x if self.is_of_x or train.y is None else train.y
 
     def log_jacobian(self, split: str) -> Tensor:
-        """What each log-probability of `scored(split)` lacks to be in original units, in nats, float64 [N]."""
+        """Returns the log-Jacobian that converts each log-probability of `scored(split)` to original units, in nats.
+
+        The dtype is float64, the shape [N].
+        """
         found = self.data.log_jacobian(split)
         return found if self.is_of_x else torch.zeros_like(found)
 
     @property
     def back(self) -> ComposeTransform:
-        """From what is modelled to original units."""
+        """The transform from what is modelled to original units."""
         return self.data.back if self.is_of_x else ComposeTransform([])
 
     def original(self, x: Tensor) -> Tensor:
-        """What is modelled, or its samples, in original units, on the CPU: whole numbers in the smallest type."""
+        """Converts what is modelled, or samples of it, to original units, on the CPU, in a compact dtype."""
         if self.event.kind in ("binary", "levels"):
             return self.back(x.cpu()).to(torch.uint8)
         return self.back(x.cpu()).to(torch.float32 if self.event.is_continuous else torch.int64)
 
     @property
     def levels(self) -> int | None:
-        """How many grey levels there are where one is the original unit."""
+        """The number of grey levels if they are the original units, else None."""
         of_levels = TRANSFORMS[self.config["dataset"]["transform"]].of_levels
         return LEVELS if of_levels and self.is_of_x else None
 
     def shown(self, x: Tensor) -> Tensor:
-        """`x` in original units as a person wants it: upright, grey levels from 0 to 1."""
+        """Converts `x` from original units to what is displayed: upright, grey levels from 0 to 1."""
         return self.upright(x if self.levels is None else (x / (self.levels - 1)).clamp(0, 1))
 
     def upright(self, x: Tensor) -> Tensor:
-        """Pictures as a person wants them, whatever their pixel order; anything else as it is."""
+        """Returns images upright, whatever their pixel order, and anything else unchanged."""
         return x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() == 4 else x
 
     @cached_property
     def device(self) -> torch.device:
-        """Where evaluation runs.
+        """The device for evaluation.
 
         Raises:
-            Mistake: this machine has none such.
+            Mistake: this machine does not have it.
         """
         accelerator = self.config["device"]["accelerator"]
         available = torch.cuda.is_available()
@@ -173,10 +176,10 @@ class Setup:
         return torch.device("cuda" if available and accelerator != "cpu" else "cpu")
 
     def new_model(self) -> nn.Module:
-        """The model, untrained, on the CPU.
+        """Returns the untrained model, on the CPU.
 
         Raises:
-            Mistake: it cannot be conditioned on what is given, or must be conditioned on something.
+            Mistake: a context is given but not supported, or required but not given.
         """
         node, given = self.config["model"], self.config["given"]
         can, must = takes_context(build.target(node))
@@ -191,11 +194,11 @@ class Setup:
         return model
 
     def trained_model(self, run: Run) -> nn.Module:
-        """The model with the run's weights, the averaged ones where there are any, for evaluation."""
+        """Returns the model with the run's weights (their moving averages if there are any), for evaluation."""
         return self.model_of(run).eval().requires_grad_(False)
 
     def model_of(self, run: Run) -> nn.Module:
-        """The same, as it is trained."""
+        """Returns the model with the run's weights, in training mode and with gradients enabled."""
         if not run.weights_file.exists():
             raise RunFailed(f"{run.path} must have weights, but has none", f"dgmrun train run={run.path}")
         model = self.new_model()

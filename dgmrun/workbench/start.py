@@ -1,4 +1,4 @@
-"""The parameters that a run starts from: those of a file, of a run, or of several runs, one for each part."""
+"""Initial parameters of a run: from a file, from a run, or from several runs, one for each part of the model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dgmrun.workbench.setup import Setup
 
 
 def given_weights(setup: Setup) -> Mapping[str, Tensor] | None:
-    """The parameters that `weights` names; None where it names none.
+    """Returns the parameters that `weights` names; None if it is null.
 
     Raises:
-        Mistake: they are not those of the model, or there are several and the model has no parts to give them to.
+        Mistake: they do not fit the model, or their number differs from that of its parts.
     """
     files = [weights.locate(given.path) for given in inputs(setup.config) if given.key == "weights"]
     if not files:

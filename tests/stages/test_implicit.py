@@ -24,7 +24,7 @@ def results() -> dict[str, Any]:
     [
         ("log_z", "`log_z` must have a model without a normalised density"),
         ("gradients", "`gradients` must have a latent variable model"),
-        ("likelihood", "`likelihood.methods` must be among those of another model for gan"),
+        ("likelihood", "`likelihood` must have a model that one of its methods fits, but `model` is gan"),
     ],
 )
 def test_a_stage_that_it_cannot_have_is_refused_in_a_line(

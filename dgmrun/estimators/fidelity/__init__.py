@@ -1,4 +1,4 @@
-"""Methods that say how near samples are to data, or predictions to what they should be; one file for each."""
+"""Methods that measure how close samples are to data, or predictions to labels; one file for each."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How often the likeliest class is the right one."""
+"""Accuracy of a classifier."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ BLOCK = 1000
 
 @dataclass(frozen=True)
 class Accuracy(FidelityMethod):
-    """The share of examples whose class has the largest p(y | x) of all."""
+    """Share of examples whose true class has the largest p(y | x), with a Wilson interval."""
 
     requires: ClassVar[type] = TractableDensity
 
     def check(self, model: Any) -> None:
-        """Refuses models of anything but one class."""
+        """Raises ValueError unless the model is a classifier."""
         if not self.is_automatic(model):
             raise ValueError("`fidelity.methods` can have accuracy only for a model of one class given something")
 
     def is_automatic(self, model: Any) -> bool:
-        """For classifiers."""
+        """Returns whether the model is a classifier: conditional, with a single binary or categorical output."""
         told = getattr(model, "context", None) is not None
         return told and model.event.kind in ("binary", "categorical") and model.event.dims == 1
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """1 for each example whose class is the likeliest, else 0, and their mean."""
+        """Returns 1 for each example classified correctly, else 0, and their mean."""
         classes = torch.arange(model.event.size or 2, device=evidence.batch.x.device).to(evidence.batch.x.dtype)
         right = []
         for y, _, context in evidence.batch.blocks(BLOCK):
@@ -49,7 +49,7 @@ class Accuracy(FidelityMethod):
 
 
 def _wilson(share: float, num: int) -> tuple[float, float]:
-    """The 99.7 % interval of Wilson (1927), which is right near 0 and 1, too."""
+    """Returns the 99.7 % interval of Wilson (1927), which is accurate near 0 and 1, too."""
     z2 = 9 / num
     middle, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     return middle - half, middle + half

@@ -1,4 +1,4 @@
-"""How many modes of the data a model's samples reach, where the modes are known.
+"""Coverage of known modes of the data by samples of a model.
 
 References:
     Lin, Khetan, Fanti and Oh (2018), PacGAN, https://arxiv.org/abs/1712.04086, section 4.1.
@@ -21,13 +21,13 @@ from dgmrun.protocols.values import Estimate, Evidence
 
 @dataclass(frozen=True)
 class Coverage(FidelityMethod):
-    """The share of modes that have a sample within their reach: with more samples it can only grow.
+    """Share of modes with a sample within their radius; more samples can only increase it.
 
     Args:
-        num_samples: of the model.
+        num_samples: number of samples of the model.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Sampler
@@ -40,7 +40,7 @@ class Coverage(FidelityMethod):
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "samples"], Estimate]:
-        """The distance of each sample from the nearest mode in units of its reach, and the share of modes reached."""
+        """Returns the distance of each sample from the nearest mode, in units of its radius, and the coverage."""
         assert evidence.modes is not None
         centres, reach = evidence.modes
         x = model.sample(self.num_samples).double().cpu().flatten(1)

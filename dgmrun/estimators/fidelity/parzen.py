@@ -1,9 +1,9 @@
-r"""Parzen windows: the density of a mixture of Gaussians at samples of a model, in nats.
+r"""Parzen windows: log-density of a mixture of Gaussians centred at samples of a model, in nats.
 
 .. math:: \log \hat p(x) = \log \frac{1}{S} \sum_s N(x; x_s, \sigma^2 I)
 
-Of a model whose density nobody knows it was once the only figure. It ranks models wrongly, prefers blurred ones, and
-in many dimensions, with any number of samples that one can afford, it is far below the truth.
+This was once the standard figure for models without a density. It ranks models wrongly, prefers blurred ones, and in
+high dimensions, with any affordable number of samples, it is far below the true log-likelihood.
 
 References:
     Goodfellow et al. (2014), Generative adversarial networks, https://arxiv.org/abs/1406.2661, section 5.
@@ -32,15 +32,15 @@ UNRELIABLE = "Parzen windows are unreliable: they rank models wrongly (Theis et 
 
 @dataclass(frozen=True)
 class Parzen(FidelityMethod):
-    """log p of a kernel density of samples, its bandwidth the best of ten on validation data.
+    """Mean log-density of a kernel density estimate, with the best of ten bandwidths on validation data.
 
     Args:
-        num_samples: of the model.
-        bandwidths: the smallest and the largest sigma that are tried, in the units that the model sees.
-        num_valid: validation examples that choose.
+        num_samples: number of samples of the model.
+        bandwidths: smallest and largest bandwidth sigma to try, in the units that the model sees.
+        num_valid: number of validation examples that select the bandwidth.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Sampler
@@ -59,7 +59,7 @@ class Parzen(FidelityMethod):
             )
 
     def check(self, model: Any) -> None:
-        """Refuses models of anything but continuous data, and conditional ones."""
+        """Raises ValueError if the data are not continuous, or the model is conditional."""
         if not model.event.is_continuous:
             raise ValueError(
                 f"`fidelity.methods` must not have parzen for {model.event.kind} data, which has no density"
@@ -68,12 +68,12 @@ class Parzen(FidelityMethod):
             raise ValueError("`fidelity.methods` must not have parzen for a conditional model")
 
     def is_automatic(self, model: object) -> bool:
-        """Only where it is asked for."""
+        """Returns False: the method runs only on request."""
         return False
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """log density of each example, and their mean; the bandwidth is chosen by validation examples."""
+        """Returns the log-density of each example, and their mean, with the bandwidth selected on validation data."""
         x, known = evidence.batch.x, evidence.valid.x
         centres = model.sample(self.num_samples).flatten(1)
         low, high = (math.log(sigma) for sigma in self.bandwidths)
@@ -102,9 +102,9 @@ class Parzen(FidelityMethod):
 def log_windows(
     x: Float[Tensor, "examples dims"], centres: Float[Tensor, "samples dims"], sigma: float
 ) -> Float64[Tensor, "examples"]:
-    """log density of Gaussian windows of this width at `centres`."""
+    """Returns the log-density of a mixture of Gaussians of standard deviation `sigma` at `centres`."""
     constant = math.log(len(centres)) + x.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
-    middle = centres.mean(0)  # distances are differences of squares
+    middle = centres.mean(0)  # centred, since cdist subtracts squares
     blocks = [
         torch.logsumexp(torch.cdist(block.float() - middle, centres - middle).double().square() / (-2 * sigma**2), 1)
         for block in x.split(BLOCK)

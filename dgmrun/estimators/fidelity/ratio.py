@@ -1,16 +1,16 @@
-r"""What a classifier knows: a lower bound on a divergence of data p and samples q of a model.
+r"""Lower bound on a divergence between data p and samples q of a model, from a classifier that tells them apart.
 
 .. math:: D(p, q) \ge D_{max} \left(1 - \tfrac12 E_p[l(f)] / l(0) - \tfrac12 E_q[l(-f)] / l(0)\right)
 
-of any log odds f, equal where f = log p - log q: the share of a proper loss l that knowing saves.
+for any logit f, with equality at f = log p - log q: the relative reduction of a proper loss l, compared to f = 0.
 
 - `log`: l(f) = softplus(-f), the Jensen-Shannon divergence, at most log 2 nats.
 - `brier`: l(f) = sigma(-f)^2, Le Cam's 1/2 int (p - q)^2 / (p + q), at most 1.
 - `exponential`: l(f) = exp(-f / 2), the squared Hellinger distance 1 - int sqrt(p q), at most 1.
 
-Examples and samples are halved, and each half is scored by a classifier that was trained on the other, so that the
-bound holds in the mean whatever was learnt. No classifier is surer than the log of the examples that it saw, and the
-interval leaves room for mistakes too rare to be among n examples and n samples, whose rate is 3.25 / n at most.
+By cross-fitting, each half of the examples and samples is scored by a classifier trained on the other half, so that the
+bound holds in expectation for any classifier. Logits are clipped to the log of the number of training examples, and the
+interval allows for errors too rare to occur among n examples and n samples, whose rate is at most 3.25 / n.
 
 References:
     Goodfellow et al. (2014), Generative adversarial networks, https://arxiv.org/abs/1406.2661, theorem 1.
@@ -41,18 +41,18 @@ from dgmrun.protocols.models import Sampler
 from dgmrun.protocols.values import Estimate, Evidence
 
 LEAST, MOST_LEVELS = 100, 2**16
-"""Examples that can be halved and still grow trees; levels that float32 tells apart with ease."""
+"""Smallest number of examples to split and train trees on; largest number of levels, which float32 resolves well."""
 UNSEEN = 3.25
-"""Half of -log 0.0015: mistakes of a mean rate of so many in n are all missed by n examples and n samples so rarely."""
+"""Half of -log 0.0015: at a mean error rate of 3.25 / n, n examples and n samples show no error in 0.15 % of cases."""
 
 
 class Loss(NamedTuple):
     """A proper loss l, and the divergence that it bounds.
 
     Args:
-        quantity: the divergence.
-        most: the divergence where p and q have nothing in common.
-        of: l of the log odds f that were given to what was true.
+        quantity: name of the divergence.
+        most: largest value of the divergence, for p and q with disjoint supports.
+        of: the loss l(f) of the logit f of the true class.
     """
 
     quantity: str
@@ -69,15 +69,15 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Ratio(FidelityMethod):
-    """The bound, by gradient boosting, which stops when the log loss of a tenth of its half says so.
+    """The bound from gradient-boosted trees, with early stopping on the log loss of a held-out tenth of each half.
 
     Args:
-        trees: at most so many.
-        loss: `log`, `brier` or `exponential`: what scores the classifier, and so which divergence is bounded.
-        levels: of grey, 0 to 1, that examples and samples are rounded to; 0: they are left as they are.
+        trees: maximal number of trees.
+        loss: `log`, `brier` or `exponential`: the loss by which the classifier is scored, which selects the divergence.
+        levels: number of grey levels, from 0 to 1, to which examples and samples are rounded; 0 for no rounding.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Sampler
@@ -94,17 +94,17 @@ class Ratio(FidelityMethod):
             raise ValueError(f"`fidelity.ratio.levels` must be 0 or 2 to {MOST_LEVELS}, but is {self.levels}")
 
     def is_automatic(self, model: Any) -> bool:
-        """Of what is conditioned on nothing: else the trees would see neither the context nor how x goes with it."""
+        """Returns whether the model is unconditional: the trees see no context, nor how x depends on it."""
         return getattr(model, "context", None) is None
 
     def check(self, model: Any) -> None:
-        """Raises ValueError where levels are asked of what has none."""
+        """Raises ValueError if `levels` is set for data that are not in [0, 1]."""
         if self.levels and model.event.kind != "unit":
             raise ValueError(f"`fidelity.ratio.levels` must be 0 for {model.event.kind} data, but is {self.levels}")
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """log p - log q of each example, and the bound; as many samples are drawn as there are examples."""
+        """Returns log p - log q of each example, and the bound; draws as many samples as there are examples."""
         x = evidence.batch.x
         if len(x) < LEAST:
             raise Mistake(f"`fidelity.examples` must be at least {LEAST} for fidelity.ratio, but there are {len(x)}")
@@ -123,7 +123,7 @@ class Ratio(FidelityMethod):
         return (x.clamp(0, 1) * (self.levels - 1)).round() if self.levels else x
 
     def _log_odds(self, train: ndarray, scored: ndarray) -> ndarray:
-        """Of being an example, by a classifier of examples and samples, [2, rows] of [2, rows, dims]."""
+        """Trains a classifier of examples against samples [2, rows, dims]; returns logits of `scored` [2, rows]."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         seed = int(torch.randint(2**31, ()))
@@ -133,7 +133,7 @@ class Ratio(FidelityMethod):
         return log_odds
 
     def _estimate(self, f: Tensor) -> Estimate:
-        """Of log odds of examples and of samples, [2, rows]."""
+        """Computes the estimate from logits of examples and of samples, [2, rows]."""
         of_truth = torch.stack((f[0], -f[1]))
         quantity, most, loss = LOSSES[self.loss]
         scale = most / float(loss(f.new_zeros(())))
@@ -160,7 +160,7 @@ class Ratio(FidelityMethod):
 
 
 def _calibration(f: Tensor) -> float:
-    """Mean distance of what is forecast from what is so, over ten bins of equally many forecasts."""
+    """Expected calibration error: mean gap between predicted and observed frequencies over ten equally filled bins."""
     order = f.flatten().argsort()
     forecast = torch.sigmoid(f.flatten())[order].tensor_split(10)
     is_example = torch.tensor([1.0, 0.0], dtype=f.dtype).repeat_interleave(f.shape[1])[order].tensor_split(10)

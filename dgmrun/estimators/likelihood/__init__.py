@@ -1,4 +1,4 @@
-"""Methods to log-probabilities of examples, one file for each."""
+"""Methods that estimate log-probabilities of examples, one file for each."""
 
 from pathlib import Path
 

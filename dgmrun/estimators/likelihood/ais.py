@@ -1,8 +1,8 @@
-r"""log p(x) of a latent variable model by annealing from p(z) to p(z|x), and back: bidirectional Monte Carlo.
+r"""log p(x) of a latent variable model by annealing between p(z) and p(z|x): bidirectional Monte Carlo.
 
-Forwards, from samples of the prior, the mean weight of each example's chains is unbiased for p(x): a lower bound on
-log p(x) in the mean. Backwards, from an exact sample of p(z|x), it is unbiased for 1 / p(x): an upper bound. Such a
-sample is at hand only for x that the model made itself, together with z.
+Forwards, from samples of the prior, the mean weight of each example's chains is unbiased for p(x), which gives a lower
+bound on log p(x) in expectation. Backwards, from an exact sample of p(z|x), it is unbiased for 1 / p(x), which gives an
+upper bound. Such a sample is available only for x that was sampled from the model together with z.
 
 References:
     Neal (2001), Annealed importance sampling.
@@ -29,24 +29,26 @@ from dgmrun.protocols.models import Annealable, AnnealingPath
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 CHAINS = 2000
-"""Chains that move together."""
+"""Number of chains that move together."""
 
 
 PILOT, TEMPERATURES, PILOT_CHAINS = 10, 100, 4
-"""Step sizes are tuned on one in so many of the temperatures, but on at least so many, by so many chains."""
+"""Step sizes are tuned at one in PILOT temperatures, but at no fewer than TEMPERATURES, by PILOT_CHAINS chains."""
 
 
 @dataclass(frozen=True)
 class LatentAIS(LikelihoodMethod):
-    """log p(x) from below, by annealing: costs `num_chains * num_temperatures` trajectories of ten steps an example.
+    """Lower bound on log p(x) by annealing from p(z) to p(z|x).
+
+    Costs `num_chains * num_temperatures` HMC trajectories of ten leapfrog steps per example.
 
     Args:
-        num_chains: chains of each example.
-        num_temperatures: inverse temperatures from 0 to 1, both ends counted.
+        num_chains: number of chains of each example.
+        num_temperatures: number of inverse temperatures from 0 to 1, both ends included.
         spacing: `sigmoid`, `linear`, `quadratic` or `published`.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Annealable
@@ -58,11 +60,11 @@ class LatentAIS(LikelihoodMethod):
         check_settings("likelihood.ais", self, least_chains=1)
 
     def is_automatic(self, model: object) -> bool:
-        """Only where it is asked for."""
+        """Returns False: the method runs only on request."""
         return False
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The bound of each example, and their mean."""
+        """Returns the bound of each example, and their mean."""
         betas = SPACINGS[self.spacing](self.num_temperatures)
         blocks = evidence.batch.blocks(max(1, CHAINS // self.num_chains))
         bounds = torch.cat([forwards(tuned_path(model, block, betas), self.num_chains, betas) for block in blocks])
@@ -70,11 +72,11 @@ class LatentAIS(LikelihoodMethod):
 
 
 def forwards(path: AnnealingPath, num_chains: int, betas: Tensor) -> Float64[Tensor, "batch"]:
-    """log of the mean weight of each example's chains, from samples of the prior."""
+    """Log of the mean weight of each example's chains, started at samples of the prior."""
     return iwae(anneal(path, path.start(num_chains), betas)[1])
 
 
 def tuned_path(model: Any, batch: Batch, betas: Tensor) -> AnnealingPath:
-    """The path of these examples, its step sizes tuned by a run of its own."""
+    """Returns the annealing path of these examples, with step sizes tuned in a preliminary run."""
     pilot = torch.linspace(0, len(betas) - 1, max(TEMPERATURES, len(betas) // PILOT)).long()
     return model.posterior_path(batch.x, batch.context).tuned(betas[pilot], PILOT_CHAINS)

@@ -1,4 +1,4 @@
-"""The bound that a model itself has on its log-probabilities, as diffusion models have, of more than one draw."""
+"""Log-likelihood bound that the model itself computes, as diffusion models do, averaged over several draws."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dgmrun.protocols.values import Estimate, Evidence
 
 @dataclass(frozen=True)
 class Bound(LikelihoodMethod):
-    """The mean over draws of minus the model's bound on -log p.
+    """Lower bound on log p: minus the model's bound on -log p, averaged over draws.
 
     Args:
-        num_samples: draws of the bound of each example.
+        num_samples: number of draws of the bound of each example.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Bounded
@@ -34,12 +34,12 @@ class Bound(LikelihoodMethod):
             raise ValueError(f"`likelihood.bound.num_samples` must be at least 1, but is {self.num_samples}")
 
     def quick(self, model: object) -> Bound:
-        """By one draw."""
+        """Returns a version with one draw."""
         return replace(self, num_samples=1)
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The bound of each example, and their mean."""
+        """Returns the bound of each example, and their mean."""
         draws = [
             torch.cat([model.bound(block).double() for block in evidence.batch.blocks(EXAMPLES)])
             for _ in range(self.num_samples)

@@ -1,4 +1,4 @@
-"""Log-likelihood of a latent variable model whose z can be integrated out: the truth for its other figures."""
+"""Log-likelihood of a latent variable model whose z can be integrated out analytically."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dgmrun.protocols.values import Estimate, Evidence
 
 @dataclass(frozen=True)
 class ClosedForm(LikelihoodMethod):
-    """The mean log p(x) of a latent variable model that has it in closed form: the truth for its other figures."""
+    """Mean log p(x) in closed form, in nats: the ground truth for the other likelihood methods."""
 
     requires: ClassVar[type] = Integrated
     is_exact: ClassVar[bool] = True
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """log p of each example, and their mean."""
+        """Returns log p of each example, and their mean."""
         log_p = model.log_marginal(evidence.batch.x, evidence.batch.context).double()
         return log_p, log_likelihood(log_p, NORMALISED)

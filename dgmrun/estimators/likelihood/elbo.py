@@ -1,4 +1,4 @@
-"""The evidence lower bound of a latent variable model, optionally by posteriors fitted to each example."""
+"""Evidence lower bound of a latent variable model, optionally with posteriors fitted to each example."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 @dataclass(frozen=True)
 class ELBO(LikelihoodMethod):
-    """The mean of log w: the bound that training by `elbo` raises.
+    """Evidence lower bound, the mean of log w, in nats: the objective of training by `elbo`.
 
     Args:
-        num_samples: samples of z for each example.
-        local_steps: steps by which each example's own posterior is fitted, from the net's; null for none, or for 200
-            where the model has no net. The gain over none is the amortisation gap of the first layer.
+        num_samples: number of samples of z for each example.
+        local_steps: optimisation steps by which the posterior of each example is fitted, starting at that of the
+            encoder; null for 0, or for 200 if the model has no encoder. The improvement over 0 steps is the
+            amortisation gap of the first layer.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Inference
@@ -39,15 +40,15 @@ class ELBO(LikelihoodMethod):
         check_settings("elbo", self)
 
     def check(self, model: Inference) -> None:
-        """Only a reparameterised posterior can be fitted."""
+        """Raises ValueError if `local_steps` is set, but the posterior is not reparameterised."""
         check_model("elbo", self.local_steps, model)
 
     def is_automatic(self, model: object) -> bool:
-        """Only where it is asked for."""
+        """Returns False: the method runs only on request."""
         return False
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The bound of each example, and their mean."""
+        """Returns the bound of each example, and their mean."""
         total = torch.cat([self._bound(model, block) for block in evidence.batch.blocks(EXAMPLES)])
         return total, lower_bound(total, asdict(self))
 

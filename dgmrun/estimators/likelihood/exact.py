@@ -1,4 +1,4 @@
-"""Likelihood of a density whose values are known: no estimate, but a mean over examples."""
+"""Log-likelihood of a tractable density: a mean over examples."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dgmrun.protocols.values import Estimate, Evidence
 
 @dataclass(frozen=True)
 class Exact(LikelihoodMethod):
-    r""":math:`\frac{1}{N} \sum_n \log p(x_n)` in nats; its only error is that of so many examples."""
+    r""":math:`\frac{1}{N} \sum_n \log p(x_n)` in nats, whose only error is due to the finite number of examples."""
 
     requires: ClassVar[type] = TractableDensity
     is_exact: ClassVar[bool] = True
 
     def quick(self, model: object) -> Exact:
-        """It is quick."""
+        """Returns the method itself."""
         return self
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """log p of each example, and their mean."""
+        """Returns log p of each example, and their mean."""
         log_p = log_density(model, evidence.batch)
         return log_p, log_likelihood(log_p, NORMALISED)

@@ -1,4 +1,4 @@
-r"""log p(x) of a latent variable model from samples of its posterior: lower bounds in the mean, in nats.
+r"""Importance-weighted lower bounds on log p(x) of a latent variable model, in expectation, in nats.
 
 .. math:: E_q[\log w] \le E_q\Big[\log \frac{1}{K} \sum_i w_i\Big] \le \log p(x), \qquad w = p(x, z) / q(z \mid x)
 
@@ -37,16 +37,16 @@ from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 @dataclass(frozen=True)
 class Importance(LikelihoodMethod):
-    """The log of a mean weight of many samples: the usual figure of the literature, with 5,000.
+    """Log of the mean importance weight of K samples of z; with K = 5,000, the standard figure in the literature.
 
-    Costs a decoding for each example and sample. Even with 10^5 samples it can be a nat below log p(x).
+    Costs one decoder pass for each example and sample. Even with 10^5 samples it can be a nat below log p(x).
 
     Args:
-        num_samples: samples of z for each example, K.
+        num_samples: number of samples K of z for each example.
         local_steps: as in `ELBO`.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Inference
@@ -57,15 +57,15 @@ class Importance(LikelihoodMethod):
         check_settings("importance", self)
 
     def check(self, model: Inference) -> None:
-        """Only a reparameterised posterior can be fitted."""
+        """Raises ValueError if `local_steps` is set, but the posterior is not reparameterised."""
         check_model("importance", self.local_steps, model)
 
     def quick(self, model: Inference) -> Importance:
-        """By a few samples."""
+        """Returns a version with 10 samples."""
         return replace(self, num_samples=10, local_steps=None)
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The bound of each example, and their mean."""
+        """Returns the bound of each example, and their mean."""
         weighed = [self._weighed(model, block) for block in evidence.batch.blocks(EXAMPLES)]
         bounds = torch.cat([block.bounds for block in weighed], 1)
         sizes = torch.cat([block.sample_size for block in weighed])
@@ -79,7 +79,7 @@ class Importance(LikelihoodMethod):
 
     @torch.no_grad()
     def _weighed(self, model: Any, batch: Batch) -> Weighed:
-        """L_n of a block of examples for every n of the curve."""
+        """Computes L_n of a block of examples for every number of samples n of the curve."""
         posterior = local(model, batch, self.local_steps)
         means = posterior_means(model, batch, posterior)
         total = batch.x.new_full((len(batch.x),), -math.inf, dtype=torch.float64)
@@ -95,12 +95,12 @@ class Importance(LikelihoodMethod):
 
 
 class Weighed(NamedTuple):
-    """A block of examples.
+    """Bounds and diagnostics of a block of examples.
 
     Args:
-        bounds: L_n for every n of the curve, [counts, examples].
-        sample_size: effective number of samples of each example.
-        means: posterior means of each layer's units, [examples, units].
+        bounds: L_n for every number of samples n of the curve, [counts, examples].
+        sample_size: effective sample size of each example.
+        means: posterior means of the units of each layer, [examples, units].
     """
 
     bounds: Tensor

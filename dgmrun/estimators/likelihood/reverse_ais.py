@@ -1,4 +1,4 @@
-"""log p(x) of examples that a latent variable model made, by annealing back from p(z|x) to p(z): upper bounds."""
+"""Upper bounds on log p(x) of examples sampled from a latent variable model, by annealing from p(z|x) to p(z)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from dgmrun.protocols.values import Estimate, Evidence
 
 @dataclass(frozen=True)
 class LatentReverseAIS(LikelihoodMethod):
-    """log p(x) of x that the model made, from above, and from below by the same chains forwards.
+    """Upper bound on log p(x) of examples sampled from the model, and its gap to the lower bound by forward chains.
 
-    The gap bounds how far `ais` with the same settings is below log p(x), on data such as these: of real data, on
-    which it may be wider, it says nothing for certain.
+    On such examples, the gap bounds how far `ais` with the same settings is below log p(x). On real data, where it may
+    be wider, it guarantees nothing. Costs twice as much per example as `LatentAIS`.
 
     Args:
-        num_examples: x that the model makes.
-        num_chains: chains of each of them.
-        num_temperatures: inverse temperatures from 1 to 0, both ends counted.
+        num_examples: number of examples to sample from the model.
+        num_chains: number of chains of each example.
+        num_temperatures: number of inverse temperatures from 1 to 0, both ends included.
         spacing: as in `LatentAIS`.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Annealable
@@ -47,15 +47,15 @@ class LatentReverseAIS(LikelihoodMethod):
 
     @property
     def simulates(self) -> int:
-        """How many examples the model is to make."""
+        """Number of examples to sample from the model."""
         return self.num_examples
 
     def is_automatic(self, model: object) -> bool:
-        """Only where it is asked for."""
+        """Returns False: the method runs only on request."""
         return False
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """The upper bound of each example that the model made, and their mean."""
+        """Returns the upper bound of each example sampled from the model, and their mean."""
         betas, most = SPACINGS[self.spacing](self.num_temperatures), max(1, CHAINS // self.num_chains)
         above, below = [], []
         assert evidence.latents is not None
@@ -68,12 +68,12 @@ class LatentReverseAIS(LikelihoodMethod):
 
 
 def backwards(path: AnnealingPath, z: Tensor, betas: Tensor) -> Float64[Tensor, "batch"]:
-    """Minus the log of the mean weight of each example's chains, from samples of the posterior."""
+    """Minus the log of the mean weight of each example's chains, started at samples of the posterior."""
     return -iwae(anneal(path, z, betas.flip(0))[1])
 
 
 def upper_bound(upper: Tensor, gap: Tensor, settings: dict[str, Any]) -> Estimate:
-    """The mean of the examples' upper bounds, and of how far the lower ones are below them."""
+    """Makes an estimate from the upper bounds of examples and their gaps to the lower bounds."""
     value, error, error_gap = float(upper.mean()), *(float(each.std()) / len(each) ** 0.5 for each in (upper, gap))
     return Estimate(
         "log_likelihood",

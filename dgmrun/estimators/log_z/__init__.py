@@ -1,4 +1,4 @@
-"""Methods to the log partition function, one file for each."""
+"""Methods that estimate the log partition function, one file for each."""
 
 from pathlib import Path
 

@@ -2,7 +2,7 @@ r"""Annealed importance sampling: weights whose mean is the ratio of two partiti
 
 .. math:: \log w = \sum_k \log f_{\beta_{k+1}}(x_k) - \log f_{\beta_k}(x_k), \qquad E[w] = Z_1 / Z_0
 
-for :math:`x_0` from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
+where :math:`x_0` is from the base and :math:`x_k` from a transition that leaves :math:`f_{\beta_k}` invariant.
 
 References:
     Neal (2001), Annealed importance sampling, https://arxiv.org/abs/physics/9803008, equations 3 to 11.
@@ -25,18 +25,18 @@ from dgmrun.protocols.values import Estimate
 
 @dataclass(frozen=True)
 class AIS(LogZMethod):
-    """log Z by annealing up from the base, in nats: unbiased for Z, so low in the mean for log Z.
+    """log Z in nats by annealing from the base to the model: unbiased for Z, so biased low for log Z.
 
     Costs `num_chains * num_temperatures` Gibbs sweeps. More temperatures help more than more chains.
 
     Args:
-        num_chains: chains, at least 2.
-        num_temperatures: inverse temperatures from 0 to 1, both ends counted, at least 2.
-        spacing: `linear`, `quadratic`, `published` or `sigmoid`. On trained models equally spaced temperatures can
-            miss modes without a sign in the weights; see RESULTS.md.
+        num_chains: number of chains, at least 2.
+        num_temperatures: number of inverse temperatures from 0 to 1, both ends included, at least 2.
+        spacing: `linear`, `quadratic`, `published` or `sigmoid`. On trained models, linear spacing can miss modes
+            without any sign of it in the weights; see RESULTS.md.
 
     Raises:
-        ValueError: fewer than 2 chains or temperatures, or another spacing.
+        ValueError: fewer than 2 chains or temperatures, or an unknown spacing.
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
@@ -48,11 +48,11 @@ class AIS(LogZMethod):
         check_settings("log_z.ais", self)
 
     def quick(self, model: UnnormalisedDensity) -> AIS:
-        """A short one."""
+        """Returns a version with 100 chains and 500 temperatures."""
         return replace(self, num_chains=100, num_temperatures=500)
 
     def __call__(self, model: UnnormalisedDensity, x: Tensor, proposal: object = None) -> Estimate:
-        """log Z of `model`, annealed from the base that it fits to `x`."""
+        """Returns log Z of `model`, annealed from the base distribution that it fits to `x`."""
         path = model.annealed(x)
         _, log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
         log_w += path.log_normaliser()

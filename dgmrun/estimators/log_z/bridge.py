@@ -1,10 +1,10 @@
-r"""Bridge sampling with the optimal bridge, between a tractable density q and the model p = f / Z.
+r"""Bridge sampling with the optimal bridge function, between a tractable density q and the model p = f / Z.
 
 .. math:: r = \frac{E_q[l / (s_p l + s_q r)]}{E_p[1 / (s_p l + s_q r)]}, \qquad l = f / q
 
-holds for r = Z; s are the shares of effective samples of each side. The samples are in two folds: a half of those of q
-and, in the first fold, the chains that started at q, in the second those that did not. Each fold makes an estimate with
-the r that was fitted on the other, so that no draw is used for both, and the two estimates are independent.
+holds for r = Z, where s_q and s_p are the shares of effective samples from each density. The samples are split into two
+folds: each has half of the samples of q; the first has the chains that started at q, the second the other chains. Each
+fold gives an estimate with the r fitted on the other fold, so that no sample is used for both.
 
 References:
     Meng and Wong (1996), Simulating ratios of normalizing constants via a simple identity, equations 4.1 and 4.2.
@@ -37,21 +37,21 @@ from dgmrun.protocols.values import Estimate
 
 INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors"
 DOUBTFUL_OVERLAP = 0.5
-"""Share of the samples that count: a student that has learned its teacher has more."""
+"""Effective share of samples below which there is a warning; a student that has learned its teacher exceeds it."""
 FAR = 50.0
-"""Nats beyond all log-ratios, where bisection begins."""
+"""Distance in nats from the extreme log-ratios to the initial bracket of the bisection."""
 HALVINGS = 80
-"""Enough for every digit of log r, and an end whatever the log-ratios are."""
+"""Number of bisection steps, enough for full precision of log r."""
 
 
 @dataclass(frozen=True)
 class Bridge(ThroughProposal):
-    """log Z by optimal bridge sampling, in nats: errs less than importance sampling, in neither direction."""
+    """log Z in nats by optimal bridge sampling: a smaller error than importance sampling, with no known direction."""
 
     name: ClassVar[str] = "bridge"
 
     def __call__(self, model: Any, x: Tensor, proposal: Any = None) -> Estimate:
-        """log Z of `model` through `proposal`."""
+        """Returns log Z of `model` by bridge sampling with `proposal`."""
         samples: Samples = proposal.samples(self)
         one, other = halves(samples)
         mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(samples))
@@ -81,19 +81,19 @@ class Bridge(ThroughProposal):
 
 
 class Fold(NamedTuple):
-    """Log-ratios log f - log q at samples of q [samples] and at states of chains that leave p invariant."""
+    """Log-ratios log f - log q at samples of q, and at states of chains that leave p invariant."""
 
     at_q: Float64[Tensor, "samples"]
     at_p: Float64[Tensor, "chains states"]
 
     def bridge(self, log_r: float) -> Mean:
-        """log of the right-hand side of the equation, for a given r."""
+        """Log of the right-hand side of the equation at a given r, with its standard error."""
         above, below = (log_mean_of_chains(log_w) for log_w in self.weights(log_r))
         error = math.hypot(above.standard_error, below.standard_error)
         return Mean(above.value - below.value, error, min(above.size, below.size))
 
     def weights(self, log_r: float) -> tuple[Tensor, Tensor]:
-        """log of what is averaged, l / (s_p l + s_q r) at q [samples, 1] and 1 / (s_p l + s_q r) at p."""
+        """Logs of the averaged terms: l / (s_p l + s_q r) at q [samples, 1], and 1 / (s_p l + s_q r) at p."""
         log_share_q, log_share_p = self.log_shares()
 
         def log_mixture(log_l: Tensor) -> Tensor:
@@ -102,17 +102,17 @@ class Fold(NamedTuple):
         return (self.at_q - log_mixture(self.at_q))[:, None], -log_mixture(self.at_p)
 
     def overlap(self, log_r: float) -> float:
-        """The share of samples that count, (sum w)^2 / sum w^2 over their number, on the side where it is less."""
+        """Effective share of samples, (sum w)^2 / sum w^2 over their number, the smaller of that at q and that at p."""
         shares = [2 * log_w.logsumexp((0, 1)) - (2 * log_w).logsumexp((0, 1)) for log_w in self.weights(log_r)]
         return min(
             math.exp(share) / size for share, size in zip(shares, (len(self.at_q), self.at_p.numel()), strict=True)
         )
 
     def fit(self) -> float:
-        r"""The log r at which both sides are equal, by bisection.
+        r"""Solves the equation for log r by bisection.
 
-        Times :math:`s_q s_p r` they are :math:`s_q E_q[\sigma(u)] = s_p E_p[\sigma(-u)]` with
-        :math:`u = \log l + \log(s_p / s_q) - \log r`, and their difference falls with r.
+        It is equivalent to :math:`s_q E_q[\sigma(u)] = s_p E_p[\sigma(-u)]` with
+        :math:`u = \log l + \log(s_p / s_q) - \log r`; the difference of both sides decreases with r.
         """
         log_share_q, log_share_p = self.log_shares()
         (low, high), odds = self.ends(), log_share_p - log_share_q
@@ -124,30 +124,30 @@ class Fold(NamedTuple):
         return (low + high) / 2
 
     def log_shares(self) -> tuple[float, float]:
-        """log s_q and log s_p."""
+        """Returns log s_q and log s_p."""
         of_q, of_p = len(self.at_q), effective_size(self.at_p)
         return math.log(of_q / (of_q + of_p)), math.log(of_p / (of_q + of_p))
 
     def ends(self) -> tuple[float, float]:
-        """Below the least and above the largest log-ratio, as far as log r can be."""
+        """Returns a bracket for log r, from below the smallest to above the largest log-ratio."""
         both = torch.cat([self.at_q, self.at_p.flatten()])
         return float(both.min()) - FAR, float(both.max()) + FAR
 
 
 def folds(samples: Samples) -> tuple[Fold, Fold]:
-    """The chains that started at q with one half of the samples of q, the other chains with the other half."""
+    """Pairs the chains that started at q with one half of the samples of q, and the others with the other half."""
     one, other = (Fold(*fold) for fold in zip(samples.of_q.log_w.chunk(2), samples.of_p.log_w, strict=True))
     return one, other
 
 
 def halves(samples: Samples) -> tuple[Mean, Mean]:
-    """log Z by each fold: that whose chains started at q, and the other."""
+    """Returns log Z by each fold, first by that whose chains started at q."""
     one, other = folds(samples)
     return one.bridge(other.fit()), other.bridge(one.fit())
 
 
 def together(one: Mean, other: Mean) -> Mean:
-    """The mean of two independent estimates; where they disagree, its error is how far it is from either."""
+    """Averages two independent estimates; if they disagree, the standard error is at least half their difference."""
     error = math.hypot(one.standard_error, other.standard_error) / 2
     apart = 0.0 if one.agrees(other) else abs(one.value - other.value) / 2
     return Mean((one.value + other.value) / 2, max(error, apart), min(one.size, other.size))
@@ -171,7 +171,7 @@ def _distance(overlap: float) -> list[str]:
 
 
 def _curve(samples: Samples) -> list[tuple[int, float, float | None, float | None]]:
-    """The estimate by the first so many samples of q and chains of p in proportion."""
+    """Estimates from the first samples of q and a proportional number of chains of p."""
     half, chains = len(samples.of_q.log_w) // 2, samples.of_p.log_w.shape[1]
     rows: list[tuple[int, float, float | None, float | None]] = []
     for num in counts(2 * half, least=2 * -(-half // chains) * 5):

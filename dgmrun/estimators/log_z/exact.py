@@ -1,4 +1,4 @@
-"""log Z by enumeration: every state of the smaller layer, in blocks, in float64.
+"""log Z by enumeration of the states of the smaller layer, in float64.
 
 References:
     Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, section 4.
@@ -18,20 +18,20 @@ from dgmrun.protocols.models import Enumerable
 from dgmrun.protocols.values import Estimate
 
 QUICK_BITS = 14
-"""Largest smaller layer that is enumerated at every validation."""
+"""Largest number of units of the smaller layer that is enumerated at every validation."""
 
 
 @dataclass(frozen=True)
 class Enumeration(LogZMethod):
     r""":math:`\log Z = \log \sum_s e^{\log m(s)}` over the states s of the smaller layer, in nats.
 
-    Use it wherever it is affordable: 2^20 states of a 784-dimensional model take about 20 s on two cores.
+    Use it whenever it is affordable: 2^20 states of a 784-dimensional model take about 20 s on two cores.
 
     Args:
-        max_bits: refuse a smaller layer of more units than this, at most 25: 2^25 masses are 256 MiB.
+        max_bits: largest number of units of the smaller layer, at most 25: 2^25 masses take 256 MiB.
 
     Raises:
-        ValueError: `max_bits` is not from 1 to 25.
+        ValueError: `max_bits` is not between 1 and 25.
     """
 
     requires: ClassVar[type] = Enumerable
@@ -43,7 +43,7 @@ class Enumeration(LogZMethod):
             raise ValueError(f"`log_z.exact.max_bits` must be from 1 to 25, but is {self.max_bits}")
 
     def check(self, model: Enumerable) -> None:
-        """Refuses a smaller layer of more than `max_bits` units."""
+        """Raises ValueError if the smaller layer has more than `max_bits` units."""
         if (bits := model.enumerable_bits()) > self.max_bits:
             raise ValueError(
                 f"`log_z.methods` must not have exact above {self.max_bits} units in the smaller layer, "
@@ -51,15 +51,15 @@ class Enumeration(LogZMethod):
             )
 
     def is_automatic(self, model: Enumerable) -> bool:
-        """Where it takes seconds."""
+        """Returns whether enumeration takes only seconds."""
         return model.enumerable_bits() <= AUTOMATIC_BITS
 
     def quick(self, model: Enumerable) -> Enumeration | None:
-        """Where it takes milliseconds."""
+        """Returns the method itself if enumeration takes only milliseconds."""
         return self if model.enumerable_bits() <= QUICK_BITS else None
 
     def __call__(self, model: Enumerable, x: Tensor, proposal: object = None) -> Estimate:
-        """log Z of `model`; `x` and `proposal`, which sampling methods start from, have no part in it."""
+        """Returns log Z of `model`; `x` and `proposal` are unused."""
         self.check(model)
         value = float(torch.logsumexp(log_masses(model), 0))
         states, settings = 2 ** model.enumerable_bits(), asdict(self)

@@ -1,9 +1,9 @@
-r"""Importance sampling: the mean weight of samples of a tractable density near the model.
+r"""Importance sampling: the mean weight of samples of a tractable density q close to the model p = f / Z.
 
 .. math:: w = f(x) / q(x), \quad x \sim q, \qquad E_q[w] = Z, \qquad E_p[1 / w] = 1 / Z
 
-The second mean, over samples of the model, is the check: where q misses a part of p, the first is low however well its
-weights look, and the second, as far as its chains have been there, is not.
+The second mean, over samples of the model, serves as a check: if q misses a region of p, the first estimate of Z is
+low, however good its weights look, but the second is not, provided that its chains have visited that region.
 
 References:
     Papamakarios and Murray (2015), Distilling intractable generative models, section 3.
@@ -33,16 +33,16 @@ from dgmrun.protocols.values import Estimate
 
 @dataclass(frozen=True)
 class Importance(ThroughProposal):
-    """log Z by importance sampling from a proposal, in nats: unbiased for Z, so low in the mean for log Z.
+    """log Z in nats by importance sampling from a proposal: unbiased for Z, so biased low for log Z.
 
-    A small effective sample size is warned of and widens the interval, as for `AIS`; a heavy tail, reverse weights that
-    disagree, or chains that have not mixed leave none.
+    A small effective sample size widens the interval and causes a warning, as in `AIS`. No interval is given if the
+    weights are heavy-tailed, the reverse weights disagree, or the chains have not mixed.
     """
 
     name: ClassVar[str] = "importance"
 
     def __call__(self, model: Any, x: Tensor, proposal: Any = None) -> Estimate:
-        """log Z of `model` through `proposal`."""
+        """Returns log Z of `model` by importance sampling from `proposal`."""
         samples: Samples = proposal.samples(self)
         log_w = samples.of_q.log_w
         mean, k = log_mean(log_w), pareto_k(log_w)
@@ -83,7 +83,7 @@ def _inverse(mean: Mean) -> Mean:
 
 
 def _disagreements(mean: LogMean, reverse: list[Mean]) -> list[str]:
-    """In words, each half of the chains that gives another log Z."""
+    """Warns of each half of the chains that gives another log Z."""
     forward = Mean(mean.value, mean.standard_error or 0.0, mean.samples)
     starts = ("samples of the proposal", "ends of an annealing")
     return [

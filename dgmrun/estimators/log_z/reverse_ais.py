@@ -1,10 +1,10 @@
-r"""Annealed importance sampling backwards, from the model to the base.
+r"""Reverse annealed importance sampling, from the model to the base.
 
 .. math:: \log w = \sum_k \log f_{\beta_k}(x_k) - \log f_{\beta_{k+1}}(x_k), \qquad E[w] = Z_0 / Z_1
 
-for :math:`x` from the model: the mean of w is unbiased for the inverse of the ratio, so
-:math:`\log Z_0 - \log \frac{1}{N} \sum_n w_n` is above log Z in the mean. Started at approximate samples it has no
-direction.
+where chains start at samples of the model. The mean of w is unbiased for the inverse ratio, so
+:math:`\log Z_0 - \log \frac{1}{N} \sum_n w_n` is an upper bound on log Z in expectation. If chains start at approximate
+samples, the direction of the bias is unknown.
 
 References:
     Burda, Grosse and Salakhutdinov (2015), Accurate and conservative estimates of MRF log-likelihood using reverse
@@ -30,16 +30,18 @@ from dgmrun.protocols.values import Estimate
 
 @dataclass(frozen=True)
 class ReverseAIS(LogZMethod):
-    """log Z from above, in nats: the other jaw of the vice that `AIS` closes from below.
+    """Upper bound on log Z in expectation, in nats; together with `AIS`, which is biased low, it sandwiches log Z.
+
+    Costs `num_chains * num_temperatures` Gibbs sweeps, after those of the burn-in.
 
     Args:
-        num_chains: chains, at least 2.
-        num_temperatures: inverse temperatures from 1 to 0, both ends counted, at least 2.
+        num_chains: number of chains, at least 2.
+        num_temperatures: number of inverse temperatures from 1 to 0, both ends included, at least 2.
         spacing: as in `AIS`.
-        burn_in: Gibbs sweeps before the chains start, where the model is too large for exact samples.
+        burn_in: Gibbs sweeps before annealing, if exact samples of the model are unavailable.
 
     Raises:
-        ValueError: fewer than 2 chains or temperatures, or a negative burn-in.
+        ValueError: fewer than 2 chains or temperatures, an unknown spacing, or a negative burn-in.
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
@@ -54,7 +56,7 @@ class ReverseAIS(LogZMethod):
             raise ValueError(f"`log_z.reverse_ais.burn_in` must not be negative, but is {self.burn_in}")
 
     def __call__(self, model: UnnormalisedDensity, x: Tensor, proposal: object = None) -> Estimate:
-        """log Z of `model`, annealed to the base that it fits to `x`."""
+        """Returns log Z of `model`, annealed to the base distribution that it fits to `x`."""
         path = model.annealed(x)
         start = samples(model, self.num_chains, x, self.burn_in).flatten(1)
         _, log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))

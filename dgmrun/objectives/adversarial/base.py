@@ -1,7 +1,7 @@
-r"""Two players: a generator, which is the model, and a critic, which is the objective's own.
+r"""Adversarial training: a generator, which is the model, against a critic, which belongs to the objective.
 
-The critic f sees examples and samples and tells them apart by what a subclass pays it for each; the generator is paid
-for what the critic takes its samples for.
+The critic f learns to distinguish examples from samples; subclasses define its payoff on each. The generator is trained
+on the critic's output for its samples.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from dgmrun.protocols.models import ImplicitModel
 from dgmrun.protocols.values import Batch
 
 DECAY = 0.99
-"""Of the running moments that collapse is told by, from batch to batch."""
+"""Decay per batch of the running averages by which mode collapse and a perfect critic are detected."""
 
 
 ALIKE = 0.05
-"""Samples whose spread is below this share of the data's are all alike."""
+"""Ratio of standard deviations, samples to data, below which the samples count as identical."""
 
 
 ENOUGH = 0.1
-"""Weight of the batches seen, 1 of infinitely many, from which on they tell."""
+"""Weight of the running averages (at most 1) from which on they are used."""
 
 
 def lost(of_x: Tensor, of_sample: Tensor) -> Tensor:
-    """Minus the mean payoff of a critic for an example and a sample, a scalar."""
+    """Returns minus the mean payoff of the critic for an example and a sample, a scalar."""
     return -of_x.mean() - of_sample.mean()
 
 
 class Adversarial(Objective, ABC):
-    """A critic and its game. Each batch is for a step of the critic; each k-th of them for one of the generator, too.
+    """A game between a critic and the generator: the critic makes a step on each batch, the generator on every k-th.
 
     Args:
         model: an implicit model.
-        optimization: how parameters follow gradients, those of each player by an optimiser of its own.
-        critic: what it is.
-        k: steps of the critic to one of the generator.
+        optimization: optimiser settings; each player has its own optimiser.
+        critic: settings of the critic.
+        k: number of critic steps for each generator step.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = ImplicitModel
     stops_by_watched: ClassVar[bool] = False
-    """A critic that knows little sees no difference."""
+    """False: a poorly trained critic underestimates the divergence."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, critic: Critic, k: int) -> None:
         super().__init__(model, optimization)
@@ -59,48 +59,48 @@ class Adversarial(Objective, ABC):
         event: Any = model.event
         self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event.shape)
         self.rank_state["moments"] = torch.zeros(4)
-        """Running sums of the critic's loss, of the spread of samples and of examples, and of 1."""
+        """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
 
     @abstractmethod
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
-        """What the critic is paid for each example and each sample, [batch] both, by its outputs for them."""
+        """Returns the critic's payoff for each example and each sample, [batch] both, from its outputs."""
 
     @abstractmethod
     def generator_loss(self, f_sample: Tensor) -> Tensor:
-        """What the generator descends, of the critic's outputs for its samples, a scalar."""
+        """Returns the loss of the generator, a scalar, from the critic's outputs for its samples."""
 
     @abstractmethod
     def divergence(self, payoff: Tensor) -> Tensor:
-        """What the critic's payoff for an example and a sample says of the distance between data and model.
+        """Converts the critic's payoff for an example and a sample to an estimate of the divergence of data and model.
 
-        It is linear, but for a constant, so that it is told by the mean payoff, too.
+        It is affine, so that it may be applied to the mean payoff.
         """
 
     @abstractmethod
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """What the critic descends, by what it sees of examples and of as many samples, a scalar."""
+        """Returns the loss of the critic, a scalar, from its inputs: examples and as many samples."""
 
     def critic_doubts(self) -> list[str]:
-        """A hook: what a user should know of the critic, in words."""
+        """Returns warnings about the critic. Hook."""
         return []
 
     def f(self, *seen: Tensor) -> Tensor:
-        """The critic's output for each of what it sees, one tensor or several that belong together, [batch]."""
+        """Returns the critic's output for each input, [batch]; an input may consist of several tensors."""
         output: Tensor = self.critic(*seen)
         return output.squeeze(-1)
 
     def seen(self, x: Tensor) -> Tensor:
-        """What the critic sees of `x`."""
+        """Returns the critic's input: `x`, with instance noise if there is any."""
         return x + self.noise * torch.randn_like(x) if self.noise else x
 
     def generated(self, num: int) -> Tensor:
-        """Samples of the model, differentiable."""
+        """Returns samples of the model, differentiable in its parameters."""
         model: Any = self.model
         x: Tensor = model.generate(model.noise(num))
         return x
 
     def pull(self, sample: Tensor) -> Tensor:
-        """Minus the derivative of the generator's loss in each of `sample`, times their number, [num, *event.shape].
+        """Returns minus the gradient of the generator's loss at each sample, times their number, [num, *event.shape].
 
         In nats, or outputs of a Wasserstein critic, per unit of x.
         """
@@ -111,7 +111,7 @@ class Adversarial(Objective, ABC):
 
     @torch.no_grad()
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean of what is `watched`, and its standard error; samples and examples are drawn independently."""
+        """Returns the mean of `watched` and its standard error; samples and examples are independent."""
         of_x, of_sample = self._payoffs(batch)
         error = torch.stack([part.var() / len(part) for part in (of_x, of_sample)]).sum().sqrt()
         value = self.divergence(torch.stack([part.mean() for part in (of_x, of_sample)]).sum())
@@ -119,21 +119,21 @@ class Adversarial(Objective, ABC):
 
     @torch.no_grad()
     def watched(self, batch: Batch) -> Tensor:
-        """The divergence of the data from as many samples as the critic sees it, by each example and its sample."""
+        """Returns the divergence estimated from each example paired with a sample, [batch]."""
         of_x, of_sample = self._payoffs(batch)
         return self.divergence(of_x + of_sample)
 
     def _payoffs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What the critic is paid for each example and for as many samples of the model as it is trained."""
+        """Returns the critic's payoff for each example, and for as many samples of the model."""
         return self.payoff(self.f(self.seen(batch.x)), self.f(self.seen(self.generated(len(batch.x)))))
 
     def players(self) -> list[Player]:
-        """The critic, and after `k` steps of it the generator."""
+        """Returns the critic, and the generator, which makes a step after every `k` steps of the critic."""
         generator = [part for part in self.model.parameters() if part.requires_grad]
         return [Player("critic", self.own_parameters(), self.rate), Player("generator", generator, every=self.k)]
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """That of the critic or of the generator, each with samples of its own."""
+        """Returns the loss of the critic or of the generator, each on new samples."""
         sample = self.generated(len(batch.x))
         if name == "generator":
             return self.generator_loss(self.f(self.seen(sample))), {}
@@ -150,12 +150,12 @@ class Adversarial(Objective, ABC):
 
     @property
     def usual(self) -> list[float]:
-        """The critic's loss, and the spread of samples and of examples, of late; empty before enough was seen."""
+        """Running averages of the critic's loss and the standard deviations of samples and examples; empty at first."""
         *sums, weight = self.rank_state["moments"].tolist()
         return [each / weight for each in sums] if weight >= ENOUGH else []
 
     def doubts(self) -> list[str]:
-        """Whether the generator was never moved, or the samples are all alike; and what there is of the critic."""
+        """Returns warnings: the generator was never trained, the samples are all alike, and those about the critic."""
         return [*self._generator_doubts(), *self.critic_doubts()]
 
     def _generator_doubts(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The net that tells examples from samples, and how it is trained."""
+"""Critic network that distinguishes examples from samples, and its settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ NETWORKS = {"mlp": mlp.encoder, "convolutional": convolution.encoder}
 
 @dataclass(frozen=True)
 class Critic:
-    """Its settings.
+    """Settings of the critic.
 
     Args:
-        network: `mlp`, or `convolutional` for pictures.
-        hidden: units of each of its hidden layers, or channels of its first convolution.
-        depth: its hidden layers, or its convolutions, each of which halves the sides.
-        activation: of hidden layers: tanh, relu, leaky_relu, elu or softplus.
-        noise: standard deviation of Gaussian noise on all that it sees.
-        rate: of its learning, over that of the generator.
+        network: `mlp`, or `convolutional` for images.
+        hidden: number of units of each hidden layer, or of channels of the first convolution.
+        depth: number of hidden layers, or of convolutions, each of which halves height and width.
+        activation: activation function of hidden layers: tanh, relu, leaky_relu, elu or softplus.
+        noise: standard deviation of Gaussian noise added to all inputs (instance noise).
+        rate: learning rate relative to that of the generator.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     network: str = "mlp"
@@ -46,10 +46,10 @@ class Critic:
             raise ValueError(f"`objective.critic.rate` must be positive, but is {self.rate}")
 
     def net(self, shape: Sequence[int]) -> nn.Module:
-        """From examples [batch, *shape] to [batch, 1].
+        """Makes a network from examples [batch, *shape] to outputs [batch, 1].
 
         Raises:
-            ValueError: names the key that does not suit the shape.
+            ValueError: a setting does not suit the shape; the message names its key.
         """
         try:
             return NETWORKS[self.network](shape, self.hidden, self.depth, 1, self.activation)

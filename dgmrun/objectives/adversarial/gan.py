@@ -1,8 +1,8 @@
-r"""Generative adversarial networks: the critic's outputs are log odds that it is shown an example.
+r"""Generative adversarial networks: the critic's output is the log-odds that its input is an example.
 
 .. math:: V(f, g) = E_x[\log \sigma(f(x))] + E_z[\log \sigma(-f(g(z)))] \le -\log 4 + 2\, \mathrm{JSD}(p_{data}, p_g)
 
-equal where f is the log density ratio.
+with equality if f is the log density ratio.
 
 References:
     Goodfellow et al. (2014), Generative adversarial networks, https://arxiv.org/abs/1406.2661, equations 1 and 6.
@@ -28,23 +28,23 @@ from dgmrun.objectives.base import Optimization
 
 LOSSES = ("non_saturating", "minimax")
 FLOOR = 0.02
-"""A critic whose loss is so little above its floor tells everything apart, in nats for an example and a sample."""
+"""Distance in nats of the critic's loss from its minimum below which the critic separates the two perfectly."""
 
 
 class GAN(Adversarial):
-    """The game for V.
+    """Minimises the Jensen-Shannon divergence as estimated by V, or its non-saturating variant.
 
     Args:
         model: an implicit model.
-        optimization: how parameters follow gradients.
-        critic: what the other player is.
-        k: steps of the critic to one of the generator.
-        loss: of the generator: `minimax`, E[log sigma(-f)], or `non_saturating`, -E[log sigma(f)].
-        smoothing: share by which the critic's target for examples is below 1.
-        r1: gamma of gamma/2 E[|grad f(x)|^2] at examples, which is added to the critic's loss.
+        optimization: optimiser settings.
+        critic: settings of the critic.
+        k: number of critic steps for each generator step.
+        loss: loss of the generator: `minimax`, E[log sigma(-f)], or `non_saturating`, -E[log sigma(f)].
+        smoothing: one-sided label smoothing: the critic's target for examples is 1 - smoothing.
+        r1: gamma of the penalty gamma/2 E[|grad f(x)|^2] at examples, added to the critic's loss.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(
@@ -67,19 +67,19 @@ class GAN(Adversarial):
         self.is_minimax, self.smoothing, self.r1 = loss == "minimax", smoothing, r1
 
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
-        """log sigma(f(x)) and log sigma(-f(g(z))), in nats."""
+        """Returns log sigma(f(x)) and log sigma(-f(g(z))), in nats."""
         return -softplus(-f_x), -softplus(f_sample)
 
     def divergence(self, payoff: Tensor) -> Tensor:
-        """A lower bound on the Jensen-Shannon divergence, (V + log 4) / 2, in nats."""
+        """Returns a lower bound on the Jensen-Shannon divergence, (V + log 4) / 2, in nats."""
         return (payoff + math.log(4)) / 2
 
     def generator_loss(self, f_sample: Tensor) -> Tensor:
-        """E[log sigma(-f)], minimax, or -E[log sigma(f)], in nats for a sample."""
+        """Returns E[log sigma(-f)] (minimax) or -E[log sigma(f)] (non-saturating), in nats per sample."""
         return (-softplus(f_sample) if self.is_minimax else softplus(-f_sample)).mean()
 
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """-V, with its targets smoothed, and R1."""
+        """Returns -V with label smoothing, plus the R1 penalty."""
         x = x.detach().requires_grad_(self.r1 > 0)
         f_x = self.f(x)
         of_x, of_sample = self.payoff(f_x, self.f(sample))
@@ -90,7 +90,7 @@ class GAN(Adversarial):
         return loss + self.r1 / 2 * slope.flatten(1).square().sum(1).mean()
 
     def critic_doubts(self) -> list[str]:
-        """Whether the critic tells everything apart."""
+        """Warns if the critic separates samples from examples perfectly."""
         floor = float(Bernoulli(torch.tensor(self.smoothing)).entropy())
         loss, *_ = self.usual or (math.inf,)
         if loss >= floor + FLOOR:

@@ -1,4 +1,4 @@
-"""What both Wasserstein objectives share: the critic is paid by its outputs as they are."""
+"""Base class of the Wasserstein objectives: the critic's payoff is its output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dgmrun.objectives.base import Optimization
 
 
 class Wasserstein(Adversarial, ABC):
-    """A subclass bounds the critic's slope. A constant in its output would cancel: there is none."""
+    """A critic whose slope is bounded by the subclass. Its last layer has no bias, which would cancel in the payoff."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, critic: Critic, k: int) -> None:
         super().__init__(model, optimization, critic, k)
@@ -20,13 +20,13 @@ class Wasserstein(Adversarial, ABC):
         last.register_parameter("bias", None)
 
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
-        """f(x) and -f(g(z)), in units of x where the slope is at most 1."""
+        """Returns f(x) and -f(g(z)), in units of x if the slope is at most 1."""
         return f_x, -f_sample
 
     def divergence(self, payoff: Tensor) -> Tensor:
-        """An estimate of the Wasserstein distance, as far as the critic knows it."""
+        """Returns the payoff, as an estimate of the Wasserstein distance."""
         return payoff
 
     def generator_loss(self, f_sample: Tensor) -> Tensor:
-        """-E[f(g(z))]."""
+        """Returns -E[f(g(z))]."""
         return -f_sample.mean()

@@ -1,4 +1,4 @@
-r"""Wasserstein GAN: a critic of bounded slope, by weights that are clipped.
+r"""Wasserstein GAN: the slope of the critic is bounded by weight clipping.
 
 .. math:: W_1(p, q) = \max_{|f|_L \le 1} E_p[f(x)] - E_q[f(x)]
 
@@ -18,17 +18,17 @@ from dgmrun.objectives.base import Optimization
 
 
 class WGAN(Wasserstein):
-    """The critic's slope is bounded by a number that nobody knows, so that its payoff is a multiple of W_1 at most.
+    """Minimises an approximate multiple of W_1. The Lipschitz constant of the critic, and so the factor, is unknown.
 
     Args:
         model: an implicit model.
-        optimization: how parameters follow gradients.
-        critic: what the other player is.
-        k: steps of the critic to one of the generator.
+        optimization: optimiser settings.
+        critic: settings of the critic.
+        k: number of critic steps for each generator step.
         clip: largest absolute value of each of the critic's parameters.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class WGAN(Wasserstein):
         self._clip()
 
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """Minus its mean payoff."""
+        """Returns minus the mean payoff."""
         return lost(*self.payoff(self.f(x), self.f(sample)))
 
     def moved(self, name: str) -> None:
-        """A critic that has made a step is clipped."""
+        """Clips the critic's parameters after each of its steps."""
         if name == "critic":
             self._clip()
 

@@ -1,9 +1,9 @@
-r"""Wasserstein GAN whose critic is pulled towards slope 1 between examples and samples.
+r"""Wasserstein GAN with gradient penalty: the critic is regularised towards slope 1 between examples and samples.
 
 .. math:: E_q[f(x)] - E_p[f(x)] + \lambda\, E_{\hat x}[(|\nabla f(\hat x)| - 1)^2], \qquad
           \hat x = \epsilon x + (1 - \epsilon) g(z)
 
-Its optimum is not W_1: the slope that pays is above 1, and the payoff tends to W_1 from above as lambda grows.
+The optimum is not W_1: the optimal slope exceeds 1, and the payoff approaches W_1 from above as lambda grows.
 
 References:
     Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville (2017), Improved training of Wasserstein GANs,
@@ -22,17 +22,17 @@ from dgmrun.objectives.base import Optimization
 
 
 class WGANGP(Wasserstein):
-    """A penalty in place of clipped weights.
+    """Wasserstein GAN with a gradient penalty instead of weight clipping.
 
     Args:
         model: an implicit model.
-        optimization: how parameters follow gradients.
-        critic: what the other player is.
-        k: steps of the critic to one of the generator.
-        penalty: lambda.
+        optimization: optimiser settings.
+        critic: settings of the critic.
+        k: number of critic steps for each generator step.
+        penalty: weight lambda of the penalty.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class WGANGP(Wasserstein):
         self.penalty = penalty
 
     def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """Minus its mean payoff, and the penalty."""
+        """Returns minus the mean payoff, plus the penalty."""
         share = torch.rand(len(x), *[1] * (x.dim() - 1)).to(x)
         between = torch.lerp(sample, x, share).requires_grad_()
         (slope,) = torch.autograd.grad(self.f(between).sum(), between, create_graph=True)

@@ -1,4 +1,4 @@
-"""Contrastive divergence: the surrogate of `contrast`, with k Gibbs steps from the data for samples of the model.
+"""Contrastive divergence: the surrogate loss of `contrast`, with chains that start at the data at every iteration.
 
 References:
     Hinton (2002), Training products of experts by minimizing contrastive divergence, equation 5.
@@ -17,12 +17,12 @@ from dgmrun.protocols.values import Batch
 
 
 class CD(Objective):
-    """CD-k: cheap, biased towards models that the chain from the data does not leave in k steps.
+    """CD-k: cheap, but biased; modes that k Gibbs steps from the data do not reach are not penalised.
 
     Args:
         model: an unnormalised density.
-        optimization: how its parameters follow the gradient.
-        k: Gibbs steps, at least 1. The bias vanishes as k grows.
+        optimization: optimiser settings.
+        k: number of Gibbs steps, at least 1. The bias vanishes as k grows.
 
     Raises:
         ValueError: `k` is below 1.
@@ -37,5 +37,5 @@ class CD(Objective):
         self.k = k
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The contrast between the data and k steps from them."""
+        """Returns the contrast between the data and states k Gibbs steps from them."""
         return contrast(self.model, batch.x, self.model.walk(batch.x, self.k)), {}  # type: ignore[operator]

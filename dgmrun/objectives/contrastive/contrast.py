@@ -1,8 +1,8 @@
-r"""The surrogate that contrastive objectives descend.
+r"""Surrogate loss of the contrastive objectives.
 
 .. math:: \mathcal{L} = -\frac{1}{B} \sum_b \log f(x_b) + \frac{1}{C} \sum_c \log f(\tilde x_c)
 
-With :math:`\tilde x` drawn from the model and held fixed, its gradient is that of the negative log-likelihood.
+If :math:`\tilde x` are samples of the model, held fixed, the expected gradient is that of the negative log-likelihood.
 
 References:
     Hinton (2002), Training products of experts by minimizing contrastive divergence, equation 5.
@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def contrast(model: Any, x: Float[Tensor, "batch ..."], x_model: Float[Tensor, "chains ..."]) -> Float[Tensor, ""]:
-    """Mean log f of `x_model`, held fixed, less that of `x`, in nats; one product serves both."""
+    """Returns the mean of log f at `x_model`, held fixed, minus that at `x`, in nats, from one evaluation of log f."""
     log_f = model.log_unnormalised(torch.cat([x, x_model.detach()]))
     share = torch.cat([log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))])
     return log_f @ share

@@ -1,4 +1,4 @@
-"""Persistent contrastive divergence: the surrogate of `contrast`, with chains that go on for ever.
+"""Persistent contrastive divergence: the surrogate loss of `contrast`, with chains that are never restarted.
 
 References:
     Tieleman (2008), Training restricted Boltzmann machines using approximations to the likelihood gradient.
@@ -20,13 +20,13 @@ from dgmrun.protocols.values import Batch
 
 
 class PCD(Objective):
-    """PCD-k: unbiased as long as the chains keep up with the parameters, which asks for a small learning rate.
+    """PCD-k: nearly unbiased as long as the chains keep up with the parameters, which requires a small learning rate.
 
     Args:
         model: an unnormalised density.
-        optimization: how its parameters follow the gradient.
-        k: Gibbs steps per iteration, at least 1.
-        num_chains: chains of all processes together; null is the size of the batch.
+        optimization: optimiser settings.
+        k: number of Gibbs steps per iteration, at least 1.
+        num_chains: number of chains of all processes together; null for the batch size.
 
     Raises:
         ValueError: `k` or `num_chains` is below 1.
@@ -42,10 +42,10 @@ class PCD(Objective):
         self.k, self.num_chains = k, num_chains
 
     def begin(self, data: Source) -> None:
-        """Starts the chains at random bits, this process's share of them.
+        """Initialises this process's share of the chains with random bits.
 
         Raises:
-            ValueError: the processes cannot have equal shares.
+            ValueError: the chains cannot be divided equally among the processes.
         """
         num = self.num_chains or data.batch_size
         if num % data.world_size:
@@ -57,14 +57,14 @@ class PCD(Objective):
 
     @property
     def chains(self) -> Tensor:
-        """Those of this process [chains, *event.shape], as the model takes them."""
+        """The chains of this process [chains, *event.shape], in the dtype of the model."""
         return self.rank_state["chains"].to(next(self.model.parameters()).dtype)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The contrast between the data and the chains, k steps on."""
+        """Advances the chains by k steps; returns the contrast between the data and the chains."""
         self.rank_state["chains"].copy_(self.model.walk(self.chains, self.k))  # type: ignore[operator]
         return contrast(self.model, batch.x, self.chains), {}
 
     def own_pictures(self) -> dict[str, Tensor]:
-        """The chains."""
+        """Returns the chains."""
         return {"chains": self.chains}

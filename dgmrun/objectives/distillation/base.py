@@ -1,4 +1,4 @@
-r"""Distillation: a tractable student q learns to mimic a teacher p = f / Z from its samples.
+r"""Distillation: a tractable student q is trained to match a teacher p = f / Z, on samples of the teacher.
 
 .. math:: E_p[-\log q(x)], \qquad \tfrac12 E_p[(\log q(x) - \log f(x) + c)^2], \qquad
           \tfrac12 E_p[\lVert \nabla_x \log q(x) - \nabla_x \log f(x) \rVert^2]
@@ -26,26 +26,26 @@ from dgmrun.protocols.values import Batch
 
 OFFSETS = ("teacher", "batch", "learned")
 RATE = 0.01
-"""Weight of a batch in the running mean of a centred offset."""
+"""Weight of each batch in the running mean of the `batch` offset."""
 
 
 def cross_entropy(log_q: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
-    """KL(p||q) up to the entropy of p, in nats; log q at samples of p."""
+    """Returns the cross-entropy in nats, which is KL(p||q) plus the entropy of p, from log q at samples of p."""
     return -log_q.mean()
 
 
 def square_error(log_ratio: Float[Tensor, "batch"], c: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Half the mean square of log q - log f + c, in square nats; `log_ratio` is log q - log f at samples of p."""
+    """Returns half the mean square of log q - log f + c, in nats^2; `log_ratio` is log q - log f at samples of p."""
     return 0.5 * (log_ratio + c).square().mean()
 
 
 def score_error(score_q: Float[Tensor, "batch ..."], score_f: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
-    """Half the mean squared distance between the derivatives of log q and log f in x, at samples of p."""
+    """Returns half the mean squared distance between the gradients of log q and log f in x, at samples of p."""
     return 0.5 * (score_q - score_f).square().flatten(1).sum(-1).mean()
 
 
 def scores(model: nn.Module, teacher: Teacher | Mixture, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Derivatives of log q and of log f in x, binary x treated as real; the first carries the student's gradient."""
+    """Returns the gradients of log q and log f in x, with binary x treated as real; the first is differentiable."""
     with torch.enable_grad():
         x, context = batch.x.detach().requires_grad_(), batch.context
         (score_q,) = torch.autograd.grad(model.log_prob(x, context).sum(), x, create_graph=True)  # type: ignore[operator]
@@ -54,7 +54,7 @@ def scores(model: nn.Module, teacher: Teacher | Mixture, batch: Batch) -> tuple[
 
 
 def some(data: Source) -> Batch:
-    """A batch of examples; the place in the data stays."""
+    """Returns a batch of examples, without moving the position of the data."""
     place = data.state_dict()
     batch = next(iter(data))
     data.load_state_dict(place)
@@ -62,18 +62,18 @@ def some(data: Source) -> Batch:
 
 
 class Offset(nn.Module):
-    """The constant c that stands in for log Z of the teacher in the square error.
+    """Constant c that stands in for log Z in the square error.
 
-    With c <= log Z the error is least where log q is log f - c as far as normalisation lets it. `batch` and `learned`
-    take the c that makes the error least: they tend to log Z + KL(p||q), on the other side of log Z.
+    For c <= log Z, the minimum is at log q = log f - c as far as normalisation permits. `batch` and `learned` minimise
+    the error in c as well: c then tends to log Z + KL(p||q), which exceeds log Z.
 
     Args:
-        offset: null for 0, as published; a number; `teacher`, the log Z in its results.json; `batch`, where each batch
-            is centred, of several processes each share of it; or `learned`, by the optimiser.
-        teacher: whose log Z it is.
+        offset: null for 0, as published; a number; `teacher` for the log Z in its results.json; `batch` to centre each
+            batch (each process centres its share); or `learned` to train c with the model.
+        teacher: the teacher.
 
     Raises:
-        ValueError: `offset` is something else, or the teacher has no log Z.
+        ValueError: `offset` is none of these, or the teacher has no log Z.
     """
 
     def __init__(self, offset: float | str | None, teacher: Teacher | Mixture) -> None:
@@ -98,12 +98,12 @@ class Offset(nn.Module):
 
     @torch.no_grad()
     def initialise(self, log_ratio: Float[Tensor, "batch"]) -> None:
-        """Starts where these examples are centred, if c is not given: their log f can be hundreds of nats."""
+        """Sets c to centre these examples if it is estimated, as log f can be hundreds of nats."""
         if self.kind in ("batch", "learned"):
             self.c.copy_(-log_ratio.mean())
 
     def forward(self, log_ratio: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
-        """c for this batch of log q - log f; where batches are centred, `self.c` keeps a running mean."""
+        """Returns c for a batch of log q - log f; with `batch`, `self.c` keeps a running mean."""
         if self.kind != "batch":
             return self.c
         c = -log_ratio.mean()
@@ -111,7 +111,7 @@ class Offset(nn.Module):
         return c
 
     def doubts(self) -> list[str]:
-        """In words, that c is above what log Z can be."""
+        """Warns if c exceeds the upper end of the interval of log Z."""
         high = None if self.log_z is None or self.log_z.interval is None else self.log_z.interval[1]
         c = float(self.c.detach())
         if high is None or c <= high:
@@ -126,7 +126,7 @@ class Distillation(Objective, ABC):
     """A student and its teacher.
 
     Raises:
-        ValueError: the objective compares with a density that the teacher does not have.
+        ValueError: the objective needs the density of the teacher, which has none.
     """
 
     requires: ClassVar[type] = TractableDensity
@@ -143,13 +143,13 @@ class Distillation(Objective, ABC):
 
     @torch.no_grad()
     def log_f(self, batch: Batch) -> Tensor:
-        """The teacher's log-density, up to its log Z, [batch]; hundreds of nats want single precision at least."""
+        """Returns the teacher's log-density up to log Z, [batch]; in full precision, as it can be hundreds of nats."""
         with torch.autocast(batch.x.device.type, enabled=False):
             return self.teacher.log_density(batch.x, batch.context)
 
 
 class Streamed(Distillation, ABC):
-    """A student that is trained on the stream of its teacher's samples."""
+    """A student trained on a stream of samples of its teacher."""
 
     def __init__(
         self, model: nn.Module, optimization: Optimization, teacher: Teacher | Mixture, stream: StreamSettings
@@ -158,19 +158,19 @@ class Streamed(Distillation, ABC):
         self.sampling = stream
 
     def stream(self, data: Source) -> Source:
-        """The teacher's samples."""
+        """Returns the stream of samples of the teacher."""
         return self.teacher.stream(self.sampling, data)
 
 
 class SquareError(Streamed, ABC):
-    """A student whose log-probabilities are compared with its teacher's, up to an offset.
+    """A student whose log-density is compared to that of its teacher, up to an offset.
 
     Args:
         model: the student, a tractable density.
-        optimization: how its parameters follow the gradient.
+        optimization: optimiser settings.
         teacher: the teacher.
         stream: how the teacher is sampled.
-        offset: the c that stands in for log Z; see `Offset`.
+        offset: the constant c in place of log Z; see `Offset`.
     """
 
     def __init__(
@@ -185,10 +185,10 @@ class SquareError(Streamed, ABC):
         self.offset = Offset(offset, teacher)
 
     def begin(self, data: Source) -> None:
-        """Starts an offset that is not given where it centres some data."""
+        """Initialises an estimated offset from a batch of the data."""
         batch = some(data)
         self.offset.initialise(self.model.log_prob(batch.x, batch.context) - self.log_f(batch))  # type: ignore[operator]
 
     def doubts(self) -> list[str]:
-        """Of the offset."""
+        """Returns warnings about the offset."""
         return self.offset.doubts()

@@ -1,4 +1,4 @@
-"""Distillation by the Kullback-Leibler divergence from teacher to student: maximum likelihood on the teacher's samples.
+"""Distillation by the Kullback-Leibler divergence KL(p||q): maximum likelihood on samples of the teacher p.
 
 References:
     Papamakarios and Murray (2015), Distilling intractable generative models, section 2.
@@ -15,10 +15,10 @@ from dgmrun.protocols.values import Batch
 
 
 class DistillKL(Streamed):
-    """KL(p||q): needs samples of the teacher alone, and covers what they cover."""
+    """KL(p||q): needs only samples of the teacher, not its density, and covers all of their modes."""
 
     needs_density: ClassVar[bool] = False
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The cross-entropy E_p[-log q], in nats."""
+        """Returns the cross-entropy E_p[-log q], in nats."""
         return cross_entropy(self.model.log_prob(batch.x, batch.context)), {}  # type: ignore[operator]

@@ -1,4 +1,4 @@
-r"""Distillation by a weighted sum of the three losses, all at the same samples of the teacher.
+r"""Distillation by a weighted sum of three losses, on the same samples of the teacher.
 
 References:
     Papamakarios (2015), Distilling model knowledge, https://arxiv.org/abs/1510.02437, chapter 4.
@@ -16,17 +16,17 @@ from dgmrun.protocols.values import Batch
 
 
 class DistillMix(SquareError):
-    """`kl` times the cross-entropy, `se` times the square error and `score` times the error of derivatives.
+    """The weighted sum of the cross-entropy, the square error of log-densities, and the square error of scores.
 
     Args:
         model: the student, a tractable density.
-        optimization: how its parameters follow the gradient.
+        optimization: optimiser settings.
         teacher: the teacher.
         stream: how the teacher is sampled.
         kl: weight of the cross-entropy.
-        se: weight of the square error.
-        score: weight of the error of derivatives in x, per dimension.
-        offset: the c of the square error; see `Offset`.
+        se: weight of the square error of log-densities.
+        score: weight of the square error of scores (gradients in x), per dimension.
+        offset: the constant c of the square error; see `Offset`.
 
     Raises:
         ValueError: a weight is negative, or all are 0.
@@ -50,7 +50,7 @@ class DistillMix(SquareError):
                 raise ValueError(f"`objective.{key}` must not be negative, and one weight positive, but is {weight}")
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and its parts before they are weighted."""
+        """Returns the weighted sum, and its unweighted terms."""
         x = batch.x
         log_q = self.model.log_prob(x, batch.context)  # type: ignore[operator]
         log_ratio = log_q - self.log_f(batch)

@@ -1,4 +1,4 @@
-"""Distillation by the square error between derivatives in x, binary x treated as real: Z plays no part in it.
+"""Distillation by the square error between scores (gradients in x), with binary x treated as real; independent of Z.
 
 References:
     Papamakarios and Murray (2015), Distilling intractable generative models, section 2.
@@ -14,8 +14,8 @@ from dgmrun.protocols.values import Batch
 
 
 class DistillScore(Streamed):
-    """Half the mean squared distance of derivatives in x. Costs several times what the others do, and much memory."""
+    """Half the mean squared distance of scores. It costs several times as much as the other losses, and much memory."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The error of the derivatives, in square nats."""
+        """Returns the square error of the scores, in nats^2 per unit^2 of x."""
         return score_error(*scores(self.model, self.teacher, batch)), {}

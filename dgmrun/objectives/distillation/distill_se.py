@@ -13,10 +13,10 @@ from dgmrun.protocols.values import Batch
 
 
 class DistillSE(SquareError):
-    """Half the mean square of log q - log f + c at the teacher's samples, in square nats."""
+    """Half the mean square of log q - log f + c at samples of the teacher, in nats^2."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The square error, and beside it c and E_p[-log q], both in nats."""
+        """Returns the square error; logs c and the cross-entropy E_p[-log q], both in nats."""
         log_q = self.model.log_prob(batch.x, batch.context)  # type: ignore[operator]
         log_ratio = log_q - self.log_f(batch)
         loss = square_error(log_ratio, self.offset(log_ratio))

@@ -1,4 +1,4 @@
-r"""Distillation by the Kullback-Leibler divergence from student to teacher, on the student's own samples.
+r"""Distillation by the reverse Kullback-Leibler divergence KL(q||p), on samples of the student q.
 
 .. math:: \mathrm{KL}(q \Vert p) = E_q[\log q(x) - \log f(x)] + \log Z
 
@@ -19,15 +19,19 @@ from dgmrun.protocols.values import Batch
 
 
 class DistillVariational(Distillation):
-    """KL(q||p): needs no samples of the teacher; a mode it misses stays missed."""
+    """KL(q||p): needs no samples of the teacher, but is mode-seeking; a mode that the student misses stays missed."""
 
     def begin(self, data: Source) -> None:
-        """Refuses batches of one: the data only say how many samples the student draws at a time."""
+        """Refuses a batch size of 1 per process: the data determine only the number of samples of the student.
+
+        Raises:
+            ValueError: the batch size is too small for the leave-one-out baseline.
+        """
         if data.batch_size // data.world_size < 2:
             raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """KL(q||p) - log Z in nats, an upper bound on -log Z; its gradient by the score function."""
+        """Returns KL(q||p) - log Z in nats, an upper bound on -log Z, with its score-function gradient."""
         drawn = batch if len(batch.x) > 1 else batch.rows(torch.zeros(2, dtype=torch.long))
         drawn = drawn._replace(x=self.model.sample(len(drawn.x), drawn.context))  # type: ignore[operator]
         log_q = self.model.log_prob(drawn.x, drawn.context)  # type: ignore[operator]

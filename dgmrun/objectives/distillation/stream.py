@@ -1,4 +1,4 @@
-"""The endless stream of a teacher's samples that a student is trained on, or of several teachers'."""
+"""Endless streams of samples of one or several teachers, on which a student is trained."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from dgmrun.rng import seeded
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a teacher is sampled; published: 2,000 chains, 2,000 sweeps of burn-in, one sweep for each batch.
+    """How a teacher is sampled. The defaults, with one sweep for each batch, are those of the published experiments.
 
-    Chains start at random bits, or at training examples where they are not binary; all advance before each batch, and
-    the batch takes the next of them in turn, so that two uses of a chain are `num_chains / batch_size * thin` sweeps
-    apart. A teacher that is sampled directly is asked for `num_chains` independent samples whenever all are used.
+    Chains start at random bits if x is binary, else at training examples. All of them advance before each batch, and
+    batches take them in turn, so that a chain is used again after `num_chains / batch_size * thin` sweeps. From a
+    teacher that can be sampled exactly, `num_chains` independent samples are drawn whenever all have been used.
 
     Args:
-        num_chains: samples that are held, by all processes together; a multiple of the batch size.
+        num_chains: number of chains (samples) of all processes together; a multiple of the batch size.
         burn_in: steps of each chain before the first batch.
-        thin: steps before each batch; 0 makes the samples a fixed bank, used again and again.
+        thin: steps before each batch; with 0, the samples are a fixed set that is reused.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     num_chains: int = 2000
@@ -43,15 +43,15 @@ class StreamSettings:
 
 
 class TeacherStream:
-    """Samples of a teacher without end. What comes next is a function of the chains, the seed and the position.
+    """Endless stream of samples of a teacher, determined by the chains, the seed and the position.
 
     Args:
-        teacher: the model.
+        teacher: the model to sample.
         settings: how it is sampled.
-        data: whose batch size, seed and share of the processes it takes, and whose contexts a conditional teacher.
+        data: source of the batch size, the seed, the rank and, for a conditional teacher, the contexts.
 
     Raises:
-        ValueError: the chains cannot be dealt out in whole batches.
+        ValueError: the number of chains is not a multiple of the batch size.
     """
 
     def __init__(self, teacher: nn.Module, settings: StreamSettings, data: Source) -> None:
@@ -68,16 +68,16 @@ class TeacherStream:
         self.context: Tensor | None = None
 
     def __len__(self) -> int:
-        """Batches until a chain is used again: the stream has no epochs, but Lightning wants some."""
+        """Returns the number of batches until a chain is used again: an epoch, as far as Lightning is concerned."""
         return self.settings.num_chains // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches until the first chain's next turn."""
+        """Yields batches until the first chain is used again."""
         for _ in range(len(self) - self.position % len(self)):
             yield self.draw()
 
     def draw(self) -> Batch:
-        """This process's share of the next batch."""
+        """Returns this process's share of the next batch."""
         turn = self.position % len(self)
         with seeded(self.seed, "stream", self.position, self.rank):
             self.chains = self._advanced(turn)
@@ -97,7 +97,7 @@ class TeacherStream:
         return self.teacher.walk(chains, thin)  # type: ignore[operator]
 
     def _started(self, num: int) -> Tensor:
-        """Chains after their burn-in."""
+        """Returns chains after burn-in."""
         event: Any = self.teacher.event
         if event.kind == "binary":
             start = torch.rand(num, *event.shape).round().to(next(self.teacher.parameters()))
@@ -106,7 +106,7 @@ class TeacherStream:
         return self.teacher.walk(start, self.settings.burn_in)  # type: ignore[operator]
 
     def _contexts(self, num: int) -> Tensor | None:
-        """Those of so many training examples, the next in their order; None where nothing is given."""
+        """Returns the contexts of the next `num` training examples; None for an unconditional teacher."""
         if getattr(self.teacher, "context", None) is None:
             return None
         return torch.cat([batch.context for batch in self._examples(num) if batch.context is not None])[:num]
@@ -120,7 +120,7 @@ class TeacherStream:
                     break
 
     def state_dict(self) -> dict[str, Any]:
-        """How many batches were given, and the samples that are held; bits take a byte each."""
+        """Returns the position, the chains and their contexts; binary chains take one byte for each bit."""
         kind = torch.uint8 if self.teacher.event.kind == "binary" else None  # type: ignore[union-attr]
         return {
             "position": self.position,
@@ -130,19 +130,19 @@ class TeacherStream:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes them back.
+        """Restores the position, the chains and their contexts.
 
         Raises:
-            ValueError: they are not such as these.
+            ValueError: they do not fit this stream.
         """
         self.data.load_state_dict(state["data"])
         self._take(int(state["position"]), state["chains"], state["context"])
 
     def load_shares(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes up the place of another number of processes: this process's share of all their chains.
+        """Restores a stream saved by a different number of processes; this process takes its share of all chains.
 
         Raises:
-            ValueError: they are not such as these.
+            ValueError: they do not fit this stream.
         """
         self.data.load_shares([state["data"] for state in states])
         chains, context = (
@@ -173,19 +173,19 @@ class TeacherStream:
         self.context = None if context is None else context.to(like.device)
 
     def epochs(self, steps: int) -> None:
-        """There are none."""
+        """Returns None: a stream has no epochs."""
 
     def examples(self, steps: int) -> int:
-        """Samples that all processes were given together."""
+        """Returns the number of samples used by all processes together."""
         return steps * self.batch_size
 
 
 class MixtureStream:
-    """Samples of a mixture: each row of a batch is of a teacher that is drawn in proportion to its share.
+    """Samples of a mixture: each row of a batch is from a teacher drawn with probability equal to its share.
 
     Args:
-        streams: one for each teacher, of the same settings; all advance with every batch.
-        shares: of the teachers.
+        streams: one for each teacher, with the same settings; all advance with every batch.
+        shares: mixture weights of the teachers.
     """
 
     def __init__(self, streams: Sequence[TeacherStream], shares: Sequence[float]) -> None:
@@ -198,11 +198,11 @@ class MixtureStream:
         )
 
     def __len__(self) -> int:
-        """Batches until a chain is used again."""
+        """Returns the number of batches until a chain is used again."""
         return len(self.streams[0])
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches until the first chain's next turn."""
+        """Yields batches until the first chain is used again."""
         for _ in range(len(self) - self.streams[0].position % len(self)):
             yield self._draw()
 
@@ -219,30 +219,30 @@ class MixtureStream:
         return Batch(x, rows, context)
 
     def state_dict(self) -> dict[str, Any]:
-        """Those of the streams."""
+        """Returns the states of the streams."""
         return {"streams": [stream.state_dict() for stream in self.streams]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes them back.
+        """Restores the states of the streams.
 
         Raises:
-            ValueError: they are not such as these.
+            ValueError: they do not fit these streams.
         """
         for stream, each in zip(self.streams, state["streams"], strict=True):
             stream.load_state_dict(each)
 
     def load_shares(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes up the place of another number of processes.
+        """Restores streams saved by a different number of processes.
 
         Raises:
-            ValueError: they are not such as these.
+            ValueError: they do not fit these streams.
         """
         for place, stream in enumerate(self.streams):
             stream.load_shares([state["streams"][place] for state in states])
 
     def epochs(self, steps: int) -> None:
-        """There are none."""
+        """Returns None: a stream has no epochs."""
 
     def examples(self, steps: int) -> int:
-        """Samples that all processes were given together."""
+        """Returns the number of samples used by all processes together."""
         return steps * self.batch_size

@@ -15,11 +15,11 @@ from dgmrun.protocols.values import Estimate
 
 
 class Teacher(NamedTuple):
-    """A trained model, which stays as it is.
+    """A trained model, whose parameters are fixed.
 
     Args:
         model: any model that can be sampled.
-        log_z: the best estimate of its log Z that there is, if there is one.
+        log_z: the best available estimate of its log Z, if any.
     """
 
     model: nn.Module
@@ -27,31 +27,31 @@ class Teacher(NamedTuple):
 
     @property
     def has_density(self) -> bool:
-        """Whether `log_density` can be asked for."""
+        """Whether `log_density` is available."""
         return roles(type(self.model)).density in (TractableDensity, UnnormalisedDensity)
 
     @property
     def name(self) -> str:
-        """Of its class."""
+        """The name of the class of the model."""
         return type(self.model).__name__
 
     def log_density(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """log f(x), up to log Z where the teacher is unnormalised, [batch]."""
+        """Returns log f(x), [batch]; without log Z if the teacher is unnormalised."""
         if roles(type(self.model)).density is TractableDensity:
             return self.model.log_prob(x, context)  # type: ignore[operator]
         return self.model.log_unnormalised(x)  # type: ignore[operator]
 
     def stream(self, settings: StreamSettings, data: Source) -> TeacherStream:
-        """Its samples."""
+        """Returns a stream of its samples."""
         return TeacherStream(self.model, settings, data)
 
 
 class Mixture(NamedTuple):
-    r"""Several teachers, :math:`p(x) = \sum_k w_k p_k(x)`.
+    r"""Mixture of teachers, :math:`p(x) = \sum_k w_k p_k(x)`.
 
     Args:
-        teachers: the p_k.
-        shares: the w_k, whose sum is 1.
+        teachers: the teachers p_k.
+        shares: the mixture weights w_k, whose sum is 1.
     """
 
     teachers: list[Teacher]
@@ -59,10 +59,10 @@ class Mixture(NamedTuple):
 
     @classmethod
     def of(cls, teachers: list[Teacher], weights: Sequence[int | float] | None) -> Mixture:
-        """Teachers in proportion to these weights; None: all have the same.
+        """Makes a mixture with these relative weights; None for equal weights.
 
         Raises:
-            ValueError: names the key.
+            ValueError: a weight is invalid, or their number is wrong; the message names the key.
         """
         given = [1.0] * len(teachers) if weights is None else list(weights)
         if len(given) != len(teachers) or not all(type(weight) in (int, float) and weight > 0 for weight in given):
@@ -74,20 +74,20 @@ class Mixture(NamedTuple):
 
     @property
     def has_density(self) -> bool:
-        """Whether the densities can be added up, which takes the log Z of each."""
+        """Whether the density is available, which requires log Z of each teacher."""
         return all(teacher.has_density and teacher.log_z is not None for teacher in self.teachers)
 
     @property
     def log_z(self) -> None:
-        """That of the sum is 0 as far as those of the teachers are right, and nobody knows by how much they are not."""
+        """None: log Z of the mixture would be 0 if those of the teachers were exact, but its error is unknown."""
 
     @property
     def name(self) -> str:
-        """Of the classes."""
+        """The names of the classes of the models."""
         return " and ".join(teacher.name for teacher in self.teachers)
 
     def log_density(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """log p(x), [batch]."""
+        """Returns log p(x), [batch]."""
         parts = [
             teacher.log_density(x, context) - (0.0 if teacher.log_z is None else teacher.log_z.value)
             for teacher in self.teachers
@@ -95,5 +95,5 @@ class Mixture(NamedTuple):
         return torch.logsumexp(torch.stack(parts, -1) + parts[0].new_tensor(self.shares).log(), -1)
 
     def stream(self, settings: StreamSettings, data: Source) -> MixtureStream:
-        """Its samples."""
+        """Returns a stream of its samples."""
         return MixtureStream([teacher.stream(settings, data) for teacher in self.teachers], self.shares)

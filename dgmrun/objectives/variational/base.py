@@ -1,4 +1,4 @@
-"""What objectives of a latent variable model share: its posterior, by nets or local, and the bound that they report."""
+"""Base class of objectives of latent variable models: amortised or local posteriors, and the bound to report."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dgmrun.protocols.values import Batch
 
 
 class Variational(Objective, ABC):
-    """An objective that traces the model with `k` samples of its posterior for each example.
+    """An objective that evaluates the model at `k` samples of the posterior for each example.
 
-    A model that is local has no posterior of its own: here is a table with a row for each training example, trained
-    with everything else and kept in checkpoints alone.
+    If the posterior is local, the objective holds its parameters, a row for each training example. They are trained
+    with all other parameters, and saved only in checkpoints.
 
     Args:
         model: a latent variable model.
-        optimization: how parameters follow gradients.
-        k: samples of z for each example.
+        optimization: optimiser settings.
+        k: number of samples of z for each example.
 
     Raises:
         ValueError: `k` is below 1.
@@ -33,7 +33,7 @@ class Variational(Objective, ABC):
 
     requires: ClassVar[type] = LatentVariableModel
     is_importance_weighted: ClassVar[bool] = False
-    """Whether the bound is L_k; else it is the ELBO."""
+    """Whether the bound is L_k rather than the ELBO."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int) -> None:
         super().__init__(model, optimization)
@@ -43,7 +43,7 @@ class Variational(Objective, ABC):
         self.local: nn.Embedding | None = None
 
     def begin(self, data: Source) -> None:
-        """Gives each example a row, where the posterior is local."""
+        """Initialises the parameters of a local posterior, a row for each example."""
         if isinstance(self.model, Reparameterised) and self.model.is_local:
             event: Any = self.model.event
             guess: Tensor = self.model.guess(next(self.model.parameters()).new_zeros(1, *event.shape))
@@ -51,41 +51,41 @@ class Variational(Objective, ABC):
             self.local = nn.Embedding.from_pretrained(rows, freeze=False)
 
     def unscale(self) -> None:
-        """A hook: turns off what multiplies the gradient by a known factor, and its variance by more."""
+        """Switches off any scaling of the gradient by a known factor, for comparisons of variance. Hook."""
 
     def trace(self, batch: Batch, draw: Draw) -> Trace:
-        """The model's trace of a batch."""
+        """Returns the model's trace of a batch."""
         local = None if self.local is None else self.local(batch.index)
         traced: Trace = self.model.trace(batch.x, draw, batch.context, local)  # type: ignore[operator]
         return traced
 
     def probe(self) -> Trace:
-        """The trace of a dream, for what only a trace shows of the model."""
+        """Returns the trace of one ancestral sample, to inspect layers and their distributions."""
         x, z = self.model.dream(1)  # type: ignore[operator]
         is_local = isinstance(self.model, Reparameterised) and self.model.is_local
         traced: Trace = self.model.trace(x, given(z), None, self.model.guess(x) if is_local else None)  # type: ignore[operator]
         return traced
 
     def check_factorised(self) -> None:
-        """Refuses a posterior of which units of a layer depend on each other.
+        """Refuses a posterior with dependencies between units of the same layer.
 
         Raises:
-            ValueError: names the key.
+            ValueError: the posterior is not factorised; the message names the key.
         """
         if not all(isinstance(q, Bernoulli) for q in self.probe().q):
             raise ValueError("`model.posterior` must be factorised for this objective, but is not")
 
     def check_dreams(self) -> None:
-        """Refuses a model whose posterior is a table: dreams are not in it.
+        """Refuses a local posterior, which is not defined for samples of the model.
 
         Raises:
-            ValueError: names the key.
+            ValueError: the posterior is local; the message names the key.
         """
         if isinstance(self.model, Reparameterised) and self.model.is_local:
             raise ValueError("`model.posterior` must be amortised for a sleep update, but is local")
 
     def sleep(self, num: int) -> Tensor:
-        """-log q(z|x) in nats per example, a mean over `num` dreams (x, z) of p, which it does not train.
+        """Returns -log q(z|x) in nats per example, averaged over `num` dreams: samples (x, z) of p, held fixed.
 
         Source: Hinton, Dayan, Frey and Neal (1995), The wake-sleep algorithm for unsupervised neural networks.
         """

@@ -1,15 +1,16 @@
-r"""Baselines of a score-function estimator: what is taken from the learning signal of each layer, and its scale.
+r"""Baselines of a score-function estimator: control variates for the learning signal of each layer, and its scale.
 
 .. math:: w = (s - C(y) - c) / \max(1, \sigma)
 
-with y the layer below, C a net trained by the square of w, sigma^2 the running variance of r = s - C(y) over
-earlier batches and c their running mean, or of each unit z with mean m, and h = z - m its score in the log odds,
+where s is the learning signal, y the layer below, C a network trained to minimise the square of w, sigma^2 the running
+variance of r = s - C(y) over earlier batches, and c its running mean or, for each unit z with mean m and score
+h = z - m (derivative of log q in the log-odds),
 
 .. math:: c = \frac{\mathrm{Cov}(r h, h)}{\mathrm{Var}(h)} = \frac{E[r h^2]}{E[h^2]}
 
-as E[h] = 0: of constants the one that leaves the gradient in these log odds the least variance. None of them sees the
-sample that it serves, so that with sigma off the estimator stays unbiased; sigma scales its mean by a known positive
-factor, the same for all parameters of a layer's posterior.
+as E[h] = 0: the constant that minimises the variance of the gradient in the log-odds. No baseline depends on the
+sample to which it is applied, so that the estimator is unbiased without sigma; sigma scales its mean by a known
+positive factor, the same for all parameters of a layer's posterior.
 
 References:
     Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in reinforcement
@@ -31,23 +32,22 @@ from torch import Tensor, nn
 from dgmrun.latent.trace import Trace
 
 DECAY = 0.8
-"""Of the running moments, from batch to batch."""
+"""Decay of the running moments per batch."""
 CENTRES, SCALES = ("none", "mean", "optimal"), ("none", "deviation", "variance")
 
 
 class Baselines(nn.Module):
-    """Those of every layer.
+    """Baselines of all layers.
 
     Args:
-        inputs: dimensions of the layer below each stochastic layer.
-        units: of each stochastic layer.
-        centre: c, the running `mean` of the layer, or what is `optimal` for each unit; or `none`.
-        scale: by what the signal is divided, where that is above 1: its running `deviation` or `variance`, or
-            `none`.
-        network: hidden units of C; 0 for no net.
+        inputs: number of dimensions of the layer below each stochastic layer.
+        units: number of units of each stochastic layer.
+        centre: the constant c: the running `mean` of each layer, the `optimal` one of each unit, or `none`.
+        scale: divisor of the signal if above 1: its running standard `deviation` or `variance`; or `none`.
+        network: number of hidden units of C; 0 for no network.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(self, inputs: Sequence[int], units: Sequence[int], centre: str, scale: str, network: int) -> None:
@@ -61,9 +61,9 @@ class Baselines(nn.Module):
         sizes = [(below, network) for below in inputs] if network else []
         self.nets = nn.ModuleList([nn.Sequential(nn.Linear(*size), nn.Tanh(), nn.Linear(size[1], 1)) for size in sizes])
         self.state: dict[str, Tensor] = {}
-        """Running moments: mean and variance of r of each layer; E[r h^2] and E[h^2] of each unit.
+        """Running moments: mean and variance of r for each layer; E[r h^2] and E[h^2] for each unit.
 
-        The objective has the same dictionary for its rank state.
+        The objective uses the same dictionary as its `rank_state`.
         """
         if centre == "mean" or scale != "none":
             self.state["moments"] = torch.zeros(2, len(inputs))
@@ -71,13 +71,13 @@ class Baselines(nn.Module):
             self.state["scores"] = torch.zeros(2, sum(units))
 
     def residuals(self, signals: Sequence[Tensor], below: Sequence[Tensor]) -> list[Tensor]:
-        """r of each layer, [samples, batch, units or 1], with the gradient of C."""
+        """Returns r of each layer, [samples, batch, units or 1], differentiable in C."""
         if not self.nets:
             return list(signals)
         return [s - net(y) for s, net, y in zip(signals, self.nets, below, strict=True)]
 
     def weights(self, residuals: Sequence[Tensor]) -> list[Tensor]:
-        """w of each layer, [samples, batch, units or 1], with the gradient of C."""
+        """Returns w of each layer, [samples, batch, units or 1], differentiable in C."""
         pairs = zip(residuals, self._centres(), self._scales(), strict=True)
         return [(r - c) / s for r, c, s in pairs]
 
@@ -97,7 +97,7 @@ class Baselines(nn.Module):
 
     @torch.no_grad()
     def observe(self, residuals: Sequence[Tensor], trace: Trace) -> None:
-        """Moves the running moments towards those of a batch."""
+        """Updates the running moments with a batch."""
         if "moments" in self.state:
             self._move("moments", [torch.stack((r.mean(), r.var(correction=0))).unsqueeze(1) for r in residuals])
         if "scores" in self.state:

@@ -1,6 +1,7 @@
-r"""The concrete relaxation: the bound of relaxed units, differentiated through them; biased for that of binary ones.
+r"""Concrete relaxation: the ELBO of relaxed binary units, by the reparameterisation trick.
 
-As the temperature falls to 0 the bias vanishes and the variance grows.
+Its gradient is biased for the ELBO of binary units. As the temperature tends to 0, the bias vanishes, but the variance
+grows.
 
 References:
     Maddison, Mnih and Teh (2017), The concrete distribution, https://arxiv.org/abs/1611.00712.
@@ -24,16 +25,16 @@ from dgmrun.protocols.values import Batch
 
 
 class Concrete(Variational):
-    """For comparison: no other objective of binary units is biased in this way.
+    """Maximises the ELBO of relaxed units. For comparison: the other objectives of binary units lack this bias.
 
     Args:
-        model: a latent variable model of binary units, those of a layer independent given the one below.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example.
-        temperature: of the relaxation.
+        model: a model with binary latent units, those of a layer independent given the layer below.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the estimate is averaged over them.
+        temperature: temperature of the relaxation.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = BinaryLatents
@@ -46,7 +47,7 @@ class Concrete(Variational):
         self.temperature = temperature
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus the bound of relaxed units, and that of binary ones, in nats per example."""
+        """Returns minus the ELBO of relaxed units, and logs that of binary units, in nats per example."""
         relaxed = -self.trace(batch, self._relaxed).log_w.mean()
         with torch.no_grad():
             bound = -self.trace(batch, sampled(self.k)).log_w.mean()

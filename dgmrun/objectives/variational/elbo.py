@@ -1,9 +1,9 @@
-r"""The evidence lower bound, by the reparameterisation trick.
+r"""Evidence lower bound (ELBO), by the reparameterisation trick.
 
 .. math:: \mathcal{L} = -\frac{1}{B} \sum_b E_q[\log p(x_b \mid z)]
           + \beta \sum_j \max\Big(\lambda, \frac{1}{B} \sum_b \mathrm{KL}_j(x_b)\Big)
 
-over the units j of all layers. With beta = 1 and lambda = 0 it is minus the bound.
+with the sum over the units j of all layers. For beta = 1 and lambda = 0, this is minus the ELBO.
 
 References:
     Kingma and Welling (2014), Auto-encoding variational Bayes, https://arxiv.org/abs/1312.6114, equation 10.
@@ -29,17 +29,17 @@ from dgmrun.protocols.values import Batch
 
 
 class ELBO(Variational):
-    """Maximises a lower bound on log p(x), tight where the posterior is exact.
+    """Maximises a lower bound on log p(x), tight if q(z|x) is the exact posterior.
 
     Args:
         model: a latent variable model with reparameterisable layers.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example, whose bounds are averaged.
-        warm_up: steps over which beta grows from 0 to 1; 0 for none.
-        free_bits: lambda, nats of divergence of each unit that cost nothing.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the bound is averaged over them.
+        warm_up: number of steps over which beta grows from 0 to 1; 0 for none.
+        free_bits: lambda, the KL divergence of each unit that is not penalised, in nats.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Reparameterised
@@ -56,11 +56,11 @@ class ELBO(Variational):
         self.register_buffer("beta", torch.ones(()), persistent=False)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Takes beta to where it is at this step."""
+        """Sets beta for this step."""
         self.beta.fill_(min(1.0, (self.iteration + 1) / max(1, self.warm_up)))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and the bound without warm-up and free bits, both in nats per example."""
+        """Returns the loss, and logs the bound without warm-up and free bits, both in nats per example."""
         trace = self.trace(batch, reparameterised(self.k))
         log_px = trace.log_px.mean()
         kl = [layer.mean((0, 1)) for layer in divergences(trace)]

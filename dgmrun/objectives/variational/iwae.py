@@ -1,10 +1,10 @@
-r"""The importance-weighted bound.
+r"""Importance-weighted bound L_k.
 
 .. math:: \mathcal{L} = -\frac{1}{B} \sum_b \log \frac{1}{k} \sum_{i=1}^k w_{bi}, \qquad
           w_i = \frac{p(x, z_i)}{q(z_i \mid x)}, \quad z_i \sim q(z \mid x)
 
-Its gradient in the posterior's parameters has ever less signal as k grows; the doubly reparameterised one, of which the
-expectation is the same, has not:
+As k grows, the signal-to-noise ratio of its gradient in the parameters phi of the posterior falls. That of the doubly
+reparameterised gradient, which has the same expectation, does not:
 
 .. math:: \sum_i \tilde w_i^2 \, \frac{\partial \log w_i}{\partial z_i} \frac{\partial z_i}{\partial \phi}, \qquad
           \tilde w_i = w_i / \textstyle\sum_j w_j
@@ -34,16 +34,17 @@ from dgmrun.protocols.values import Batch
 
 
 class IWAE(Variational):
-    """Maximises L_k: tighter than the ELBO, and a lower bound on that of the posterior that resamples k of q by weight.
+    """Maximises L_k, tighter than the ELBO, and a lower bound on the ELBO of q with importance resampling.
 
     Args:
         model: a latent variable model with reparameterisable layers.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example; cost grows in proportion.
-        doubly_reparameterised: whether the posterior follows the estimator of Tucker et al., which decodes three times.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the cost is proportional to it.
+        doubly_reparameterised: whether the posterior is trained with the estimator of Tucker et al., at the cost of
+            three decoder passes instead of one.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Reparameterised
@@ -56,7 +57,7 @@ class IWAE(Variational):
         self.doubly_reparameterised = doubly_reparameterised
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus L_k, in nats per example."""
+        """Returns minus L_k, in nats per example."""
         trace = self.trace(batch, reparameterised(self.k))
         log_w = trace.log_w
         bound = -iwae(log_w).mean()
@@ -66,7 +67,7 @@ class IWAE(Variational):
         return surrogate + (bound - surrogate).detach(), {"bound": bound.detach()}
 
     def _surrogate(self, batch: Batch, trace: Trace, share: Tensor) -> Tensor:
-        """What has the gradient of Tucker et al.: through z alone for q, at z held fixed for p."""
+        """Returns a loss with the gradient of Tucker et al.: through z only for q, and with z held fixed for p."""
         with frozen(self.parameters()):
             through_z = self.trace(batch, given(trace.z)).log_w
         of_p = sum(self.trace(batch, given([z.detach() for z in trace.z])).log_p)

@@ -1,7 +1,7 @@
-r"""The ELBO of layers of independent binary units, the score function of each corrected by a control variate.
+r"""ELBO of layers of independent binary units, with a score-function gradient and a control variate for each layer.
 
-A control variate of layer l has the layers below as they were drawn, layer l and those above in a form that can be
-differentiated. Applied to all layers at once such corrections are biased.
+The control variate of layer l depends on the sampled values of the layers below, and on a differentiable form of
+layer l and those above. It must be applied to one layer at a time: applied to all at once, it would cause bias.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from dgmrun.protocols.values import Batch
 
 
 class Layerwise(Variational, ABC):
-    """A subclass estimates the gradient in the log odds of one layer.
+    """Base class; subclasses estimate the gradient in the log-odds of one layer.
 
     Args:
-        model: a latent variable model of binary units, those of a layer independent given the one below.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example, of whose estimates the mean is taken.
+        model: a model with binary latent units, those of a layer independent given the layer below.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the estimate is averaged over them.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = BinaryLatents
@@ -43,7 +43,7 @@ class Layerwise(Variational, ABC):
         self.check_factorised()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus the ELBO, in nats per example, with the gradient of the estimator."""
+        """Returns minus the ELBO, in nats per example, with the gradient of the estimator."""
         noise = Noise(self.k)
         trace = self.trace(batch, noise.hard)
         direct, signals = learning(trace)
@@ -55,22 +55,25 @@ class Layerwise(Variational, ABC):
 
     @abstractmethod
     def estimate(self, batch: Batch, trace: Trace, layer: int, f: Tensor, noise: Noise) -> Tensor:
-        """The gradient in the log odds of a layer, [samples, batch, units].
+        """Returns the gradient in the log-odds of a layer, [samples, batch, units].
 
         Args:
             batch: the examples.
-            trace: of hard units.
-            layer: its number, the one next to x being 0.
-            f: its learning signal, [samples, batch].
-            noise: what the units were drawn with.
+            trace: trace of the binary samples.
+            layer: index of the layer; 0 is the one next to x.
+            f: learning signal of the layer, [samples, batch].
+            noise: the uniform variables from which the units were sampled.
         """
 
     @abstractmethod
     def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
-        """A scalar of value 0, whose gradient trains the control variates; none where they have no parameters."""
+        """Returns a scalar of value 0, whose gradient trains the parameters of the control variates, if any."""
 
     def signal(self, batch: Batch, trace: Trace, layer: int, z: Tensor, above: Draw) -> Tensor:
-        """The learning signal of a layer, had it these values and those above were drawn so, the model held fixed."""
+        """Returns the learning signal of a layer at values `z`, with the layers above drawn by `above`.
+
+        The parameters of the model are held fixed.
+        """
 
         def draw(place: int, q: Distribution) -> Tensor:
             return trace.z[place] if place < layer else z if place == layer else above(place, q)
@@ -80,10 +83,10 @@ class Layerwise(Variational, ABC):
 
 
 class Noise:
-    """Uniform variables behind the units of each layer.
+    """Uniform variables from which the units of each layer are sampled.
 
     Args:
-        samples: of each example.
+        samples: number of samples for each example.
     """
 
     def __init__(self, samples: int) -> None:
@@ -92,7 +95,7 @@ class Noise:
         self.u: list[Tensor] = []
 
     def hard(self, layer: int, q: Distribution) -> Tensor:
-        """Draws 0 or 1, and keeps with what."""
+        """Samples binary units, and stores their log-odds and uniform variables."""
         assert isinstance(q, Bernoulli)
         a = q.logits if q.logits.dim() > 2 else q.logits.expand(self.samples, -1, -1)
         self.logits.append(a)

@@ -1,4 +1,4 @@
-"""MuProp: the score function corrected by a Taylor expansion about the mean field; unbiased.
+"""MuProp: unbiased score-function gradient with a control variate from a Taylor expansion about the mean field.
 
 References:
     Gu, Levine, Sutskever and Mnih (2016), MuProp: unbiased backpropagation for stochastic neural networks,
@@ -20,15 +20,15 @@ from dgmrun.protocols.values import Batch
 
 
 class MuProp(Layerwise):
-    """The layers above are at their means, layer after layer."""
+    """Maximises the ELBO. The Taylor expansion is about the means of the layers above, computed layer by layer."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1) -> None:
         super().__init__(model, optimization, k)
 
     def estimate(self, batch: Batch, trace: Trace, layer: int, f: Tensor, noise: Noise) -> Tensor:
-        """See `muprop`."""
+        """Returns the gradient of `muprop`."""
         return muprop(f, lambda z: self.signal(batch, trace, layer, z, draws.mean), noise.logits[layer], trace.z[layer])
 
     def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
-        """0: there is nothing to tune."""
+        """Returns 0: there are no parameters to train."""
         return estimates[0].new_zeros(())

@@ -1,4 +1,4 @@
-r"""REBAR: the score function corrected by a multiple of the bound of relaxed units; unbiased.
+r"""REBAR: unbiased score-function gradient with a control variate from the concrete relaxation.
 
 .. math:: c(\zeta) = \eta\, f(\sigma(\zeta / \lambda))
 
@@ -17,12 +17,12 @@ from dgmrun.objectives.variational.relaxed import Relaxed
 
 
 class REBAR(Relaxed):
-    """eta and lambda of each layer are tuned as the training goes; see `Relaxed`."""
+    """Maximises the ELBO; eta and lambda of each layer are trained to reduce the variance, see `Relaxed`."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, temperature: float = 0.5) -> None:
         super().__init__(model, optimization, k, temperature)
         self.eta = nn.Parameter(torch.ones(len(self.sizes)))
 
     def control(self, layer: int, zeta: Tensor, signal: Tensor) -> Tensor:
-        """eta f."""
+        """Returns eta f."""
         return self.eta[layer] * signal

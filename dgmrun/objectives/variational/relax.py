@@ -1,4 +1,4 @@
-r"""RELAX: the score function corrected by the bound of relaxed units and a free net; unbiased.
+r"""RELAX: unbiased score-function gradient with a control variate from the concrete relaxation and a network r.
 
 .. math:: c(\zeta) = f(\sigma(\zeta / \lambda)) + r(\zeta)
 
@@ -16,14 +16,14 @@ from dgmrun.objectives.variational.relaxed import Relaxed
 
 
 class RELAX(Relaxed):
-    """lambda and the net r of each layer are tuned as the training goes; see `Relaxed`.
+    """Maximises the ELBO; lambda and the network r of each layer are trained to reduce the variance, see `Relaxed`.
 
     Args:
-        model: as there.
-        optimization: as there.
-        k: as there.
-        temperature: as there.
-        network: hidden units of r.
+        model: as for `Relaxed`.
+        optimization: as for `Relaxed`.
+        k: as for `Relaxed`.
+        temperature: as for `Relaxed`.
+        network: number of hidden units of r.
     """
 
     def __init__(
@@ -37,6 +37,6 @@ class RELAX(Relaxed):
         )
 
     def control(self, layer: int, zeta: Tensor, signal: Tensor) -> Tensor:
-        """f + r."""
+        """Returns f + r."""
         correction: Tensor = self.nets[layer](zeta).squeeze(-1)
         return signal + correction

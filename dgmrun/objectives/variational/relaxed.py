@@ -1,7 +1,7 @@
-r"""What REBAR and RELAX share: control variates of logistic variables, and how they are tuned.
+r"""Base class of REBAR and RELAX: control variates that are functions of logistic variables, and their training.
 
-Their parameters descend the sum over units of the mean squared estimate, which, as the estimate has the same mean
-whatever they are, is its variance and a constant.
+Their parameters minimise the mean squared gradient estimate, summed over units. As the mean of the estimate does not
+depend on them, this is its variance up to a constant.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from dgmrun.protocols.values import Batch
 
 
 class Relaxed(Layerwise, ABC):
-    """A subclass says what its control variate is.
+    """Base class; subclasses define the control variate.
 
     Args:
-        model: a latent variable model of binary units, those of a layer independent given the one below.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example, of whose estimates the mean is taken.
-        temperature: of the relaxation, where it starts; each layer's own is trained.
+        model: a model with binary latent units, those of a layer independent given the layer below.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the estimate is averaged over them.
+        temperature: initial temperature of the relaxation; each layer's own is trained.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int, temperature: float) -> None:
@@ -44,16 +44,16 @@ class Relaxed(Layerwise, ABC):
 
     @abstractmethod
     def control(self, layer: int, zeta: Tensor, signal: Tensor) -> Tensor:
-        """The control variate of a layer, [samples, batch].
+        """Returns the control variate of a layer, [samples, batch].
 
         Args:
-            layer: its number.
+            layer: index of the layer.
             zeta: logistic variables, [samples, batch, units].
-            signal: the learning signal at their relaxed units.
+            signal: learning signal at their relaxed units.
         """
 
     def estimate(self, batch: Batch, trace: Trace, layer: int, f: Tensor, noise: Noise) -> Tensor:
-        """See `gradients.control_variates.relaxed`; the layers above share the noise of the hard ones."""
+        """Returns the gradient of `gradients.control_variates.relaxed`; layers above reuse the noise of the trace."""
 
         def soften(place: int, zeta: Tensor) -> Tensor:
             return torch.sigmoid(zeta / self.log_temperature[place].exp())
@@ -68,7 +68,7 @@ class Relaxed(Layerwise, ABC):
         return relaxed(f, c, a, u, uniform(a))
 
     def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
-        """A scalar of value 0, whose gradient in the parameters of the control variates is that of the variance."""
+        """Returns a scalar of value 0, whose gradient in the control variates' parameters is that of the variance."""
         tuned = self.own_parameters()
         variance = torch.stack([g.square().sum(-1).mean() for g in estimates]).sum()
         slopes = torch.autograd.grad(variance, tuned)

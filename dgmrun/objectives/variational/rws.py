@@ -1,11 +1,11 @@
-r"""Reweighted wake-sleep.
-
+r"""Reweighted wake-sleep (RWS).
 .. math:: \mathrm{wake}_p = \sum_i \tilde w_i \nabla_\theta \log p_\theta(x, z_i), \quad
           \mathrm{wake}_q = \sum_i \tilde w_i \nabla_\phi \log q_\phi(z_i \mid x), \quad
           \mathrm{sleep}_q = E_{p(x, z)}[\nabla_\phi \log q_\phi(z \mid x)]
 
-with z_i of q, and w~_i = w_i / sum_j w_j. wake_p is unbiased for the gradient of L_k in p, and biased by O(1/k) for
-that of log p(x). wake_q is biased by O(1/k) for that of -KL(p(z|x) || q(z|x)), and is not the gradient of L_k in q.
+with samples z_i from q, and w~_i = w_i / sum_j w_j. wake_p is unbiased for the gradient of L_k in p, and its bias for
+the gradient of log p(x) is O(1/k). The bias of wake_q for the gradient of -KL(p(z|x) || q(z|x)) in q is O(1/k); it is
+not the gradient of L_k.
 
 References:
     Bornschein and Bengio (2015), Reweighted wake-sleep, https://arxiv.org/abs/1406.2751, equations 8 to 12.
@@ -29,16 +29,16 @@ UPDATES = ("wake_p", "wake_q", "sleep_q")
 
 
 class RWS(Variational):
-    """Trains p and q on samples of q, weighted towards the posterior, and q on dreams.
+    """Trains p and q on importance-weighted samples of q, and q also on samples of p (dreams).
 
     Args:
         model: a latent variable model.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example; cost grows in proportion.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the cost is proportional to it.
         updates: which of wake_p, wake_q and sleep_q are added up.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     is_importance_weighted: ClassVar[bool] = True
@@ -54,7 +54,7 @@ class RWS(Variational):
             self.check_dreams()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus L_k, in nats per example, with the gradient of the updates."""
+        """Returns minus L_k, in nats per example, with the sum of the updates as its gradient."""
         trace = self.trace(batch, sampled(self.k))
         log_w = trace.log_w.detach()
         share, bound = torch.softmax(log_w, 0), -iwae(log_w).mean()
@@ -63,6 +63,6 @@ class RWS(Variational):
             "wake_q": lambda: -(share * sum(trace.log_q)).sum(0).mean(),
             "sleep_q": lambda: self.sleep(len(batch.x)),
         }
-        every = 0 * trace.log_w.mean()  # several processes need the gradient of all parameters
+        every = 0 * trace.log_w.mean()  # distributed data parallel needs the gradient of all parameters
         surrogate: Tensor = sum((parts[update]() for update in self.updates), every)
         return surrogate + (bound - surrogate).detach(), {"bound": bound}

@@ -1,9 +1,9 @@
-r"""The ELBO with the score-function estimator: without a baseline REINFORCE, with all of them NVIL.
+r"""ELBO with the score-function estimator: REINFORCE without baselines, NVIL with all of them.
 
 .. math:: \nabla \mathrm{ELBO} = E_q\Big[\nabla \log p(x, z) + \sum_l w_l \nabla \log q(z_l \mid z_{l-1})\Big]
 
-with w the learning signal less a baseline: unbiased, whatever the baselines; with `scale` each layer's posterior has a
-known positive multiple of its gradient.
+where w is the learning signal minus a baseline. It is unbiased for any baseline; `scale` multiplies the gradient of
+each layer's posterior by a known positive factor.
 
 References:
     Williams (1992), Simple statistical gradient-following algorithms for connectionist reinforcement learning.
@@ -32,23 +32,23 @@ from dgmrun.protocols.values import Batch
 
 
 class ScoreFunction(Variational):
-    """Any posterior that can be sampled will do.
+    """Maximises the ELBO with any posterior that can be sampled.
 
     Args:
         model: a latent variable model.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example, of whose estimates the mean is taken.
-        analytic: whether the divergence of the top layer is in closed form; the score function of a single layer then
-            weighs log p(x|z) alone. Not together with `scale`, of which the divergence would know nothing.
-        layer_local: whether each layer is weighed with what depends on it alone, or with the whole bound.
-        rao_blackwell: whether from the weight of each unit is left out what others of its layer add on their own.
-        leave_one_out: whether the mean of an example's other samples is taken from each.
-        centre: `mean` or `optimal`, of which the running one is taken from the signal; or `none`. See `Baselines`.
-        scale: `deviation` or `variance`, of which the running one divides the signal; or `none`.
-        network: hidden units of a net that predicts the signal from the layer below; 0 for no net.
+        optimization: optimiser settings.
+        k: number of samples of z for each example; the estimate is averaged over them.
+        analytic: whether the KL divergence of the top layer is computed in closed form; the learning signal of a single
+            layer is then log p(x|z) alone. Cannot be combined with `scale`, which would not apply to the divergence.
+        layer_local: whether the learning signal of each layer has only the terms that depend on it, rather than all.
+        rao_blackwell: whether terms that depend only on other units of the layer are omitted from the signal of a unit.
+        leave_one_out: whether the mean of the example's other samples is subtracted from the signal of each.
+        centre: running `mean` or `optimal` constant to subtract from the signal, or `none`; see `Baselines`.
+        scale: running standard `deviation` or `variance` by which the signal is divided, or `none`.
+        network: number of hidden units of a network that predicts the signal from the layer below; 0 for none.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class ScoreFunction(Variational):
         self.rank_state = self.baselines.state
 
     def unscale(self) -> None:
-        """The signal is not divided any more."""
+        """Disables the division of the signal."""
         self.baselines.scale = "none"
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus the ELBO, in nats per example, with the gradient of the estimator."""
+        """Returns minus the ELBO, in nats per example, with the gradient of the estimator."""
         trace = self.trace(batch, sampled(self.k))
         surrogate, residuals = self.surrogate(trace, batch)
         self.baselines.observe(residuals, trace)
@@ -96,7 +96,7 @@ class ScoreFunction(Variational):
         return surrogate + (bound - surrogate).detach(), {"bound": bound}
 
     def surrogate(self, trace: Trace, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        """What has minus the estimate as its gradient, and the error of the nets; and s - C(y) of each layer."""
+        """Returns the surrogate loss, with the square error of the baseline networks, and s - C(y) of each layer."""
         direct, signals = learning(trace, self.analytic)
         signals = signals if self.layer_local else [signals[0]] * len(signals)
         if self.rao_blackwell:

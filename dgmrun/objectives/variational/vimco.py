@@ -1,4 +1,4 @@
-"""Variational inference for Monte Carlo objectives: the importance-weighted bound by the score function.
+"""Variational inference for Monte Carlo objectives (VIMCO): score-function gradient of the importance-weighted bound.
 
 References:
     Mnih and Rezende (2016), https://arxiv.org/abs/1602.06725.
@@ -19,15 +19,15 @@ from dgmrun.protocols.values import Batch
 
 
 class VIMCO(Variational):
-    """An unbiased gradient of L_k, each sample's baseline made of the others.
+    """Maximises L_k with an unbiased gradient; the baseline of each sample is computed from the others.
 
     Args:
         model: a latent variable model.
-        optimization: how parameters follow the gradient.
-        k: samples of z for each example, at least 2; cost grows in proportion.
+        optimization: optimiser settings.
+        k: number of samples of z for each example, at least 2; the cost is proportional to it.
 
     Raises:
-        ValueError: names the key.
+        ValueError: a setting is invalid; the message names its key.
     """
 
     is_importance_weighted: ClassVar[bool] = True
@@ -38,7 +38,7 @@ class VIMCO(Variational):
             raise ValueError(f"`objective.k` must be at least 2, but is {k}")
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Minus L_k, in nats per example, with the gradient of the estimator."""
+        """Returns minus L_k, in nats per example, with the gradient of the estimator."""
         trace = self.trace(batch, sampled(self.k))
         log_w = trace.log_w
         surrogate, bound = -vimco(log_w, sum(trace.log_q, log_w.new_zeros(()))), -iwae(log_w.detach()).mean()

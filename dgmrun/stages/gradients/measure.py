@@ -1,8 +1,8 @@
 """Bias and variance of gradient estimators at the parameters of a run.
 
-All are given the same batches in turn, each drawn anew from the whole training split, so that their times and variances
-can be compared. Those that have something of their own to learn, baselines or control variates, learn it first, the
-model held as it is. What scales a gradient by a known factor is off.
+All estimators are evaluated on the same sequence of batches, each drawn independently from the whole training split, so
+that their times and variances are comparable. Baselines and control variates are trained first, with the parameters of
+the model fixed. Scaling of the gradient by a known factor is switched off.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dgmrun")
 EXACT_BITS = 16
-"""More states than 2^16 are not enumerated, batch after batch."""
+"""Largest number of binary units over whose states the exact gradient sums: at most 2^16 states for each batch."""
 
 
 def measure(run: Run, setup: Setup) -> None:
-    """Measures every selected estimator, and writes a table and a picture of them."""
+    """Measures the selected estimators; prints a table and plots the results."""
     from dgmrun.pictures import drawing
     from dgmrun.pictures.gradients import draw
     from dgmrun.report.gradients import table
@@ -55,10 +55,10 @@ def measure(run: Run, setup: Setup) -> None:
 
 
 def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
-    """Those that `gradients.methods` selects, around the model.
+    """Returns the objectives that `gradients.methods` selects, applied to the model.
 
     Raises:
-        Mistake: the model has none, or one is unknown or does not fit.
+        Mistake: the model has no estimators, or a selected one is unknown or does not apply.
     """
     config = setup.config["gradients"]
     if config["lr"] <= 0:
@@ -83,9 +83,9 @@ def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
 
 
 def _fitting(setup: Setup, model: nn.Module) -> tuple[dict[str, Variational], dict[str, Mistake]]:
-    """The run's own objective as it has it, and all others as shipped, whose protocol the model has.
+    """Returns the objectives that apply to the model, and the reasons why others do not.
 
-    Those that it can have, and why it cannot have the others.
+    The run's own objective has the settings of the run; all others have their default settings.
     """
     from dgmrun.objectives.base import Optimization
     from dgmrun.objectives.variational.base import Variational
@@ -107,7 +107,7 @@ def _fitting(setup: Setup, model: nn.Module) -> tuple[dict[str, Variational], di
 
 
 def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
-    """Every selected estimator, with what was measured of it."""
+    """Returns the measurements of all selected estimators."""
     from dgmrun.stages.train.fit import in_memory
 
     config, seed = setup.config["gradients"], setup.config["seed"]
@@ -131,17 +131,17 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
 
 
 def _batch(source: Source, place: int) -> Batch:
-    """A batch independent of that of any other place: the first of an epoch."""
+    """Returns the first batch of the epoch `place`: batches of different epochs are independent."""
     source.load_state_dict({"epoch": place, "position": 0})
     return next(iter(source))
 
 
 class Measured:
-    """An estimator and what was measured of it.
+    """Measurements of one gradient estimator.
 
     Args:
-        name: of the estimator.
-        objective: it itself.
+        name: name of the estimator.
+        objective: the objective that defines it.
     """
 
     def __init__(self, name: str, objective: Variational) -> None:
@@ -152,7 +152,7 @@ class Measured:
         self.seconds, self.examples = 0.0, 0
 
     def learn(self, source: Source, steps: int) -> None:
-        """Tunes what is the objective's own, the model held."""
+        """Trains the objective's own parameters, with the parameters of the model fixed."""
         self.objective.to(next(self.objective.model.parameters()).device).prepare(source)
         own = self.objective.own_parameters()
         optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
@@ -162,10 +162,10 @@ class Measured:
                 for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):
                     part.grad = slope
                 optimizer.step()
-        self._gradient(self.objective.loss(_batch(source, steps))[0])  # the first one takes longer
+        self._gradient(self.objective.loss(_batch(source, steps))[0])  # warm-up: the first gradient takes longer
 
     def truth(self, batch: Batch, most: int) -> Tensor | None:
-        """The exact gradient of minus the bound, [parameters], where `k` times the binary units are at most so many."""
+        """Returns the exact gradient of minus the bound, [parameters], or None if that takes over 2^`most` states."""
         model = self.objective.model
         if not isinstance(model, BinaryLatents) or self.k * model.latent_bits() > most:
             return None
@@ -173,7 +173,7 @@ class Measured:
         return self._gradient(-exact.bound(partial(self.objective.trace, batch), batch.x, units, self.k).mean())
 
     def add(self, batch: Batch, truth: Tensor | None) -> None:
-        """Takes in the estimate of one batch."""
+        """Adds the gradient estimate of one batch."""
         self.examples = len(batch.x)
         started = time.perf_counter()
         g = self._gradient(self.objective.loss(batch)[0])
@@ -192,7 +192,7 @@ class Measured:
         return g
 
     def figure(self, setup: Setup, of: Identity) -> Figure:
-        """The logarithm of the mean variance of a parameter, and what else was found."""
+        """Returns the figure: the log of the variance averaged over parameters, with diagnostics."""
         variance, error = self.gradients.variance()
         if variance == 0:
             raise RunFailed(f"gradients of {self.name} must differ, but are all the same: the model is saturated")

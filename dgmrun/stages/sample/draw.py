@@ -1,4 +1,4 @@
-"""Samples of a model and its teachers beside data: samples.npz, and the picture of them."""
+"""Samples of a model and its teachers beside data: samples.npz and a plot."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = logging.getLogger("dgmrun")
 
 
 class Conditions(NamedTuple):
-    """What samples are conditioned on.
+    """The context of samples.
 
     Args:
-        context: for each of them, [count, ...]; None where nothing is given.
-        columns: of their picture; None for as many as rows. Of classes each has a row.
+        context: context of each sample, [count, ...]; None for an unconditional model.
+        columns: number of columns of the plot, so that each class has a row; None for as many columns as rows.
     """
 
     context: Tensor | None
@@ -36,7 +36,7 @@ class Conditions(NamedTuple):
 
 
 def draw(run: Run, setup: Setup) -> None:
-    """Draws, writes and shows the samples."""
+    """Draws, saves and plots the samples."""
     test, model = setup.scored("test"), setup.trained_model(run)
     given = conditions(setup, test)
     count = setup.config["sample"]["count"] if given.context is None else len(given.context)
@@ -56,10 +56,10 @@ def draw(run: Run, setup: Setup) -> None:
 
 
 def check_classes(setup: Setup) -> None:
-    """Refuses classes that there are not.
+    """Refuses classes that do not exist.
 
     Raises:
-        Mistake: names the key.
+        Mistake: a class is invalid; the message names the key.
     """
     asked, context = setup.config["sample"]["given"], setup.context
     if asked is None:
@@ -73,7 +73,7 @@ def check_classes(setup: Setup) -> None:
 
 
 def conditions(setup: Setup, test: Batch) -> Conditions:
-    """Each class in turn, as many samples of each as fit into `sample.count`; else what test examples have."""
+    """Returns each class in turn, with an equal share of `sample.count`, or else the contexts of test examples."""
     count, context = setup.config["sample"]["count"], setup.context
     if context is None or test.context is None:
         return Conditions(None, None)
@@ -88,7 +88,7 @@ def conditions(setup: Setup, test: Batch) -> Conditions:
 
 
 def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module], given: Conditions) -> None:
-    """The samples beside data; of a teacher and its student, the filters that both have."""
+    """Plots the samples beside data and, for a student, the filters of both teacher and student."""
 
     def drawable(part: Tensor) -> ndarray:
         return part.cpu().float().numpy()
@@ -111,6 +111,6 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
 
 
 def _drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:
-    """Samples of a model in original units, whoever asks for them."""
+    """Returns samples of a model in original units, with the seed and settings of the run that requests them."""
     with seeded(asked.config["seed"], "sample"):
         return its.original(samples(model, count, its.training_x, asked.config["sample"]["burn_in"], given.context))

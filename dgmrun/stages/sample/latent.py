@@ -1,4 +1,4 @@
-"""What `sample` shows of a latent variable model beside its samples."""
+"""Plots of the latent space of a latent variable model, made by the stage `sample`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
 
 SEEN = 2000
-"""Test examples that are looked at."""
+"""Number of test examples to encode."""
 WALKS, STEPS, FURTHEST = 8, 9, 3.0
-"""Units that are walked along, values that each takes, and the largest of them."""
+"""Number of latent traversals (units), number of values of each unit, and the largest of them."""
 
 
 @torch.no_grad()
 def figures(model: Any, setup: Setup, count: int) -> dict[str, Plot]:
-    """Reconstructions of `count` examples, how active each unit is, a map of examples, and walks along units.
+    """Plots reconstructions, active units, posterior means in two dimensions, and latent traversals.
 
-    Of a single test example none of this can be said.
+    A single test example is not enough for these plots.
     """
     from dgmrun.pictures import latent
 
@@ -56,7 +56,7 @@ def figures(model: Any, setup: Setup, count: int) -> dict[str, Plot]:
 
 
 def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor | None) -> Plot:
-    """Data, and means of p(x|z) for z of the posterior and of the one that resamples `objective.k` of its samples."""
+    """Plots data, and means of p(x|z) for z from the posterior, plain and resampled by importance weight."""
     from dgmrun.pictures import gallery
 
     k = max(2, setup.config["objective"].get("k", 1))
@@ -67,7 +67,7 @@ def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor |
 
 
 def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor, context: Tensor | None) -> Plot:
-    """One unit after another from -3 to 3, the others as the posterior mean `z` of the first example has them."""
+    """Plots traversals of single units from -3 to 3, from the posterior mean `z` of the first example."""
     from dgmrun.pictures import latent
 
     values = torch.linspace(-FURTHEST, FURTHEST, STEPS, device=z.device)
@@ -81,5 +81,5 @@ def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor, context: Tensor |
 
 
 def _shown(setup: Setup, x: Tensor) -> ndarray:
-    """What the model sees, or means of it, as a person wants it."""
+    """Converts model inputs, or their means, to images as displayed."""
     return setup.shown(setup.back(x.cpu())).numpy()

@@ -1,4 +1,4 @@
-"""`train`: Lightning drives the objective; callbacks, a file each, do the rest."""
+"""`train`: Lightning runs the training loop; callbacks, one file for each, do the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dgmrun import children
 from dgmrun.errors import Mistake
-from dgmrun.stages import check_least
 
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
@@ -30,18 +29,17 @@ LEAST = {
 
 
 def check(setup: Setup) -> None:
-    """Refuses an objective that the model does not fit, and settings that no training can have."""
+    """Refuses an objective that does not fit the model, and invalid settings."""
     from dgmrun.stages.train import refusals
 
-    check_least(setup, LEAST)
     refusals.check(setup)
 
 
 def check_run(run: Run, setup: Setup) -> None:
-    """Refuses to train a run that cannot go on: in training, without its checkpoints, or by other processes.
+    """Refuses a run that cannot resume: in use by another process, without checkpoints, or with other processes.
 
     Raises:
-        Mistake: names the key.
+        Mistake: the run cannot resume; the message names the key.
     """
     from dgmrun.stages.train import processes
     from dgmrun.workbench.inputs import check_teachers
@@ -65,7 +63,7 @@ def check_run(run: Run, setup: Setup) -> None:
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Trains the run from where it stands to where its limits are, in as many processes as its device has."""
+    """Trains the run until a limit is reached, in as many processes as are configured."""
     from dgmrun.stages.train import fit, processes
 
     device = setup.config["device"]

@@ -1,4 +1,4 @@
-"""TensorBoard: scalars as they come, pictures at validations; the same pictures as PNG in figures/."""
+"""TensorBoard logs: scalars, and plots at each validation, which are also saved as PNG in figures/."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dgmrun.run.directory import Run
 
 
 class Board(Callback):
-    """Writes under the tags `<split>/<term>`; only the first process does.
+    """Writes under the tags `<split>/<term>`, in the first process only.
 
     Args:
-        run: where to.
-        every: iterations between two rows of training terms.
-        upright: turns pictures as a person wants them.
+        run: the run to write to.
+        every: iterations between logged training terms.
+        upright: turns images to their display orientation.
     """
 
     def __init__(self, run: Run, every: int, upright: Callable[[Tensor], Tensor]) -> None:
@@ -28,10 +28,10 @@ class Board(Callback):
         self.writer: SummaryWriter | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Opens the event file; after a resume, TensorBoard forgets the steps that are done again."""
+        """Opens the event file; after a resume, TensorBoard discards later steps that will be repeated."""
         if trainer.is_global_zero:
             while any(self.run.path.glob(f"events.out.tfevents.{int(time.time())}.*")):
-                time.sleep(0.05)  # files are read in the order of their names, which hold whole seconds
+                time.sleep(0.05)  # event files are read by name, which has a resolution of a second
             self.writer = SummaryWriter(str(self.run.path), purge_step=pl_module.iteration + 1)
 
     def on_train_batch_end(
@@ -42,14 +42,14 @@ class Board(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Writes the terms of this batch, means over the processes, and the learning rate."""
+        """Writes the terms of this batch, averaged over processes, and the learning rate."""
         if pl_module.iteration % self.every == 0:
             terms = {name: trainer.strategy.reduce(term, reduce_op="mean") for name, term in outputs.items()}
             self.scalars({f"train/{name}": float(term) for name, term in terms.items()}, pl_module.iteration)
             self.scalars({"train/lr": pl_module.learning_rate}, pl_module.iteration)
 
     def flush(self) -> None:
-        """Puts everything on disk."""
+        """Flushes the event file."""
         if self.writer is not None:
             self.writer.flush()
 
@@ -59,18 +59,18 @@ class Board(Callback):
             self.writer.close()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Writes named numbers."""
+        """Writes named scalars."""
         if self.writer is not None:
             for tag, value in values.items():
                 self.writer.add_scalar(tag, value, step)
 
     def words(self, doubts: Sequence[str], step: int) -> None:
-        """Writes what a user should know and no figure says."""
+        """Writes warnings about the training."""
         if self.writer is not None and doubts:
             self.writer.add_text("train/doubts", "  \n".join(doubts), step)
 
     def pictures(self, tensors: Mapping[str, Tensor], step: int) -> None:
-        """Writes named pictures here and to figures/."""
+        """Writes named images to the event file and to figures/."""
         if self.writer is not None:
             for name, x in ((name, self.upright(x)) for name, x in tensors.items()):
                 sheet = pictures.render(x)

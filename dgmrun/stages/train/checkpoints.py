@@ -1,7 +1,7 @@
-"""Checkpoints that a kill at any moment cannot take away.
+"""Checkpoints that survive a kill at any moment.
 
-last.ckpt, previous.ckpt and best.ckpt, each with the sha256 of its bytes beside it, because `torch.load` does not
-notice a flipped bit. Every moment between two renames leaves last or previous whole.
+The files are last.ckpt, previous.ckpt and best.ckpt, each with its sha256 beside it, because `torch.load` does not
+detect a flipped bit. Between any two renames, last.ckpt or previous.ckpt is intact.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from dgmrun.stages.train.saved import checksum_file, checksum_of_whole
 
 
 class Checkpoints(Callback):
-    """Saves everything that exact resume needs, and the weights beside it.
+    """Saves the complete state for exact resume, and the weights beside it.
 
     Args:
-        run: where to.
-        every: iterations between two checkpoints.
-        resume: gathers everything.
-        board: has on disk, before a checkpoint is there, what a resume from it will not write again.
-        record: writes to results.json how far the training is.
+        run: the run to write to.
+        every: iterations between checkpoints.
+        resume: collects the state.
+        board: flushed before each checkpoint, as events before it are not repeated after a resume.
+        record: records the progress of the training in results.json.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
-        """Saves every `every` iterations, and after the last."""
+        """Saves every `every` iterations, and after the last one."""
         if pl_module.iteration % self.every == 0 or trainer.should_stop:
             self.save(trainer, pl_module, batch)
 
     def save(self, trainer: Trainer, objective: Objective, batch: Batch) -> None:
-        """Makes the state last.ckpt and what was last.ckpt previous.ckpt; once for an iteration.
+        """Saves last.ckpt, after moving the old one to previous.ckpt; at most once for each iteration.
 
         Raises:
-            NonFiniteError: a parameter is not finite; what was saved before stays.
+            NonFiniteError: a parameter is not finite; earlier checkpoints are kept.
         """
         if self.saved_at == objective.iteration:
             return
@@ -65,7 +65,7 @@ class Checkpoints(Callback):
         self.saved_at = objective.iteration
 
     def save_best(self, trainer: Trainer) -> None:
-        """Makes the state best.ckpt."""
+        """Saves best.ckpt."""
         self._write(trainer, trainer.lightning_module, "best")  # type: ignore[arg-type]
 
     def _write(self, trainer: Trainer, objective: Objective, name: str) -> None:
@@ -84,13 +84,13 @@ class Checkpoints(Callback):
 
 
 def save_weights(run: Run, objective: Objective) -> None:
-    """Writes the parameters, and the averaged ones where there are any."""
+    """Saves the parameters, and their moving averages if there are any."""
     run.save_weights(objective.model.state_dict())
     if objective.average is not None:
         run.save_weights(objective.average.module.state_dict(), "weights-ema")
 
 
 def _publish(file: Path, name: Path, checksum: str) -> None:
-    """Renames a checkpoint, its checksum first."""
+    """Renames a checkpoint, after its checksum."""
     replace(checksum_file(name), checksum.encode())
     os.replace(file, name)

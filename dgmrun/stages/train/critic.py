@@ -1,4 +1,4 @@
-"""A picture of the critic, where examples are points of the plane."""
+"""Plot of the critic, for examples in the plane."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dgmrun.run.directory import Run
 from dgmrun.workbench.setup import Setup
 
 POINTS = 200
-"""Examples, and samples, that are shown."""
+"""Number of examples and of samples to plot."""
 
 
 def draw(run: Run, setup: Setup, trained: Objective) -> None:
-    """Writes figures/critic.png of two players in the plane; of anything else nothing."""
+    """Writes figures/critic.png if the objective is adversarial and examples are points in the plane."""
     if not isinstance(trained, Adversarial) or setup.event.shape != (2,):
         return
     from dgmrun.pictures import critic, drawing

@@ -1,4 +1,4 @@
-"""One training, from nothing or from a checkpoint."""
+"""Training of a run in this process, from scratch or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ for library in ("lightning.pytorch", "lightning.fabric"):
 
 
 def fit(run: Run, setup: Setup) -> None:
-    """Trains `run` until one of its limits, from its newest checkpoint where it has one.
+    """Trains `run` until a limit is reached, resuming from its newest checkpoint if there is one.
 
     Raises:
-        RunFailed: the loss was not finite, or no checkpoint is whole.
-        Interrupted: by Ctrl-C or SIGTERM; everything is saved.
+        RunFailed: the loss is not finite, or all checkpoints are damaged.
+        Interrupted: by Ctrl-C or SIGTERM; the state is saved.
     """
     check_teachers(setup)
     trainer = make_trainer(setup.config["device"])
@@ -67,7 +67,7 @@ def fit(run: Run, setup: Setup) -> None:
                 history.record_changes(run, setup)
             _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
     if distributed.is_initialized():
-        distributed.destroy_process_group()  # left to the end of the process, it can abort it
+        distributed.destroy_process_group()  # at exit, it could abort the process
     if clock.reason == "interrupted":
         hint = f"dgmrun run={shlex.quote(str(run.path))}"
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
@@ -76,7 +76,7 @@ def fit(run: Run, setup: Setup) -> None:
 
 
 def is_over(saved: Saved, setup: Setup, clock: Limits) -> bool:
-    """Whether a checkpoint is of the last step, by the present settings; the clock then shows its seconds."""
+    """Returns whether the training is complete at a checkpoint by the current settings; if so, restores the clock."""
     patience = setup.config["trainer"]["patience"]
     with blaming(saved.file):
         is_late = patience is not None and saved.callbacks["Validation"]["waited"] >= patience
@@ -86,7 +86,7 @@ def is_over(saved: Saved, setup: Setup, clock: Limits) -> bool:
 
 
 def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Objective) -> None:
-    """Writes the weights that count and that the training is complete; done again, it does the same."""
+    """Saves the final weights and records that the training is complete; idempotent."""
     steps = weights_step = trained.iteration
     if setup.config["trainer"]["patience"] is not None:
         best = read(run.path / "checkpoints" / "best.ckpt")
@@ -101,7 +101,7 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
 
 
 def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
-    """The training split on the device."""
+    """Returns the source of the training split, on the device."""
     dataset, train = setup.config["dataset"], setup.data.splits["train"]
     return InMemorySource(
         train.x.to(device),
@@ -116,10 +116,10 @@ def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) ->
 
 
 def source_of(trained: Objective, data: InMemorySource, setup: Setup) -> Source:
-    """What the objective is trained on.
+    """Returns the source of training batches.
 
     Raises:
-        Mistake: it cannot be shared out, or is a stream and epochs are asked for.
+        Mistake: it cannot be divided among the processes, or is a stream although epochs are requested.
     """
     source: Source = build.checked(trained.prepare, data)
     for key in ("trainer.max_epochs", "checkpoint.every_n_epochs"):
@@ -130,7 +130,7 @@ def source_of(trained: Objective, data: InMemorySource, setup: Setup) -> Source:
 
 
 def initial_model(run: Run, setup: Setup) -> nn.Module:
-    """The model before its first step: the weights that the run was given, or fresh ones that have seen the data."""
+    """Returns the model before its first step, with given weights or, if there are none, initialised from the data."""
     model = setup.new_model()
     if setup.config["weights"]:
         file = run.path / "weights.safetensors"
@@ -141,14 +141,14 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
 
 
 def limits(setup: Setup, batches: int) -> Limits:
-    """When the training ends; `batches` are in an epoch."""
+    """Returns the limits of the training; `batches` is the number of batches in an epoch."""
     trainer = setup.config["trainer"]
     steps = trainer["max_steps"] if trainer["max_epochs"] is None else trainer["max_epochs"] * batches
     return Limits(steps, seconds(trainer["max_time"]))
 
 
 def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
-    """The objective of a configuration around a model; `steps` is how many iterations its schedule is for."""
+    """Returns the configured objective for a model; `steps` is the number of iterations that its schedule covers."""
     config = setup.config
     accumulate, schedule = config["trainer"]["accumulate"], config["schedule"]
     optimization = build.checked(
@@ -173,7 +173,7 @@ def _schedule(node: dict[str, Any], optimizer_steps: int) -> Any:
 
 
 def make_trainer(device: dict[str, Any]) -> Trainer:
-    """A trainer that only drives: stopping, saving, logging and showing are our callbacks'."""
+    """Makes a trainer that only runs the loop; stopping, checkpoints, logging and display are left to our callbacks."""
     return Trainer(
         **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
         max_epochs=-1,
@@ -189,7 +189,7 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
 def _callbacks(
     run: Run, setup: Setup, trained: Objective, source: Source, clock: Limits, saved: Saved | None
 ) -> list[Callback]:
-    """In the order in which they act after a batch: a checkpoint holds what those before it know."""
+    """Returns the callbacks in the order in which they run after a batch; a checkpoint saves those before it."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     device = next(trained.parameters()).device
     valid = _examples(setup, "valid", device)
@@ -232,7 +232,7 @@ def _train(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")  # a generator's, waiting
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")  # a waiting generator
             trainer.fit(trained, source, weights_only=True)
     except NonFiniteError as error:
         batch = run.path / "non-finite-batch.safetensors"

@@ -1,4 +1,4 @@
-"""What results.json says of a training: how far it is, and what was changed on the way."""
+"""Progress of a training, and changes of its settings, as recorded in results.json."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def record(
     weights_step: int,
     complete: bool = False,
 ) -> None:
-    """Writes how far the training is; `weights_step` is that of weights.safetensors."""
+    """Records the progress of the training; `weights_step` is the step of weights.safetensors."""
     examples = source.examples(objective.iteration)
     progress = {
         "steps": objective.iteration,
@@ -39,7 +39,7 @@ def record(
 
 
 def record_changes(run: Run, setup: Setup) -> None:
-    """Notes which settings of the training differ from the saved ones, at which step, and saves them."""
+    """Records which training settings differ from the saved ones, and from which step, and saves them."""
     saved, train = run.config, run.results.get("train", {})
     changes = {
         f"{section}.{key}": [saved[section].get(key), value]

@@ -1,4 +1,4 @@
-"""When a training ends: enough steps, enough time, no improvement, or the user's wish."""
+"""Stopping criteria of training: steps, time, early stopping, or an interrupt by the user."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
 
 IMPATIENT = 1.0
-"""Seconds after which another signal means more than the first; one wish can arrive by several ways."""
+"""Seconds within which a second signal is taken for a duplicate of the first."""
 TOLD_EVERY = 10
-"""Iterations between two words of the first process to the others on whether to go on."""
+"""Iterations between broadcasts of the first process on whether to stop."""
 PARTS = re.compile(r"(?:(\d+):)?(\d+):(\d+):(\d+)")
 
 
 def seconds(duration: str | None) -> float | None:
-    """A wall-clock limit DD:HH:MM:SS, or HH:MM:SS, in seconds.
+    """Converts a duration DD:HH:MM:SS or HH:MM:SS to seconds.
 
     Raises:
-        Mistake: it is written otherwise.
+        Mistake: it has another format.
     """
     if duration is None:
         return None
@@ -39,11 +39,11 @@ def seconds(duration: str | None) -> float | None:
 
 
 class Limits(Callback):
-    """Stops the trainer after a batch, never within one, so that what is saved is whole.
+    """Stops the trainer after a batch, never within one, so that checkpoints are consistent.
 
     Args:
-        max_steps: iterations of the whole training.
-        max_time: seconds of this sitting, or None.
+        max_steps: number of iterations of the whole training.
+        max_time: seconds since training was started or last resumed, or None.
     """
 
     def __init__(self, max_steps: int, max_time: float | None) -> None:
@@ -54,18 +54,18 @@ class Limits(Callback):
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training, earlier sittings included."""
+        """Seconds of training, including those before it was resumed."""
         return self.before + time.monotonic() - self.started
 
     def state_dict(self) -> dict[str, float]:
-        """The seconds so far."""
+        """Returns the seconds of training so far."""
         return {"seconds": self.elapsed}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Takes the seconds back.
+        """Restores the seconds of training so far.
 
         Raises:
-            ValueError: they are no such number.
+            ValueError: it is not a finite, non-negative number.
         """
         before = float(state_dict["seconds"])
         if not 0 <= before < math.inf:
@@ -73,7 +73,7 @@ class Limits(Callback):
         self.before = before
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Starts the clock, and takes Ctrl-C and SIGTERM over from Lightning; a second Ctrl-C stops at once."""
+        """Starts the clock, and replaces Lightning's handlers of Ctrl-C and SIGTERM; a second Ctrl-C stops at once."""
         self.started = time.monotonic()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)
@@ -81,7 +81,7 @@ class Limits(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Stops if a limit is reached. Of several processes the first has the clock, and tells it now and then."""
+        """Stops if a limit is reached. With several processes, the first one decides and broadcasts now and then."""
         if pl_module.iteration >= self.max_steps:
             self.stop(trainer, "steps")
         elif reason := self._reason(trainer, pl_module.iteration):

@@ -1,6 +1,6 @@
-"""What moves parameters, optimisers and schedules, given back a state that they can go on from.
+"""Validation and restoration of the states of optimisers and learning-rate schedules.
 
-A state is compared with that of a fresh one, so that none which raises later is taken.
+Each state is compared with a fresh one, so that states that would raise an error later are refused.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.optim import Optimizer
 from dgmrun.objectives.state import alike
 
 LARGEST = 2**53
-"""Of whole numbers: up to it they are floats to the last bit."""
+"""Integers up to this are exact in double precision."""
 
 
 def restore(every: Sequence[Any], states: Sequence[Any]) -> None:
-    """Gives optimisers, or schedules, their states back.
+    """Restores the states of optimisers or schedules.
 
     Raises:
-        ValueError: there are others than these, or one is none that such a one can have.
+        ValueError: the number of states is wrong, or one of them is invalid.
     """
     if len(states) != len(every):
         raise ValueError(f"its states must be of {len(every)} players, but are of {len(states)}")
@@ -37,7 +37,7 @@ def restore(every: Sequence[Any], states: Sequence[Any]) -> None:
 
 
 def _check_optimizer(optimizer: Optimizer, state: Any) -> None:
-    """Compares with a copy that has made its first step; parameters without a gradient have no state."""
+    """Compares a state with that of a copy after its first step; parameters without a gradient have no state."""
     tried = _tried(optimizer).state_dict()
     if not isinstance(state, dict) or state.keys() != tried.keys() or not isinstance(state["state"], dict):
         raise ValueError("its optimizer must have a state, but has none")
@@ -60,10 +60,10 @@ def _tried(optimizer: Optimizer) -> Optimizer:
 
 
 def check(value: Any, fresh: Any, name: str) -> None:
-    """Refuses what cannot have come of a fresh value.
+    """Refuses a value that cannot have evolved from a fresh one.
 
     Raises:
-        ValueError: types, keys or lengths differ, or a number is one that it never becomes.
+        ValueError: types, keys or lengths differ, or a number is out of range.
     """
     if isinstance(fresh, Tensor):
         if (alike(value, fresh, name) < 0).any() and name.endswith(": step"):
@@ -83,7 +83,7 @@ def check(value: Any, fresh: Any, name: str) -> None:
 
 
 def _follows(value: Any, fresh: Any, name: str) -> bool:
-    """Whether a number can become another: rates any, shares shares, counts counts; nothing else becomes anything."""
+    """Returns whether a number can have evolved from another one: learning rates, fractions and counts only."""
     if type(value) is int:
         return min(fresh, 1) <= value <= LARGEST
     if type(value) is not float or not math.isfinite(value):

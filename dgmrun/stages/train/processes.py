@@ -1,4 +1,4 @@
-"""One training in several processes: a rank is a fresh process, and the first that fails ends them all."""
+"""Distributed data parallel training: each rank is a fresh process, and the first one that fails ends all others."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
 
 POLL, GRACE = 0.05, 3.0
-"""Seconds between two looks at the ranks, and those that the others have when one has failed."""
+"""Seconds between checks on the ranks, and seconds that the other ranks have to end once one has failed."""
 
 
 def here(device: dict[str, Any]) -> int:
-    """How many processes train on this machine."""
+    """Returns the number of processes that train on this machine."""
     every = device["devices"] == -1
     return torch.cuda.device_count() if every else int(device["devices"])
 
 
 def total(device: dict[str, Any]) -> int:
-    """How many processes train on all machines."""
+    """Returns the number of processes that train on all machines."""
     return here(device) * int(device["num_nodes"])
 
 
 def check(device: dict[str, Any]) -> None:
-    """Refuses devices that cannot be several processes.
+    """Refuses devices that do not permit distributed training as configured.
 
     Raises:
-        Mistake: names the key.
+        Mistake: a setting is invalid; the message names its key.
     """
     if here(device) < 1 or (device["devices"] == -1 and device["accelerator"] not in ("gpu", "cuda")):
         raise Mistake(f"`device.devices` must be at least 1, or -1 for every GPU, but is {device['devices']}")
@@ -48,10 +48,10 @@ def check(device: dict[str, Any]) -> None:
 
 
 def train(device: dict[str, Any], locks: Sequence[int]) -> None:
-    """Starts a rank for each device and waits for them; until the last has ended they hold the locks.
+    """Starts a rank for each device and waits for all of them; they hold the locks until the last one has ended.
 
     Raises:
-        Mistake: what the first rank that failed has said, of the kind that it was.
+        Mistake: the error of the first rank that failed, with the same type.
     """
     address, port = _address(device)
     ranks = [
@@ -73,7 +73,7 @@ def train(device: dict[str, Any], locks: Sequence[int]) -> None:
 
 
 def _wait(ranks: Sequence[Child]) -> None:
-    """Until all have ended, or one has failed and the others had time to."""
+    """Waits until all ranks have ended, or one has failed and the grace period is over."""
     while (codes := [rank.process.poll() for rank in ranks]).count(None):
         if any(code not in (None, 0, INTERRUPTED) for code in codes):
             time.sleep(GRACE)
@@ -82,7 +82,7 @@ def _wait(ranks: Sequence[Child]) -> None:
 
 
 def _first_failure(ranks: Sequence[Child]) -> Mistake | None:
-    """Where one dies the others fail for it; one that a signal has ended has said nothing and comes first."""
+    """Returns the error of the rank that failed first; ranks killed by a signal, which write no error, come first."""
     failed = [rank for rank in ranks if rank.process.poll() is not None and rank.failure()]
     if not failed:
         return None

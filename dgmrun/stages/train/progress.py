@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar with the figures that matter, or a line for each validation."""
+"""Progress of a training on the terminal: a bar with the main figures, and a line for each validation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dgmrun.stages.train.validation import Validation
 
 log = logging.getLogger("dgmrun")
 PAUSE = 0.2
-"""Seconds between two movements of the bar."""
+"""Seconds between updates of the bar."""
 
 
 class Bar(Callback):
-    """Shows the step, the loss, the validation figures and the time left on stderr.
+    """Shows the step, the loss, the validation figures and the remaining time on stderr.
 
     Args:
-        limits: says how many steps there will be.
-        validation: has the figures.
+        limits: provides the number of steps.
+        validation: provides the figures.
     """
 
     def __init__(self, limits: Limits, validation: Validation) -> None:
@@ -38,7 +38,7 @@ class Bar(Callback):
         self.is_shown = console.is_terminal
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Shows the bar, if there is a person at a terminal to see it."""
+        """Shows the bar if stderr is a terminal."""
         self.shown_step = self.validation.step
         self.is_shown &= trainer.is_global_zero
         if self.is_shown:
@@ -52,7 +52,7 @@ class Bar(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Moves the bar a few times a second, and says what a validation gave."""
+        """Updates the bar a few times per second, and prints the figures of each validation."""
         if trainer.is_global_zero and self.validation.step != self.shown_step:
             self.shown_step = self.validation.step
             log.info("train       step %-8d %s", self.shown_step, self.figures())
@@ -62,15 +62,15 @@ class Bar(Callback):
             self.progress.update(self.task, completed=pl_module.iteration, figures=figures)
 
     def on_train_end(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self.progress.stop()
 
     def on_exception(self, trainer: Trainer, pl_module: Objective, exception: BaseException) -> None:
-        """Takes the bar away, so that the error stands alone."""
+        """Removes the bar before the error is printed."""
         self.progress.stop()
 
     def figures(self) -> str:
-        """The figures of the latest validation."""
+        """Formats the figures of the latest validation."""
         latest = self.validation.latest
         if not latest:
             return ""

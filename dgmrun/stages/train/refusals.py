@@ -1,4 +1,4 @@
-"""What no training can have is refused before a run is made."""
+"""Checks of training settings before the run directory is created."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check(setup: Setup) -> None:
     """Builds everything that can be built without training.
 
     Raises:
-        Mistake: names the key that cannot be.
+        Mistake: a setting is invalid; the message names its key.
     """
     model, node, names = setup.new_model(), setup.config["objective"], setup.config["choices"]
     objective = build.target(node)

@@ -1,4 +1,4 @@
-"""All that exact resume needs: gathered from where it is, and put back before the first batch."""
+"""Exact resume: collects the complete state of a training, and restores it before the first batch."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ log = logging.getLogger("dgmrun")
 
 
 class Resume(Callback):
-    """The one that knows what a checkpoint is made of; Lightning's counts of epochs and batches are no part of it.
+    """Defines the contents of a checkpoint; Lightning's own counters of epochs and batches are not included.
 
     Args:
-        source: what this process trains on.
-        saved: what the training goes on from, if it does.
-        resume: `exact` refuses another number of processes, `approximate` takes it.
+        source: training source of this process.
+        saved: the checkpoint to resume from, if any.
+        resume: `exact` refuses a different number of processes, `approximate` accepts it.
     """
 
     def __init__(self, source: Source, saved: Saved | None, resume: str) -> None:
@@ -36,7 +36,7 @@ class Resume(Callback):
         self.generators: dict[str, Any] | None = None
 
     def gather(self, trainer: Trainer, objective: Objective) -> dict[str, Any]:
-        """The parts of `Saved`; every process must ask for it, as each adds its own."""
+        """Returns the parts of `Saved`; must be called in every process, as each contributes its own state."""
         mine = {
             "rng": rng.get_state(),
             "source": self.source.state_dict(),
@@ -55,11 +55,11 @@ class Resume(Callback):
         }
 
     def on_fit_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Puts everything back but what Lightning would clear, or would draw from, until the first batch.
+        """Restores everything except gradients and random generators, which Lightning would modify before training.
 
         Raises:
-            Mistake: the checkpoint is of another number of processes, and resume is exact.
-            RunFailed: it cannot be taken, or is another one for another process.
+            Mistake: the number of processes differs from that of the checkpoint, and resume is exact.
+            RunFailed: the checkpoint is invalid, or differs between processes.
         """
         checksum = None if self.saved is None else self.saved.checksum
         if any(other != checksum for other in _gathered(checksum, trainer)):
@@ -70,14 +70,14 @@ class Resume(Callback):
             self.saved = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Puts gradients where they wait; Lightning has cleared what it found there."""
+        """Restores accumulated gradients, once Lightning has cleared them."""
         parameters = dict(pl_module.named_parameters())
         for name, gradient in self.gradients.items():
             parameters[name].grad = gradient
         self.gradients = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Objective, batch: Any, batch_idx: int) -> None:
-        """Sets the generators just before the first draw."""
+        """Restores the random generators just before they are first used."""
         if self.generators is not None:
             rng.set_state(self.generators)
             self.generators = None
@@ -107,14 +107,14 @@ class Resume(Callback):
 
 
 def restore(objective: Objective, saved: Saved) -> None:
-    """Gives an objective the parameters and the step of a checkpoint."""
+    """Restores the parameters and the iteration of an objective from a checkpoint."""
     with blaming(saved.file):
         objective.load_state_dict(all_alike(saved.state_dict, objective.state_dict(), "parameters"))
         objective.iteration = saved.iteration
 
 
 def restore_rank(objective: Objective, saved: Saved, rank: int) -> None:
-    """Gives an objective what this process had of its own."""
+    """Restores the state of an objective that belongs to this process."""
     with blaming(saved.file):
         objective.take_rank_state(saved.ranks[rank]["objective"])
 
@@ -132,7 +132,7 @@ def _restore_callbacks(callbacks: Mapping[str, Callback], states: Mapping[str, A
 
 
 def _generators(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of generators, tried on others."""
+    """Returns the state of random generators, once validated by temporary ones."""
     torch.Generator().set_state(state["cpu"])
     for gpu_state in state["cuda"] if torch.cuda.is_available() else ():
         torch.Generator("cuda").set_state(gpu_state)
@@ -145,7 +145,7 @@ def _with_state(trainer: Trainer) -> dict[str, Callback]:
 
 
 def _environment(device: torch.device) -> dict[str, Any]:
-    """What exact resume depends on, besides the number of processes."""
+    """Returns what exact resume depends on, apart from the number of processes."""
     return {
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
@@ -155,7 +155,7 @@ def _environment(device: torch.device) -> dict[str, Any]:
 
 
 def _gathered(mine: Any, trainer: Trainer) -> list[Any]:
-    """The value of each process."""
+    """Returns the value of each process."""
     if trainer.world_size == 1:
         return [mine]
     every: list[Any] = [None] * trainer.world_size

@@ -1,4 +1,4 @@
-"""A checkpoint as it is read: once, whole, and by its parts."""
+"""Reading and validation of checkpoints."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ log = logging.getLogger("dgmrun")
 
 @dataclass(frozen=True)
 class Saved:
-    """All that a training goes on from; whoever takes a part back checks what is in it.
+    """Contents of a checkpoint, not yet validated beyond their types.
 
     Args:
-        file: where it was read.
-        checksum: sha256 of its bytes.
-        iteration: batches so far.
-        state_dict: parameters and buffers of the objective, the model's among them.
-        gradients: by parameter, of those that wait for their optimiser step.
-        optimizer_states: of each player, in the order of play.
-        schedule_states: of each player, in the order of play; none without a schedule.
-        callbacks: states by name of the class.
-        ranks: what each process had of its own.
-        environment: what exact resume depends on, besides the number of processes.
+        file: the file that it was read from.
+        checksum: sha256 of the file.
+        iteration: number of batches so far.
+        state_dict: parameters and buffers of the objective, including those of the model.
+        gradients: accumulated gradients, by parameter.
+        optimizer_states: state of each player's optimiser, in the order of play.
+        schedule_states: state of each player's schedule, in the order of play; empty without a schedule.
+        callbacks: state of each callback, by the name of its class.
+        ranks: state that belongs to each process.
+        environment: what exact resume depends on, apart from the number of processes.
     """
 
     file: Path
@@ -52,14 +52,14 @@ class Saved:
 PARTS = {
     name: get_origin(kind) or kind for name, kind in get_type_hints(Saved).items() if name not in ("file", "checksum")
 }
-"""What a checkpoint has, and nothing else, and of which types."""
+"""The parts of a checkpoint, and their types."""
 
 
 def newest(folder: Path) -> Saved | None:
-    """The newest whole checkpoint to go on from, or None where nothing was ever saved.
+    """Returns the newest intact checkpoint, or None if nothing was ever saved.
 
     Raises:
-        RunFailed: there are checkpoints, but none is whole; or the newest whole one is not of this program.
+        RunFailed: no checkpoint is intact, or the newest intact one has invalid contents.
     """
     files = [file for file in (folder / "last.ckpt", folder / "previous.ckpt") if file.exists()]
     for file in files:
@@ -75,10 +75,10 @@ def newest(folder: Path) -> Saved | None:
 
 
 def read(file: Path) -> Saved:
-    """What a checkpoint holds: tensors and plain values.
+    """Reads a checkpoint, which holds only tensors and plain values.
 
     Raises:
-        RunFailed: it is not whole, or not of this program.
+        RunFailed: it is damaged, or has invalid contents.
     """
     checksum = checksum_of_whole(file)
     if checksum is None:
@@ -88,7 +88,7 @@ def read(file: Path) -> Saved:
 
 
 def checksum_of_whole(file: Path) -> str | None:
-    """The sha256 of a checkpoint, if it is that which was written beside it."""
+    """Returns the sha256 of a checkpoint if it equals the one stored beside it, else None."""
     try:
         checksum = sha256(file)
         with checksum_file(file).open("rb") as stream:
@@ -98,22 +98,22 @@ def checksum_of_whole(file: Path) -> str | None:
 
 
 def checksum_file(file: Path) -> Path:
-    """Where the sha256 of a checkpoint is."""
+    """Returns the path of the file with the sha256 of a checkpoint."""
     return file.with_name(f"{file.name}.sha256")
 
 
 @contextmanager
 def blaming(file: Path) -> Iterator[None]:
-    """Lays to a checkpoint whatever goes wrong where it is read and put back.
+    """Context manager that reports errors in it as an invalid checkpoint.
 
     Raises:
-        RunFailed: it cannot be used.
+        RunFailed: the checkpoint cannot be used.
     """
     try:
         yield
     except (Mistake, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # values of any type and shape, in any place
+    except Exception as error:  # a checkpoint may hold values of any type and shape
         raise RunFailed(
             f"{file} must be a whole checkpoint of this run, but is not: {type(error).__name__}: {error}",
             f"dgmrun weights={shlex.quote(str(file.parent.parent))} ... starts a new run from its weights",

@@ -1,4 +1,4 @@
-"""Validation that says something true: a log-likelihood with its error bar, and how far it lags behind training."""
+"""Validation: log-likelihood with its standard error, the gap to the training data, early stopping, and plots."""
 
 from __future__ import annotations
 
@@ -28,32 +28,33 @@ Score = Callable[[Batch], tuple[Tensor, Estimate]]
 Scorer = Callable[[Any], Score]
 WATCHED = ("nll", "bound", "loss")
 PICTURED, BLOCK = 100, 1000
-"""Examples that pictures are made of, and that an objective watches together."""
+"""Number of examples to plot, and of those on which an objective is evaluated at a time."""
 
 
 class Examples(NamedTuple):
-    """Examples on the device, and what their log-probabilities lack to be in original units, in nats."""
+    """Examples on the device, and the log-Jacobian that converts their log-probabilities to original units, in nats."""
 
     batch: Batch
     log_jacobian: Tensor
 
 
 class Validation(Callback):
-    """Every so many iterations: nll of the validation split or a bound on it, the best so far, patience, pictures.
+    """Periodic validation: negative log-likelihood or a bound on it, the best checkpoint, early stopping, and plots.
 
-    Nothing that it draws is seen by the training. Of several processes the first validates.
+    It uses random numbers of its own, so that it does not affect training. With several processes, the first one
+    validates.
 
     Args:
-        scorer: from a model to a cheap score of examples, in nats; None where nothing is known of its likelihood, and
-            the loss of the objective has to do.
+        scorer: makes an inexpensive log-likelihood (in nats) from a model; None if there is none, in which case
+            the objective's `watched` values are used.
         valid: the validation split.
-        train: as many training examples, for the gap.
-        every: iterations between two validations.
-        patience: validations without improvement before training stops; None: never.
+        train: as many training examples, to measure the gap.
+        every: iterations between validations.
+        patience: number of validations without improvement before training stops; None for no early stopping.
         seed: the run's seed.
-        limits: told when patience is over.
-        board: where figures and pictures go.
-        checkpoints: told to keep the best.
+        limits: stops the training.
+        board: logs figures and plots.
+        checkpoints: saves the best checkpoint.
     """
 
     def __init__(
@@ -75,11 +76,11 @@ class Validation(Callback):
         self.latest: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The best figure so far, and for how many validations nothing was better."""
+        """Returns the best figure so far, the number of validations since then, and the latest figures."""
         return {"best": self.best, "waited": self.waited, "step": self.step, "latest": self.latest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back."""
+        """Restores them."""
         self.best, self.waited, self.step = (
             float(state_dict["best"]),
             int(state_dict["waited"]),
@@ -92,7 +93,7 @@ class Validation(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Validates every `every` iterations, and at the last."""
+        """Validates every `every` iterations, and after the last one."""
         last = trainer.should_stop and self.limits.reason != "interrupted"
         if pl_module.iteration != self.step and (pl_module.iteration % self.every == 0 or last):
             self.step = pl_module.iteration
@@ -116,7 +117,7 @@ class Validation(Callback):
     def _terms(self, objective: Objective) -> dict[str, float]:
         if self.scorer is None:
             with objective.undisturbed():
-                return _spread([objective.watched(block) for block in self.valid.batch.blocks(BLOCK)])
+                return _spread([objective.watched(block) for block in self._as_precise_as(objective).blocks(BLOCK)])
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(self.valid.batch), self.valid.log_jacobian)
         log_prob_train, _ = in_original_units(score(self.train.batch), self.train.log_jacobian)
@@ -127,21 +128,26 @@ class Validation(Callback):
             "gap": float(log_prob_train.mean() - log_prob.mean()),
         }
 
+    def _as_precise_as(self, objective: Objective) -> Batch:
+        """The validation split, real numbers in the precision of the model."""
+        batch, like = self.valid.batch, next(objective.parameters())
+        return batch._replace(x=batch.x.to(like.dtype)) if batch.x.is_floating_point() else batch
+
     @property
     def watched(self) -> str:
-        """The figure that the best checkpoint and patience follow: nll, else a bound on it, else the loss."""
+        """The figure used for the best checkpoint and early stopping: nll, else a bound on it, else the loss."""
         return next(name for name in WATCHED if name in self.latest)
 
 
 def _spread(blocks: list[Tensor]) -> dict[str, float]:
-    """The mean of what was watched, and its standard error."""
+    """Returns the mean of the watched values, and its standard error."""
     values = torch.cat([block.detach() for block in blocks])
     error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return {"loss": float(values.mean()), "loss_standard_error": error}
 
 
 def scorer(setup: Setup, model: nn.Module) -> Scorer | None:
-    """The quick likelihood of a model, if it has one: its own, a bound, or one that rests on a quick log Z."""
+    """Returns an inexpensive log-likelihood of a model, if any: its own, a bound, or one based on a quick log Z."""
     of_x = quick_method(made(setup, "likelihood", model), model)
     if roles(type(model)).needs_log_z:
         return partial(_over_log_z, setup, of_x)
@@ -149,7 +155,7 @@ def scorer(setup: Setup, model: nn.Module) -> Scorer | None:
 
 
 def _over_log_z(setup: Setup, of_x: Any, model: Any) -> Score:
-    """The score of a model whose log Z is found now: of x itself, or of x by a method that sums over latent layers."""
+    """Returns the log-likelihood of a model, relative to a new estimate of log Z of the model or of its top layer."""
     part, x = unnormalised(model, setup.training_x)
     log_z: Estimate = quick_method(made(setup, "log_z", part), part)(part, x)
 
