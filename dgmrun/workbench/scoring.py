@@ -111,7 +111,7 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
 
 
 def simulated(setup: Setup, model: Any, num: int) -> Scored:
-    """`num` examples that the model makes, with their z; a conditional one is given what the test split holds."""
+    """Returns `num` examples sampled from the model, with their z; contexts, if any, are those of the test split."""
     test = setup.seen(setup.scored("test"))
     context = None if test.context is None else test.context[torch.arange(num) % len(test.context)]
     x, z = model.dream(num, context)
