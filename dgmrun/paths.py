@@ -10,6 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
+"""Configuration groups of which a run has at most one option."""
+MADE_BY = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
+"""Sections that define a run, as opposed to where it is stored, on what device it runs and how it is evaluated."""
 INPUTS = {"weights": "weights", "objective.teacher": "teacher", "log_z.proposal": "proposal"}
 """Keys that name runs or files from which a run is made or measured, and their roles."""
 PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir")

@@ -16,8 +16,10 @@ from PIL import Image
 
 from dgmrun.data.splits import Split, Splits
 from dgmrun.paths import options
-from dgmrun.workbench.build import partners
+from dgmrun.protocols.models import takes_context
+from dgmrun.workbench.build import partners, target
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER
+from tests.contracts.pairs import pairs
 
 Command = Callable[..., int]
 SHORT = (
@@ -113,6 +115,21 @@ def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
     few = ["likelihood.importance.num_samples=20"] if "elbo" in partners("model", model)["likelihood"] else []
     assert dgmrun(f"model={model}", *SHORT, *few, "train", *scored, "sample", f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"
+
+
+def conditional() -> list[tuple[str, str]]:
+    """Every model that takes a context with every objective that learns from data."""
+    nodes = {name: yaml.safe_load(file.read_text())["model"] for name, file in options("model").items()}
+    able = {name for name, node in nodes.items() if takes_context(target(node))[0]}
+    return [pair for pair in pairs() if pair[0] in able and not pair[1].startswith("distill")]
+
+
+@pytest.mark.parametrize(("model", "objective"), conditional())
+def test_every_objective_trains_given_labels(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
+    method = "exact" if "exact" in partners("model", model)["likelihood"] else "elbo"
+    words = (f"model={model}", f"objective={objective}", "given=labels", *SHORT, f"likelihood.methods=[{method}]")
+    assert dgmrun(*words, "train", "likelihood", "sample", f"hydra.run.dir={tmp_path / 'run'}") == 0
+    assert results(tmp_path / "run")["status"] == "done"
 
 
 @pytest.mark.parametrize("group", ["device", "optimizer", "schedule"])

@@ -24,9 +24,9 @@ from hydra._internal.core_plugins.fish_completion import FishCompletion
 from omegaconf import OmegaConf
 
 from dgmrun.command.arguments import Arguments, parse, root, split
-from dgmrun.command.compose import CHOICES, NEW, store_new
+from dgmrun.command.compose import NEW, store_new
 from dgmrun.errors import Mistake
-from dgmrun.paths import PATHS, config_dir, methods, options, tools, words
+from dgmrun.paths import GROUPS, PATHS, config_dir, methods, options, tools, words
 from dgmrun.report.terminal import flags
 from dgmrun.stages import changeable
 
@@ -75,7 +75,7 @@ def suggestions(line: str) -> list[str]:
 def _arguments(before: list[str], word: str) -> Iterator[str]:
     tool = before[0] if before else ""
     if tool == "list":
-        groups = () if before[1:] else (*CHOICES, *methods())
+        groups = () if before[1:] else (*GROUPS, *methods())
         yield from (f"{group}={option}" for group in groups for option in options(group))
     elif tool in tools():
         yield from flags(import_module(f"dgmrun.tools.{tool}").parser())
@@ -94,11 +94,11 @@ def _overrides(arguments: Arguments, word: str) -> Iterator[str]:
     key, equals, value = word.partition("=")
     if equals and key in PATHS:
         yield from (f"{key}={path}" for path in _paths(value))
-    elif equals and key in CHOICES:
-        begun = word[: max(word.rfind("="), word.rfind(",")) + 1]  # a sweep has commas
+    elif equals and key in GROUPS:
+        begun = word[: max(word.rfind("="), word.rfind(",")) + 1]  # commas separate values of a sweep
         yield from (f"{begun}{option}" for option in options(key, arguments.search_path))
     else:
-        yield from (f"{group}=" for group in CHOICES)
+        yield from (f"{group}=" for group in GROUPS)
         yield from (each for each in _keys(_composed(arguments), word) if word or not each.startswith("hydra"))
 
 
@@ -126,7 +126,7 @@ def _keys(node: Any, word: str) -> Iterator[str]:
 def _composed(arguments: Arguments) -> Any:
     """Composes all keys and values for the options chosen so far, with the first model if none is given yet."""
     pairs = map(split, arguments.overrides)
-    chosen = {group: value.split(",")[0] for group, value in pairs if group in CHOICES}
+    chosen = {group: value.split(",")[0] for group, value in pairs if group in GROUPS}
     if "experiment" not in chosen:
         chosen.setdefault("model", next(iter(options("model"))))
     folders = json.dumps([f"file://{folder}" for folder in arguments.search_path], ensure_ascii=False)

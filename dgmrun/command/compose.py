@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dgmrun.command import checks
 from dgmrun.command.arguments import NEEDED, Arguments, root, split
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import config_dir, every_section, inputs, methods, options, remove_empty, with_paths
+from dgmrun.paths import GROUPS, config_dir, every_section, inputs, methods, options, remove_empty, with_paths
 from dgmrun.run.directory import Run
 from dgmrun.run.untrusted import RESERVED
 from dgmrun.stages import changeable
@@ -29,7 +29,6 @@ OF_TEACHER = "of_teacher"
 """Option of the group `dataset` that stands for the dataset of the teacher."""
 NEW, SAVED = "new", "saved"
 """Names of the primary configurations of a new and of an existing run."""
-CHOICES = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
 def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
@@ -196,7 +195,7 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     checks.check_sizes(config)
     if name == NEW:
         chosen = HydraConfig.get().runtime.choices
-        config["choices"] = {group: chosen.get(group) for group in CHOICES}
+        config["choices"] = {group: chosen.get(group) for group in GROUPS}
         if config["choices"]["dataset"] == OF_TEACHER:
             teachers = [given.path for given in inputs(config) if given.key == "objective.teacher"]
             config["choices"]["dataset"] = _dataset_of(teachers[0])[1]

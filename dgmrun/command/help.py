@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgmrun.paths import options
+from dgmrun.paths import GROUPS, options
 from dgmrun.report.header import header
 
 HELP = """\
@@ -33,7 +33,6 @@ Keys, as key=value; the ones most used
   seed=0   name=NAME   tags=[a,b]   data_dir=FOLDER (or $DGMRUN_DATA)   hydra.run.dir=FOLDER
 
 Exit status: 0 done, 1 the run failed, 2 a mistake in the command, 130 interrupted."""
-GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "experiment")
 
 
 def text() -> str:

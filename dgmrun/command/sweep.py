@@ -29,7 +29,7 @@ from omegaconf import DictConfig, open_dict
 
 from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
-from dgmrun.paths import literal, quoted, remove_empty, with_paths
+from dgmrun.paths import MADE_BY, literal, quoted, remove_empty, with_paths
 from dgmrun.report import sweep as report
 from dgmrun.run.directory import Run, fingerprint
 from dgmrun.stages import changeable, unfinished
@@ -39,8 +39,6 @@ TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
 """Import path of the launcher: Hydra accepts plugins only from its own namespace."""
 FIXED = ("run", "stages", "trainer")
 """Sections that may be overridden for an existing run, but in which a job must agree with the run in its directory."""
-HASHED = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
-"""Sections that define a run, as opposed to where it is stored, on what device it runs and how it is evaluated."""
 
 
 @contextmanager
@@ -130,7 +128,7 @@ def run_hash(config: Mapping[str, Any]) -> str:
     Raises:
         Mistake: there is nothing at a path.
     """
-    named = with_paths({key: config[key] for key in HASHED}, _fingerprint)
+    named = with_paths({key: config[key] for key in MADE_BY}, _fingerprint)
     hashed = json.loads(json.dumps(named), parse_float=_number)
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -166,7 +164,7 @@ def _made(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Pool:
-    """Executes jobs, `width` at a time, each in a process of its own.
+    """Executes jobs, each in a separate process, `width` at a time.
 
     Args:
         jobs: the jobs, whose state is updated.

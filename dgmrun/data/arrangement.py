@@ -45,10 +45,15 @@ class Arrangement:
         """Event of the context; None for p(x)."""
         return None if self.given is None else self.x if self.given == "x" else self.labels
 
+    def rows(self, x: Tensor, labels: Tensor | None, index: Tensor) -> Batch:
+        """Makes a batch from rows of a dataset, in their stored types."""
+        if self.given is None:
+            return Batch(x, index)
+        assert labels is not None, "a dataset that states labels has them"
+        return Batch(labels, index, x) if self.given == "x" else Batch(x, index, labels)
+
     def __call__(self, x: Tensor, labels: Tensor | None, index: Tensor) -> Batch:
         """Makes a batch from rows, in the data types that models see."""
-        x = x.to(self.x.dtype)
-        if self.given is None or self.labels is None or labels is None:
-            return Batch(x, index)
-        labels = labels.to(self.labels.dtype)
-        return Batch(labels, index, x) if self.given == "x" else Batch(x, index, labels)
+        batch = self.rows(x, labels, index)
+        context = None if batch.context is None or self.context is None else batch.context.to(self.context.dtype)
+        return Batch(batch.x.to(self.event.dtype), index, context)

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxtyping import Float64
 from torch import Tensor
+from torch.distributions import Distribution
 
 from dgmrun.estimators.local import check_steps
 from dgmrun.latent import draws
@@ -33,9 +34,20 @@ ACTIVE = 0.01
 
 
 def posterior_means(model: Inference, batch: Batch, posterior: Tensor | None) -> list[Tensor]:
-    """E_q[z] of each layer, [examples, units]; above the first layer, averaged over samples of the layers below."""
+    """E_q[z] of each layer, [examples, units]; above the first layer, averaged over samples of the layers below.
+
+    A posterior whose mean is not known, such as that of a flow, is averaged over samples, too.
+    """
     trace = model.trace(batch.x, draws.sampled(AVERAGED), batch.context, posterior)
-    return [mean if mean.dim() == 2 else mean.mean(0) for mean in (q.mean for q in trace.q)]
+    means = [_mean(q, z) for q, z in zip(trace.q, trace.z, strict=True)]
+    return [mean if mean.dim() == 2 else mean.mean(0) for mean in means]
+
+
+def _mean(q: Distribution, z: Tensor) -> Tensor:
+    try:
+        return q.mean
+    except NotImplementedError:
+        return z
 
 
 def active_units(means: Tensor) -> int:

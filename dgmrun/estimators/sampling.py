@@ -37,6 +37,8 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
     if isinstance(model, UnnormalisedDensity):
         start = model.annealed(x).start(num).reshape(num, *event.shape)
     else:
-        start = x[torch.randint(len(x), (num,))].to(like.device, event.dtype)
+        rows = x[torch.randint(len(x), (num,))]
+        rows = (torch.rand(rows.shape) < rows).byte() if event.kind == "binary" else rows
+        start = rows.to(like.device, event.dtype)
     walked: Tensor = model.walk(start, burn_in)
     return walked

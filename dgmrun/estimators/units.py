@@ -23,7 +23,7 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
     quantities other than log-likelihoods, the scores are returned unchanged.
     """
     log_prob, estimate = scores
-    if estimate.quantity != "log_likelihood" or not log_jacobian.any():
+    if not estimate.known.is_log_density or not log_jacobian.any():
         return scores
     new, shift = log_prob + log_jacobian.to(log_prob), float(log_jacobian.mean())
     further = float(new.var() - log_prob.var()) / len(new) if len(new) > 1 else 0.0
@@ -46,6 +46,20 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
         diagnostics=diagnostics,
         curve=[(count, value + shift, *ends(value, (low, high))) for count, value, low, high in estimate.curve],
     )
+
+
+def per_size(estimate: Estimate, log_prob: Tensor, sizes: Tensor) -> Estimate:
+    r"""Returns a mean log-likelihood with the standard error of the log-likelihood per word or token.
+
+    Of the ratio :math:`R = \sum_n \log p(x_n) / \sum_n s_n` that error is
+    :math:`\mathrm{sd}(\log p(x_n) - R s_n) / (\bar s \sqrt N)` (delta method): long examples have low probabilities.
+    """
+    sizes = sizes.to(log_prob)
+    if estimate.quantity != "log_likelihood" or len(sizes) < 2 or bool((sizes == sizes[0]).all()):
+        return estimate
+    residuals = log_prob - log_prob.sum() / sizes.sum() * sizes
+    error = float(residuals.std() / sizes.mean()) / math.sqrt(len(sizes))
+    return replace(estimate, diagnostics={**estimate.diagnostics, "standard_error_per_size": error})
 
 
 def _hypot(length: float, further: float) -> float:

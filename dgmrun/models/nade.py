@@ -82,7 +82,7 @@ class NADE(nn.Module):
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x) in nats, [batch]; x may be real-valued, for gradients in x."""
-        ordered = x.flatten(1)[:, self.order]
+        ordered = x.reshape(len(x), -1)[:, self.order]
         visible_bias, hidden_bias = self.biases(context)
         logits = products(ordered, self.weight, self.output_weight, hidden_bias) + visible_bias
         return (ordered * logits - softplus(logits)).sum(-1)

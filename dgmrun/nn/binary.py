@@ -42,7 +42,7 @@ def divergence(q: Bernoulli, p: Bernoulli) -> Tensor:
 
 def marginal_logits(x: Tensor) -> Tensor:
     """Logits [D] of the smoothed means of x [N, ...], which is binary or the probabilities of binary data."""
-    return torch.logit((x.flatten(1).sum(0, dtype=torch.float32) + 0.5) / (len(x) + 1))
+    return torch.logit((x.reshape(len(x), -1).sum(0, dtype=torch.float32) + 0.5) / (len(x) + 1))
 
 
 def bits(index: Tensor, num: int) -> Tensor:

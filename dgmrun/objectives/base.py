@@ -63,6 +63,8 @@ class Objective(LightningModule):
     """
 
     requires: ClassVar[type]
+    takes_context: ClassVar[bool] = True
+    """Whether batches may have a context."""
     stops_by_watched: ClassVar[bool] = True
     """Whether the quantity returned by `watched` is suitable for early stopping (lower is better)."""
 
@@ -143,13 +145,17 @@ class Objective(LightningModule):
     @final
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Context manager that restores the state of this process on exit."""
-        kept = {name: state.clone() for name, state in self.rank_state.items()}
+        """Context manager for evaluation of the model, in evaluation mode; restores rank state and buffers on exit."""
+        changing = [*self.rank_state.values(), *self.buffers()]
+        kept, was_training = [state.clone() for state in changing], self.training
+        self.eval()
         try:
             yield
         finally:
-            for name, state in kept.items():
-                self.rank_state[name].copy_(state)
+            self.train(was_training)
+            with torch.no_grad():
+                for state, before in zip(changing, kept, strict=True):
+                    state.copy_(before)
 
     @final
     def pictures(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Players, as in a game: each trains some of the parameters, possibly shared with others, on a loss of its own."""
+"""Players of a game: each trains some of the parameters, possibly shared with others, on a separate loss."""
 
 from __future__ import annotations
 

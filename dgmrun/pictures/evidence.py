@@ -34,8 +34,8 @@ class Curves(NamedTuple):
     """Convergence of methods to the same quantity, in nats.
 
     Args:
-        methods: for each method, rows of the number of samples, the estimate from the first so many samples, and the
-            ends of its 99.7 % interval (None if open).
+        methods: for each method, rows (n, estimate from the first n samples, lower end, upper end), where the ends are
+            those of a 99.7 % interval (None if open).
         exact: the true value, if known.
     """
 

@@ -48,8 +48,11 @@ class LogZMethod(Method, Protocol):
         """
 
 
-class LikelihoodMethod(Method, Protocol):
-    """Method that estimates log-probabilities of examples, in nats."""
+class ScoringMethod(Method, Protocol):
+    """Method that scores a model on evidence."""
+
+    needs_modes: ClassVar[bool] = False
+    is_per_example: ClassVar[bool] = True
 
     @property
     def simulates(self) -> int:
@@ -57,13 +60,12 @@ class LikelihoodMethod(Method, Protocol):
         return 0
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """Returns log p of each example, [examples] float64, and their mean."""
+        """Returns values in float64, [examples] if they are per example, and the estimate."""
 
 
-class FidelityMethod(Method, Protocol):
+class LikelihoodMethod(ScoringMethod, Protocol):
+    """Method that estimates log-probabilities of examples, in nats, and their mean."""
+
+
+class FidelityMethod(ScoringMethod, Protocol):
     """Method that measures how close samples are to data, or predictions to labels."""
-
-    needs_modes: ClassVar[bool] = False
-
-    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """Returns a value for each example, [examples] float64, and the estimate."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dgmrun.latent.draws import Draw
     from dgmrun.latent.trace import Trace
-    from dgmrun.protocols.values import Batch
+    from dgmrun.protocols.values import Batch, Event
 
 
 @runtime_checkable
@@ -259,3 +259,9 @@ def takes_context(model: type) -> tuple[bool, bool]:
     """Returns whether a model class can be conditioned on a context, and whether it must be."""
     parameter = inspect.signature(model).parameters.get("context")
     return parameter is not None, parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def context_of(model: Any) -> Event | None:
+    """Event of the context that a model was built for; None where it is not conditional."""
+    event: Event | None = getattr(model, "context", None)
+    return event

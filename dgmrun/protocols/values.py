@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -128,12 +128,14 @@ class Evidence(NamedTuple):
         valid: the validation split, for methods with hyperparameters to select.
         latents: z of examples that were sampled from the model, layers concatenated [examples, units].
         modes: modes of the data distribution, if known.
+        original: map from what the model sees to original units.
     """
 
     batch: Batch
     valid: Batch
     latents: Tensor | None = None
     modes: Modes | None = None
+    original: Callable[[Tensor], Tensor] = lambda x: x
 
 
 class Quantity(NamedTuple):
@@ -143,18 +145,20 @@ class Quantity(NamedTuple):
         unit: unit of its values.
         better: which values are better: `higher`, `lower` or `none`.
         is_ranked: whether runs are ranked by it.
+        is_log_density: whether a change of units moves it by the log-Jacobian.
     """
 
     unit: str
     better: str = "none"
     is_ranked: bool = False
+    is_log_density: bool = False
 
 
 UNKNOWN = Quantity("")
 QUANTITIES = {
     "log_z": Quantity("nats"),
-    "log_likelihood": Quantity("nats", "higher", is_ranked=True),
-    "window_log_density": Quantity("nats", "higher"),
+    "log_likelihood": Quantity("nats", "higher", is_ranked=True, is_log_density=True),
+    "window_log_density": Quantity("nats", "higher", is_log_density=True),
     "jsd": Quantity("nats", "lower"),
     "le_cam": Quantity("of 1", "lower"),
     "squared_hellinger": Quantity("of 1", "lower"),
@@ -200,6 +204,11 @@ class Estimate:
     curve: list[tuple[int, float, float | None, float | None]] = field(default_factory=list)
 
     @property
+    def known(self) -> Quantity:
+        """Properties of its quantity."""
+        return QUANTITIES.get(self.quantity, UNKNOWN)
+
+    @property
     def unit(self) -> str:
         """Unit of the quantity."""
-        return QUANTITIES.get(self.quantity, UNKNOWN).unit
+        return self.known.unit

@@ -47,10 +47,12 @@ def beside(figure: Figure, dataset: Any) -> str | None:
         return None
     if at(dataset, "kind") in ("counts", "tokens"):
         perplexity = math.exp(min(-figure.value / figure.size, 700.0))
-        error = None if figure.standard_error is None else perplexity * figure.standard_error / figure.size
-        return f"perplexity {with_error(perplexity, error)}"
+        same_size = None if figure.standard_error is None else figure.standard_error / figure.size
+        error = figure.diagnostics.get("standard_error_per_size", same_size)
+        mark = {"lower_bound": "<= ", "upper_bound": ">= "}.get(figure.kind, "")
+        return f"perplexity {mark}{with_error(perplexity, None if error is None else perplexity * error)}"
     shown = bits(figure.value, figure.standard_error, figure.size, number(at(dataset, "levels")))
-    return None if shown is None else f"{shown} bits per dimension, {at(dataset, 'transform')}"
+    return None if shown is None else f"{shown} bits per dimension, {plain(at(dataset, 'transform'))}"
 
 
 def with_error(value: float | None, error: float | None, sign: str = "") -> str:

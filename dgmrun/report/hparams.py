@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from dgmrun.paths import MADE_BY
 from dgmrun.report.figures import at, every, number
 from dgmrun.report.runs import NO_SETTING
 from dgmrun.report.terminal import plain
@@ -25,8 +26,6 @@ from dgmrun.run.directory import Run
 from dgmrun.run.files import locked, replace
 
 Value = bool | int | float | str
-SECTIONS = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
-"""Sections that define a run, as opposed to where it is stored and how it is evaluated."""
 EVENTS = "events.out.tfevents."
 DRAWN, ENDING = ".~figures-", ".~hparams"
 """Suffixes of event files, which are read by name, with a resolution of a second: `~` sorts last within a second."""
@@ -53,8 +52,8 @@ def write(run: Run) -> None:
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Value]:
     """Returns the settings that define a run, by `section.key`, and the names of options by their groups."""
     choices = config.get("choices")
-    named = {key: choices.get(key) for key in SECTIONS} if isinstance(choices, Mapping) else {}
-    return dict(_flat({key: config.get(key) for key in SECTIONS})) | dict(_flat(named))
+    named = {key: choices.get(key) for key in MADE_BY} if isinstance(choices, Mapping) else {}
+    return dict(_flat({key: config.get(key) for key in MADE_BY})) | dict(_flat(named))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:

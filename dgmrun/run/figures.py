@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dgmrun.protocols.values import QUANTITIES, UNKNOWN, Estimate, Quantity
+from dgmrun.errors import printable
+from dgmrun.protocols.values import Estimate
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class Figure(Estimate):
         """Makes a figure from an estimate and its provenance."""
         return cls(**vars(estimate), **provenance)
 
-    @property
-    def known(self) -> Quantity:
-        """Properties of the quantity."""
-        return QUANTITIES.get(self.quantity, UNKNOWN)
-
     def is_stale(self, weights: str | None) -> bool:
         """Returns whether neither the model nor the proposal has the weights with this SHA-256."""
         return weights not in (None, self.of.weights_sha256, self.proposal and self.proposal.weights_sha256)
@@ -80,7 +76,7 @@ class Figure(Estimate):
         for part in fields(cls):
             if part.name not in entry or (entry[part.name] is None and not _may_be_none(part.name)):
                 raise ValueError(f"it lacks {part.name}")
-        parts = {part.name: entry[part.name] for part in fields(cls)}
+        parts = {part.name: _told(entry[part.name]) for part in fields(cls)}
         for name in ("of", "proposal"):
             parts[name] = None if parts[name] is None else Identity(**{key: parts[name][key] for key in IDENTITY})
         if parts["interval"] is not None:
@@ -126,6 +122,11 @@ def _shape(annotation: Any) -> Any:
     if origin in (list, tuple):
         return [_shape(part) for part in parts]
     return schema(annotation) if annotation is Identity else annotation
+
+
+def _told(value: Any) -> Any:
+    """A value whose text a terminal shows and does not obey."""
+    return printable(value) if isinstance(value, str) else value
 
 
 def _may_be_none(name: str) -> bool:

@@ -40,6 +40,7 @@ SHAPE = {
     "dataset": DATASET,
     "train": TRAIN,
     "stages": {...: str},
+    "inputs": [{"run": str, "role": str, "weights_sha256": str}],
     "sample": {},
 }
 """Schema of the parts of results.json that are read elsewhere: a type, a tuple of allowed words, a mapping (`...`
@@ -83,6 +84,7 @@ def results(file: Path) -> dict[str, Any]:
     _check_depth(found)
     if not isinstance(found, dict):
         raise ValueError(f"it is no mapping but {type(found).__name__}")
+    found = {key: value for key, value in found.items() if value is not None}
     _check_shape(found, SHAPE, "it")
     for word, label, entry in entries(found):
         _check_shape(entry, FIGURE, f"{word}.{label}")

@@ -183,7 +183,8 @@ def _figure_parts(figure: Figure | None) -> Iterator[tuple[str, object]]:
     low, high = (None, None) if figure is None or figure.interval is None else figure.interval
     yield from (("low", low), ("high", high))
     for part in ("kind", "split", "given", "quantity", "unit"):
-        yield part, getattr(figure, part, None)
+        value = getattr(figure, part, None)
+        yield part, None if value is None else plain(value)
 
 
 def _json(entries: Sequence[Entry]) -> None:

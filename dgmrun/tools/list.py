@@ -7,9 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from dgmrun.command.help import GROUPS
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import config_dir, methods, options
+from dgmrun.paths import GROUPS, config_dir, methods, options
 from dgmrun.report.header import header
 from dgmrun.report.terminal import Parser, wrapped
 

@@ -178,7 +178,7 @@ def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[
 
 
 def _classes(group: str, search_path: Sequence[Path]) -> Iterator[tuple[str, Any]]:
-    """The options of a group and their classes, but for those of the user that cannot be imported."""
+    """Returns the classes of the options of a group, except options of the user that cannot be imported."""
     for name, file in options(group, search_path).items():
         with suppress(Mistake):
             yield name, _class(group, file)

@@ -57,17 +57,29 @@ def others(setup: Setup, key: str) -> list[Other]:
             raise Mistake(f"`{key}` must be a run directory, but is {path!r}")
     if not named:
         raise Mistake(f"`{key}` must be a run directory, or several, but is empty")
-    return [_other(setup, key, path) for path in named]
+    return [_other(setup, key, place, path) for place, path in enumerate(named)]
 
 
-def _other(setup: Setup, key: str, path: str) -> Other:
+def other(setup: Setup, key: str, hint: str | None = None) -> Other:
+    """Returns the only run named by `key`, to be used by the run of `setup`.
+
+    Raises:
+        Mistake: there are several, or it cannot be used; see `others`.
+    """
+    found = others(setup, key)
+    if len(found) > 1:
+        raise Mistake(f"`{key}` must be one run here, but is {len(found)}", hint)
+    return found[0]
+
+
+def _other(setup: Setup, key: str, place: int, path: str) -> Other:
     run = Run.open(path, key)
     if setup.run is not None and run.path.samefile(setup.run):
         raise Mistake(f"`{key}` must be another run, but is {run.path} itself")
     status = run.results.get("status")
     if not run.weights_file.exists():
         raise Mistake(f"`{key}` must be a run that has weights, but {run.path} has none")
-    if status != "done" and not is_unchanged(setup, run):
+    if status != "done" and not (key == TEACHER and is_unchanged(setup, place, run)):
         raise Mistake(
             f"`{key}` must be a run that is done, but {run.path} is {status}",
             f"dgmrun run={shlex.quote(str(run.path))} goes on with it",
@@ -93,16 +105,17 @@ def _likeness(setup: Setup) -> dict[str, Any]:
         "kind": event.kind,
         "size": event.size,
         "transform": dataset["transform"],
-        "pixel order": dataset["pixel_order"] if len(event.shape) > 1 else None,
+        "pixel order": dataset["pixel_order"] if len(setup.arrangement.x.shape) > 1 else None,
         "given": setup.config["given"] or "nothing",
+        "context": None if setup.context is None else build.written(setup.context),
     }
 
 
-def is_unchanged(setup: Setup, run: Run) -> bool:
-    """Returns whether another run has the same weights as when the run of `setup` was created."""
+def is_unchanged(setup: Setup, place: int, run: Run) -> bool:
+    """Returns whether the teacher at this index has the same weights as when the run of `setup` was created."""
     mine = Run(setup.run).results if setup.run is not None else {}
     recorded = [given.get("weights_sha256") for given in mine.get("inputs", []) if given.get("role") == "teacher"]
-    return run.weights_sha256() in recorded
+    return recorded[place : place + 1] == [run.weights_sha256()]
 
 
 def check_teachers(setup: Setup) -> None:
@@ -113,10 +126,10 @@ def check_teachers(setup: Setup) -> None:
     """
     if setup.run is None or "teacher" not in setup.config["objective"]:
         return
-    for other in others(setup, TEACHER):
-        if not is_unchanged(setup, other.run):
+    for place, its in enumerate(others(setup, TEACHER)):
+        if not is_unchanged(setup, place, its.run):
             raise Mistake(
-                f"`{TEACHER}` must be what it was, but the weights of {other.run.path} have another sha256",
+                f"`{TEACHER}` must be what it was, but the weights of {its.run.path} have another sha256",
                 f"dgmrun weights={shlex.quote(str(setup.run))} {TEACHER}=... starts a new run",
             )
 
@@ -127,19 +140,19 @@ def teacher(setup: Setup) -> Teacher | Mixture:
     Raises:
         Mistake: a teacher cannot be sampled, or the number of mixture weights is wrong.
     """
-    found = [_teacher(other) for other in others(setup, TEACHER)]
+    found = [_teacher(its) for its in others(setup, TEACHER)]
     weights = setup.config["objective"].get("teacher_weights")
     if len(found) == 1 and weights is None:
         return found[0]
     return build.checked(Mixture.of, found, weights)
 
 
-def _teacher(other: Other) -> Teacher:
-    model = other.model
+def _teacher(its: Other) -> Teacher:
+    model = its.model
     known = roles(type(model))
     if known.sampler is None:
-        raise Mistake(f"`{TEACHER}` must be a run whose model can be sampled, but its model is {other.name}")
-    log_z = NORMALISED if known.density is TractableDensity else _best_log_z(other.run)
+        raise Mistake(f"`{TEACHER}` must be a run whose model can be sampled, but its model is {its.name}")
+    log_z = NORMALISED if known.density is TractableDensity else _best_log_z(its.run)
     return Teacher(model, log_z)
 
 

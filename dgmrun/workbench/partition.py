@@ -22,18 +22,18 @@ from dgmrun.report import text
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.workbench.inputs import PROPOSAL, log_zs, others
+from dgmrun.workbench.inputs import PROPOSAL, log_zs, other
 from dgmrun.workbench.selection import Subject, check_proposal, subject
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
 
 
-def unnormalised(model: Any, x: Tensor) -> tuple[Any, Tensor]:
+def unnormalised(model: Any, setup: Setup) -> tuple[Any, Tensor]:
     """Returns the unnormalised part of a model, and training data for it."""
     if roles(type(model)).density is UnnormalisedDensity:
-        return model, x
-    part, values = model.top(x.to(next(model.parameters()).device, model.event.dtype))
+        return model, setup.training_x
+    part, values = model.top(setup.seen(setup.scored("train"), next(model.parameters()).device).x)
     return part, values
 
 
@@ -42,7 +42,7 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
     about = subject(run, setup)
     (target, its_setup), seed = about.target, setup.config["seed"]
     of = target.identity()
-    model, x = unnormalised(its_setup.trained_model(target), its_setup.training_x)
+    model, x = unnormalised(its_setup.trained_model(target), its_setup)
     through, proposal = None, None
     if about.proposal is not None:
         through = about.proposal.run.identity()
@@ -87,7 +87,7 @@ def _is_through(figure: Figure, setup: Setup, method: LogZMethod) -> bool:
     """Returns whether a recorded log Z was estimated through the configured proposal, if there is one."""
     if not method.needs_proposal or setup.config["log_z"]["proposal"] is None:
         return True
-    (named,) = others(setup, PROPOSAL)
+    named = other(setup, PROPOSAL)
     return figure.proposal is not None and figure.proposal.weights_sha256 == named.run.weights_sha256()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from dgmrun.data import transform
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import less, log_density, log_likelihood
-from dgmrun.estimators.units import in_original_units
+from dgmrun.estimators.units import in_original_units, per_size
 from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
 from dgmrun.protocols.models import Topped, UnnormalisedDensity, roles
 from dgmrun.protocols.values import Batch, Estimate, Evidence
@@ -72,6 +72,8 @@ def methods(setup: Setup, word: str) -> dict[str, Any]:
     if word == "likelihood" and density is UnnormalisedDensity:
         check_unused(setup, word)
         return dict(log_z_methods(setup, word))
+    if word == "likelihood" and density is Topped:
+        log_z_methods(setup)
     return scoring_methods(setup, word)
 
 
@@ -79,24 +81,24 @@ def score(run: Run, setup: Setup, word: str) -> None:
     """Evaluates the selected methods on the selected splits, in original units, and records the figures."""
     model = setup.trained_model(run)
     for name, method in _prepared(run, setup, word, model).items():
-        simulates = getattr(method, "simulates", 0)
+        simulates = method.simulates
         for split in [SIMULATED] if simulates else splits(setup, word):
             started = time.perf_counter()
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, simulates) if simulates else of_split(setup, split, word)
                 scores = method(model, scored.evidence)
             values, estimate = in_original_units(scores, scored.log_jacobian)
-            batch = scored.evidence.batch
+            sizes = setup.event.size_of(scored.evidence.batch.x)
             figure = Figure.made(
-                estimate,
+                per_size(estimate, values, sizes),
                 of=run.identity(),
                 split=split,
-                examples=len(batch.x),
-                size=float(setup.event.size_of(batch.x).mean()),
+                examples=len(sizes),
+                size=float(sizes.mean()),
                 given=setup.config["given"],
                 seconds=time.perf_counter() - started,
             )
-            _record(run, word, name, figure, values, scored.places)
+            _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
 
 
 def of_split(setup: Setup, split: str, word: str) -> Scored:
@@ -104,9 +106,8 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     with seeded(0, "examples", split):
         places = torch.randperm(len(batch.x))[: setup.config[word]["examples"]].sort().values
-    evidence = Evidence(
-        setup.seen(batch.rows(places)), setup.seen(setup.scored("valid")), modes=build.modes(setup.config["dataset"])
-    )
+    seen, valid = setup.seen(batch.rows(places)), setup.seen(setup.scored("valid"))
+    evidence = Evidence(seen, valid, modes=build.modes(setup.config["dataset"]), original=setup.original)
     return Scored(evidence, places, log_jacobian[places])
 
 
@@ -139,6 +140,8 @@ def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
 class ThroughLogZ:
     """Likelihood of an unnormalised density, by the run's log Z from a given method."""
 
+    simulates: ClassVar[int] = 0
+    is_per_example: ClassVar[bool] = True
     run: Run
     setup: Setup
     name: str
@@ -154,6 +157,8 @@ class ThroughLogZ:
 class OverLogZ:
     """Likelihood by a method that sums over latent layers, minus log Z of the top layer."""
 
+    simulates: ClassVar[int] = 0
+    is_per_example: ClassVar[bool] = True
     of_x: LikelihoodMethod
     run: Run
     setup: Setup
@@ -167,11 +172,12 @@ class OverLogZ:
         return log_f - figure.value, less(estimate, figure)
 
 
-def _record(run: Run, word: str, name: str, figure: Figure, values: Tensor, places: Tensor) -> None:
+def _record(run: Run, word: str, name: str, figure: Figure, scores: tuple[Tensor, Tensor] | None) -> None:
     label = name if figure.split == "test" else f"{name}@{figure.split}"
-    index = places if len(places) == len(values) else torch.arange(len(values))  # samples are numbered
-    arrays = {"log_prob" if word == "likelihood" else "value": values.cpu().numpy(), "index": index.numpy()}
-    run.write_arrays(f"per_example/{figure.split}-{name}.npz", **arrays)
+    if scores is not None:
+        values, index = (part.cpu().numpy() for part in scores)
+        of, file = ("log_prob", name) if word == "likelihood" else ("value", f"{word}.{name}")
+        run.write_arrays(f"per_example/{figure.split}-{file}.npz", **{of: values, "index": index})
     run.record(word, label, figure)
     log.info(text.line(word, label, figure, run.results.get("dataset")))
 

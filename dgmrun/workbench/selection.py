@@ -12,10 +12,10 @@ from torch import nn
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import options, sections
 from dgmrun.protocols.methods import LogZMethod, Method
-from dgmrun.protocols.models import TractableDensity, UnnormalisedDensity, fits, roles
+from dgmrun.protocols.models import Topped, TractableDensity, fits, roles
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
-from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, others
+from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, other
 from dgmrun.workbench.setup import Setup
 
 M = TypeVar("M")
@@ -40,13 +40,7 @@ def teacher_of(setup: Setup) -> Other:
     Raises:
         Mistake: there are several.
     """
-    found = others(setup, TEACHER)
-    if len(found) > 1:
-        raise Mistake(
-            f"`{TEACHER}` must be one run for log_z, but is {len(found)}",
-            f"dgmrun log_z run=TEACHER {PROPOSAL}=STUDENT measures each of them",
-        )
-    return found[0]
+    return other(setup, TEACHER, f"dgmrun log_z run=TEACHER {PROPOSAL}=STUDENT measures each of them")
 
 
 def subject(run: Run, setup: Setup) -> Subject:
@@ -67,6 +61,8 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     if student and setup.config["log_z"]["proposal"] is not None:
         raise Mistake(f"`{PROPOSAL}` must be null for a student, which is one itself: give it to its teacher's run")
     its = teacher_of(setup).setup if student else setup
+    if roles(build.target(its.config["model"])).density is Topped and setup.config["log_z"]["proposal"] is not None:
+        raise Mistake(f"`{PROPOSAL}` must be null where log Z is that of a top layer, which no run is a proposal for")
     has_proposal = student or _proposal(setup) is not None
     model, choice = _part(its.new_model(), its), setup.config["choices"]["model"]
     every: dict[str, LogZMethod] = {
@@ -91,7 +87,7 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
 
 def _part(model: Any, setup: Setup) -> Any:
     """Returns the unnormalised part of a model: the model itself, or its top layer."""
-    if roles(type(model)).density is UnnormalisedDensity or not hasattr(model, "top"):
+    if roles(type(model)).density is not Topped:
         return model
     like = next(model.parameters())
     return model.top(like.new_zeros(1, *setup.event.shape, dtype=setup.event.dtype))[0]
@@ -106,9 +102,7 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
     model = setup.new_model()
     has_modes = setup.is_of_x and build.modes(setup.config["dataset"]) is not None
     every: dict[str, Any] = {
-        name: method
-        for name, method in made(setup, word, model).items()
-        if has_modes or not getattr(method, "needs_modes", False)
+        name: method for name, method in made(setup, word, model).items() if has_modes or not method.needs_modes
     }
     asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
     automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
@@ -189,7 +183,7 @@ def _proposal(setup: Setup) -> Other | None:
     """
     if setup.config["log_z"]["proposal"] is None:
         return None
-    (found,) = others(setup, PROPOSAL)
+    found = other(setup, PROPOSAL)
     if roles(build.target(found.setup.config["model"])).density is not TractableDensity:
         raise Mistake(f"`{PROPOSAL}` must be a run whose model has log_prob and sample, but its model is {found.name}")
     return found

@@ -18,7 +18,7 @@ from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.transform import LEVELS, TRANSFORMS, transformed
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
-from dgmrun.protocols.models import takes_context
+from dgmrun.protocols.models import MarkovChain, roles, takes_context
 from dgmrun.protocols.values import Batch, Event
 from dgmrun.run import weights as parameters
 from dgmrun.run.directory import Run
@@ -108,12 +108,9 @@ class Setup:
         return self.config["given"] != "x"
 
     def scored(self, split: str) -> Batch:
-        """Returns a split for evaluation, as stored, on the CPU; any dequantisation noise is the same for all runs."""
+        """Returns a split for evaluation, in its stored dtype, on the CPU; any noise is the same for all runs."""
         x, y = self.data.scored(split), self.data.splits[split].y
-        index = torch.arange(len(x))
-        if self.config["given"] is None or y is None:
-            return Batch(x, index)
-        return Batch(x, index, y) if self.is_of_x else Batch(y, index, x)
+        return self.arrangement.rows(x, y, torch.arange(len(x)))
 
     def seen(self, batch: Batch, device: torch.device | None = None) -> Batch:
         """Returns a batch in the dtypes of the model, on its device."""
@@ -125,9 +122,13 @@ class Setup:
 
     @property
     def training_x(self) -> Tensor:
-        """Training data to which annealing fits its base, on the CPU; grey levels if binarisation is stochastic."""
-        train = self.data.splits["train"]
-        return train.x if self.is_of_x or train.y is None else train.y
+        """Training data to which base distributions are fitted and at which chains start, as stored, on the CPU.
+
+        If bits are sampled anew for every batch, these are their probabilities; otherwise, they are as the model sees
+        them.
+        """
+        is_binary = self.is_of_x and self.event.kind == "binary"
+        return self.data.splits["train"].x if is_binary else self.scored("train").x
 
     def log_jacobian(self, split: str) -> Tensor:
         """Returns the log-Jacobian that converts each log-probability of `scored(split)` to original units, in nats.
@@ -182,9 +183,9 @@ class Setup:
             Mistake: a context is given but not supported, or required but not given.
         """
         node, given = self.config["model"], self.config["given"]
-        can, must = takes_context(build.target(node))
-        name = self.config["choices"]["model"]
-        if given is not None and not can:
+        kind, name = build.target(node), self.config["choices"]["model"]
+        can, must = takes_context(kind)
+        if given is not None and (not can or roles(kind).sampler is MarkovChain or roles(kind).needs_log_z):
             raise Mistake(f"`given` must be null for the model {name}, which cannot be conditioned, but is {given}")
         if given is None and must:
             raise Mistake(f"`given` must be labels or x for the model {name}, which has to be conditioned, but is null")

@@ -59,6 +59,12 @@ def test_modes_are_covered_that_a_sample_is_within_reach_of(
     }
 
 
+def test_modes_are_of_the_data_and_not_of_what_a_standardised_model_sees() -> None:
+    evidence = Evidence(NOTHING, NOTHING, modes=Modes(CENTRES, 2.0), original=lambda x: 10 * x)
+    _, estimate = Coverage(num_samples=3)(Fixed([[0.0, 0.1], [1.0, 0.0], [0.5, 0.5]]), evidence)
+    assert (estimate.value, estimate.diagnostics["near"]) == (0.5, 2 / 3)
+
+
 def test_coverage_of_no_samples_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`fidelity\.coverage\.num_samples` must be at least 1, but is 0"):
         Coverage(num_samples=0)

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.protocols.methods import FidelityMethod
-from dgmrun.protocols.models import TractableDensity
+from dgmrun.protocols.models import TractableDensity, context_of
 from dgmrun.protocols.values import Estimate, Evidence
 
 BLOCK = 1000
@@ -30,7 +30,7 @@ class Accuracy(FidelityMethod):
 
     def is_automatic(self, model: Any) -> bool:
         """Returns whether the model is a classifier: conditional, with a single binary or categorical output."""
-        told = getattr(model, "context", None) is not None
+        told = context_of(model) is not None
         return told and model.event.kind in ("binary", "categorical") and model.event.dims == 1
 
     @torch.no_grad()

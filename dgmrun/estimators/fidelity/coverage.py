@@ -32,6 +32,7 @@ class Coverage(FidelityMethod):
 
     requires: ClassVar[type] = Sampler
     needs_modes: ClassVar[bool] = True
+    is_per_example: ClassVar[bool] = False
     num_samples: int = 2500
 
     def __post_init__(self) -> None:
@@ -43,7 +44,9 @@ class Coverage(FidelityMethod):
         """Returns the distance of each sample from the nearest mode, in units of its radius, and the coverage."""
         assert evidence.modes is not None
         centres, reach = evidence.modes
-        x = model.sample(self.num_samples).double().cpu().flatten(1)
+        told = evidence.batch.context
+        context = None if told is None else told[torch.arange(self.num_samples, device=told.device) % len(told)]
+        x = evidence.original(model.sample(self.num_samples, context)).double().flatten(1)
         distance, nearest = (torch.cdist(x, centres.double()) / reach).min(1)
         near = distance < 1
         covered, share = len(nearest[near].unique()), float(near.double().mean())

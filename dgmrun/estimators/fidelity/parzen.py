@@ -23,7 +23,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from dgmrun.protocols.methods import FidelityMethod
-from dgmrun.protocols.models import Sampler
+from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.values import Estimate, Evidence
 
 BLOCK = 500
@@ -64,7 +64,7 @@ class Parzen(FidelityMethod):
             raise ValueError(
                 f"`fidelity.methods` must not have parzen for {model.event.kind} data, which has no density"
             )
-        if getattr(model, "context", None) is not None:
+        if context_of(model) is not None:
             raise ValueError("`fidelity.methods` must not have parzen for a conditional model")
 
     def is_automatic(self, model: object) -> bool:

@@ -37,7 +37,7 @@ from torch.nn.functional import softplus
 
 from dgmrun.errors import Mistake
 from dgmrun.protocols.methods import FidelityMethod
-from dgmrun.protocols.models import Sampler
+from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.values import Estimate, Evidence
 
 LEAST, MOST_LEVELS = 100, 2**16
@@ -95,7 +95,7 @@ class Ratio(FidelityMethod):
 
     def is_automatic(self, model: Any) -> bool:
         """Returns whether the model is unconditional: the trees see no context, nor how x depends on it."""
-        return getattr(model, "context", None) is None
+        return context_of(model) is None
 
     def check(self, model: Any) -> None:
         """Raises ValueError if `levels` is set for data that are not in [0, 1]."""

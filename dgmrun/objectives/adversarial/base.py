@@ -49,6 +49,7 @@ class Adversarial(Objective, ABC):
     """
 
     requires: ClassVar[type] = ImplicitModel
+    takes_context: ClassVar[bool] = False
     stops_by_watched: ClassVar[bool] = False
     """False: a poorly trained critic underestimates the divergence."""
 

@@ -85,7 +85,7 @@ class Offset(nn.Module):
             )
         if offset == "teacher" and teacher.log_z is None:
             raise ValueError(
-                "`objective.offset` can be teacher only where the teacher has a log Z, but its results.json has none"
+                "`objective.offset` can be teacher only where there is one teacher with a log Z in its results.json"
             )
         self.kind = offset if isinstance(offset, str) else "number"
         self.log_z = teacher.log_z

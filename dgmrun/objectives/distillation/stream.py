@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dgmrun.protocols.models import Sampler
+from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
@@ -107,7 +107,7 @@ class TeacherStream:
 
     def _contexts(self, num: int) -> Tensor | None:
         """Returns the contexts of the next `num` training examples; None for an unconditional teacher."""
-        if getattr(self.teacher, "context", None) is None:
+        if context_of(self.teacher) is None:
             return None
         return torch.cat([batch.context for batch in self._examples(num) if batch.context is not None])[:num]
 
@@ -165,7 +165,7 @@ class TeacherStream:
         is_bits = event.kind != "binary" or bool(chains.eq(chains.ne(0)).all())
         if not is_bits or not torch.isfinite(chains).all():
             raise ValueError("its chains must be finite, and bits where the teacher's are, but are not")
-        told: Any = getattr(self.teacher, "context", None)
+        told = context_of(self.teacher)
         if (told is None) != (context is None) or (told is not None and context.shape != (num, *told.shape)):
             raise ValueError("its contexts must be those of its chains, but are not")
         is_float = event.dtype.is_floating_point

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -65,7 +66,9 @@ class Mixture(NamedTuple):
             ValueError: a weight is invalid, or their number is wrong; the message names the key.
         """
         given = [1.0] * len(teachers) if weights is None else list(weights)
-        if len(given) != len(teachers) or not all(type(weight) in (int, float) and weight > 0 for weight in given):
+        if len(given) != len(teachers) or not all(
+            type(weight) in (int, float) and 0 < weight < math.inf for weight in given
+        ):
             raise ValueError(
                 f"`objective.teacher_weights` must be null or {len(teachers)} positive numbers, one for each teacher, "
                 f"but is {weights}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli
 
 from dgmrun.latent.draws import Draw, given
 from dgmrun.latent.trace import Trace
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.protocols.models import LatentVariableModel, Reparameterised
+from dgmrun.protocols.models import LatentVariableModel, Reparameterised, context_of
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
@@ -61,9 +62,12 @@ class Variational(Objective, ABC):
 
     def probe(self) -> Trace:
         """Returns the trace of one ancestral sample, to inspect layers and their distributions."""
-        x, z = self.model.dream(1)  # type: ignore[operator]
+        told, like = context_of(self.model), next(self.model.parameters())
+        context = None if told is None else torch.zeros(1, *told.shape, dtype=told.dtype, device=like.device)
+        x, z = self.model.dream(1, context)  # type: ignore[operator]
         is_local = isinstance(self.model, Reparameterised) and self.model.is_local
-        traced: Trace = self.model.trace(x, given(z), None, self.model.guess(x) if is_local else None)  # type: ignore[operator]
+        local = self.model.guess(x, context) if is_local else None  # type: ignore[operator]
+        traced: Trace = self.model.trace(x, given(z), context, local)  # type: ignore[operator]
         return traced
 
     def check_factorised(self) -> None:
@@ -84,11 +88,13 @@ class Variational(Objective, ABC):
         if isinstance(self.model, Reparameterised) and self.model.is_local:
             raise ValueError("`model.posterior` must be amortised for a sleep update, but is local")
 
-    def sleep(self, num: int) -> Tensor:
-        """Returns -log q(z|x) in nats per example, averaged over `num` dreams: samples (x, z) of p, held fixed.
+    def sleep(self, batch: Batch) -> Tensor:
+        """Returns -log q(z|x) in nats per example, averaged over dreams: samples (x, z) of p, held fixed.
+
+        There are as many dreams as examples in the batch, with the same contexts.
 
         Source: Hinton, Dayan, Frey and Neal (1995), The wake-sleep algorithm for unsupervised neural networks.
         """
-        x, z = self.model.dream(num)  # type: ignore[operator]
-        log_q: Any = sum(self.model.trace(x, given(z)).log_q)  # type: ignore[operator]
+        x, z = self.model.dream(len(batch.x), batch.context)  # type: ignore[operator]
+        log_q: Any = sum(self.model.trace(x, given(z), batch.context).log_q)  # type: ignore[operator]
         return -log_q.mean()

@@ -61,7 +61,7 @@ class RWS(Variational):
         parts: dict[str, Callable[[], Tensor]] = {
             "wake_p": lambda: -(share * sum(trace.log_p)).sum(0).mean(),
             "wake_q": lambda: -(share * sum(trace.log_q)).sum(0).mean(),
-            "sleep_q": lambda: self.sleep(len(batch.x)),
+            "sleep_q": lambda: self.sleep(batch),
         }
         every = 0 * trace.log_w.mean()  # distributed data parallel needs the gradient of all parameters
         surrogate: Tensor = sum((parts[update]() for update in self.updates), every)

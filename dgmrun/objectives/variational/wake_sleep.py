@@ -40,5 +40,5 @@ class WakeSleep(Variational):
         """Returns minus the ELBO, in nats per example, with the wake and sleep gradients."""
         trace = self.trace(batch, sampled(self.k))
         bound = -trace.log_w.detach().mean()
-        surrogate = self.sleep(len(batch.x)) - sum(trace.log_p).mean()  # type: ignore[union-attr]
+        surrogate = self.sleep(batch) - sum(trace.log_p).mean()  # type: ignore[union-attr]
         return surrogate + (bound - surrogate).detach(), {"bound": bound}

@@ -164,6 +164,7 @@ def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
     assert isinstance(made, Objective)
     if config["device"]["compile"]:
         made.loss = torch.compile(made.loss)  # type: ignore[method-assign]
+        made.player_loss = torch.compile(made.player_loss)  # type: ignore[method-assign]
     return made
 
 

@@ -26,6 +26,8 @@ def check(setup: Setup) -> None:
             f"but is {names['objective']}",
             f"dgmrun list model={names['model']}",
         )
+    if setup.config["given"] is not None and not objective.takes_context:
+        raise Mistake(f"`given` must be null for the objective {names['objective']}, but is {setup.config['given']}")
     is_watched = validation.scorer(setup, model) is None
     if setup.config["trainer"]["patience"] is not None and is_watched and not objective.stops_by_watched:
         raise Mistake(
@@ -42,5 +44,5 @@ def check(setup: Setup) -> None:
         fit.make_trainer(setup.config["device"])
         if str(setup.config["device"]["precision"]).startswith("16"):
             raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
-    except Exception as error:  # Lightning's own kinds among them
+    except Exception as error:  # including Lightning's own exceptions
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None

@@ -101,11 +101,14 @@ class Validation(Callback):
                 self._validate(trainer, pl_module)
 
     def _validate(self, trainer: Trainer, objective: Objective) -> None:
-        self.latest = trainer.strategy.broadcast(self._terms(objective) if trainer.is_global_zero else {})
+        terms: dict[str, float] = {}
         if trainer.is_global_zero:
-            self.board.scalars({f"valid/{name}": value for name, value in self.latest.items()}, self.step)
+            with objective.undisturbed():
+                terms = self._terms(objective)
+                self.board.pictures(objective.pictures(self.valid.batch.rows(slice(PICTURED))), self.step)
+            self.board.scalars({f"valid/{name}": value for name, value in terms.items()}, self.step)
             self.board.words(objective.doubts(), self.step)
-            self.board.pictures(objective.pictures(self.valid.batch.rows(slice(PICTURED))), self.step)
+        self.latest = trainer.strategy.broadcast(terms)
         if self.latest[self.watched] < self.best:
             self.best, self.waited = self.latest[self.watched], 0
             self.checkpoints.save_best(trainer)
@@ -116,8 +119,8 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective) -> dict[str, float]:
         if self.scorer is None:
-            with objective.undisturbed():
-                return _spread([objective.watched(block) for block in self._as_precise_as(objective).blocks(BLOCK)])
+            blocks = list(self._as_precise_as(objective).blocks(BLOCK))
+            return _spread([objective.watched(block) for block in blocks], [len(block.x) for block in blocks])
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(self.valid.batch), self.valid.log_jacobian)
         log_prob_train, _ = in_original_units(score(self.train.batch), self.train.log_jacobian)
@@ -129,7 +132,7 @@ class Validation(Callback):
         }
 
     def _as_precise_as(self, objective: Objective) -> Batch:
-        """The validation split, real numbers in the precision of the model."""
+        """Returns the validation split, with floating-point examples in the precision of the model."""
         batch, like = self.valid.batch, next(objective.parameters())
         return batch._replace(x=batch.x.to(like.dtype)) if batch.x.is_floating_point() else batch
 
@@ -139,11 +142,14 @@ class Validation(Callback):
         return next(name for name in WATCHED if name in self.latest)
 
 
-def _spread(blocks: list[Tensor]) -> dict[str, float]:
-    """Returns the mean of the watched values, and its standard error."""
-    values = torch.cat([block.detach() for block in blocks])
+def _spread(watched: list[Tensor], sizes: list[int]) -> dict[str, float]:
+    """Returns the mean of the watched values and its standard error, with blocks weighted by their examples."""
+    values = torch.cat([block.detach() for block in watched])
+    shares = torch.cat(
+        [block.new_full((len(block),), size / len(block)) for block, size in zip(watched, sizes, strict=True)]
+    )
     error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return {"loss": float(values.mean()), "loss_standard_error": error}
+    return {"loss": float(values @ shares / shares.sum()), "loss_standard_error": error}
 
 
 def scorer(setup: Setup, model: nn.Module) -> Scorer | None:
@@ -156,7 +162,7 @@ def scorer(setup: Setup, model: nn.Module) -> Scorer | None:
 
 def _over_log_z(setup: Setup, of_x: Any, model: Any) -> Score:
     """Returns the log-likelihood of a model, relative to a new estimate of log Z of the model or of its top layer."""
-    part, x = unnormalised(model, setup.training_x)
+    part, x = unnormalised(model, setup)
     log_z: Estimate = quick_method(made(setup, "log_z", part), part)(part, x)
 
     def score(batch: Batch) -> tuple[Tensor, Estimate]:
