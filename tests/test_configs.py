@@ -17,7 +17,8 @@ from PIL import Image
 from dgmrun.data.splits import Split, Splits
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
-from dgmrun.workbench.build import partners, target
+from dgmrun.workbench import build
+from dgmrun.workbench.build import partners
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER
 from tests.contracts.pairs import pairs
 
@@ -120,7 +121,7 @@ def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
 def conditional() -> list[tuple[str, str]]:
     """Every model that takes a context with every objective that learns from data."""
     nodes = {name: yaml.safe_load(file.read_text())["model"] for name, file in options("model").items()}
-    able = {name for name, node in nodes.items() if takes_context(target(node))[0]}
+    able = {name for name, node in nodes.items() if takes_context(build.target(node))[0]}
     return [pair for pair in pairs() if pair[0] in able and not pair[1].startswith("distill")]
 
 
