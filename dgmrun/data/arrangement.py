@@ -33,7 +33,10 @@ class Arrangement:
         if self.given not in (None, *GIVEN):
             raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}")
         if self.given is not None and self.labels is None:
-            raise Mistake(f"`given` must be null for a dataset without labels, but is {self.given}", "given=null")
+            raise Mistake(
+                f"`given` must be null for a dataset without labels, whole numbers from 0, but is {self.given}",
+                "given=null",
+            )
 
     @property
     def event(self) -> Event:

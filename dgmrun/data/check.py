@@ -48,7 +48,7 @@ def _check_tensor(split: str, key: str, x: Tensor | None, event: Event) -> None:
             hint=f"{key}.shape={list(shape)}".replace(" ", ""),
         )
     if not inside(x, event):
-        raise _outside(split, key, event)
+        raise _outside(split, key, x, event)
 
 
 def _range(event: Event) -> tuple[float, float]:
@@ -57,8 +57,8 @@ def _range(event: Event) -> tuple[float, float]:
     return {"counts": (0, inf), "real": (-inf, inf)}.get(event.kind, (0, 1))
 
 
-def _outside(split: str, key: str, event: Event) -> Mistake:
-    if event.kind == "binary":
+def _outside(split: str, key: str, x: Tensor, event: Event) -> Mistake:
+    if event.kind == "binary" and inside(x, Event(event.shape, "unit")):
         return Mistake(
             "a Bernoulli likelihood needs binary data: `dataset.binarisation` must be threshold or dynamic, "
             f"as the {split} split holds other values than 0 and 1",

@@ -1,6 +1,7 @@
 """Your own table or images, in one file: `dataset=file dataset.path=F`.
 
-- `.npz`: x [N, ...]; optional y [N], integer labels; optional split [N], train, valid or test for each row.
+- `.npz`: x [N, ...]; optional y [N], integer labels, which are classes if all are from 0 to 9999; optional split [N],
+  train, valid or test for each row.
 - `.npy`: x.
 - `.csv`: x, comma-separated numbers, one row per line, with or without a header line.
 
@@ -27,6 +28,8 @@ from dgmrun.protocols.values import Event
 from dgmrun.run import untrusted
 
 Arrays = dict[str, NDArray[Any]]
+MOST_CLASSES = 10_000
+"""A model has parameters for each class from 0 to the largest: numbers above are identifiers, not classes."""
 
 
 def load(data_dir: Path, path: str) -> Splits:
@@ -54,9 +57,10 @@ def event(path: str) -> Event:
 
 
 def labels(path: str) -> Event | None:
-    """Returns the event of y: classes 0 to the largest; None if there is no y, or a negative one."""
+    """Returns the event of y: classes 0 to the largest; None if there is no y, or one that numbers no class."""
     y = _labels(_read(path))
-    return None if y is None or y.min() < 0 else Event((), "categorical", int(y.max()) + 1)
+    is_class = y is not None and y.min() >= 0 and y.max() < MOST_CLASSES
+    return Event((), "categorical", int(y.max()) + 1) if y is not None and is_class else None
 
 
 def _read(name: str) -> Arrays:

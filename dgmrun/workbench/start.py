@@ -20,7 +20,7 @@ def given_weights(setup: Setup) -> Mapping[str, Tensor] | None:
         Mistake: they do not fit the model, or their number differs from that of its parts.
     """
     files = [weights.locate(given.path) for given in inputs(setup.config) if given.key == "weights"]
-    if not files:
+    if setup.config["weights"] is None:
         return None
     model = setup.new_model()
     parts = model.stack() if isinstance(model, Stacked) else [model]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dgmrun.data.check import check
 from dgmrun.data.splits import SPLITS, Splits
-from dgmrun.datasets.file import event, load
+from dgmrun.datasets.file import event, labels, load
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
@@ -40,6 +40,12 @@ def test_npz_with_splits_and_labels(tmp_path: Path) -> None:
     assert torch.equal(splits["train"].x, torch.from_numpy(TABLE[:12]))
     assert splits["test"].y.tolist() == [12, 13, 14, 15, 16]
     assert splits["valid"].y.dtype is torch.int64
+
+
+@pytest.mark.parametrize(("y", "classes"), [([0, 2, 1], 3), ([-1, 0, 1], None), ([0, 1, 10**9], None)])
+def test_labels_are_classes_if_they_number_them(y: list[int], classes: int | None, tmp_path: Path) -> None:
+    found = labels(npz(tmp_path, x=TABLE[:3], y=np.array(y)))
+    assert (None if found is None else found.size) == classes
 
 
 def test_npy_is_cut_80_10_10_the_same_every_time(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ class Mixture(NamedTuple):
             type(weight) in (int, float) and 0 < weight < math.inf for weight in given
         ):
             raise ValueError(
-                f"`objective.teacher_weights` must be null or {len(teachers)} positive numbers, one for each teacher, "
-                f"but is {weights}"
+                f"`objective.teacher_weights` must be null or a list of positive numbers, one for each of the "
+                f"{len(teachers)} teachers, but is {weights}"
             )
         return cls(teachers, [weight / sum(given) for weight in given])
 

@@ -84,7 +84,7 @@ def conditions(setup: Setup, test: Batch) -> Conditions:
     classes = torch.arange(context.size or 2) if asked is None else torch.tensor(asked).reshape(-1)
     each = max(1, count // len(classes))
     told = classes.repeat_interleave(each).reshape(-1, *context.shape)
-    return Conditions(told.to(setup.device, context.dtype), each)
+    return Conditions(told.to(setup.device, context.dtype), each if len(classes) > 1 else None)
 
 
 def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module], given: Conditions) -> None:
