@@ -28,7 +28,7 @@ def flip(file: Path) -> None:
 
 
 def test_a_damaged_checkpoint_never_takes_the_place_of_the_whole_one(
-    dgmrun: Command, capsys: pytest.CaptureFixture[str]
+    dgmrun: Command, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert dgmrun(*RBM, *EVERY, "train") == 0
     last, previous = CHECKPOINTS / "last.ckpt", CHECKPOINTS / "previous.ckpt"
@@ -39,7 +39,7 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_the_whole_one(
     newest = saved.newest(CHECKPOINTS)
     assert newest is not None
     assert newest.iteration == 4
-    assert "last.ckpt is damaged" in capsys.readouterr().err
+    assert "last.ckpt is damaged" in caplog.text
     assert dgmrun("train", "run=run") == 0
     assert [saved.read(file).iteration for file in (last, previous)] == [5, 4]
     for file in (last, previous):
