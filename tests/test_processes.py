@@ -115,7 +115,7 @@ def of_run(run: Path) -> list[int]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the probe trained by one process, `cpu`, and by two, `ddp_cpu`."""
     folder = tmp_path_factory.mktemp("both")
