@@ -16,11 +16,14 @@ from contextlib import contextmanager
 from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
 from dgmrun.paths import tools
-from dgmrun.run.directory import Run
+
+if TYPE_CHECKING:
+    from dgmrun.run.directory import Run
 
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 TOO_LARGE = re.compile("allocate|overflow")
@@ -94,6 +97,7 @@ def _run(argv: list[str]) -> None:
     run.
     """
     from dgmrun.command import arguments, compose
+    from dgmrun.run.directory import Run
     from dgmrun.workbench import build
 
     given = arguments.parse(argv)
