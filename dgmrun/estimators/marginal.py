@@ -80,6 +80,7 @@ def lower_bound(
 
 
 def mean_and_low(bounds: Tensor) -> tuple[float, float | None]:
+    """Returns the mean and the mean less 3 standard errors, which is None for a single example."""
     value = float(bounds.mean())
     return value, value - 3 * float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
 
@@ -91,6 +92,11 @@ def blocks(samples: int, examples: int) -> Iterator[int]:
 
 
 def check_settings(method: str, settings: Any) -> None:
+    """Checks `num_samples` and `local_steps` of a method.
+
+    Raises:
+        ValueError: one is invalid; the message names its key.
+    """
     if settings.num_samples < 1:
         raise ValueError(f"`likelihood.{method}.num_samples` must be at least 1, but is {settings.num_samples}")
     check_steps(method, settings.local_steps)

@@ -129,7 +129,7 @@ def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
         return {name: ThroughLogZ(run, setup, name, method) for name, method in selected.items()}
     if word == "likelihood" and density is Topped:
         return {
-            f"{name}-{of}": OverLogZ(method, run, setup, of, log_z)
+            f"{name}-{of}": OverLogZ(run, setup, of, log_z, method)
             for name, method in selected.items()
             for of, log_z in log_z_methods(setup).items()
         }
@@ -137,8 +137,8 @@ def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class ThroughLogZ:
-    """Likelihood of an unnormalised density, by the run's log Z from a given method."""
+class WithLogZ:
+    """Likelihood that needs the run's log Z from a given method."""
 
     simulates: ClassVar[int] = 0
     is_per_example: ClassVar[bool] = True
@@ -147,29 +147,32 @@ class ThroughLogZ:
     name: str
     method: LogZMethod
 
-    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """Returns log p of each example, and their mean."""
-        log_f, figure = log_density(model, evidence.batch), stored(self.run, self.setup, self.name, self.method)
-        return log_f - figure.value, log_likelihood(log_f, figure)
+    def log_z(self) -> Estimate:
+        """Returns log Z, estimated if it is not yet stored for these weights and settings."""
+        return stored(self.run, self.setup, self.name, self.method)
 
 
 @dataclasses.dataclass(frozen=True)
-class OverLogZ:
+class ThroughLogZ(WithLogZ):
+    """Likelihood of an unnormalised density."""
+
+    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
+        """Returns log p of each example, and their mean."""
+        log_f, log_z = log_density(model, evidence.batch), self.log_z()
+        return log_f - log_z.value, log_likelihood(log_f, log_z)
+
+
+@dataclasses.dataclass(frozen=True)
+class OverLogZ(WithLogZ):
     """Likelihood by a method that sums over latent layers, minus log Z of the top layer."""
 
-    simulates: ClassVar[int] = 0
-    is_per_example: ClassVar[bool] = True
     of_x: LikelihoodMethod
-    run: Run
-    setup: Setup
-    name: str
-    method: LogZMethod
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
         """Returns log p of each example, and their mean."""
         log_f, estimate = self.of_x(model, evidence)
-        figure = stored(self.run, self.setup, self.name, self.method)
-        return log_f - figure.value, less(estimate, figure)
+        log_z = self.log_z()
+        return log_f - log_z.value, less(estimate, log_z)
 
 
 def _record(run: Run, word: str, name: str, figure: Figure, scores: tuple[Tensor, Tensor] | None) -> None:
