@@ -31,6 +31,7 @@ class Arguments:
         stages: names of stages.
         config_dir: the user's directory of configuration files.
         is_sweep: whether it is a sweep, with a run for each combination of values.
+        only_prints: whether Hydra is asked to print something, such as the configuration, in place of a run.
     """
 
     flags: list[str]
@@ -38,6 +39,7 @@ class Arguments:
     stages: list[str]
     config_dir: Path | None
     is_sweep: bool
+    only_prints: bool
 
     @property
     def search_path(self) -> tuple[Path, ...]:
@@ -94,7 +96,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     folder = Path(known.config_dir).absolute() if known.config_dir else None
     if folder is not None and not folder.is_dir():
         raise Mistake(f"`--config-dir` must be a folder, but is {known.config_dir}")
-    return Arguments(flags, overrides, stages, folder, known.multirun)
+    only_prints = bool(known.cfg or known.info or known.hydra_help)
+    return Arguments(flags, overrides, stages, folder, known.multirun, only_prints)
 
 
 def _check(key: str, value: str, is_sweep: bool) -> None:
@@ -103,6 +106,8 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
         raise Mistake(f"`{key[1:]}` must stay: no key of a run can be taken away")
     if key in NEEDED and (value in ("", "null") or value.startswith("[")):
         raise Mistake(f"`{key}` must be one of {', '.join(options(key))}, but is {value or 'null'}")
+    if key == "hydra.mode":
+        raise Mistake("`hydra.mode` cannot be given", "dgmrun -m ... makes a sweep")
     if key in ("weights", "hydra.sweep.dir") and value == "":
         raise Mistake(f"`{key}` must be a path, but is empty")
     if key in ("run", "hydra.run.dir") and value in ("", "null"):

@@ -35,7 +35,8 @@ def check_types(composed: DictConfig, name: str) -> None:
     Raises:
         Mistake: an override is invalid; the message names its key.
     """
-    overrides = list(HydraConfig.get().overrides.task)
+    given = HydraConfig.get().overrides
+    overrides = list(given.task)
     parsed = OverridesParser.create().parse_overrides(overrides)
     groups = [text for text, one in zip(overrides, parsed, strict=True) if _is_group(one.key_or_group)]
     for one in parsed:
@@ -44,7 +45,7 @@ def check_types(composed: DictConfig, name: str) -> None:
     keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
     if not keys:
         return
-    defaults = _defaults(GlobalHydra.instance().hydra, name, tuple(groups))
+    defaults = _defaults(GlobalHydra.instance().hydra, name, (*given.hydra, *groups))
     for key in keys:
         default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
         section, _, leaf = key.rpartition(".")
@@ -104,9 +105,9 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
 
 
 @cache
-def _defaults(hydra: Any, name: str, groups: tuple[str, ...]) -> DictConfig:
+def _defaults(hydra: Any, name: str, overrides: tuple[str, ...]) -> DictConfig:
     """Composes the configuration without the user's keys; cached, as all jobs of a sweep share it."""
-    composed: DictConfig = hydra.compose_config(name, list(groups), RunMode.RUN, from_shell=False)
+    composed: DictConfig = hydra.compose_config(name, list(overrides), RunMode.RUN, from_shell=False)
     return composed
 
 

@@ -24,9 +24,9 @@ from hydra._internal.core_plugins.fish_completion import FishCompletion
 from omegaconf import OmegaConf
 
 from dgmrun.command.arguments import Arguments, parse, root, split
-from dgmrun.command.compose import NEW, store_new
+from dgmrun.command.compose import NEW, opened, store_new
 from dgmrun.errors import Mistake
-from dgmrun.paths import GROUPS, PATHS, config_dir, methods, options, tools, words
+from dgmrun.paths import GROUPS, PATHS, methods, options, tools, words
 from dgmrun.report.terminal import flags
 from dgmrun.stages import changeable
 
@@ -129,8 +129,7 @@ def _composed(arguments: Arguments) -> Any:
     chosen = {group: value.split(",")[0] for group, value in pairs if group in GROUPS}
     if "experiment" not in chosen:
         chosen.setdefault("model", next(iter(options("model"))))
-    folders = json.dumps([f"file://{folder}" for folder in arguments.search_path], ensure_ascii=False)
-    overrides = [f"hydra.searchpath={folders}", *(f"{group}={option}" for group, option in chosen.items())]
+    overrides = [f"{group}={option}" for group, option in chosen.items()]
     store_new(arguments.search_path)
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose(NEW, overrides, return_hydra_config=True))
+    with opened(arguments) as searched:
+        return OmegaConf.to_container(hydra.compose(NEW, [*searched, *overrides], return_hydra_config=True))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,13 @@ import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from dgmrun.command import checks
 from dgmrun.command.arguments import NEEDED, Arguments, root, split
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import GROUPS, config_dir, every_section, inputs, methods, options, remove_empty, with_paths
+from dgmrun.paths import GROUPS, config_dir, every_section, inputs, methods, options, with_paths
 from dgmrun.run.directory import Run
 from dgmrun.run.untrusted import RESERVED
 from dgmrun.stages import changeable
@@ -45,23 +47,24 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
         name = NEW
         store_new(arguments.search_path)
         added += _of_teachers(arguments)
-    composed: list[tuple[dict[str, Any], Path]] = []
-    raised: list[Exception] = []
-    was_there = any(folder.is_dir() for folder in arguments.paths("hydra.run.dir"))
+    if arguments.only_prints:
+        _main(arguments, added, name, lambda _: None)
+        return None
+    with _mistakes(arguments), opened(arguments) as searched:
+        config = hydra.compose(name, [*searched, *arguments.overrides, *added], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        directory = Path(config.hydra.run.dir).absolute()
+        with open_dict(config):
+            del config["hydra"]
+        return _resolved(config, name), directory
 
-    def task(config: DictConfig) -> None:
-        directory = Path(HydraConfig.get().runtime.output_dir).absolute()
-        if not was_there:
-            remove_empty(directory)
-        try:
-            composed.append((_resolved(config, name), directory))
-        except Exception as error:  # Hydra would print its own message
-            raised.append(error)
 
-    _main(arguments, added, name, task)
-    if raised:
-        raise _mistake(raised[0], arguments)
-    return composed[0] if composed else None
+@contextmanager
+def opened(arguments: Arguments) -> Iterator[list[str]]:
+    """Opens Hydra for `hydra.compose`; yields the override that adds the user's directory of configuration files."""
+    folders = json.dumps([f"file://{folder}" for folder in arguments.search_path], ensure_ascii=False)
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield [f"hydra.searchpath={folders}"] if arguments.search_path else []
 
 
 def compose_sweep(arguments: Arguments) -> None:
@@ -114,27 +117,40 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
     """Calls Hydra's entry point, which reads `sys.argv`; it calls none of our code but `task`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = [*arguments.flags, *arguments.overrides, *added]
-    try:
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(task)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise _mistake(error, arguments) from error
-    except OSError as error:
-        if error.filename is None:
-            raise
-        key = "hydra.sweep.dir" if arguments.is_sweep else "hydra.run.dir"
-        raise Mistake(f"`{key}` must be a folder to write to, but {error.filename}: {error.strerror}") from None
+    with _mistakes(arguments):
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(task)()
+        except OSError as error:
+            if error.filename is None:
+                raise
+            message = f"`hydra.sweep.dir` must be a folder to write to, but {error.filename}: {error.strerror}"
+            raise Mistake(message) from None
 
 
 def store_new(search_path: Sequence[Path]) -> None:
     """Registers the primary configuration of a new run: config.yaml with the sections and methods of all stages."""
-    node = yaml.safe_load((config_dir() / "config.yaml").read_text())
-    place = next(place for place, entry in enumerate(node["defaults"]) if "model" in entry)
-    node["defaults"][place:place] = _every_method(search_path)
-    ConfigStore.instance().store(name=NEW, node={**every_section(), **node})
+    node = OmegaConf.merge(_with_methods(search_path), _loaded(config_dir() / "config.yaml"))
+    ConfigStore.instance().store(name=NEW, node=node)
 
 
-def _every_method(search_path: Sequence[Path]) -> list[dict[str, list[str]]]:
-    return [{group: list(options(group, search_path))} for group in methods()]
+def _with_methods(search_path: Sequence[Path]) -> dict[str, Any]:
+    """Returns the sections of all stages, each with the settings of its methods."""
+    every = every_section()
+    for group in methods():
+        for file in options(group, search_path).values():
+            every[group] = {**every[group], **_loaded(file)}
+    return every
+
+
+def _loaded(file: Path) -> dict[str, Any]:
+    """Reads a configuration file as Hydra reads it."""
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(file))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Mistake(f"{file} must be YAML, but: {' '.join(str(error).split())}") from error
+    if not isinstance(loaded, dict):
+        raise Mistake(f"{file} must hold keys with values, but holds {loaded!r}")
+    return {str(key): value for key, value in loaded.items()}
 
 
 def _store_saved(arguments: Arguments) -> None:
@@ -148,26 +164,20 @@ def _store_saved(arguments: Arguments) -> None:
                 f"dgmrun weights={arguments.run} {key}=... starts a new run from its parameters",
             )
     run = Run.open(arguments.run)
-    base = {**every_section(), **_yaml("config"), "device": _yaml("device/auto")}
+    base = {**_with_methods(arguments.search_path), **_shipped("config"), "device": _shipped("device/auto")}
+    logging = [{f"override hydra/{name}": "none"} for name in ("job_logging", "hydra_logging")]
     node = {
         **_over(base, run.config),
         **{"run": str(run.path), "data_dir": None, "resume": "exact"},
-        "defaults": [
-            *_every_method(arguments.search_path),
-            "_self_",
-            {"device": None},
-            {"override hydra/job_logging": "none"},
-            {"override hydra/hydra_logging": "none"},
-        ],
+        "defaults": ["_self_", {"device": None}, *logging],
         "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
     }
     ConfigStore.instance().store(name=SAVED, node=node)
 
 
-def _yaml(name: str) -> dict[str, Any]:
+def _shipped(name: str) -> dict[str, Any]:
     """Returns the keys of a shipped file and their defaults, without instructions to Hydra."""
-    loaded = yaml.safe_load((config_dir() / f"{name}.yaml").read_text())
-    return {key: value for key, value in loaded.items() if key not in RESERVED}
+    return {key: value for key, value in _loaded(config_dir() / f"{name}.yaml").items() if key not in RESERVED}
 
 
 def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
@@ -180,11 +190,8 @@ def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(saved.get(key), dict):
             raise Mistake(f"`{key}` of a run must be a group of keys, but is {saved.get(key)!r}")
     checks.check_saved(saved, base)
-    return {
-        **base,
-        **saved,
-        **{key: {**value, **saved.get(key, {})} for key, value in base.items() if isinstance(value, dict)},
-    }
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(base, saved))
+    return dict(merged)
 
 
 def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
@@ -202,10 +209,16 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
     return with_paths(config, lambda path: os.path.abspath(os.path.expanduser(path)))
 
 
+@contextmanager
+def _mistakes(arguments: Arguments) -> Iterator[None]:
+    """Converts errors of Hydra and OmegaConf to mistakes of one line that suggest the closest key or option."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _mistake(error, arguments) from error
+
+
 def _mistake(error: Exception, arguments: Arguments) -> Mistake:
-    """Converts an error of Hydra or OmegaConf to a mistake of one line that suggests the closest key or option."""
-    if isinstance(error, Mistake):
-        return error
     causes = list(_causes(error))
     text = " ".join(str(causes[0]).split())
     if text.startswith("You must specify 'model'"):

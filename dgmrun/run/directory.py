@@ -51,10 +51,14 @@ class Run:
         A process killed halfway leaves a directory as `prepare` does.
 
         Raises:
-            Mistake: the directory already holds a run.
+            Mistake: the directory cannot be made, or already holds a run.
         """
         run = cls(path)
-        run.path.mkdir(parents=True, exist_ok=True)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            where = f"{error.filename}: {error.strerror}"
+            raise Mistake(f"`hydra.run.dir` must be a folder to write to, but {where}") from None
         with locked(run.path):
             if run.is_claimed:
                 raise Mistake(
