@@ -80,6 +80,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     positional = [*known.overrides, *(word for word in unknown if not word.startswith("-"))]
     if strange := [word for word in unknown if word.startswith("-")]:
         raise Mistake(f"there is no flag `{strange[0]}`", "dgmrun --help")
+    for word in ("config_name", "config_path", "experimental_rerun"):
+        if getattr(known, word):
+            raise Mistake(f"there is no flag `--{word.replace('_', '-')}`", "dgmrun --help")
     flags = list(argv)
     for word in positional:
         del flags[len(flags) - 1 - flags[::-1].index(word)]

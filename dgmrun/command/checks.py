@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import RunMode
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from dgmrun.errors import Mistake
-from dgmrun.paths import config_dir, words
+from dgmrun.paths import words
 from dgmrun.stages import stage
 
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
@@ -25,37 +21,28 @@ LEAST = {
 }
 
 
-def check_types(composed: DictConfig, name: str) -> None:
-    """Checks that each override has the type of its default; null defaults accept any type, floats accept integers.
-
-    Args:
-        composed: the configuration.
-        name: name of the primary configuration from which it was composed.
+def replace(config: DictConfig, override: Override) -> None:
+    """Replaces the value of a key by one of the same type; null defaults accept any type, floats accept integers.
 
     Raises:
-        Mistake: an override is invalid; the message names its key.
+        Mistake: there is no such key, or its value is invalid; the message names the key.
     """
-    given = HydraConfig.get().overrides
-    overrides = list(given.task)
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    groups = [text for text, one in zip(overrides, parsed, strict=True) if _is_group(one.key_or_group)]
-    for one in parsed:
-        if one.is_add() and "_target_" not in (OmegaConf.select(composed, one.key_or_group.rpartition(".")[0]) or ()):
-            raise Mistake(f"there is no key `{one.key_or_group}`", SHOW_KEYS)
-    keys = [one.key_or_group for one in parsed if not _is_group(one.key_or_group) and not one.is_add()]
-    if not keys:
-        return
-    defaults = _defaults(GlobalHydra.instance().hydra, name, (*given.hydra, *groups))
-    for key in keys:
-        default, value = (OmegaConf.select(config, key, throw_on_missing=False) for config in (defaults, composed))
-        section, _, leaf = key.rpartition(".")
-        if value is None and OmegaConf.is_missing(OmegaConf.select(defaults, section) if section else defaults, leaf):
-            raise Mistake(f"`{key}` must be given, but is null")
-        numbers = value if OmegaConf.is_list(value) else [value]
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise Mistake(f"`{key}` must be a finite number, but is {value}")
-        if not _is_like(value, default):
-            raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
+    key, value = override.key_or_group, override.value()
+    section, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(config, section) if section else config
+    is_new = override.is_add() or override.is_force_add()
+    if not OmegaConf.is_dict(node) or (leaf not in list(node) and not (is_new and "_target_" in node)):
+        raise Mistake(f"there is no key `{key}`", SHOW_KEYS)
+    if value is None and OmegaConf.is_missing(node, leaf):
+        raise Mistake(f"`{key}` must be given, but is null")
+    default = OmegaConf.select(config, key, throw_on_missing=False)
+    OmegaConf.update(config, key, value, force_add=is_new)
+    value = OmegaConf.select(config, key)
+    numbers = value if OmegaConf.is_list(value) else [value]
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+        raise Mistake(f"`{key}` must be a finite number, but is {value}")
+    if not _is_like(value, default):
+        raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
 
 
 def check_sizes(config: dict[str, Any]) -> None:
@@ -102,17 +89,6 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
             raise Mistake(f"`{prefix}{key}` of a run must be {_kind(default)}, but is {value!r}")
         if isinstance(default, dict):
             check_saved(value, default, f"{prefix}{key}.")
-
-
-@cache
-def _defaults(hydra: Any, name: str, overrides: tuple[str, ...]) -> DictConfig:
-    """Composes the configuration without the user's keys; cached, as all jobs of a sweep share it."""
-    composed: DictConfig = hydra.compose_config(name, list(overrides), RunMode.RUN, from_shell=False)
-    return composed
-
-
-def _is_group(key: str) -> bool:
-    return (config_dir() / key).is_dir()
 
 
 def _is_like(value: Any, default: Any) -> bool:

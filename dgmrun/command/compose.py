@@ -15,8 +15,9 @@ import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dgmrun.command import checks
@@ -51,12 +52,7 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
         _main(arguments, added, name, lambda _: None)
         return None
     with _mistakes(arguments), opened(arguments) as searched:
-        config = hydra.compose(name, [*searched, *arguments.overrides, *added], return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        directory = Path(config.hydra.run.dir).absolute()
-        with open_dict(config):
-            del config["hydra"]
-        return _resolved(config, name), directory
+        return _composed(name, [*searched, *arguments.overrides, *added])
 
 
 @contextmanager
@@ -68,14 +64,30 @@ def opened(arguments: Arguments) -> Iterator[list[str]]:
 
 
 def compose_sweep(arguments: Arguments) -> None:
-    """Passes the jobs of a sweep to the Hydra launcher `process`, which calls `_resolved` for each.
+    """Passes the jobs of a sweep to the Hydra launcher `process`, which calls `_composed` for each.
 
     Raises:
         Mistake: the arguments do not compose.
     """
     store_new(arguments.search_path)
     added = [*_stages(arguments), *_of_teachers(arguments), "hydra/launcher=process"]
-    _main(arguments, added, NEW, partial(_resolved, name=NEW))
+    _main(arguments, added, NEW, partial(_composed, NEW))
+
+
+def _composed(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    """Returns the checked configuration of a run and its directory: the chosen options, then the keys."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    for one in parsed:
+        if one.is_sweep_override():
+            hint = f"dgmrun -m ... makes a sweep; \"{one.key_or_group}='a, b'\" is one value"
+            raise Mistake(f"`{one.key_or_group}` must be one value, but is several", hint)
+    keys = [one for one in parsed if not one.is_hydra_override() and not (config_dir() / one.key_or_group).is_dir()]
+    options = [text for text, one in zip(overrides, parsed, strict=True) if one not in keys]
+    config = hydra.compose(name, options, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    for one in keys:
+        checks.replace(config, one)
+    return _resolved(config, name), Path(config.hydra.run.dir).absolute()
 
 
 def _stages(arguments: Arguments) -> list[str]:
@@ -154,7 +166,7 @@ def _loaded(file: Path) -> dict[str, Any]:
 
 
 def _store_saved(arguments: Arguments) -> None:
-    """Registers the saved configuration of a run as the primary one, with the files of all methods as defaults."""
+    """Registers the saved configuration of a run as the primary one, over the defaults of what it lacks."""
     assert arguments.run is not None
     for override in arguments.overrides:
         if root(override) not in changeable():
@@ -167,7 +179,7 @@ def _store_saved(arguments: Arguments) -> None:
     base = {**_with_methods(arguments.search_path), **_shipped("config"), "device": _shipped("device/auto")}
     logging = [{f"override hydra/{name}": "none"} for name in ("job_logging", "hydra_logging")]
     node = {
-        **_over(base, run.config),
+        **_over(base, _checked(run.config, base)),
         **{"run": str(run.path), "data_dir": None, "resume": "exact"},
         "defaults": ["_self_", {"device": None}, *logging],
         "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
@@ -180,28 +192,32 @@ def _shipped(name: str) -> dict[str, Any]:
     return {key: value for key, value in _loaded(config_dir() / f"{name}.yaml").items() if key not in RESERVED}
 
 
-def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
-    """Merges the saved configuration of a run into the defaults.
+def _checked(saved: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Returns the saved configuration of a run, if it has all sections, with values of the types of the defaults.
 
     Raises:
-        Mistake: a section is missing or is not a mapping.
+        Mistake: a section is missing, or a value is invalid.
     """
     for key in (*NEEDED, "choices"):
         if not isinstance(saved.get(key), dict):
             raise Mistake(f"`{key}` of a run must be a group of keys, but is {saved.get(key)!r}")
     checks.check_saved(saved, base)
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(base, saved))
-    return dict(merged)
+    return saved
+
+
+def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    sections = {key: value for key, value in base.items() if isinstance(value, dict) and key in saved}
+    return {**base, **saved, **{key: _over(value, saved[key]) for key, value in sections.items()}}
 
 
 def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
-    if missing := sorted(OmegaConf.missing_keys(composed)):
+    chosen = composed.hydra.runtime.choices
+    ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    if missing := sorted(OmegaConf.missing_keys(ours)):
         raise Mistake(f"`{missing[0]}` must be given, but is not", f"dgmrun ... {missing[0]}=VALUE")
-    checks.check_types(composed, name)
-    config: Any = OmegaConf.to_container(composed, resolve=True)
+    config: Any = OmegaConf.to_container(ours, resolve=True)
     checks.check_sizes(config)
     if name == NEW:
-        chosen = HydraConfig.get().runtime.choices
         config["choices"] = {group: chosen.get(group) for group in GROUPS}
         if config["choices"]["dataset"] == OF_TEACHER:
             teachers = [given.path for given in inputs(config) if given.key == "objective.teacher"]

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
@@ -88,8 +87,8 @@ class ProcessLauncher(Launcher):
         self.flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Stores Hydra's objects; `task_function` resolves and checks a configuration."""
-        self.loader, self.resolved, self.config = hydra_context.config_loader, task_function, config
+        """Stores Hydra's objects; `task_function` composes a configuration from overrides."""
+        self.compose, self.config = task_function, config
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.folders.append(self.folder)
 
@@ -114,11 +113,7 @@ class ProcessLauncher(Launcher):
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
 
     def _job(self, overrides: list[str]) -> Job:
-        composed = self.loader.load_sweep_config(self.config, overrides)
-        HydraConfig.instance().set_config(composed)
-        with open_dict(composed):
-            del composed["hydra"]
-        config = self.resolved(composed)
+        config, _ = self.compose([*self.config.hydra.overrides.hydra, *overrides])
         return Job(self.folder / run_hash(config), config, list(filter_overrides(overrides)))
 
 
