@@ -85,7 +85,7 @@ def _composed(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Path
     options = [text for text, one in zip(overrides, parsed, strict=True) if one not in keys]
     config = hydra.compose(name, options, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
-    for one in keys:
+    for one in {one.key_or_group: one for one in keys}.values():  # of a key that is given twice, the last value
         checks.replace(config, one)
     return _resolved(config, name), Path(config.hydra.run.dir).absolute()
 
