@@ -74,12 +74,10 @@ class Layerwise(Variational, ABC):
 
         The parameters of the model are held fixed.
         """
-
-        def draw(place: int, q: Distribution) -> Tensor:
-            return trace.z[place] if place < layer else z if place == layer else above(place, q)
-
+        known = [*trace.z[:layer], z]
         with frozen(self.model.parameters()):
-            return learning(self.trace(batch, draw)).signals[layer]
+            drawn = self.trace(batch, lambda place, q: known[place] if place <= layer else above(place, q))
+            return learning(drawn).signals[layer]
 
 
 class Noise:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from dgmrun.gradients.control_variates import relaxed
 from dgmrun.gradients.relaxation import logistic, uniform
+from dgmrun.latent.draws import Draw
 from dgmrun.latent.trace import Trace
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.layerwise import Layerwise, Noise
@@ -54,18 +56,17 @@ class Relaxed(Layerwise, ABC):
 
     def estimate(self, batch: Batch, trace: Trace, layer: int, f: Tensor, noise: Noise) -> Tensor:
         """Returns the gradient of `gradients.control_variates.relaxed`; layers above reuse the noise of the trace."""
+        a, u, above = noise.logits[layer], noise.u[layer], partial(self._again, noise)
+        return relaxed(f, partial(self._c, batch, trace, layer, above), a, u, uniform(a))
 
-        def soften(place: int, zeta: Tensor) -> Tensor:
-            return torch.sigmoid(zeta / self.log_temperature[place].exp())
+    def _c(self, batch: Batch, trace: Trace, layer: int, above: Draw, zeta: Tensor) -> Tensor:
+        return self.control(layer, zeta, self.signal(batch, trace, layer, self._soft(layer, zeta), above))
 
-        def above(place: int, q: Any) -> Tensor:
-            return soften(place, logistic(q.logits, noise.u[place]))
+    def _again(self, noise: Noise, layer: int, q: Any) -> Tensor:
+        return self._soft(layer, logistic(q.logits, noise.u[layer]))
 
-        def c(zeta: Tensor) -> Tensor:
-            return self.control(layer, zeta, self.signal(batch, trace, layer, soften(layer, zeta), above))
-
-        a, u = noise.logits[layer], noise.u[layer]
-        return relaxed(f, c, a, u, uniform(a))
+    def _soft(self, layer: int, zeta: Tensor) -> Tensor:
+        return torch.sigmoid(zeta / self.log_temperature[layer].exp())
 
     def tuning(self, estimates: Sequence[Tensor]) -> Tensor:
         """Returns a scalar of value 0, whose gradient in the control variates' parameters is that of the variance."""
