@@ -141,25 +141,22 @@ def test_two_processes_take_the_steps_of_one(both: Path) -> None:
     assert results(both / "ddp_cpu")["train"]["processes"] == 2
 
 
-def test_a_rank_that_is_killed_ends_the_run(
-    stub: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("fate", "end"), [("killed 1", "ended by signal 9 (SIGKILL)"), ("raises 1", "RuntimeError: as it should")]
+)
+def test_a_rank_that_dies_ends_the_run(
+    fate: str, end: str, stub: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert dgmrun(*stub, "objective.fate='killed 1'", "train", "hydra.run.dir=run") == 1
-    cause = "process 1 of 2: ended by signal 9 (SIGKILL)"
+    assert dgmrun(*stub, f"objective.fate='{fate}'", "train", "hydra.run.dir=run") == 1
+    cause = f"process 1 of 2: {end}"
     assert f"error: {cause}" in capsys.readouterr().err
     assert (results(tmp_path / "run")["status"], results(tmp_path / "run")["error"]) == ("failed", cause)
     assert of_run(tmp_path / "run") == []
 
 
-@pytest.mark.parametrize(
-    "fate",
-    [
-        pytest.param("raises 0", marks=pytest.mark.slow),
-        "raises 1",
-        pytest.param("is killed 1", marks=pytest.mark.slow),
-    ],
-)
-def test_a_rank_that_dies_ends_the_run_with_its_error(
+@pytest.mark.slow
+@pytest.mark.parametrize("fate", ["raises 0", "raises 1", "is killed 1"])
+def test_a_real_rank_that_dies_ends_the_run_with_its_error(
     fate: str, probe: list[str], dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [*probe, f"objective.fate='{fate}'", "device=ddp_cpu", "train", "hydra.run.dir=run"]
@@ -273,6 +270,7 @@ def test_another_number_of_processes_resumes_approximately(
     assert [entry["step"] for entry in train["history"]] == [12]
 
 
+@pytest.mark.slow
 def test_a_signal_to_all_processes_saves(probe: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(*probe, "trainer.max_steps=1000000", "device=ddp_cpu", "train", f"hydra.run.dir={run}")

@@ -25,7 +25,7 @@ THROUGHOUT = (("sbn", "nvil"), ("nade", "distill_se"))
 def test_killed_at_any_rename_and_taken_up_is_never_killed(
     model: str, objective: str, store: Store, dgmrun: Command, tmp_path: Path
 ) -> None:
-    """Every state between two renames, from where the run is one: each of those two pairs takes up a quarter."""
+    """Every state between two renames, from where the run is one: each of those two pairs takes up an eighth."""
     finished, run = store.get(model, objective), tmp_path / "run"
     copies: list[Path] = []
 
@@ -37,7 +37,7 @@ def test_killed_at_any_rename_and_taken_up_is_never_killed(
         call(tmp_path, *finished.command.training, "train", f"hydra.run.dir={run}")
     assert_same(outcome(run), finished.outcome)
     assert len({(copy / "checkpoints" / "last.ckpt").exists() for copy in copies}) == 2
-    first, every = (THROUGHOUT.index((model, objective)), 4) if (model, objective) in THROUGHOUT else (0, 1)
+    first, every = (4 * THROUGHOUT.index((model, objective)), 8) if (model, objective) in THROUGHOUT else (0, 1)
     for copy in copies[first::every]:
         assert dgmrun("train", f"run={copy}") == 0, copy.name
         assert_same(outcome(copy), finished.outcome, copy.name)

@@ -22,7 +22,7 @@ from tests.conftest import BINARY
 
 Command = Callable[..., int]
 SBN = ("model=sbn", "model.hidden=[2,1]", *BINARY, "trainer.max_steps=20", "hydra.run.dir=run")
-UNBIASED = ("reinforce", "nvil", "muprop", "rebar", "relax")
+UNBIASED, BIASED = ("reinforce", "nvil", "muprop", "rebar", "relax"), ("wake_sleep", "concrete")
 CHANCE = 4.5
 """The length of an unbiased mean error is above so many expected ones with a probability below 1e-4, whatever the
 spectrum of the noise: that of Student's t with 50 degrees of freedom, two-sided, is 4e-5."""
@@ -33,15 +33,21 @@ def found(run: str = "run") -> dict[str, Any]:
     return entries
 
 
-def test_every_estimator_is_measured_and_its_bias_found(dgmrun: Command) -> None:
-    assert dgmrun(*SBN, "train", "gradients", "gradients.num_samples=400", "gradients.tuning=50") == 0
-    every = found()
-    assert set(every) == {*UNBIASED, "vimco", "rws", "wake_sleep", "concrete"}
-    bias = {name: each["diagnostics"] for name, each in every.items()}
-    ratio = {name: each["bias"] / each["bias_by_chance"] for name, each in bias.items() if each["bias"] is not None}
-    assert set(ratio) == {*UNBIASED, "wake_sleep", "concrete"}, "three units, five samples: too many for the others"
+def test_bias_is_found(dgmrun: Command) -> None:
+    methods = f"gradients.methods=[{','.join((*UNBIASED, *BIASED))}]"
+    assert dgmrun(*SBN, "train", "gradients", methods, "gradients.num_samples=400", "gradients.tuning=50") == 0
+    bias = {name: each["diagnostics"] for name, each in found().items()}
+    ratio = {name: each["bias"] / each["bias_by_chance"] for name, each in bias.items()}
     assert all(ratio[name] < CHANCE for name in UNBIASED)
-    assert min(ratio["wake_sleep"], ratio["concrete"]) > CHANCE
+    assert all(ratio[name] > CHANCE for name in BIASED)
+
+
+def test_every_estimator_is_measured(dgmrun: Command) -> None:
+    assert dgmrun(*SBN, "train", "gradients", "gradients.num_samples=20", "gradients.tuning=2") == 0
+    every = found()
+    assert set(every) == {*UNBIASED, *BIASED, "vimco", "rws"}
+    unknown = {name for name, each in every.items() if each["diagnostics"]["bias"] is None}
+    assert unknown == {"vimco", "rws"}, "three units, five samples: too many"
     for name, each in every.items():
         assert (each["unit"], each["kind"], each["split"]) == ("log variance", "estimate", "train")
         assert each["settings"]["bound"] == ("L_5" if name in ("vimco", "rws") else "elbo")

@@ -2,8 +2,8 @@
 
 In processes that have this folder in PYTHONPATH: of `python -m dgmrun ... run=DIR ...` nothing else is executed. What
 becomes of one is its `objective.fate`, with digits that tell namesakes apart: well, raises, diverges, waits (to be
-killed, until there is a file `healed`), endless (until it is interrupted), deaf (dies of any signal), or `killed 1`,
-which only rank 1 is.
+killed, until there is a file `healed`), endless (until it is interrupted), deaf (dies of any signal), or, of rank
+1 alone, `killed 1` or `raises 1`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def meet(fate: str) -> str:
         time.sleep(600)
     if fate.startswith("killed"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return {"raises": "RuntimeError: as it should", "diverges": "`loss` is not finite"}.get(fate, "")
+    return {"raises": "RuntimeError: as it should", "diverges": "`loss` is not finite"}.get(fate.split()[0], "")
 
 
 def changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
