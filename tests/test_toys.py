@@ -81,7 +81,7 @@ TOYS_BY_NAME = {
         *OF_A_FILE,
         data={"x": BITS, "y": BITS[:, 0] + BITS[:, 1]},
         words="likelihood fidelity",
-        refused=("given=labels", "`dataset.event.kind` must be categorical for a classifier"),
+        refused=("given=labels", "`dataset` must be categorical for a classifier"),
     ),
     "topped": Toy(
         "model=topped",

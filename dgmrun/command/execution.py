@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from dgmrun.run.files import now
 from dgmrun.stages import finish, stage, unfinished
 from dgmrun.workbench import provenance, start
 from dgmrun.workbench.setup import Setup
+
+log = logging.getLogger("dgmrun")
 
 
 def create(setup: Setup, path: Path, command: str) -> Run:
@@ -33,7 +36,10 @@ def create(setup: Setup, path: Path, command: str) -> Run:
         )
     check(setup, setup.config["stages"], has_weights=bool(setup.config["weights"]))
     given = start.given_weights(setup)
-    run = Run.create(path, setup.config, provenance.results(setup, command))
+    results = provenance.results(setup, command)
+    for doubt in results["dataset"]["doubts"]:
+        log.warning("warning: %s", doubt)
+    run = Run.create(path, setup.config, results)
     if given is not None:
         run.save_weights(given)
     return run

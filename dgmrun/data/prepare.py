@@ -27,11 +27,13 @@ class Prepared:
         splits: splits as the model sees them, except that noise is not yet applied to the training split.
         noise: draws binary data from grey levels, or dequantises them; None if nothing is drawn.
         back: maps what the model sees back to original units.
+        loaded: splits as loaded.
     """
 
     splits: Splits
     noise: Noise | None
     back: ComposeTransform
+    loaded: Splits
 
     def draw(self) -> Noise | None:
         """Returns the random map from rows of the training split to what the model sees, or None for the identity."""
@@ -67,7 +69,7 @@ def prepare(
         event: event of the examples, `dataset.event`.
         labels: event of the labels, `dataset.labels`.
         binarisation: `fixed`, `threshold`, `dynamic` or `none`.
-        transform: `levels`, `dequantise`, `logit`, `standardise` or `none`.
+        transform: `levels`, `dequantise`, `jitter`, `logit`, `standardise` or `none`.
         pixel_order: `row`, `column` (images are transposed, as MATLAB stores them) or None.
 
     Raises:
@@ -83,7 +85,10 @@ def prepare(
         originals[name] = _ordered(x if noise is None or name in waiting else _drawn(noise, x, name), pixel_order)
     back = transforms.inverse(transform, originals["train"])
     ready = {name: x if name in waiting else transforms.seen(back, x) for name, x in originals.items()}
-    return Prepared({name: replace(split, x=ready[name]) for name, split in splits.items()}, noise, back)
+    if not all(x.isfinite().all() for x in ready.values()):
+        must = "`dataset.transform` must be standardise where numbers are beyond the range of float32, but is"
+        raise Mistake(f"{must} {transform}", "dataset.transform=standardise")
+    return Prepared({name: replace(split, x=ready[name]) for name, split in splits.items()}, noise, back, splits)
 
 
 def _noise(binarisation: str, transform: str) -> Noise | None:

@@ -16,6 +16,8 @@ from torch import Tensor
 from dgmrun.rng import seeded
 
 SPLITS = ("train", "valid", "test")
+SPELLINGS = {"training": "train", "val": "valid", "validation": "valid", "dev": "valid", "testing": "test"}
+"""Other usual names of the splits."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Split:
     """One split of a dataset.
 
     Args:
-        x: examples [N, *event.shape], uint8 if binary, float32 otherwise; grey levels lie in [0, 1].
+        x: examples [N, *event.shape]: uint8 if binary, float64 if a file has real numbers or counts, float32
+            otherwise; grey levels lie in [0, 1].
         y: labels [N] int64, if there are any.
         population: whether `x` is the whole population, so that all splits may be identical.
     """
@@ -48,6 +51,12 @@ def places(rows: int) -> Sequence[Tensor]:
     held_out = max(1, rows // 10)
     with seeded(0, "split"):
         return torch.split(torch.randperm(rows), [rows - 2 * held_out, held_out, held_out])
+
+
+def split_named(name: str) -> str | None:
+    """Returns the split of this name, in any of its usual spellings; None if it is no split's name."""
+    word = name.lower()
+    return word if word in SPLITS else SPELLINGS.get(word)
 
 
 def sha256(x: Tensor) -> str:

@@ -5,6 +5,7 @@ r"""Transforms of data that are not binary to what the model sees, with the Jaco
 - `none`: the data are left as they are.
 - `levels`: grey levels k / 255 become integers k, 0 to 255.
 - `dequantise`: (k + u) / 256, with u uniform in [0, 1) and redrawn for every batch.
+- `jitter`: counts k become k + u, with u uniform in [0, 1) and redrawn for every batch.
 - `logit`: dequantised y, then logit(alpha + (1 - 2 alpha) y), alpha = 1e-6.
 - `standardise`: each dimension minus its mean, divided by its standard deviation, both over the training split.
 
@@ -58,7 +59,8 @@ TRANSFORMS = {
     "logit": Conversion(
         ("unit",), "real", of_levels=True, is_noisy=True, back=(SigmoidTransform(), UNSQUEEZE, TO_LEVELS)
     ),
-    "standardise": Conversion(("unit", "real"), "real"),
+    "jitter": Conversion(("counts",), "real", is_noisy=True),
+    "standardise": Conversion(("unit", "real", "counts"), "real"),
 }
 
 
@@ -114,7 +116,7 @@ def inverse(transform: str, x: Tensor) -> ComposeTransform:
     if transform != "standardise":
         return ComposeTransform(list(TRANSFORMS[transform].back))
     deviation, mean = torch.std_mean(x.double(), dim=0, correction=0)
-    constant = (deviation == 0).flatten().nonzero()
+    constant = (x.amax(0) == x.amin(0)).flatten().nonzero()
     if len(constant):
         raise Mistake(
             "`dataset.transform` must not be standardise where a dimension of the training split is constant, but "
@@ -125,8 +127,9 @@ def inverse(transform: str, x: Tensor) -> ComposeTransform:
 
 
 def seen(back: ComposeTransform, x: Tensor) -> Tensor:
-    """Maps `x` from original units to what the model sees."""
-    return back.inv(x).float() if back.parts else x
+    """Maps `x` from original units to what the model sees, in float32 unless it is uint8."""
+    found = back.inv(x) if back.parts else x
+    return found.float() if found.is_floating_point() else found
 
 
 def log_jacobian(back: ComposeTransform, x: Tensor) -> Tensor:

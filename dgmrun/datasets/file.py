@@ -3,116 +3,182 @@
 - `.npz`: x [N, ...]; optional y [N], integer labels, which are classes if all are from 0 to 9999; optional split [N],
   train, valid or test for each row.
 - `.npy`: x.
-- `.csv`: x, comma-separated numbers, one row per line, with or without a header line.
+- `.csv`, `.tsv`, `.txt`: x, one row per line, as described in dgmrun/data/tables.py.
 
 Without `split`, a permutation of the rows, the same for every run, is cut into 80 % train and 10 % each of valid and
-test. Values are taken as they are: integers up to 255 are counts; divide them by 255 to make them grey levels.
+test. Images may be [N, h, w], [N, c, h, w] or [N, h, w, c]: axes of 1, 3 or 4 channels behind two larger ones are moved
+to the front. Bytes, and whole numbers from 0 to 255 in images, are grey levels k / 255. Any other whole numbers are
+counts. What is understood of a file is logged in one line.
 """
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dgmrun.data import tables
 from dgmrun.data.check import inside
-from dgmrun.data.splits import SPLITS, Split, Splits, places
+from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
-from dgmrun.run import untrusted
 
+log = logging.getLogger("dgmrun")
 Arrays = dict[str, NDArray[Any]]
+TEXT, BINARY = (".csv", ".tsv", ".txt"), (".npz", ".npy")
 MOST_CLASSES = 10_000
 """A model has parameters for each class from 0 to the largest: numbers above are identifiers, not classes."""
+BYTE = 255
+KINDS = ("binary", "unit", "counts", "real")
+CHANNELS = (1, 3, 4)
 
 
-def load(data_dir: Path, path: str) -> Splits:
+class Read(NamedTuple):
+    """Contents of a file: examples x, their event, further arrays, and what was understood."""
+
+    x: Tensor
+    event: Event
+    arrays: Arrays
+    is_of_bytes: bool
+    understood: list[str]
+
+
+def load(
+    data_dir: Path, path: str, header: bool | None = None, layout: str | None = None, kind: str | None = None
+) -> Splits:
     """Loads x, and y and split if present, from the file.
 
     Args:
         data_dir: unused.
         path: path of the file.
+        header: whether the first line of a text file is a heading; None to recognise it.
+        layout: `channels_first` or `channels_last`, of images; None to recognise it.
+        kind: kind of x, `binary`, `unit`, `counts` or `real`; None for the first that suits it.
 
     Raises:
         Mistake: the file cannot be read, or its arrays are not as described above.
     """
-    arrays = _read(path)
-    x, y = _examples(arrays), _labels(arrays)
-    x = x.to(torch.uint8) if inside(x, Event(tuple(x.shape[1:]), "binary")) else x
-    cut = zip(SPLITS, _places(arrays), strict=True)
-    return {split: Split(x[rows], None if y is None else y[rows]) for split, rows in cut}
+    read = _read(path, header=header, layout=layout, kind=kind)
+    y, shape = _labels(read.arrays), "x".join(map(str, read.x.shape))
+    log.info("data        %s: %s, %s", path, shape, ", ".join([read.event.kind, *read.understood]))
+    cut = zip(SPLITS, _places(read.arrays), strict=True)
+    return {split: Split(read.x[rows], None if y is None else y[rows]) for split, rows in cut}
 
 
-def event(path: str) -> Event:
-    """Returns the event of x: the shape of a row, and the first suitable kind of binary, unit, counts and real."""
-    x = _examples(_read(path))
-    each = (Event(tuple(x.shape[1:]), kind) for kind in ("binary", "unit", "counts", "real"))
-    return next(event for event in each if inside(x, event))
+def event(path: str, **reading: Any) -> Event:
+    """Returns the event of x: the shape of a row, and its kind."""
+    return _read(path, **reading).event
 
 
-def labels(path: str) -> Event | None:
+def labels(path: str, **reading: Any) -> Event | None:
     """Returns the event of y: classes 0 to the largest; None if there is no y, or one that numbers no class."""
-    y = _labels(_read(path))
+    y = _labels(_read(path, **reading).arrays)
     is_class = y is not None and y.min() >= 0 and y.max() < MOST_CLASSES
     return Event((), "categorical", int(y.max()) + 1) if y is not None and is_class else None
 
 
-def _read(name: str) -> Arrays:
+def transform(path: str, **reading: Any) -> str:
+    """Returns the transform by which bytes and counts have a density, noise within a level or a count; else `none`."""
+    read = _read(path, **reading)
+    if read.event.kind == "unit" and read.is_of_bytes:
+        return "dequantise"
+    return "jitter" if read.event.kind == "counts" else "none"
+
+
+def _read(name: str, **reading: Any) -> Read:
     path = Path(name).expanduser()
-    if path.suffix not in (".npz", ".npy", ".csv"):
-        raise Mistake(f"`dataset.path` must end in .npz, .npy or .csv, but is {path}")
+    if path.suffix.lower() not in (*TEXT, *BINARY):
+        raise Mistake(f"`dataset.path` must end in {', '.join((*TEXT, *BINARY))}, but is {path}")
     if not path.is_file():
         raise Mistake(f"`dataset.path` must be a file, but there is no {path}")
-    try:
-        arrays = _read_csv(path) if path.suffix == ".csv" else untrusted.arrays(path)
-    except (OSError, ValueError) as error:
-        raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {error}") from error
+    return _understood(path, path.stat().st_mtime_ns, **reading)
+
+
+@lru_cache(maxsize=1)
+def _understood(
+    path: Path, changed: int, header: bool | None = None, layout: str | None = None, kind: str | None = None
+) -> Read:
+    """Reads a file; the last one is kept, as event, labels and examples are asked for one after another."""
+    arrays, understood = _arrays(path, header)
     if "x" not in arrays:
         raise Mistake(f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}")
-    return arrays
+    found = _checked(arrays["x"])
+    is_of_bytes = _are_bytes(found)
+    x, moved = _channels_first(found, layout)
+    x, scaled = (x / BYTE, ["bytes as grey levels k / 255"]) if is_of_bytes and kind in (None, "unit") else (x, [])
+    seen = _event(x, kind)
+    return Read(_stored(x, seen), seen, arrays, is_of_bytes, [*understood, *moved, *scaled])
 
 
-def _read_csv(path: Path) -> Arrays:
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    rows = lines[_is_heading(lines[0]) :] if lines else []
-    if not rows:
-        raise ValueError("it has no rows")
-    return {"x": np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)}
-
-
-def _is_heading(line: str) -> bool:
-    """Returns whether the line has no number."""
-    return not any(_is_number(entry) for entry in line.split(","))
-
-
-def _is_number(text: str) -> bool:
+def _arrays(path: Path, header: bool | None) -> tuple[Arrays, list[str]]:
+    """Returns the arrays of a file, and what was understood of a table."""
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        if path.suffix.lower() in TEXT:
+            table = tables.read(path, header)
+            return {"x": table.x}, table.understood
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            return ({"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)), []
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        said = "it has more than arrays of numbers" if "allow_pickle" in str(error) else error
+        raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {said}") from error
 
 
-def _examples(arrays: Arrays) -> Tensor:
-    """Returns x as float32 [N, ...]."""
-    x = arrays["x"]
+def _checked(x: NDArray[Any]) -> NDArray[Any]:
+    """Returns x as float64, or as uint8 if it is bytes."""
     if x.dtype.kind not in "biuf" or x.ndim < 2 or len(x) < 3 or x.size == 0:
         raise Mistake(
             f"`dataset.path` must hold numbers x [N, ...] with N at least 3, but x is {x.dtype.name} {list(x.shape)}"
         )
-    with np.errstate(over="ignore"):
-        examples = torch.from_numpy(x.astype(np.float32))
-    finite = examples.flatten(1).isfinite().all(dim=1)
+    finite = np.isfinite(x.reshape(len(x), -1)).all(1)
     if not finite.all():
-        row = int(finite.logical_not().nonzero()[0])
+        row = int(np.flatnonzero(~finite)[0])
         raise Mistake(f"`dataset.path` must hold finite numbers x, but row {row} (from 0) has another value")
-    return examples
+    return x if x.dtype == np.uint8 else x.astype(np.float64)
+
+
+def _are_bytes(x: NDArray[Any]) -> bool:
+    """Returns whether x are grey levels from 0 to 255: bytes, or whole numbers in that range in images."""
+    in_range = x.max() > 1 and x.min() >= 0 and x.max() <= BYTE
+    return bool(in_range and (x.dtype == np.uint8 or (x.ndim > 2 and x.max() > BYTE // 2 and (x == x.round()).all())))
+
+
+def _channels_first(x: NDArray[Any], layout: str | None) -> tuple[NDArray[Any], list[str]]:
+    """Moves the last axis of images to the front if it has channels."""
+    if layout not in (None, "channels_first", "channels_last"):
+        raise Mistake(f"`dataset.layout` must be channels_first, channels_last or null, but is {layout}")
+    if layout == "channels_last" and x.ndim != len(("N", "h", "w", "c")):
+        raise Mistake(f"`dataset.layout` must be null but for x [N, h, w, c], but x is {list(x.shape)}")
+    is_last = x.ndim == 4 and x.shape[-1] in CHANNELS and min(x.shape[1:3]) > x.shape[-1]
+    if layout == "channels_first" or not (is_last or layout == "channels_last"):
+        return x, []
+    return np.moveaxis(x, -1, 1), [f"the last axis as {x.shape[-1]} channels"]
+
+
+def _event(x: NDArray[Any], kind: str | None) -> Event:
+    shape, numbers = tuple(x.shape[1:]), torch.from_numpy(x)
+    if kind not in (None, *KINDS):
+        raise Mistake(f"`dataset.kind` must be {', '.join(KINDS)} or null, but is {kind}")
+    suiting = [each for each in KINDS if inside(numbers, Event(shape, each))]
+    if kind not in (None, *suiting):
+        raise Mistake(f"`dataset.kind` must be {' or '.join(suiting)} for these numbers, but is {kind}")
+    return Event(shape, kind or suiting[0])
+
+
+def _stored(x: NDArray[Any], seen: Event) -> Tensor:
+    """Returns x as uint8 if binary, as float32 if grey levels, else as float64, exact until it is transformed."""
+    dtype = {"binary": np.uint8, "unit": np.float32}.get(seen.kind, np.float64)
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=dtype))
 
 
 def _labels(arrays: Arrays) -> Tensor | None:
@@ -130,10 +196,10 @@ def _places(arrays: Arrays) -> Sequence[Tensor]:
     rows = len(arrays["x"])
     if "split" not in arrays:
         return places(rows)
-    names = arrays["split"].astype(str)
-    found = [torch.from_numpy(np.flatnonzero(names == split)) for split in SPLITS]
-    if names.shape != (rows,) or sum(map(len, found)) < rows or not all(map(len, found)):
-        counts = ", ".join(f"{count} {name}" for name, count in Counter(names.ravel().tolist()).items())
+    names = [split_named(name) or name for name in arrays["split"].astype(str).ravel().tolist()]
+    found = [torch.tensor([row for row, name in enumerate(names) if name == split]) for split in SPLITS]
+    if arrays["split"].shape != (rows,) or sum(map(len, found)) < rows or not all(map(len, found)):
+        counts = ", ".join(f"{count} {name}" for name, count in Counter(names).items())
         raise Mistake(
             f"`dataset.path` must hold a split of {rows} names, train, valid or test, each at least once, "
             f"but its split holds {counts}"

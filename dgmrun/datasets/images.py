@@ -1,30 +1,34 @@
 """Your own images: `dataset=images dataset.path=FOLDER dataset.size=[h,w]`.
 
-Reads every image file in the folder and its subfolders. If the folder has subfolders train, valid and test, these are
-the splits; otherwise a permutation of the images in the order of their names, the same for every run, is cut into 80 %
-train and 10 % each of valid and test. Images of another size are resized, keeping their aspect ratio, and
-centre-cropped.
+Reads every image file in the folder and its subfolders, except hidden ones. If the folder has subfolders for train,
+valid and test, in any usual spelling (Training, val, dev, ...), these are the splits; otherwise a permutation of the
+images in the order of their names, the same for every run, is cut into 80 % train and 10 % each of valid and test.
+Images of another size are resized, keeping their aspect ratio, and centre-cropped. Transparent ones are laid on a
+background. What is understood of a folder is logged in one line.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
 
-from dgmrun.data.splits import SPLITS, Split, Splits, places
+from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
+from dgmrun.run.files import visible
 
+log = logging.getLogger("dgmrun")
 MODES = {1: "L", 3: "RGB"}
 """Pillow's modes, by number of channels."""
 
 
-def load(data_dir: Path, path: str, size: Sequence[int], channels: int) -> Splits:
+def load(data_dir: Path, path: str, size: Sequence[int], channels: int, background: str = "white") -> Splits:
     """Loads x [N, channels, height, width], grey levels / 255.
 
     Args:
@@ -32,24 +36,26 @@ def load(data_dir: Path, path: str, size: Sequence[int], channels: int) -> Split
         path: path of the folder.
         size: height and width to which images are resized, in pixels.
         channels: 3 for colour, 1 for grey.
+        background: colour behind transparent images, a name or #rrggbb.
 
     Raises:
         Mistake: a setting is invalid, an image cannot be read, or there are too few.
     """
-    shape, folder = event(path, size, channels).shape, Path(path).expanduser()
-    parts = {split: _files(folder / split) for split in SPLITS}
-    if all(parts.values()):
-        return {split: Split(_read(files, shape)) for split, files in parts.items()}
-    if any(parts.values()):
-        lacking = " and ".join(split for split, files in parts.items() if not files)
-        raise Mistake(f"`dataset.path` must have pictures in {', '.join(SPLITS)}, but {folder} has none in {lacking}")
-    if len(files := _files(folder)) < len(SPLITS):
-        raise Mistake(f"`dataset.path` must be a folder of at least 3 pictures, but {folder} has {len(files)}")
-    x = _read(files, shape)
-    return {split: Split(x[rows]) for split, rows in zip(SPLITS, places(len(x)), strict=True)}
+    shape, folder = event(path, size, channels, background).shape, Path(path).expanduser()
+    parts = _parts(folder)
+    if is_cut := any(parts.values()):
+        splits = {split: Split(_read(files, shape, background)) for split, files in parts.items()}
+    else:
+        if len(files := _files(folder)) < len(SPLITS):
+            raise Mistake(f"`dataset.path` must be a folder of at least 3 pictures, but {folder} has {len(files)}")
+        x = _read(files, shape, background)
+        splits = {split: Split(x[rows]) for split, rows in zip(SPLITS, places(len(x)), strict=True)}
+    how = "split by its folders" if is_cut else "split at random, the same for every run"
+    log.info("data        %s: %s; %s", path, ", ".join(f"{len(each.x)} {name}" for name, each in splits.items()), how)
+    return splits
 
 
-def event(path: str, size: Sequence[int], channels: int) -> Event:
+def event(path: str, size: Sequence[int], channels: int, background: str = "white") -> Event:
     """Returns the event of an image resized to `size`.
 
     Raises:
@@ -61,28 +67,67 @@ def event(path: str, size: Sequence[int], channels: int) -> Event:
         raise Mistake(f"`dataset.size` must be [height,width] in pixels, but is {size}")
     if channels not in MODES:
         raise Mistake(f"`dataset.channels` must be 3 for colour or 1 for grey, but is {channels}")
+    if not isinstance(background, str) or not _is_colour(background):
+        raise Mistake(f"`dataset.background` must be a colour, such as white or #ffffff, but is {background}")
     return Event((channels, *size), "unit")
+
+
+def _is_colour(word: str) -> bool:
+    try:
+        ImageColor.getrgb(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _parts(folder: Path) -> dict[str, list[Path]]:
+    """Returns the files of the subfolders named after splits, by split.
+
+    Raises:
+        Mistake: two subfolders are named after one split, or some splits have files and others none.
+    """
+    parts: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
+        split, files = split_named(sub.name), _files(sub)
+        if split is None or not files:
+            continue
+        if parts[split]:
+            raise Mistake(f"`dataset.path` must have one folder for {split}, but {folder} has another, {sub.name}")
+        parts[split] = files
+    lacking = [split for split, files in parts.items() if not files]
+    if lacking and len(lacking) < len(SPLITS):
+        must = f"`dataset.path` must have pictures in {', '.join(SPLITS)}"
+        raise Mistake(f"{must}, but {folder} has none in {' and '.join(lacking)}")
+    return parts
 
 
 def _files(folder: Path) -> list[Path]:
     """Lists the image files in a folder and its subfolders, sorted by name."""
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings and file.is_file())
+    return [file for file in visible(folder) if file.suffix.lower() in endings]
 
 
-def _read(files: Sequence[Path], shape: tuple[int, ...]) -> Tensor:
-    return torch.stack([_picture(file, shape) for file in files]) / 255
+def _read(files: Sequence[Path], shape: tuple[int, ...], background: str) -> Tensor:
+    return torch.stack([_picture(file, shape, background) for file in files]) / 255
 
 
-def _picture(file: Path, shape: tuple[int, ...]) -> Tensor:
+def _picture(file: Path, shape: tuple[int, ...], background: str) -> Tensor:
     """Reads one image, uint8 of `shape`."""
     channels, height, width = shape
     try:
         with Image.open(file) as opened:
             if opened.mode.startswith(("I", "F")):
                 raise ValueError(f"its pixels are {opened.mode}, not of 8 bits")
-            upright = ImageOps.exif_transpose(opened).convert(MODES[channels])
+            upright = _opaque(ImageOps.exif_transpose(opened), background).convert(MODES[channels])
             picture = ImageOps.fit(upright, (width, height))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Mistake(f"`dataset.path` must hold pictures that can be read, but {file} is not: {error}") from error
     return torch.from_numpy(np.array(picture)).reshape(height, width, channels).permute(2, 0, 1)
+
+
+def _opaque(image: Image.Image, background: str) -> Image.Image:
+    """Lays an image that has transparency, of any mode, on a background: colours under it are arbitrary."""
+    if not image.has_transparency_data:
+        return image
+    paper = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(paper, image.convert("RGBA"))

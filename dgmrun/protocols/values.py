@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 KINDS = ("binary", "levels", "categorical", "counts", "tokens", "unit", "real")
 SIZED = ("levels", "categorical", "tokens")
 CONTINUOUS = ("unit", "real")
+MADE_BY = {
+    ("unit", "binary"): "dataset.binarisation=dynamic dataset.transform=none",
+    ("unit", "levels"): "dataset.transform=levels",
+    ("unit", "real"): "dataset.transform=logit",
+    ("counts", "real"): "dataset.transform=jitter",
+}
+"""Settings that make data of one kind data of another."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,12 @@ class Event:
         """Checks that `kind` is among `kinds`, those that `what` models, e.g. "a NADE".
 
         Raises:
-            ValueError: it is not; the message names the configuration key.
+            ValueError: it is not; the message names the settings that make it so, if there are any.
         """
         if self.kind not in kinds:
-            raise ValueError(f"`dataset.event.kind` must be {' or '.join(kinds)} for {what}, but is {self.kind}")
+            cures = [MADE_BY[self.kind, kind] for kind in kinds if (self.kind, kind) in MADE_BY]
+            cure = f": {' or '.join(cures)} makes it so" if cures else ""
+            raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")
 
 
 class Batch(NamedTuple):

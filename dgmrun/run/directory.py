@@ -25,7 +25,7 @@ import yaml
 from dgmrun.errors import Busy, Mistake
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity
-from dgmrun.run.files import locked, replace, sha256, thawed
+from dgmrun.run.files import locked, replace, sha256, thawed, visible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -210,8 +210,7 @@ def fingerprint(path: str | Path) -> str:
         Mistake: there is no such file.
     """
     if os.path.isdir(path) and not (Path(path) / CONFIG).exists():
-        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
-        listed = [f"{file.relative_to(path)}\0{sha256(file)}\0" for file in files]
+        listed = [f"{file.relative_to(path)}\0{sha256(file)}\0" for file in visible(Path(path))]
         return hashlib.sha256("".join(listed).encode()).hexdigest()
     file = Run(Path(path)).weights_file if os.path.isdir(path) else Path(path)
     if not file.is_file():

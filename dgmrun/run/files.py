@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 BLOCK = 2**20
+OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini")
+"""Names under which operating systems leave copies, thumbnails and settings in a user's folder."""
 
 
 def sha256(file: Path) -> str:
@@ -22,6 +24,16 @@ def sha256(file: Path) -> str:
         while block := stream.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def visible(folder: Path) -> list[Path]:
+    """Lists the files in a folder and its subfolders, sorted by path, except hidden ones and those of systems."""
+    below = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    return sorted(folder / file for file in below if not any(map(_is_hidden, file.parts)))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in OF_SYSTEMS
 
 
 def now() -> str:

@@ -32,6 +32,7 @@ RESERVED = ("hydra", "defaults")
 DATASET = {
     **{"name": str, "kind": str, "transform": str, "binarisation": str, "given": str, "levels": int, "dims": int},
     "splits": {...: {"sha256": str}},
+    "doubts": [str],
 }
 TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, "complete": bool, "history": [{}]}
 SHAPE = {

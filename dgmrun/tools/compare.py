@@ -105,9 +105,16 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 
 def _tables(entries: Sequence[Entry]) -> None:
-    show(*_spaced(tables(_columns(entries))), LEGEND)
+    show(*_spaced(tables(_columns(entries))), LEGEND, *_doubts(entries))
     for ranking in rankings(entries):
         show("", _heading(ranking), "", *_spaced(tables(_places(ranking))), RANKED)
+
+
+def _doubts(entries: Sequence[Entry]) -> list[str]:
+    """Returns what is doubtful about the data of the runs, once for each dataset."""
+    datasets = [at(entry.results, "dataset") or {} for entry in entries]
+    told = [(at(each, "name"), doubt) for each in datasets for doubt in at(each, "doubts") or ()]
+    return [f"Warning of {plain(name)}: {plain(doubt)}." for name, doubt in dict.fromkeys(told)]
 
 
 def _columns(entries: Sequence[Entry]) -> list[Column]:

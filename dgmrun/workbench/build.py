@@ -136,7 +136,7 @@ def _is_length(value: Any) -> bool:
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the configuration with `dataset.event` and `dataset.labels` read from the data files where they are null.
+    """Returns the configuration with the event, labels and transform of a dataset read from its files where null.
 
     Raises:
         Mistake: the event is not specified and cannot be read from the files.
@@ -146,6 +146,9 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("event", "labels"):
         if dataset[key] is None and (found := _of_module(dataset, key)) is not None:
             dataset[key] = written(found)
+    if dataset["transform"] is None:
+        found = _of_module(dataset, "transform") if dataset["binarisation"] == "none" else None
+        dataset["transform"] = found or "none"
     if dataset["event"] is None:
         raise Mistake("`dataset.event` must be {shape: [sizes], kind: word}, but is null")
     return {**config, "dataset": dataset}

@@ -60,6 +60,7 @@ def _dataset(setup: Setup) -> dict[str, Any]:
         "levels": setup.levels,
         "dims": setup.event.dims,
         "splits": splits(setup),
+        "doubts": setup.doubts,
     }
 
 

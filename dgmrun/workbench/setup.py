@@ -14,6 +14,7 @@ from torch.distributions.transforms import ComposeTransform
 
 from dgmrun.data.arrangement import Arrangement
 from dgmrun.data.binarise import binarised
+from dgmrun.data.doubts import doubts
 from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.transform import LEVELS, TRANSFORMS, transformed
 from dgmrun.errors import Mistake, RunFailed
@@ -80,6 +81,12 @@ class Setup:
         )
 
     @property
+    def doubts(self) -> list[str]:
+        """Doubts about the data, in words."""
+        is_density = self.is_of_x and self.event.is_continuous and self.data.noise is None
+        return doubts(self.data.loaded, is_density, is_rounded=not self.data.back.parts)
+
+    @property
     def _labels(self) -> Event | None:
         node = self.config["dataset"]["labels"]
         return None if node is None else build.event(node, "dataset.labels")
@@ -144,10 +151,16 @@ class Setup:
         return self.data.back if self.is_of_x else ComposeTransform([])
 
     def original(self, x: Tensor) -> Tensor:
-        """Converts what is modelled, or samples of it, to original units, on the CPU, in a compact dtype."""
+        """Converts what is modelled, or samples of it, to original units, on the CPU.
+
+        Real numbers that were standardised are float64, as float32 may not resolve their original units.
+        """
         if self.event.kind in ("binary", "levels"):
             return self.back(x.cpu()).to(torch.uint8)
-        return self.back(x.cpu()).to(torch.float32 if self.event.is_continuous else torch.int64)
+        if not self.event.is_continuous:
+            return self.back(x.cpu()).to(torch.int64)
+        is_of_data = bool(self.back.parts) and self.levels is None
+        return self.back(x.cpu().double()).to(torch.float64 if is_of_data else torch.float32)
 
     @property
     def levels(self) -> int | None:

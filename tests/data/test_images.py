@@ -45,6 +45,49 @@ def test_folders_that_are_named_after_splits_are_these(tmp_path: Path) -> None:
     assert [len(split.x) for split in splits.values()] == [12, 1, 7]
 
 
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints/a.png", "__MACOSX/b.png", "train/.c.png", ".d.png"])
+def test_hidden_files_change_no_split(hidden: str, tmp_path: Path) -> None:
+    before = load(Path(), str(folder(tmp_path)), **SETTINGS)
+    (tmp_path / hidden).parent.mkdir(exist_ok=True)
+    Image.fromarray(COLOURS[0]).save(tmp_path / hidden)
+    after = load(Path(), str(tmp_path), **SETTINGS)
+    assert all(torch.equal(before[split].x, after[split].x) for split in before)
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Valid", "Test"), ("training", "dev", "testing"), ("TRAIN", "val", "test")]
+)
+def test_splits_have_several_spellings(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name, rows in zip(names, (slice(12), slice(12, 13), slice(13, 20)), strict=True):
+        folder(tmp_path / name, rows)
+    assert [len(split.x) for split in load(Path(), str(tmp_path), **SETTINGS).values()] == [12, 1, 7]
+    folder(tmp_path / "validation", slice(1))
+    with pytest.raises(Mistake, match="must have one folder for valid"):
+        load(Path(), str(tmp_path), **SETTINGS)
+
+
+def transparent(mode: str) -> Image.Image:
+    """Black or arbitrary colours, all of them invisible."""
+    image = Image.new("RGBA", (6, 4), (10, 20, 30, 0))
+    if mode == "P":
+        paletted = Image.new("P", (6, 4), 1)
+        paletted.putpalette([1, 2, 3, 4, 5, 6])
+        paletted.info["transparency"] = 1
+        return paletted
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize(("background", "seen"), [("white", [1, 1, 1]), ("#ff0000", [1, 0, 0])])
+def test_what_is_transparent_shows_the_background(
+    mode: str, background: str, seen: list[float], tmp_path: Path
+) -> None:
+    for number in range(3):
+        transparent(mode).save(tmp_path / f"{number}.png")
+    splits = load(Path(), str(tmp_path), **SETTINGS, background=background)
+    assert splits["train"].x.mean((0, 2, 3)).tolist() == seen
+
+
 def test_colour_becomes_grey_and_another_size(tmp_path: Path) -> None:
     for number, level in enumerate((0, 100, 200)):
         Image.new("RGB", (40, 20), (level,) * 3).save(tmp_path / f"{number}.png")
@@ -57,6 +100,7 @@ def test_colour_becomes_grey_and_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"background": "wite"}, "`dataset.background` must be a colour, such as white or #ffffff, but is wite"),
         ({"path": "nowhere"}, "`dataset.path` must be a folder, but there is no folder nowhere"),
         ({"size": [4]}, r"`dataset.size` must be \[height,width\] in pixels, but is \[4\]"),
         ({"size": [4, 0]}, r"`dataset.size` must be \[height,width\] in pixels, but is \[4, 0\]"),

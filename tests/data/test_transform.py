@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -38,10 +39,15 @@ def reals() -> Splits:
     return cut(x, None, [ROWS - 200, 100, 100])
 
 
+def counts() -> Splits:
+    return {name: replace(split, x=(split.x * 255).round().double()) for name, split in grey_levels().items()}
+
+
 def ready(transform: str, **changes: Any) -> Prepared:
-    is_real = transform == "standardise"
-    settings = {"event": REAL if is_real else GREY, "labels": None, "binarisation": "none", "pixel_order": None}
-    return prepare(reals() if is_real else grey_levels(), **({"transform": transform} | settings | changes))
+    others = {"standardise": (reals(), REAL), "jitter": (counts(), Event(GREY.shape, "counts"))}
+    splits, event = others.get(transform, (grey_levels(), GREY))
+    settings = {"event": event, "labels": None, "binarisation": "none", "pixel_order": None}
+    return prepare(splits, **({"transform": transform} | settings | changes))
 
 
 @pytest.mark.parametrize("transform", ["dequantise", "logit", "standardise"])
@@ -79,16 +85,16 @@ def test_a_standardised_gaussian_scores_as_the_one_that_fits_the_file() -> None:
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 @pytest.mark.parametrize("transform", list(TRANSFORMS))
 def test_back_is_the_inverse(transform: str, split: str) -> None:
-    """Levels come back with their noise: k is the whole part of what comes back."""
+    """Levels and counts come back with their noise: k is the whole part of what comes back."""
     data, given = ready(transform), (reals() if transform == "standardise" else grey_levels())[split].x
     returned = data.back(data.scored(split))
-    if transform in OF_LEVELS:
+    if transform in (*OF_LEVELS, *NOISY):
         assert torch.equal((returned - 5e-5).floor().clamp(min=0) if transform in NOISY else returned, given * 255)
     else:
         assert torch.allclose(returned, given.to(returned.dtype), rtol=1e-6)
 
 
-@pytest.mark.parametrize("transform", ["none", "levels"])
+@pytest.mark.parametrize("transform", ["none", "levels", "jitter"])
 def test_what_does_not_stretch_has_no_jacobian(transform: str) -> None:
     assert ready(transform).log_jacobian("test").tolist() == [0.0] * 100
 
@@ -174,7 +180,7 @@ def test_transformed_says_what_the_model_sees(kind: str, transform: str, seen: s
     ("kind", "transform", "fitting"),
     [
         ("binary", "standardise", "none"),
-        ("counts", "levels", "none"),
+        ("counts", "levels", "none or jitter or standardise"),
         ("real", "logit", "none or standardise"),
         ("unit", "log", "none or levels or dequantise or logit or standardise"),
     ],

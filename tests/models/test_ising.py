@@ -293,7 +293,7 @@ def test_pictures_are_couplings_biases_and_conditionals() -> None:
 @pytest.mark.parametrize(
     ("event", "settings", "message"),
     [
-        (Event((4,), "real"), {}, "`dataset.event.kind` must be binary for an Ising model, but is real"),
+        (Event((4,), "real"), {}, "`dataset` must be binary for an Ising model, but is real"),
         (Event((4,), "binary"), {"graph": "ring"}, "`model.graph` must be one of grid, complete, but is ring"),
         (Event((4,), "binary"), {"weight_std": -1.0}, "`model.weight_std` must not be negative, but is -1"),
     ],

@@ -145,7 +145,7 @@ def test_initialise_sets_the_smoothed_marginals() -> None:
 @pytest.mark.parametrize(
     ("event", "settings", "key"),
     [
-        (Event((4,), "real"), {}, "dataset.event.kind"),
+        (Event((4,), "real"), {}, "`dataset` must be binary for an RBM, but is real"),
         (Event((4,), "binary"), {"hidden": 0}, "model.hidden"),
         (Event((4,), "binary"), {"weight_std": -1.0}, "model.weight_std"),
     ],

@@ -64,7 +64,7 @@ def test_a_gaussian_has_its_scale() -> None:
     [
         (Event((2,), "binary"), "gaussian", "`model.observation` must be bernoulli for binary data, but is gaussian"),
         (Event((2,), "unit"), "bernoulli", "`model.observation` must be gaussian for unit data"),
-        (Event((2,), "tokens", 5), None, "`dataset.event.kind` must be binary or real or unit or levels for a decoder"),
+        (Event((2,), "tokens", 5), None, "`dataset` must be binary or real or unit or levels for a decoder"),
     ],
 )
 def test_a_family_that_does_not_suit_the_data_is_refused(event: Event, family: str | None, message: str) -> None:
