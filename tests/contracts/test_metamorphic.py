@@ -1,0 +1,92 @@
+"""What changes about the same data must change nothing, or by what is known: origin, unit and shape."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dgmrun.paths import options
+
+Command = Callable[..., int]
+MODELS = list(options("model"))
+TINY = (
+    "dataset=file trainer.max_steps=4 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
+    "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2 sample.count=4 "
+    "gradients.num_samples=20 gradients.tuning=0 likelihood.importance.num_samples=5 likelihood.elbo.num_samples=5"
+).split()
+SHAPES = {"table": (16,), "picture": (1, 4, 4), "plane": (4, 4), "series": (8, 2)}
+TABLE = np.random.default_rng(0).normal(size=(300, 16))
+
+
+def small(model: str) -> list[str]:
+    """Sizes that a model has, made small."""
+    text = options("model")[model].read_text()
+    sizes = {"hidden: [": "model.hidden=[4]", "hidden: ": "model.hidden=4", "latent: [": "model.latent=[2]"}
+    found = [override for key, override in sizes.items() if f"  {key}" in text]
+    return [f"model={model}", *{one.partition("=")[0]: one for one in reversed(found)}.values()]
+
+
+def write(x: NDArray[Any]) -> str:
+    np.save("data.npy", x)
+    return "dataset.path=data.npy"
+
+
+def figures(run: str) -> dict[str, Any]:
+    """Values of log-likelihoods, whether of the model or of a kernel density estimate of its samples."""
+    results = json.loads((Path(run) / "results.json").read_text())
+    every = {**results.get("likelihood", {}), **{"parzen": results.get("fidelity", {}).get("parzen")}}
+    return {name: figure["value"] for name, figure in every.items() if figure}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_origin_and_unit_of_real_numbers_move_log_likelihoods_as_they_must(model: str, dgmrun: Command) -> None:
+    r"""Under `standardise`: by nothing, and by -D ln c, as p(x) dx = p(cx) d(cx)."""
+    of_samples = ("fidelity", "fidelity.methods=[parzen]", "fidelity.examples=20")
+    found: dict[str, dict[str, Any]] = {}
+    for name, (origin, unit) in {"as it is": (0.0, 1.0), "far": (1.7e9, 1.0), "small": (0.0, 1e-6)}.items():
+        command = [*small(model), *TINY, write(origin + unit * TABLE), "dataset.transform=standardise"]
+        if dgmrun(*command, "train", "likelihood", f"hydra.run.dir={name}") == 2 and (
+            dgmrun(*command, "train", *of_samples, f"hydra.run.dir={name}") == 2
+        ):
+            assert not Path(name).exists()
+            assert dgmrun(*small(model), *TINY, write(TABLE > 0), "train", "hydra.run.dir=binary") == 0
+            return
+        found[name] = figures(name)
+    assert found["as it is"]
+    for label, value in found["as it is"].items():
+        assert found["far"][label] == pytest.approx(value, abs=1e-3)
+        assert found["small"][label] == pytest.approx(value - 16 * math.log(1e-6), abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+@pytest.mark.parametrize("model", MODELS)
+def test_any_shape_passes_as_a_table_does(model: str, shape: str, dgmrun: Command) -> None:
+    """Training, samples and pictures; what a model does not take is refused before it is trained."""
+    statuses = []
+    for kind, x in {"binary": TABLE > 0, "real": TABLE}.items():
+        data = write(x.reshape(len(x), *SHAPES[shape]))
+        statuses.append(dgmrun(*small(model), *TINY, data, "train", "sample", f"hydra.run.dir={kind}"))
+        assert statuses[-1] == 0 or not Path(kind).exists()
+        assert statuses[-1] or np.load(f"{kind}/samples.npz")["x"].shape == (4, *SHAPES[shape])
+    assert sorted({*statuses, 0}) in ([0], [0, 2])
+    assert 0 in statuses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["log_z", "likelihood", "fidelity", "gradients"])
+@pytest.mark.parametrize("shape", list(SHAPES))
+@pytest.mark.parametrize("model", MODELS)
+def test_any_shape_passes_every_stage_or_is_refused_before_training(
+    model: str, shape: str, word: str, dgmrun: Command
+) -> None:
+    for kind, x in {"binary": TABLE > 0, "real": TABLE}.items():
+        data = write(x.reshape(len(x), *SHAPES[shape]))
+        status = dgmrun(*small(model), *TINY, data, "train", word, f"hydra.run.dir={kind}")
+        assert status == 0 or (status == 2 and not Path(kind).exists())
