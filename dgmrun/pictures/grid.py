@@ -24,15 +24,18 @@ def render(x: Tensor) -> numpy.ndarray:
 
 
 def pixels(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
-    """Converts images [num, channels, height, width] to a grid, or anything else to a matrix, as uint8 [height, width].
+    """Converts images to a grid, or anything else to a matrix, as uint8 [height, width].
 
-    Three channels are red, green and blue, and give [height, width, 3]; for any other number, their mean is shown.
+    Images are [num, channels, height, width], or [num, height, width] of one channel. Three channels are red, green and
+    blue, and give [height, width, 3]; for any other number, their mean is shown.
     A grid has `columns` columns, or as many as rows.
 
     The smallest entry is black and the largest white; at most 100 examples are shown.
     """
     shown = x[:MOST].astype(numpy.float32)
-    if shown.ndim != 4:
+    if shown.ndim == 3:
+        shown = shown[:, None]
+    elif shown.ndim != 4:
         shown = shown.reshape(len(shown), -1)
     low, high = float(shown.min()), float(shown.max())
     levels = ((shown - low) / max(high - low, 1e-12) * 255).round().astype(numpy.uint8)

@@ -53,6 +53,8 @@ class ScoringMethod(Method, Protocol):
 
     needs_modes: ClassVar[bool] = False
     is_per_example: ClassVar[bool] = True
+    fewest: ClassVar[int] = 1
+    """Smallest number of examples."""
 
     @property
     def simulates(self) -> int:

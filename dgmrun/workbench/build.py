@@ -143,15 +143,30 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     dataset = dict(config["dataset"])
     maker("dataset", dataset)
+    if dataset["transform"] is None:
+        dataset["transform"] = _transform(config["model"], dataset)
     for key in ("event", "labels"):
         if dataset[key] is None and (found := _of_module(dataset, key)) is not None:
             dataset[key] = written(found)
-    if dataset["transform"] is None:
-        found = _of_module(dataset, "transform") if dataset["binarisation"] == "none" else None
-        dataset["transform"] = found or "none"
     if dataset["event"] is None:
         raise Mistake("`dataset.event` must be {shape: [sizes], kind: word}, but is null")
     return {**config, "dataset": dataset}
+
+
+def _transform(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """Returns the transform of the dataset's module; `none` if its event or bits are given, or its counts modelled."""
+    if dataset["binarisation"] != "none" or dataset["event"] is not None:
+        return "none"
+    seen, found = _of_module(dataset, "event"), _of_module(dataset, "transform") or "none"
+    return "none" if seen.kind == "counts" and _takes(model, seen) else found
+
+
+def _takes(model: Mapping[str, Any], event: Event) -> bool:
+    try:
+        maker("model", model)(event=event)
+    except Mistake:
+        return False
+    return True
 
 
 def modes(dataset: Mapping[str, Any]) -> Modes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -116,7 +117,26 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
     selected = automatic if asked == "auto" else chosen(word, asked, every)
     for method in selected.values():
         build.checked(method.check, model)
-    return selected
+    return _with_enough(setup, word, selected)
+
+
+def _with_enough(setup: Setup, word: str, selected: dict[str, Any]) -> dict[str, Any]:
+    """Returns the methods for which there are enough examples; refuses others, unless auto selects some without them.
+
+    Raises:
+        Mistake: a method has too few examples.
+    """
+    section = setup.config[word]
+    names = [section["split"]] if isinstance(section["split"], str) else section["split"]
+    sizes = {name: min(len(setup.data.splits[name].x), section["examples"] or sys.maxsize) for name in names}
+    split = min(sizes, key=lambda name: sizes[name])
+    enough = {name: method for name, method in selected.items() if method.fewest <= sizes[split]}
+    if len(enough) < len(selected) and not (enough and section["methods"] == "auto"):
+        name, method = next((name, method) for name, method in selected.items() if name not in enough)
+        key, cure = (f"{word}.examples", None) if section["examples"] else (f"{word}.split", f"{word}.split=train")
+        what = f"have at least {method.fewest} examples for {word}.{name}"
+        raise Mistake(f"`{key}` must {what}, but {split} has {sizes[split]}", cure)
+    return enough
 
 
 def quick_method(methods: Mapping[str, Method], model: nn.Module) -> Any:

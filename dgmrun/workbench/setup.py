@@ -174,7 +174,7 @@ class Setup:
 
     def upright(self, x: Tensor) -> Tensor:
         """Returns images upright, whatever their pixel order, and anything else unchanged."""
-        return x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() == 4 else x
+        return x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() > 2 else x
 
     @cached_property
     def device(self) -> torch.device:

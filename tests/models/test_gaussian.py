@@ -25,5 +25,5 @@ def test_density_and_samples_are_those_of_a_round_gaussian() -> None:
 
 
 def test_data_that_are_not_real_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"`dataset\.event\.kind` must be real"):
+    with pytest.raises(ValueError, match=r"`dataset` must be real"):
         Gaussian(Event((4,), "binary"))

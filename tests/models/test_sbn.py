@@ -137,5 +137,5 @@ def test_draws_keep_their_probabilities_in_mixed_precision(kind: str) -> None:
 
 
 def test_only_binary_data_suit_it() -> None:
-    with pytest.raises(ValueError, match=r"`dataset\.event\.kind` must be binary"):
+    with pytest.raises(ValueError, match=r"`dataset` must be binary"):
         SBN(Event((4,), "real"))

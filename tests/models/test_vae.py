@@ -155,7 +155,7 @@ def test_what_cannot_be_is_refused_by_its_key(settings: dict[str, object], key: 
 
 
 def test_the_linear_vae_refuses_data_without_a_density() -> None:
-    with pytest.raises(ValueError, match=r"`dataset\.event\.kind` must be real"):
+    with pytest.raises(ValueError, match=r"`dataset` must be real"):
         LinearVAE(BINARY)
 
 

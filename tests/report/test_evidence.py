@@ -108,6 +108,7 @@ def test_pictures_stand_in_one_row_of_whole_pixels() -> None:
         assert scale == pytest.approx(np.round(scale[0]))
     assert pixels(table).shape == table.shape
     assert pixels(PICTURES).shape == (3 * 4 + 1, 3 * 5 + 1)
+    assert np.array_equal(pixels(PICTURES[:, 0]), pixels(PICTURES[:, :1]))
 
 
 def test_three_channels_are_colours() -> None:

@@ -81,6 +81,7 @@ class Ratio(FidelityMethod):
     """
 
     requires: ClassVar[type] = Sampler
+    fewest: ClassVar[int] = LEAST
     trees: int = 300
     loss: str = "log"
     levels: int = 0

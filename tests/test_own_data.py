@@ -1,0 +1,79 @@
+"""The user's own numbers through the command line: what they are taken for, and cures that cure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+Command = Callable[..., int]
+SHORT = ("trainer.max_steps=2", "trainer.validate_every_n_steps=2", "hydra.run.dir=run")
+FILE = ("dataset=file", "dataset.path=x.npy")
+RNG = np.random.default_rng(0)
+
+
+def config() -> dict[str, dict[str, object]]:
+    loaded: dict[str, dict[str, object]] = yaml.safe_load(Path("run/config.yaml").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "transform"),
+    [
+        (RNG.integers(18, 80, (300, 2)), "counts", "jitter"),
+        (RNG.integers(0, 256, (300, 2), dtype=np.uint8), "unit", "dequantise"),
+        (RNG.normal(size=(300, 2)), "real", "none"),
+    ],
+)
+def test_a_density_of_whole_numbers_is_one_of_noise_within_them(
+    x: np.ndarray, kind: str, transform: str, dgmrun: Command, tmp_path: Path
+) -> None:
+    np.save("x.npy", x)
+    vae = ("model=vae", "model.hidden=[4]", "model.latent=[2]", "model.depth=1")
+    assert dgmrun(*vae, *FILE, *SHORT, "train", "likelihood") == 0
+    dataset = config()["dataset"]
+    assert (dataset["event"], dataset["transform"]) == ({"shape": [2], "kind": kind}, transform)
+
+
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [
+        ("model=rbm", RNG.integers(0, 256, (100, 16), dtype=np.uint8)),
+        ("model=rbm", RNG.random((100, 16))),
+        ("model=gaussian", RNG.integers(0, 256, (100, 4), dtype=np.uint8)),
+    ],
+)
+def test_the_cure_that_a_refusal_names_cures(
+    model: str, x: np.ndarray, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", x)
+    assert dgmrun(model, *FILE, *SHORT, "train", "dataset.transform=none") == 2
+    cure = capsys.readouterr().err.partition(": dataset.")[2].partition(" makes it so")[0]
+    assert dgmrun(model, *FILE, *SHORT, "train", *f"dataset.{cure}".split()) == 0
+
+
+def test_too_few_examples_for_a_method_are_told_before_training(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", RNG.normal(size=(200, 2)))
+    command = ("model=gaussian", *FILE, *SHORT, "train", "fidelity", "fidelity.methods=[ratio]")
+    assert dgmrun(*command) == 2
+    cure = capsys.readouterr().err.strip().splitlines()[-1].removeprefix("hint: ")
+    assert not Path("run").exists()
+    assert dgmrun(*command, cure) == 0
+    assert json.loads(Path("run/results.json").read_text())["fidelity"]["ratio@train"]["examples"] == 160
+
+
+def test_doubts_are_told_once_and_kept(dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    column = RNG.normal(size=(300, 1))
+    np.save("x.npy", np.hstack([column, column, RNG.normal(size=(300, 1))]))
+    doubt = "train lies in 2 of 3 dimensions: a density can grow without bound"
+    assert dgmrun("model=gaussian", *FILE, *SHORT, "train") == 0
+    assert capsys.readouterr().err.count(f"warning: {doubt}") == 1
+    assert json.loads(Path("run/results.json").read_text())["dataset"]["doubts"] == [doubt]
+    assert dgmrun("compare", ".") == 0
+    assert " ".join(capsys.readouterr().out.split()).count(f"Warning of file: {doubt}") == 1
