@@ -36,7 +36,7 @@ def read(file: Path) -> dict[str, Tensor]:
         Mistake: the file is neither, or is damaged.
     """
     try:
-        if file.suffix == ".npz":
+        if file.suffix.lower() == ".npz":
             return {name: torch.from_numpy(array) for name, array in untrusted.arrays(file).items()}
         return load_file(file)
     except (SafetensorError, OSError, ValueError, TypeError) as error:

@@ -162,3 +162,14 @@ def test_a_local_posterior_has_a_row_for_each_example_and_none_in_the_model() ->
 def test_settings_that_cannot_be_are_refused(make: partial[Variational], key: str) -> None:
     with pytest.raises(ValueError, match=f"`objective.{key}`"):
         make(two_layers()[0], OPTIMIZATION)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_a_posterior_that_is_the_prior_is_doubted(scale: float) -> None:
+    objective = ELBO(VAE(Event((5,), "real"), latent=[2], hidden=[4], depth=1), OPTIMIZATION)
+    assert objective.doubts() == []
+    with torch.no_grad():
+        for parameter in objective.model.encoders.parameters():
+            parameter.mul_(scale)
+    objective.loss(Batch(data(), torch.arange(200)))
+    assert len(objective.doubts()) == (scale == 0)

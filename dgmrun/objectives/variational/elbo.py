@@ -27,6 +27,9 @@ from dgmrun.objectives.variational.base import Variational
 from dgmrun.protocols.models import Reparameterised
 from dgmrun.protocols.values import Batch
 
+COLLAPSED = 0.01
+"""KL divergence in nats per example, summed over units, below which z is taken to say nothing about x."""
+
 
 class ELBO(Variational):
     """Maximises a lower bound on log p(x), tight if q(z|x) is the exact posterior.
@@ -54,6 +57,7 @@ class ELBO(Variational):
                 raise ValueError(f"`objective.{key}` must not be negative, but is {value}")
         self.warm_up, self.free_bits = warm_up, free_bits
         self.register_buffer("beta", torch.ones(()), persistent=False)
+        self.kl: Tensor | None = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets beta for this step."""
@@ -66,5 +70,15 @@ class ELBO(Variational):
         kl = [layer.mean((0, 1)) for layer in divergences(trace)]
         total = sum(layer.sum() for layer in kl)
         charged = sum(layer.clamp(min=self.free_bits).sum() for layer in kl) if self.free_bits else total
+        self.kl = total.detach()
         terms = {f"kl_{layer}": each.sum().detach() for layer, each in enumerate(kl, 1)}
         return self.beta * charged - log_px, {"bound": (total - log_px).detach(), **terms}
+
+    def doubts(self) -> list[str]:
+        """Returns a warning if the posterior of the last batch is the prior, so that z says nothing about x."""
+        if self.kl is None or self.kl >= COLLAPSED:
+            return []
+        return [
+            f"the posterior is the prior, up to {float(self.kl):.2g} nats: the model does not use z; "
+            "lower optimizer.lr, or give objective.warm_up or objective.free_bits"
+        ]
