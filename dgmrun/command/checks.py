@@ -42,7 +42,8 @@ def replace(config: DictConfig, override: Override) -> None:
     if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise Mistake(f"`{key}` must be a finite number, but is {value}")
     if not _is_like(value, default):
-        raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}")
+        cure = f"{key}=[{value}]" if OmegaConf.is_list(default) and isinstance(value, (int, str)) else None
+        raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", cure)
 
 
 def check_sizes(config: dict[str, Any]) -> None:
