@@ -82,6 +82,16 @@ WHOLE = np.random.default_rng(1).integers(-9, 9, (20, 5)).astype(float)
         ("data.csv", "# a,b,c\n" + text(TABLE), TABLE),
         ("data.csv", ",a,b,c\n" + indexed(TABLE), TABLE),
         ("data.csv", ",0,1,2\n" + indexed(TABLE), TABLE),
+        (
+            "data.csv",
+            ",a,b,c\n" + "".join(f"{k * 7 % 20},{line}\n" for k, line in enumerate(text(TABLE).splitlines())),
+            TABLE,
+        ),
+        ("data.csv", "id,a,b,c\n" + indexed(TABLE), TABLE),
+        ("data.csv", "# by hand\n# a,b,c\n" + text(TABLE), TABLE),
+        ("data.csv", "sep=;\na;b;c\n" + text(TABLE, ";"), TABLE),
+        ("data.csv", '"length; mm","b","c, d"\n' + text(TABLE), TABLE),
+        ("data.csv", "größe,b,c\n" + text(TABLE), TABLE),
         ("data.csv", "a;b;c\n" + text(TABLE, ";"), TABLE),
         ("data.csv", text(TABLE, ";", ","), TABLE),
         ("data.tsv", "a\tb\tc\n" + text(TABLE, "\t"), TABLE),
@@ -95,9 +105,10 @@ def test_text_is_the_numbers_that_it_holds(
     name: str, content: str, table: np.ndarray[Any, Any], tmp_path: Path
 ) -> None:
     """Whatever wrote it: headings of words or of numbers, an index, separators, and decimal commas."""
-    (tmp_path / name).write_text(content)
     np.save(tmp_path / "data.npy", table.astype(np.float64))
-    assert torch.equal(rows(load(Path(), str(tmp_path / name))), rows(load(Path(), str(tmp_path / "data.npy"))))
+    for encoding in ("utf-8", "utf-16", "cp1252") if "ö" in content else ("utf-8",):
+        (tmp_path / name).write_text(content, encoding=encoding)
+        assert torch.equal(rows(load(Path(), str(tmp_path / name))), rows(load(Path(), str(tmp_path / "data.npy"))))
 
 
 def test_what_is_recognised_can_be_settled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,8 +122,16 @@ def test_what_is_recognised_can_be_settled(tmp_path: Path, caplog: pytest.LogCap
     ]
 
 
-@pytest.mark.parametrize(("content", "where"), [("a,b\n1,2\n3,?\n5,6\n", "line 3 .* column b, but has '\\?'")])
-def test_a_missing_value_is_named_by_line_and_column(content: str, where: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        ("a,b\n1,2\n3,?\n5,6\n", "line 3 .* column b, but has '\\?'"),
+        ("1,2,<0.01\n1,2,3\n4,5,6\n", "line 1 .* column 3, but has '<0.01'"),
+        ("1.5;2,000;3\n1.5;2;3\n4;5;6\n", "line 1 .* column 2, but has '2,000'"),
+        ("a,b\n\n1,2\n\n3,x\n", "line 5 .* column b, but has 'x'"),
+    ],
+)
+def test_what_is_no_number_is_named_by_line_and_column(content: str, where: str, tmp_path: Path) -> None:
     with pytest.raises(Mistake, match=where):
         event(csv(tmp_path, content))
 
