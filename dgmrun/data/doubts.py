@@ -7,46 +7,53 @@ it: E_u log p(k + u) <= log P(k) (Theis, van den Oord and Bethge 2016, section 3
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import torch
 from torch import Tensor
+from torch.distributions.transforms import ComposeTransform
 
 from dgmrun.data.splits import Splits
+from dgmrun.protocols.values import Event
 
 MOST_DIMS, MOST_ROWS, FEWEST_ROWS = 1024, 1000, 20
-"""Largest number of dimensions whose rank is computed; rows in which repeated values are counted, at most and at least.
-"""
+"""Most dimensions whose rank is computed; most and fewest rows in which repeated values are counted."""
 SINGULAR = 1e-10
 """Relative size of an eigenvalue of the correlations, in double precision, that counts as 0."""
+REPEATED, POINT = 0.5, 0.05
+"""Share of a dimension's entries whose values repeat, and share of a single value, from which it is doubted."""
 COARSE = 1e-3
-"""Rounding to float32, in standard deviations of a dimension, that changes the data."""
+"""Rounding to float32, in interquartile ranges of a dimension, that changes the data."""
 
 
-def doubts(splits: Splits, is_density: bool, is_rounded: bool) -> list[str]:
+def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: bool) -> list[str]:
     """Returns doubts about splits as loaded.
 
     Args:
         splits: splits before binarisation and transform.
+        event: event of their examples.
+        back: maps what the model sees back to original units.
         is_density: whether the model has a density of them, without noise.
-        is_rounded: whether they are rounded to float32 without being standardised.
     """
-    found = _shared(splits)
-    x = splits["train"].x.flatten(1).double()
-    if is_density:
-        found += [*_flat(x), *_repeated(x[:MOST_ROWS])]
-    if is_rounded and is_density:
-        found += _coarse(x)
+    found = _shared(splits, event)
+    if event.is_continuous or event.kind == "counts":
+        x = splits["train"].x.double()
+        found += _coarse((back.inv(x) if back.parts else x).flatten(1)[:MOST_ROWS], bool(back.parts))
+        found += [*_flat(x.flatten(1)), *_repeated(x.flatten(1)[:MOST_ROWS])] if is_density else []
     return found
 
 
-def _shared(splits: Splits) -> list[str]:
-    if any(split.population for split in splits.values()):
+def _shared(splits: Splits, event: Event) -> list[str]:
+    """Counts the examples that two splits share, unless there are more examples than possible ones."""
+    states = math.inf if event.log_states is None else event.log_states
+    if states < math.log(sum(len(split.x) for split in splits.values())):
         return []
-    rows = {name: [row.tobytes() for row in split.x.flatten(1).numpy()] for name, split in splits.items()}
+    rows = {name: [hash(row.tobytes()) for row in split.x.flatten(1).numpy()] for name, split in splits.items()}
     counts = {
         (later, earlier): sum(map(set(rows[earlier]).__contains__, rows[later]))
         for earlier, later in combinations(splits, 2)
+        if not splits[later].population
     }
     return [
         f"{count} of {len(rows[later])} {later} examples are in {earlier}, too"
@@ -69,18 +76,21 @@ def _flat(x: Tensor) -> list[str]:
 
 
 def _repeated(x: Tensor) -> list[str]:
-    """Names the dimensions in which most values occur more than once."""
+    """Names the dimensions in which most values occur more than once, or one value often."""
     if len(x) < FEWEST_ROWS:
         return []
     same = x.sort(0).values.diff(dim=0) == 0
     edge = same.new_zeros(1, x.shape[1])
     repeats = (torch.cat([same, edge]) | torch.cat([edge, same])).double().mean(0)
-    count = int((repeats > 0.5).sum())
+    points = (x == x.mode(0).values).double().mean(0)
+    count = int(((repeats > REPEATED) | (points > POINT)).sum())
     where = f"{count} of {x.shape[1]} dimensions"
-    return [f"most values of {where} occur more than once: a density can grow without bound"] if count else []
+    return [f"values of {where} occur again and again: a density can grow without bound"] if count else []
 
 
-def _coarse(x: Tensor) -> list[str]:
-    lost = (x - x.float().double()).abs().amax(0) > COARSE * x.std(0)
-    count, cure = int(lost.sum()), "dataset.transform=standardise keeps them apart"
-    return [f"numbers of {count} of {x.shape[1]} dimensions are too far from 0 for float32: {cure}"] if count else []
+def _coarse(x: Tensor, is_standardised: bool) -> list[str]:
+    """Names the dimensions whose values run together in float32, as a model sees them."""
+    lower, upper = torch.quantile(x, torch.tensor([0.25, 0.75], dtype=x.dtype), dim=0)
+    count = int(((x - x.float().double()).abs().amax(0) > COARSE * (upper - lower)).sum())
+    cure = "without the outliers they do not" if is_standardised else "dataset.transform=standardise keeps them apart"
+    return [f"values of {count} of {x.shape[1]} dimensions run together in float32: {cure}"] if count else []

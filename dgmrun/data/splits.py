@@ -7,6 +7,7 @@ YAML. It knows neither batches nor models. Images are [N, channels, height, widt
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,8 +55,8 @@ def places(rows: int) -> Sequence[Tensor]:
 
 
 def split_named(name: str) -> str | None:
-    """Returns the split of this name, in any of its usual spellings; None if it is no split's name."""
-    word = name.lower()
+    """Returns the split of this name, in any usual spelling, also as the first word of it; None if it names none."""
+    word = re.split(r"[\W_]", name.strip().lower())[0]
     return word if word in SPLITS else SPELLINGS.get(word)
 
 

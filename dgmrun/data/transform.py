@@ -5,7 +5,7 @@ r"""Transforms of data that are not binary to what the model sees, with the Jaco
 - `none`: the data are left as they are.
 - `levels`: grey levels k / 255 become integers k, 0 to 255.
 - `dequantise`: (k + u) / 256, with u uniform in [0, 1) and redrawn for every batch.
-- `jitter`: counts k become k + u, with u uniform in [0, 1) and redrawn for every batch.
+- `jitter`: counts k become k + u, with u uniform in [0, 1) and redrawn for every batch, then standardised.
 - `logit`: dequantised y, then logit(alpha + (1 - 2 alpha) y), alpha = 1e-6.
 - `standardise`: each dimension minus its mean, divided by its standard deviation, both over the training split.
 
@@ -113,9 +113,11 @@ def inverse(transform: str, x: Tensor) -> ComposeTransform:
     Raises:
         Mistake: a dimension is constant, and cannot be standardised.
     """
-    if transform != "standardise":
+    if transform not in ("standardise", "jitter"):
         return ComposeTransform(list(TRANSFORMS[transform].back))
     deviation, mean = torch.std_mean(x.double(), dim=0, correction=0)
+    if transform == "jitter":
+        return ComposeTransform([AffineTransform(mean + 1 / 2, (deviation.square() + 1 / 12).sqrt())])
     constant = (x.amax(0) == x.amin(0)).flatten().nonzero()
     if len(constant):
         raise Mistake(

@@ -1,14 +1,14 @@
 """Your own table or images, in one file: `dataset=file dataset.path=F`.
 
-- `.npz`: x [N, ...]; optional y [N], integer labels, which are classes if all are from 0 to 9999; optional split [N],
-  train, valid or test for each row.
+- `.npz`: x [N, ...], or the only array; optional y or labels [N], integers, which are classes if all are from 0 to
+  9999; optional split [N], train, valid or test, in any usual spelling, for each row.
 - `.npy`: x.
 - `.csv`, `.tsv`, `.txt`: x, one row per line, as described in dgmrun/data/tables.py.
 
 Without `split`, a permutation of the rows, the same for every run, is cut into 80 % train and 10 % each of valid and
 test. Images may be [N, h, w], [N, c, h, w] or [N, h, w, c]: axes of 1, 3 or 4 channels behind two larger ones are moved
-to the front. Bytes, and whole numbers from 0 to 255 in images, are grey levels k / 255. Any other whole numbers are
-counts. What is understood of a file is logged in one line.
+to the front. Bytes, images of whole numbers from 0 to 255, and multiples of 1 / 255 are grey levels k / 255. Any other
+whole numbers are counts. What is understood of a file is logged in one line.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ Arrays = dict[str, NDArray[Any]]
 TEXT, BINARY = (".csv", ".tsv", ".txt"), (".npz", ".npy")
 MOST_CLASSES = 10_000
 """A model has parameters for each class from 0 to the largest: numbers above are identifiers, not classes."""
-BYTE = 255
-KINDS = ("binary", "unit", "counts", "real")
+NAMES = {**dict.fromkeys(("label", "labels", "target", "targets"), "y"), "splits": "split"}
+"""Other usual names of arrays."""
+BYTE, SMALLEST_PICTURE = 255, 4
+KINDS, LAYOUTS = ("binary", "unit", "counts", "real"), ("channels_first", "channels_last")
 CHANNELS = (1, 3, 4)
 
 
@@ -49,7 +51,6 @@ class Read(NamedTuple):
     x: Tensor
     event: Event
     arrays: Arrays
-    is_of_bytes: bool
     understood: list[str]
 
 
@@ -70,7 +71,8 @@ def load(
     """
     read = _read(path, header=header, layout=layout, kind=kind)
     y, shape = _labels(read.arrays), "x".join(map(str, read.x.shape))
-    log.info("data        %s: %s, %s", path, shape, ", ".join([read.event.kind, *read.understood]))
+    how = "split as in the file" if "split" in read.arrays else "split at random, the same for every run"
+    log.info("data        %s: %s, %s", path, shape, ", ".join([read.event.kind, *read.understood, how]))
     cut = zip(SPLITS, _places(read.arrays), strict=True)
     return {split: Split(read.x[rows], None if y is None else y[rows]) for split, rows in cut}
 
@@ -88,9 +90,9 @@ def labels(path: str, **reading: Any) -> Event | None:
 
 
 def transform(path: str, **reading: Any) -> str:
-    """Returns the transform by which bytes and counts have a density, noise within a level or a count; else `none`."""
+    """Returns the transform by which grey levels and counts have a density, with noise within each; else `none`."""
     read = _read(path, **reading)
-    if read.event.kind == "unit" and read.is_of_bytes:
+    if read.event.kind == "unit" and _are_whole(read.x * BYTE):
         return "dequantise"
     return "jitter" if read.event.kind == "counts" else "none"
 
@@ -101,6 +103,11 @@ def _read(name: str, **reading: Any) -> Read:
         raise Mistake(f"`dataset.path` must end in {', '.join((*TEXT, *BINARY))}, but is {path}")
     if not path.is_file():
         raise Mistake(f"`dataset.path` must be a file, but there is no {path}")
+    if reading.get("header") not in (None, True, False):
+        raise Mistake(f"`dataset.header` must be true, false or null, but is {reading['header']}")
+    for key, words in (("layout", LAYOUTS), ("kind", KINDS)):
+        if reading.get(key) not in (None, *words):
+            raise Mistake(f"`dataset.{key}` must be {', '.join(words)} or null, but is {reading[key]}")
     return _understood(path, path.stat().st_mtime_ns, **reading)
 
 
@@ -110,14 +117,10 @@ def _understood(
 ) -> Read:
     """Reads a file; the last one is kept, as event, labels and examples are asked for one after another."""
     arrays, understood = _arrays(path, header)
-    if "x" not in arrays:
-        raise Mistake(f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}")
-    found = _checked(arrays["x"])
-    is_of_bytes = _are_bytes(found)
-    x, moved = _channels_first(found, layout)
-    x, scaled = (x / BYTE, ["bytes as grey levels k / 255"]) if is_of_bytes and kind in (None, "unit") else (x, [])
+    x, moved = _channels_first(_checked(arrays["x"]), layout)
+    x, scaled = (x / BYTE, ["0 to 255 as grey levels k / 255"]) if _are_bytes(x, kind) else (x, [])
     seen = _event(x, kind)
-    return Read(_stored(x, seen), seen, arrays, is_of_bytes, [*understood, *moved, *scaled])
+    return Read(_stored(x, seen), seen, arrays, [*understood, *moved, *scaled])
 
 
 def _arrays(path: Path, header: bool | None) -> tuple[Arrays, list[str]]:
@@ -128,10 +131,22 @@ def _arrays(path: Path, header: bool | None) -> tuple[Arrays, list[str]]:
             return {"x": table.x}, table.understood
         with path.open("rb") as stream:
             loaded = np.load(stream, allow_pickle=False)
-            return ({"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)), []
+            return ({"x": loaded}, []) if isinstance(loaded, np.ndarray) else _named(dict(loaded))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         said = "it has more than arrays of numbers" if "allow_pickle" in str(error) else error
         raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {said}") from error
+
+
+def _named(arrays: Arrays) -> tuple[Arrays, list[str]]:
+    """Returns the arrays of an archive under the names x, y and split, and which are left out."""
+    names = {name: NAMES.get(name.lower(), name.lower()) for name in arrays}
+    if len(arrays) == 1:
+        names = dict.fromkeys(arrays, "x")
+    found = {names[name]: array for name, array in arrays.items() if names[name] in ("x", "y", "split")}
+    if "x" not in found:
+        raise Mistake(f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}")
+    unused = [name for name in arrays if names[name] not in found]
+    return found, [f"{', '.join(unused)} left out"] if unused else []
 
 
 def _checked(x: NDArray[Any]) -> NDArray[Any]:
@@ -147,28 +162,31 @@ def _checked(x: NDArray[Any]) -> NDArray[Any]:
     return x if x.dtype == np.uint8 else x.astype(np.float64)
 
 
-def _are_bytes(x: NDArray[Any]) -> bool:
-    """Returns whether x are grey levels from 0 to 255: bytes, or whole numbers in that range in images."""
-    in_range = x.max() > 1 and x.min() >= 0 and x.max() <= BYTE
-    return bool(in_range and (x.dtype == np.uint8 or (x.ndim > 2 and x.max() > BYTE // 2 and (x == x.round()).all())))
+def _are_bytes(x: NDArray[Any], kind: str | None) -> bool:
+    """Returns whether x [N, ...] are grey levels from 0 to 255: bytes, images that reach both ends, or `kind=unit`."""
+    if kind not in (None, "unit", "binary") or x.max() <= 1 or x.min() < 0 or x.max() > BYTE or not _are_whole(x):
+        return False
+    is_picture = x.ndim > 2 and min(x.shape[-2:]) >= SMALLEST_PICTURE and (x.min(), x.max()) == (0, BYTE)
+    return x.dtype == np.uint8 or kind == "unit" or is_picture
+
+
+def _are_whole(x: Any) -> bool:
+    """Returns whether all are whole numbers, up to rounding."""
+    return bool((abs(x - x.round()) < 1e-3).all())
 
 
 def _channels_first(x: NDArray[Any], layout: str | None) -> tuple[NDArray[Any], list[str]]:
     """Moves the last axis of images to the front if it has channels."""
-    if layout not in (None, "channels_first", "channels_last"):
-        raise Mistake(f"`dataset.layout` must be channels_first, channels_last or null, but is {layout}")
     if layout == "channels_last" and x.ndim != len(("N", "h", "w", "c")):
         raise Mistake(f"`dataset.layout` must be null but for x [N, h, w, c], but x is {list(x.shape)}")
     is_last = x.ndim == 4 and x.shape[-1] in CHANNELS and min(x.shape[1:3]) > x.shape[-1]
     if layout == "channels_first" or not (is_last or layout == "channels_last"):
         return x, []
-    return np.moveaxis(x, -1, 1), [f"the last axis as {x.shape[-1]} channels"]
+    return np.moveaxis(x, -1, 1), [f"the last axis as {x.shape[-1]} channels{', with alpha' * (x.shape[-1] == 4)}"]
 
 
 def _event(x: NDArray[Any], kind: str | None) -> Event:
     shape, numbers = tuple(x.shape[1:]), torch.from_numpy(x)
-    if kind not in (None, *KINDS):
-        raise Mistake(f"`dataset.kind` must be {', '.join(KINDS)} or null, but is {kind}")
     suiting = [each for each in KINDS if inside(numbers, Event(shape, each))]
     if kind not in (None, *suiting):
         raise Mistake(f"`dataset.kind` must be {' or '.join(suiting)} for these numbers, but is {kind}")

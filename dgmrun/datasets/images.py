@@ -21,7 +21,7 @@ from torch import Tensor
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
-from dgmrun.run.files import visible
+from dgmrun.run.files import is_hidden, visible
 
 log = logging.getLogger("dgmrun")
 MODES = {1: "L", 3: "RGB"}
@@ -42,7 +42,7 @@ def load(data_dir: Path, path: str, size: Sequence[int], channels: int, backgrou
         Mistake: a setting is invalid, an image cannot be read, or there are too few.
     """
     shape, folder = event(path, size, channels, background).shape, Path(path).expanduser()
-    parts = _parts(folder)
+    parts = _parts(_wrapped(folder))
     if is_cut := any(parts.values()):
         splits = {split: Split(_read(files, shape, background)) for split, files in parts.items()}
     else:
@@ -50,7 +50,9 @@ def load(data_dir: Path, path: str, size: Sequence[int], channels: int, backgrou
             raise Mistake(f"`dataset.path` must be a folder of at least 3 pictures, but {folder} has {len(files)}")
         x = _read(files, shape, background)
         splits = {split: Split(x[rows]) for split, rows in zip(SPLITS, places(len(x)), strict=True)}
+    unused = len(_files(folder)) - sum(len(each.x) for each in splits.values())
     how = "split by its folders" if is_cut else "split at random, the same for every run"
+    how += f"; {unused} pictures outside of them left out" if unused else ""
     log.info("data        %s: %s; %s", path, ", ".join(f"{len(each.x)} {name}" for name, each in splits.items()), how)
     return splits
 
@@ -78,6 +80,13 @@ def _is_colour(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _wrapped(folder: Path) -> Path:
+    """Returns the folder within, if it is all that there is and no split."""
+    inside = [path for path in folder.iterdir() if not is_hidden(path.name)]
+    is_wrapper = len(inside) == 1 and inside[0].is_dir() and split_named(inside[0].name) is None
+    return _wrapped(inside[0]) if is_wrapper else folder
 
 
 def _parts(folder: Path) -> dict[str, list[Path]]:

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 BLOCK = 2**20
-OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini")
-"""Names under which operating systems leave copies, thumbnails and settings in a user's folder."""
+OF_SYSTEMS = {
+    *("__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+    *("thumbs.db", "desktop.ini"),
+}
+"""Names, in lower case, under which operating systems leave copies, thumbnails and settings in a user's folder."""
 
 
 def sha256(file: Path) -> str:
@@ -27,13 +30,24 @@ def sha256(file: Path) -> str:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Lists the files in a folder and its subfolders, sorted by path, except hidden ones and those of systems."""
-    below = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    return sorted(folder / file for file in below if not any(map(_is_hidden, file.parts)))
+    """Lists the files in a folder and its subfolders, sorted by path, except hidden ones and those of systems.
+
+    Links to folders are followed, but none into a folder above.
+    """
+    found: list[Path] = []
+    for place in sorted(folder.iterdir()):
+        if is_hidden(place.name):
+            continue
+        if place.is_dir():
+            found += [] if folder.resolve().is_relative_to(place.resolve()) else visible(place)
+        elif place.is_file():
+            found.append(place)
+    return sorted(found)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in OF_SYSTEMS
+def is_hidden(name: str) -> bool:
+    """Returns whether a name is that of a hidden file or of one that a system has left."""
+    return name.startswith(".") or name.casefold() in OF_SYSTEMS
 
 
 def now() -> str:

@@ -83,8 +83,9 @@ class Setup:
     @property
     def doubts(self) -> list[str]:
         """Doubts about the data, in words."""
-        is_density = self.is_of_x and self.event.is_continuous and self.data.noise is None
-        return doubts(self.data.loaded, is_density, is_rounded=not self.data.back.parts)
+        has_density = roles(build.target(self.config["model"])).density is not None
+        is_density = has_density and self.is_of_x and self.event.is_continuous and self.data.noise is None
+        return doubts(self.data.loaded, build.event(self.config["dataset"]["event"]), self.data.back, is_density)
 
     @property
     def _labels(self) -> Event | None:

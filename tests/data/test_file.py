@@ -111,14 +111,30 @@ def test_text_is_the_numbers_that_it_holds(
         assert torch.equal(rows(load(Path(), str(tmp_path / name))), rows(load(Path(), str(tmp_path / "data.npy"))))
 
 
+@pytest.mark.parametrize("names", ["x y split", "X labels SPLITS", "x target Split"])
+def test_arrays_have_several_names(names: str, tmp_path: Path) -> None:
+    split = np.array(["train"] * 12 + ["val"] * 5 + ["test "] * 3)
+    named = dict(zip(names.split(), (TABLE, np.arange(20), split), strict=True))
+    splits = load(Path(), npz(tmp_path, **named))
+    assert [len(split.x) for split in splits.values()] == [12, 5, 3]
+    assert splits["valid"].y.tolist() == [12, 13, 14, 15, 16]
+    assert torch.equal(rows(load(Path(), npz(tmp_path, anything=TABLE))).sum(), torch.from_numpy(TABLE).double().sum())
+
+
+@pytest.mark.parametrize("kind", [None, "unit", "binary"])
+def test_bytes_of_two_levels_are_bits(kind: str | None, tmp_path: Path) -> None:
+    path = npz(tmp_path, x=np.array([[0, 255], [255, 255], [0, 0]], dtype=np.uint8))
+    assert event(path, kind=kind).kind == (kind or "binary")
+
+
 def test_what_is_recognised_can_be_settled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = csv(tmp_path, "0,1,2\n" + text(TABLE))
     with caplog.at_level("INFO", logger="dgmrun"):
         assert len(rows(load(Path(), path))) == 20
         assert len(rows(load(Path(), path, header=False))) == 21
     assert [line.rpartition(": ")[2] for line in caplog.messages] == [
-        "20x3, real, separated by commas, heading left out",
-        "21x3, real, separated by commas, no heading",
+        f"{rows}x3, real, separated by commas, {heading}, split at random, the same for every run"
+        for rows, heading in ((20, "heading left out"), (21, "no heading"))
     ]
 
 
@@ -164,6 +180,8 @@ def test_channels_behind_are_moved_to_the_front(
     [
         (TABLE, {"kind": "word"}, "`dataset.kind` must be binary, unit, counts, real or null"),
         (TABLE, {"kind": "counts"}, "`dataset.kind` must be real for these numbers, but is counts"),
+        (TABLE, {"header": "no"}, "`dataset.header` must be true, false or null, but is no"),
+        (TABLE, {"layout": ["channels_last"]}, "`dataset.layout` must be channels_first, channels_last or null"),
         (TABLE, {"layout": "nhwc"}, "`dataset.layout` must be channels_first, channels_last or null"),
         (TABLE, {"layout": "channels_last"}, r"`dataset.layout` must be null but for x \[N, h, w, c\]"),
     ],
@@ -183,7 +201,8 @@ def test_settings_that_do_not_suit_the_numbers(
         (np.array([[0, 0.5], [1, 1], [0, 0]], dtype=">f4"), "unit"),
         (np.array([[0, 255], [1, 1], [0, 0]], dtype=np.uint8), "unit"),
         (np.array([[0, 255], [1, 1], [0, 0]]), "counts"),
-        (np.array([[0, 255], [1, 1], [0, 0]]).reshape(3, 1, 2), "unit"),
+        (np.array([0, 255, 7] * 16).reshape(3, 4, 4), "unit"),
+        (np.array([40, 199, 7] * 16).reshape(3, 4, 4), "counts"),
         (np.array([[0, -1], [1, 1], [0, 0]]), "real"),
         (TABLE.reshape(20, 1, 3), "real"),
     ],
@@ -230,7 +249,7 @@ def test_a_ragged_or_wordy_csv(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"data": TABLE, "z": TABLE}, "must hold an array x, but holds data, z"),
+        ({"first": TABLE, "z": TABLE}, "must hold an array x, but holds first, z"),
         ({"x": TABLE[:2]}, r"with N at least 3, but x is float32 \[2, 3\]"),
         ({"x": TABLE[:, 0]}, r"but x is float32 \[20\]"),
         ({"x": TABLE[:, :0]}, r"but x is float32 \[20, 0\]"),

@@ -68,7 +68,7 @@ class ELBO(Variational):
         trace = self.trace(batch, reparameterised(self.k))
         log_px = trace.log_px.mean()
         kl = [layer.mean((0, 1)) for layer in divergences(trace)]
-        total = sum(layer.sum() for layer in kl)
+        total = torch.stack([layer.sum() for layer in kl]).sum()
         charged = sum(layer.clamp(min=self.free_bits).sum() for layer in kl) if self.free_bits else total
         self.kl = total.detach()
         terms = {f"kl_{layer}": each.sum().detach() for layer, each in enumerate(kl, 1)}
@@ -76,9 +76,9 @@ class ELBO(Variational):
 
     def doubts(self) -> list[str]:
         """Returns a warning if the posterior of the last batch is the prior, so that z says nothing about x."""
-        if self.kl is None or self.kl >= COLLAPSED:
+        if self.kl is None or not self.kl < COLLAPSED:
             return []
         return [
-            f"the posterior is the prior, up to {float(self.kl):.2g} nats: the model does not use z; "
-            "lower optimizer.lr, or give objective.warm_up or objective.free_bits"
+            f"the posterior is the prior, up to {float(self.kl):.2g} nats: the model does not use z; unless the data "
+            "have no structure, lower optimizer.lr, or give objective.warm_up or objective.free_bits"
         ]
