@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dgmrun.protocols.models import TractableDensity, roles
-from dgmrun.protocols.values import Batch, Bias, Estimate, Kind
+from dgmrun.protocols.values import Batch, Bias, Estimate, Kind, half_width
 
 OPPOSITE: dict[Bias, Bias] = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
 KIND: dict[Kind, Kind] = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
@@ -35,7 +35,7 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
     r"""Mean log p(x) in nats per example.
 
     :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`. Each half-width of the interval likewise
-    combines three standard errors over examples with the opposite half-width of the interval of log Z.
+    combines that of the mean over examples with the opposite half-width of the interval of log Z.
 
     Args:
         log_f: log f(x) of every example.
@@ -47,7 +47,7 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
         "log_likelihood",
         value=value,
         standard_error=_hypot(examples_error, log_z.standard_error),
-        interval=_interval(value, examples_error, log_z),
+        interval=_interval(value, None if examples_error is None else half_width(examples_error, len(log_f)), log_z),
         kind=KIND.get(log_z.kind, log_z.kind),
         bias=OPPOSITE[log_z.bias],
         samples=log_z.samples,
@@ -56,18 +56,24 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
         diagnostics={
             "log_z": log_z.value,
             "standard_error_examples": examples_error,
-            "standard_error_log_z": log_z.standard_error,
+            **_errors(log_z),
         },
         warnings=log_z.warnings + [LONE] * (examples_error is None),
     )
 
 
-def _interval(value: float, examples_error: float | None, log_z: Estimate) -> tuple[float | None, float | None] | None:
-    if log_z.interval is None or examples_error is None:
+def _interval(value: float, of_examples: float | None, log_z: Estimate) -> tuple[float | None, float | None] | None:
+    if log_z.interval is None or of_examples is None:
         return None
     below, above = (None if end is None else end - log_z.value for end in log_z.interval[::-1])
-    low, high = _hypot(3 * examples_error, below), _hypot(3 * examples_error, above)
+    low, high = _hypot(of_examples, below), _hypot(of_examples, above)
     return None if low is None else value - low, None if high is None else value + high
+
+
+def _errors(log_z: Estimate) -> dict[str, float | None]:
+    """Diagnostics by which figures that rest on different log Z are compared."""
+    widths = [abs(end - log_z.value) for end in log_z.interval or () if end is not None]
+    return {"standard_error_log_z": log_z.standard_error, "half_width_log_z": max(widths, default=None)}
 
 
 def less(log_f: Estimate, log_z: Estimate) -> Estimate:
@@ -97,7 +103,7 @@ def less(log_f: Estimate, log_z: Estimate) -> Estimate:
         bias=biases.pop() if len(biases) == 1 else "unknown" if biases else "none",
         samples=log_f.samples,
         settings={**log_f.settings, "log_z": log_z.settings},
-        diagnostics={**log_f.diagnostics, "log_z": log_z.value, "standard_error_log_z": log_z.standard_error},
+        diagnostics={**log_f.diagnostics, "log_z": log_z.value, **_errors(log_z)},
         warnings=log_f.warnings + log_z.warnings,
     )
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 KINDS = ("binary", "levels", "categorical", "counts", "tokens", "unit", "real")
 SIZED = ("levels", "categorical", "tokens")
 CONTINUOUS = ("unit", "real")
+ONE_SIDED = 0.99865
+"""Probability below the upper end of a 99.7 % interval: that of a Gaussian up to three standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,20 @@ QUANTITIES = {
 """Properties of the known quantities; any other has no unit and is not ranked."""
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]
 Bias = Literal["none", "down", "up", "unknown"]
+
+
+def half_width(error: float, size: int) -> float:
+    r"""Half-width of the 99.7 % interval of a mean: :math:`t_{0.99865, n - 1}` standard errors.
+
+    These are 3 for many values and 236 for two (Student, 1908, The probable error of a mean).
+
+    Args:
+        error: estimated standard error of the mean.
+        size: number of independent values n, at least 2.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(size - 1, ONE_SIDED)) * error
 
 
 @dataclass(frozen=True)

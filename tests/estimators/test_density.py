@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from dgmrun.estimators.density import less, log_likelihood
+from dgmrun.estimators.density import NORMALISED, less, log_likelihood
+from dgmrun.estimators.likelihood.reverse_ais import upper_bound
+from dgmrun.estimators.marginal import lower_bound
 from dgmrun.protocols.values import Estimate
 
 LOG_F = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+T3 = 9.2187018
+"""0.99865 quantile of Student's t with 3 degrees of freedom, the root of its distribution function in closed form."""
 
 
 def test_errors_of_examples_and_log_z_combine() -> None:
@@ -22,9 +28,41 @@ def test_errors_of_examples_and_log_z_combine() -> None:
     assert estimate.value == pytest.approx(-7.5)
     assert estimate.standard_error == pytest.approx(math.hypot(examples, 0.4))
     assert estimate.interval == pytest.approx(
-        (-7.5 - math.hypot(3 * examples, 1.5), -7.5 + math.hypot(3 * examples, 1.0))
+        (-7.5 - math.hypot(T3 * examples, 1.5), -7.5 + math.hypot(T3 * examples, 1.0))
     )
     assert (estimate.kind, estimate.bias) == ("estimate", "up")
+    assert (estimate.diagnostics["standard_error_log_z"], estimate.diagnostics["half_width_log_z"]) == (0.4, 1.5)
+
+
+MEANS: dict[str, tuple[float, Callable[[Tensor], Estimate]]] = {
+    "density": (0.0027, lambda values: log_likelihood(values, NORMALISED)),
+    "lower_bound": (0.00135, lambda values: lower_bound(values, {})),
+    "upper_bound": (0.00135, lambda values: upper_bound(values, values, {"num_chains": 1})),
+}
+
+
+def misses(mean: Callable[[Tensor], Estimate], num: int, times: int) -> int:
+    """How many of `times` intervals of means of `num` standard normal values leave their expectation 0 out."""
+    ends = [mean(values).interval or (0.0, 0.0) for values in torch.randn(times, num, dtype=torch.float64)]
+    return sum(not (low or -math.inf) <= 0 <= (high or math.inf) for low, high in ends)
+
+
+@pytest.mark.parametrize("name", MEANS)
+@pytest.mark.parametrize("num", [2, 5, 10, 100])
+def test_intervals_of_few_values_cover_as_often_as_those_of_many(name: str, num: int) -> None:
+    """2,000 repetitions: 5.4 or 2.7 misses expected, at most 17 or 12 with a chance of 1 - 3e-5; without t, 400."""
+    share, mean = MEANS[name]
+    assert misses(mean, num, 2000) <= (17 if share > 0.002 else 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEANS)
+@pytest.mark.parametrize("num", [2, 5, 10, 100])
+def test_their_coverage_is_the_one_stated(name: str, num: int) -> None:
+    share, mean = MEANS[name]
+    missed = misses(mean, num, 100_000) / 100_000
+    print(f"\n| {name} | {num} | {1 - missed:.2%} |", end="")
+    assert abs(missed - share) < 4.5 * math.sqrt(share / 100_000)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +111,12 @@ def test_less_is_a_bound_only_where_both_err_on_one_side(
     assert (estimate.kind, estimate.bias) == expected
 
 
+def widest(interval: Any) -> dict[str, float | None]:
+    """The larger half-width of an interval about 10."""
+    widths = [abs(end - 10) for end in interval or () if end is not None]
+    return {"half_width_log_z": max(widths) if widths else None}
+
+
 @pytest.mark.parametrize(
     ("f", "z", "expected"),
     [
@@ -92,7 +136,7 @@ def test_each_side_of_less_is_made_of_one_side_of_both(f: Any, z: Any, expected:
     assert estimate.interval == (expected if expected is None else pytest.approx(expected))
     assert estimate.settings == {"a": 1, "log_z": {"b": 2}}
     assert estimate.warnings == ["f", "z"]
-    assert (estimate.samples, estimate.diagnostics) == (7, {"log_z": 10.0, "standard_error_log_z": 0.4})
+    assert (estimate.samples, estimate.diagnostics) == (7, {"log_z": 10.0, "standard_error_log_z": 0.4} | widest(z))
 
 
 def test_less_has_no_error_where_one_of_both_has_none() -> None:

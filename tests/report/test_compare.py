@@ -152,6 +152,29 @@ def test_difference_is_paired(tmp_path: Path) -> None:
     assert ranking.places[1].resolved
 
 
+@pytest.mark.parametrize(("num", "is_resolved"), [(2, False), (5, False), (50, True)])
+def test_few_examples_resolve_less(tmp_path: Path, num: int, is_resolved: bool) -> None:
+    """A difference of 5 standard errors: t(0.99865) is 236 for two examples, 6.6 for five and 3.2 for fifty."""
+    spread = np.linspace(-1, 1, num)
+    better = LOG_PROB[:num] + spread + 5 * spread.std(ddof=1) / math.sqrt(num)
+    for name, log_prob in {"a": LOG_PROB[:num], "b": better}.items():
+        scored(tmp_path / name, log_prob)
+    (ranking,) = rankings(read([tmp_path]))
+    place = ranking.places[1]
+    assert abs(place.difference) == pytest.approx(5 * place.standard_error)
+    assert place.resolved is is_resolved
+
+
+def test_a_wide_interval_of_log_z_is_in_that_of_the_difference(tmp_path: Path) -> None:
+    scored(tmp_path / "a", LOG_PROB)
+    told = {"standard_error_log_z": 0.03, "half_width_log_z": 0.9}
+    run = write(tmp_path / "b", {"ais": estimate(float(LOG_PROB.mean()) - 0.5, kind="estimate", diagnostics=told)})
+    score(run, LOG_PROB - 0.5, "test-ais")
+    (ranking,) = rankings(read([tmp_path]))
+    assert ranking.places[1].half_width == pytest.approx(0.9)
+    assert not ranking.places[1].resolved
+
+
 def test_what_is_not_resolved_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, log_prob in {"a": LOG_PROB, "b": LOG_PROB, "c": LOG_PROB - 1.0}.items():
         scored(tmp_path / name, log_prob)
