@@ -6,6 +6,7 @@ The error of log Z is common to all examples, so it does not average out. A trac
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -25,10 +26,19 @@ LONE = "one example has no standard error"
 
 @torch.no_grad()
 def log_density(model: Any, batch: Batch) -> Float[Tensor, "examples"]:
-    """log f of every example, or log p if the model is tractable, computed in blocks; float64."""
+    """log f of every example, or log p if the model is tractable, computed in blocks in double precision."""
+    same, whole = in_double(model, batch)
     if roles(type(model)).density is TractableDensity:
-        return torch.cat([model.log_prob(block.x, block.context).double() for block in batch.blocks(BLOCK)])
-    return torch.cat([model.log_unnormalised(block.x).double() for block in batch.blocks(BLOCK)])
+        return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(BLOCK)])
+    return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(BLOCK)])
+
+
+def in_double(model: Any, batch: Batch) -> tuple[Any, Batch]:
+    """Returns copies of a model and of examples in double precision; whole numbers stay as they are."""
+    real = {
+        name: part.double() for name, part in batch._asdict().items() if part is not None and part.is_floating_point()
+    }
+    return deepcopy(model).double(), batch._replace(**real)
 
 
 def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:

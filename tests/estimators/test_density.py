@@ -11,10 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators.density import NORMALISED, less, log_likelihood
+from dgmrun.estimators.density import NORMALISED, less, log_density, log_likelihood
+from dgmrun.estimators.likelihood.closed_form import ClosedForm
 from dgmrun.estimators.likelihood.reverse_ais import upper_bound
 from dgmrun.estimators.marginal import lower_bound
-from dgmrun.protocols.values import Estimate
+from dgmrun.models.gaussian import Gaussian
+from dgmrun.models.ising import Ising
+from dgmrun.models.linear_vae import LinearVAE
+from dgmrun.models.rbm import RBM
+from dgmrun.protocols.values import Batch, Estimate, Event, Evidence
 
 LOG_F = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
 T3 = 9.2187018
@@ -72,6 +77,40 @@ def test_their_coverage_is_the_one_stated(name: str, num: int) -> None:
 def test_kind_follows_from_log_z(kind: str, bias: str, expected: tuple[str, str]) -> None:
     estimate = log_likelihood(LOG_F, Estimate("log_z", 0.0, 0.0, (0.0, 0.0), kind=kind, bias=bias))
     assert (estimate.kind, estimate.bias) == expected
+
+
+def test_a_closed_form_is_as_precise_as_it_says() -> None:
+    """N(0, W W' + sigma^2 I) of 64 dimensions, 10 latent units and sigma = 0.001, by the eigenvalues of W' W."""
+    vae = LinearVAE(Event((64,), "real"), latent=10).requires_grad_(False)
+    vae.log_scale.fill_(math.log(0.001))
+    x = vae.sample(50)
+    w, s = vae.weight.double(), float(vae.log_scale.double().exp())
+    strength, axes = torch.linalg.eigh(w @ w.t())
+    variance = strength.clamp(min=0) + s**2
+    expected = -0.5 * ((x.double() @ axes).square() / variance + (2 * math.pi * variance).log()).sum(1)
+    batch = Batch(x, torch.arange(50))
+    log_p, estimate = ClosedForm()(vae, Evidence(batch, batch))
+    torch.testing.assert_close(log_p, expected, rtol=0, atol=1e-5)
+    assert estimate.value == pytest.approx(float(expected.mean()), abs=1e-5)
+
+
+def test_densities_are_computed_in_double_precision() -> None:
+    """Of numbers far from 0, against sums in double precision; the model itself stays as it is."""
+    gaussian = Gaussian(Event((3,), "real")).requires_grad_(False)
+    x = 1000 + torch.randn(20, 3)
+    gaussian.log_scale.fill_(-5.0)
+    apart = (x.double() - gaussian.mean.double()).square().sum(1)
+    expected = -apart / (2 * math.exp(-10.0)) + 15 - 1.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(log_density(gaussian, Batch(x, torch.arange(20))), expected, rtol=1e-14, atol=0)
+    assert gaussian.mean.dtype == torch.float32
+
+
+@pytest.mark.parametrize("model", [RBM(Event((9,), "binary"), 9, 2.0), Ising(Event((9,), "binary"), "complete", 2.0)])
+def test_masses_of_enumeration_and_densities_are_of_one_precision(model: Any) -> None:
+    states = (torch.arange(512)[:, None] >> torch.arange(9) & 1).float()
+    log_f = log_density(model, Batch(states, torch.arange(512)))
+    log_z = model.log_masses(torch.arange(512)).logsumexp(0)
+    assert float((log_f - log_z).exp().sum()) == pytest.approx(1, abs=1e-12)
 
 
 def test_no_interval_without_one_of_log_z() -> None:
