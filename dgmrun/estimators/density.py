@@ -41,23 +41,28 @@ def in_double(model: Any, batch: Batch) -> tuple[Any, Batch]:
     return deepcopy(model).double(), batch._replace(**real)
 
 
-def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
+def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate, population: int | None = None) -> Estimate:
     r"""Mean log p(x) in nats per example.
 
-    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`. Each half-width of the interval likewise
-    combines that of the mean over examples with the opposite half-width of the interval of log Z.
+    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`, with the first term times 1 - N / M if
+    the examples are from a population of M (Cochran, 1977, Sampling techniques, section 2.6): 0 for the whole of it.
+    Each half-width of the interval likewise combines that of the mean over examples with the opposite half-width of
+    the interval of log Z.
 
     Args:
         log_f: log f(x) of every example.
         log_z: estimate of log Z.
+        population: number M of examples in the population, if it is finite.
     """
-    examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else None
+    num, unseen = len(log_f), unseen_share(len(log_f), population)
+    of_many = float(log_f.std()) * math.sqrt(unseen / num) if num > 1 else None
+    examples_error = of_many if unseen else 0.0
     value = float(log_f.mean()) - log_z.value
     return Estimate(
         "log_likelihood",
         value=value,
         standard_error=_hypot(examples_error, log_z.standard_error),
-        interval=_interval(value, None if examples_error is None else half_width(examples_error, len(log_f)), log_z),
+        interval=_interval(value, half_width(examples_error, num) if examples_error else examples_error, log_z),
         kind=KIND.get(log_z.kind, log_z.kind),
         bias=OPPOSITE[log_z.bias],
         samples=log_z.samples,
@@ -67,9 +72,15 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
             "log_z": log_z.value,
             "standard_error_examples": examples_error,
             **_errors(log_z),
+            **({} if population is None else {"population": population}),
         },
         warnings=log_z.warnings + [LONE] * (examples_error is None),
     )
+
+
+def unseen_share(num: int, population: int | float | None) -> float:
+    """Share of a population that `num` examples leave out; 1 if the population is infinite."""
+    return max(0.0, 1 - num / (population or math.inf))
 
 
 def _interval(value: float, of_examples: float | None, log_z: Estimate) -> tuple[float | None, float | None] | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from dgmrun.estimators.density import unseen_share
 from dgmrun.protocols.values import Estimate, half_width
 
 Ends = tuple[float | None, float | None]
@@ -26,7 +27,8 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
     if not estimate.known.is_log_density or not log_jacobian.any():
         return scores
     new, shift = log_prob + log_jacobian.to(log_prob), float(log_jacobian.mean())
-    further = float(new.var() - log_prob.var()) / len(new) if len(new) > 1 else 0.0
+    unseen = unseen_share(len(new), estimate.diagnostics.get("population"))
+    further = float(new.var() - log_prob.var()) * unseen / len(new) if len(new) > 1 else 0.0
     wider = further * half_width(1.0, len(new)) ** 2 if len(new) > 1 else 0.0
 
     def error(of: float | None) -> float | None:
@@ -59,7 +61,8 @@ def per_size(estimate: Estimate, log_prob: Tensor, sizes: Tensor) -> Estimate:
     if estimate.quantity != "log_likelihood" or len(sizes) < 2 or bool((sizes == sizes[0]).all()):
         return estimate
     residuals = log_prob - log_prob.sum() / sizes.sum() * sizes
-    error = float(residuals.std() / sizes.mean()) / math.sqrt(len(sizes))
+    unseen = unseen_share(len(sizes), estimate.diagnostics.get("population"))
+    error = float(residuals.std() / sizes.mean()) * math.sqrt(unseen / len(sizes))
     return replace(estimate, diagnostics={**estimate.diagnostics, "standard_error_per_size": error})
 
 

@@ -131,6 +131,7 @@ class Evidence(NamedTuple):
         latents: z of examples that were sampled from the model, layers concatenated [examples, units].
         modes: modes of the data distribution, if known.
         original: map from what the model sees to original units.
+        population: size of the finite population that the examples are from, each at most once; None if it is infinite.
     """
 
     batch: Batch
@@ -138,6 +139,7 @@ class Evidence(NamedTuple):
     latents: Tensor | None = None
     modes: Modes | None = None
     original: Callable[[Tensor], Tensor] = lambda x: x
+    population: int | None = None
 
 
 class Quantity(NamedTuple):

@@ -2,7 +2,8 @@ r"""Rankings of runs by likelihood, with paired differences over the same exampl
 
     d_n = log p_a(x_n) - log p_b(x_n),    SE^2 = var(d) / N + SE(log Z_a)^2 + SE(log Z_b)^2
 
-The half-width of the interval of the difference combines those of the three parts likewise.
+The half-width of the interval of the difference combines those of the three parts likewise. The first part is 0 if the
+examples are a whole population.
 
 The difficulty of an example affects both runs and largely cancels in d, so that SE is far below the standard errors of
 the two likelihoods. It does not include bias: bounds and estimates may be off by more.
@@ -150,9 +151,15 @@ def _ranking(members: Sequence[_Scored]) -> Ranking:
 def _difference(one: _Scored, other: _Scored) -> tuple[float, float, float]:
     """Returns the mean paired difference, its standard error and the half-width of its interval."""
     difference, num = one.log_prob - other.log_prob, len(one.log_prob)
-    examples = float(difference.std(ddof=1)) / math.sqrt(num)
+    examples = float(difference.std(ddof=1)) * math.sqrt(_unseen_share(one, other) / num)
     errors, widths = zip(*(_of_log_z(scored.figure) for scored in (one, other)), strict=True)
     return float(difference.mean()), math.hypot(examples, *errors), math.hypot(half_width(examples, num), *widths)
+
+
+def _unseen_share(one: _Scored, other: _Scored) -> float:
+    """Returns the share of a finite population that the examples leave out, if both figures are of such; else 1."""
+    sizes = [scored.figure.diagnostics.get("population") or math.inf for scored in (one, other)]
+    return max(0.0, 1 - len(one.index) / max(sizes))
 
 
 def _of_log_z(figure: Figure) -> tuple[float, float]:

@@ -113,6 +113,23 @@ def test_masses_of_enumeration_and_densities_are_of_one_precision(model: Any) ->
     assert float((log_f - log_z).exp().sum()) == pytest.approx(1, abs=1e-12)
 
 
+def test_a_whole_population_has_no_sampling_error() -> None:
+    log_z = Estimate("log_z", 10.0, 0.4, (9.0, 11.5), kind="estimate", bias="down")
+    estimate = log_likelihood(LOG_F, log_z, population=4)
+    assert (estimate.standard_error, estimate.interval) == (pytest.approx(0.4), pytest.approx((-9.0, -6.5)))
+    exact = log_likelihood(LOG_F[:1], NORMALISED, population=1)
+    assert (exact.standard_error, exact.interval, exact.warnings) == (0.0, (1.0, 1.0), [])
+
+
+def test_examples_from_a_population_err_as_they_say() -> None:
+    """20 of 30 values, each at most once: the mean over 2,000 repetitions of SE^2 is the variance of the means."""
+    values = torch.randn(30, dtype=torch.float64)
+    found = [log_likelihood(values[torch.randperm(30)[:20]], NORMALISED, population=30) for _ in range(2000)]
+    means = torch.tensor([each.value for each in found])
+    claimed = sum((each.standard_error or 0) ** 2 for each in found) / 2000
+    assert claimed == pytest.approx(float(means.var()), rel=4.5 * math.sqrt(2 / 2000))
+
+
 def test_no_interval_without_one_of_log_z() -> None:
     assert log_likelihood(LOG_F, Estimate("log_z", 0.0, 9.0, None, kind="estimate", bias="down")).interval is None
 

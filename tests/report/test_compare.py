@@ -165,6 +165,14 @@ def test_few_examples_resolve_less(tmp_path: Path, num: int, is_resolved: bool) 
     assert place.resolved is is_resolved
 
 
+def test_of_a_whole_population_every_difference_is_resolved(tmp_path: Path) -> None:
+    for name, log_prob in {"a": LOG_PROB, "b": LOG_PROB[::-1] - 0.001}.items():
+        told = {"standard_error_log_z": 0.0, "half_width_log_z": 0.0, "population": 50}
+        score(write(tmp_path / name, {"exact": estimate(float(log_prob.mean()), diagnostics=told)}), log_prob)
+    (ranking,) = rankings(read([tmp_path]))
+    assert (ranking.places[1].standard_error, ranking.places[1].resolved) == (0.0, True)
+
+
 def test_a_wide_interval_of_log_z_is_in_that_of_the_difference(tmp_path: Path) -> None:
     scored(tmp_path / "a", LOG_PROB)
     told = {"standard_error_log_z": 0.03, "half_width_log_z": 0.9}

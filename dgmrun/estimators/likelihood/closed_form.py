@@ -27,4 +27,4 @@ class ClosedForm(LikelihoodMethod):
         """Returns log p of each example, and their mean."""
         same, batch = in_double(model, evidence.batch)
         log_p = same.log_marginal(batch.x, batch.context)
-        return log_p, log_likelihood(log_p, NORMALISED)
+        return log_p, log_likelihood(log_p, NORMALISED, evidence.population)
