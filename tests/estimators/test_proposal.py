@@ -124,6 +124,7 @@ def test_moments_of_gaussian_weights(scale: float) -> None:
 def test_weights_without_a_tail_have_none() -> None:
     assert pareto_k(torch.zeros(1000, dtype=torch.float64)) == -math.inf
     assert pareto_k(torch.rand(10_000, dtype=torch.float64)) < 0
+    assert pareto_k(1e-15 * torch.rand(1000, dtype=torch.float64)) == -math.inf
 
 
 def test_a_few_large_weights_above_many_equal_ones_are_a_heavy_tail() -> None:
