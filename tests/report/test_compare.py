@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from dgmrun.errors import Mistake
-from dgmrun.report.paired import rankings
+from dgmrun.report.paired import _difference, _Scored, rankings
 from dgmrun.report.runs import read
 from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure
 from dgmrun.tools.compare import differing, main
 from tests.figure import entry, identity
 
@@ -163,6 +164,14 @@ def test_few_examples_resolve_less(tmp_path: Path, num: int, is_resolved: bool) 
     place = ranking.places[1]
     assert abs(place.difference) == pytest.approx(5 * place.standard_error)
     assert place.resolved is is_resolved
+
+
+@pytest.mark.parametrize("num", [2, 5, 10, 100])
+def test_equal_runs_are_rarely_resolved(num: int) -> None:
+    """2,000 pairs: 5.4 resolved are expected, at most 17 with a chance of 1 - 2e-5; by three standard errors, 400."""
+    exact, draws = Figure.from_json(estimate(0.0)), np.random.default_rng(3).normal(size=(2000, num))
+    found = [_difference(*(_Scored(None, "", exact, each, np.arange(num)) for each in (d, 0 * d))) for d in draws]  # type: ignore[arg-type]
+    assert sum(abs(difference) > half for difference, _, half in found) <= 17
 
 
 def test_of_a_whole_population_every_difference_is_resolved(tmp_path: Path) -> None:
