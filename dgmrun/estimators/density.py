@@ -6,6 +6,7 @@ The error of log Z is common to all examples, so it does not average out. A trac
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dgmrun.protocols.models import TractableDensity, roles
-from dgmrun.protocols.values import Batch, Bias, Estimate, Kind
+from dgmrun.protocols.values import Batch, Bias, Estimate, Kind, half_width
 
 OPPOSITE: dict[Bias, Bias] = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
 KIND: dict[Kind, Kind] = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
@@ -25,29 +26,43 @@ LONE = "one example has no standard error"
 
 @torch.no_grad()
 def log_density(model: Any, batch: Batch) -> Float[Tensor, "examples"]:
-    """log f of every example, or log p if the model is tractable, computed in blocks; float64."""
+    """log f of every example, or log p if the model is tractable, computed in blocks in double precision."""
+    same, whole = in_double(model, batch)
     if roles(type(model)).density is TractableDensity:
-        return torch.cat([model.log_prob(block.x, block.context).double() for block in batch.blocks(BLOCK)])
-    return torch.cat([model.log_unnormalised(block.x).double() for block in batch.blocks(BLOCK)])
+        return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(BLOCK)])
+    return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(BLOCK)])
 
 
-def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimate:
+def in_double(model: Any, batch: Batch) -> tuple[Any, Batch]:
+    """Returns copies of a model and of examples in double precision; whole numbers stay as they are."""
+    real = {
+        name: part.double() for name, part in batch._asdict().items() if part is not None and part.is_floating_point()
+    }
+    return deepcopy(model).double(), batch._replace(**real)
+
+
+def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate, population: int | None = None) -> Estimate:
     r"""Mean log p(x) in nats per example.
 
-    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`. Each half-width of the interval likewise
-    combines three standard errors over examples with the opposite half-width of the interval of log Z.
+    :math:`\mathrm{SE}^2 = \mathrm{sd}(\log f)^2 / N + \mathrm{SE}(\log Z)^2`, with the first term times 1 - N / M if
+    the examples are from a population of M (Cochran, 1977, Sampling techniques, section 2.6): 0 for the whole of it.
+    Each half-width of the interval likewise combines that of the mean over examples with the opposite half-width of
+    the interval of log Z.
 
     Args:
         log_f: log f(x) of every example.
         log_z: estimate of log Z.
+        population: number M of examples in the population, if it is finite.
     """
-    examples_error = float(log_f.std()) / math.sqrt(len(log_f)) if len(log_f) > 1 else None
+    num, unseen = len(log_f), unseen_share(len(log_f), population)
+    of_many = float(log_f.std()) * math.sqrt(unseen / num) if num > 1 else None
+    examples_error = of_many if unseen else 0.0
     value = float(log_f.mean()) - log_z.value
     return Estimate(
         "log_likelihood",
         value=value,
         standard_error=_hypot(examples_error, log_z.standard_error),
-        interval=_interval(value, examples_error, log_z),
+        interval=_interval(value, half_width(examples_error, num) if examples_error else examples_error, log_z),
         kind=KIND.get(log_z.kind, log_z.kind),
         bias=OPPOSITE[log_z.bias],
         samples=log_z.samples,
@@ -56,18 +71,30 @@ def log_likelihood(log_f: Float[Tensor, "examples"], log_z: Estimate) -> Estimat
         diagnostics={
             "log_z": log_z.value,
             "standard_error_examples": examples_error,
-            "standard_error_log_z": log_z.standard_error,
+            **_errors(log_z),
+            **({} if population is None else {"population": population}),
         },
         warnings=log_z.warnings + [LONE] * (examples_error is None),
     )
 
 
-def _interval(value: float, examples_error: float | None, log_z: Estimate) -> tuple[float | None, float | None] | None:
-    if log_z.interval is None or examples_error is None:
+def unseen_share(num: int, population: int | float | None) -> float:
+    """Share of a population that `num` examples leave out; 1 if the population is infinite."""
+    return max(0.0, 1 - num / (population or math.inf))
+
+
+def _interval(value: float, of_examples: float | None, log_z: Estimate) -> tuple[float | None, float | None] | None:
+    if log_z.interval is None or of_examples is None:
         return None
     below, above = (None if end is None else end - log_z.value for end in log_z.interval[::-1])
-    low, high = _hypot(3 * examples_error, below), _hypot(3 * examples_error, above)
+    low, high = _hypot(of_examples, below), _hypot(of_examples, above)
     return None if low is None else value - low, None if high is None else value + high
+
+
+def _errors(log_z: Estimate) -> dict[str, float | None]:
+    """Diagnostics by which figures that rest on different log Z are compared."""
+    widths = [abs(end - log_z.value) for end in log_z.interval or () if end is not None]
+    return {"standard_error_log_z": log_z.standard_error, "half_width_log_z": max(widths, default=None)}
 
 
 def less(log_f: Estimate, log_z: Estimate) -> Estimate:
@@ -97,7 +124,7 @@ def less(log_f: Estimate, log_z: Estimate) -> Estimate:
         bias=biases.pop() if len(biases) == 1 else "unknown" if biases else "none",
         samples=log_f.samples,
         settings={**log_f.settings, "log_z": log_z.settings},
-        diagnostics={**log_f.diagnostics, "log_z": log_z.value, "standard_error_log_z": log_z.standard_error},
+        diagnostics={**log_f.diagnostics, "log_z": log_z.value, **_errors(log_z)},
         warnings=log_f.warnings + log_z.warnings,
     )
 

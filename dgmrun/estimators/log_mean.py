@@ -2,8 +2,10 @@ r"""Log of a mean importance weight, with a conservative error bar and warnings.
 
 The error bar uses the larger of two variances of :math:`w / \bar w`: the empirical one, and that of log-normal weights
 with the same :math:`\mathrm{var}(\log w)`. If the heavy tail has not been sampled, the first is too small, but not the
-second; a rare huge weight inflates the first. No function of the weights can detect a mode that no chain has visited:
-every error bar here is conditional on the chains having visited all modes.
+second; a rare huge weight inflates the first. A large second one is left out if the upper tail ends at the largest
+weights, by its Pareto shape: then :math:`\mathrm{var}(\log w)` is that of small weights, on which the mean does not
+depend. No function of the weights can detect a mode that no chain has visited: every error bar here is conditional on
+the chains having visited all modes.
 
 Its coverage on random RBMs is tested in `tests/estimators/test_calibration.py` and reported in RESULTS.md.
 """
@@ -19,6 +21,8 @@ from jaxtyping import Float64
 from scipy.stats import t as student_t
 from torch import Tensor
 
+from dgmrun.estimators.pareto import LEAST, pareto_k
+
 CONFIDENCE = 0.997
 MARKOV = -math.log(1 - CONFIDENCE)
 """By Markov's inequality, P(w >= E[w] / 0.003) <= 0.003 for w >= 0: log E[w] >= `value - MARKOV` at 99.7 %, always."""
@@ -27,6 +31,10 @@ POINTS = 12
 DOUBTFUL_SHARE, LEAST_SHARE = 1 / 3, 1 / 50
 """Shares of the samples: if the pessimistic effective sample size is below the first, there is a warning; below the
 second, no error bar."""
+
+
+ENDED = -0.25
+"""Pareto shape of the upper tail below which it has an end; log-normal weights, whose tail has none, hardly have it."""
 
 
 class LogMean(NamedTuple):
@@ -68,12 +76,16 @@ def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
     r""":math:`\log \frac{1}{N} \sum_n w_n` in nats; the mean itself is unbiased.
 
     With :math:`r = \max(\mathrm{var}(w / \bar w),\ e^{\mathrm{var}(\log w)} - 1)`, the standard error is
-    :math:`\sqrt{r / N}` by the delta method, and the half-width of the interval is :math:`t_{N-1}` standard errors.
+    :math:`\sqrt{r / N}` by the delta method, and the half-width of the interval is :math:`t_{N-1}` standard errors. The
+    second variance is left out if it is above 2, which causes a warning, but the upper tail has an end.
     """
     num = len(log_w)
     value = torch.logsumexp(log_w, 0) - math.log(num)
     relative_weight = (log_w - value).exp()
-    relative_variance = float(torch.maximum(relative_weight.var(), torch.expm1(log_w.var())))
+    log_normal = float(torch.expm1(log_w.var()))
+    if DOUBTFUL_SHARE * (1 + log_normal) > 1 and _has_end(log_w):
+        log_normal = 0.0
+    relative_variance = max(float(relative_weight.var()), log_normal)
     error = math.sqrt(relative_variance / num)
     pessimistic = num / (1 + relative_variance)
     half = float(student_t.ppf((1 + CONFIDENCE) / 2, num - 1)) * error
@@ -87,6 +99,11 @@ def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
         variance=float(log_w.var()),
         samples=num,
     )
+
+
+def _has_end(log_w: Float64[Tensor, "samples"]) -> bool:
+    """Returns whether the upper tail of the weights has an end; a shape takes five weights in the upper fifth."""
+    return len(log_w) >= 5 * LEAST and pareto_k(log_w) < ENDED
 
 
 def curve(

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from dgmrun.estimators.local import check_steps
 from dgmrun.latent import draws
 from dgmrun.protocols.models import Inference
-from dgmrun.protocols.values import Batch, Estimate
+from dgmrun.protocols.values import Batch, Estimate, half_width
 
 Curve = list[tuple[int, float, float | None, float | None]]
 
@@ -80,9 +80,9 @@ def lower_bound(
 
 
 def mean_and_low(bounds: Tensor) -> tuple[float, float | None]:
-    """Returns the mean and the mean less 3 standard errors, which is None for a single example."""
-    value = float(bounds.mean())
-    return value, value - 3 * float(bounds.std()) / math.sqrt(len(bounds)) if len(bounds) > 1 else None
+    """Returns the mean and the lower end of its interval, which is None for a single example."""
+    value, num = float(bounds.mean()), len(bounds)
+    return value, value - half_width(float(bounds.std()) / math.sqrt(num), num) if num > 1 else None
 
 
 def blocks(samples: int, examples: int) -> Iterator[int]:

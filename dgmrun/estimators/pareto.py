@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-LEAST = 5
+LEAST, ROUNDING = 5, 1e-12
+"""Least number of tail weights for a shape; excess of one, in units of the largest weight, that counts as none."""
 PRIOR, PRIOR_SIZE = 0.5, 10
 """Weak prior on k: its value, and the number of tail weights that it counts as."""
 
@@ -25,14 +26,14 @@ PRIOR, PRIOR_SIZE = 0.5, 10
 def pareto_k(log_w: Float64[Tensor, "samples"]) -> float:
     r"""Estimates the shape :math:`\hat k` of the tail of the weights.
 
-    Weights equal to the threshold are left out. If none remain, there is no tail, and the shape is minus infinity; if
-    fewer than 5 remain, the shape cannot be estimated and is set to infinity.
+    Weights equal to the threshold, up to rounding, are left out. If none remain, there is no tail, and the shape is
+    minus infinity; if fewer than 5 remain, the shape cannot be estimated and is set to infinity.
     """
     num = len(log_w)
     tail = math.ceil(min(num / 5, 3 * math.sqrt(num)))
     largest = (log_w - log_w.max()).sort().values[-tail - 1 :].exp()
     excess = largest - largest[0]
-    excess = excess[excess > 0]
+    excess = excess[excess > ROUNDING]
     if len(excess) < LEAST:
         return math.inf if len(excess) else -math.inf
     return (float(shape(excess)) * len(excess) + PRIOR * PRIOR_SIZE) / (len(excess) + PRIOR_SIZE)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float64
+from scipy.special import gammaincinv
 from scipy.stats import chi2
 from scipy.stats import t as student_t
 from torch import Tensor
@@ -25,7 +26,7 @@ from dgmrun.estimators.density import log_density
 from dgmrun.estimators.log_mean import CONFIDENCE
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
-from dgmrun.protocols.values import Batch
+from dgmrun.protocols.values import ONE_SIDED, Batch
 from dgmrun.rng import seeded
 
 CLOSER = "train the student longer, or give it more hidden units"
@@ -185,6 +186,29 @@ def effective_size(value: Float64[Tensor, "chains states"]) -> float:
     """Effective sample size for the mean of `value`, between the number of chains and the number of states."""
     of_chain = value.mean(1).var().clamp(min=1e-300) / len(value)
     return float((value.var() / of_chain).clamp(len(value), value.numel()))
+
+
+def size_of_p(samples: Samples) -> float:
+    """Effective number of states of both halves of the chains, as far as the energy tells how they mix."""
+    return sum(effective_size(half) for half in samples.of_p.log_f)
+
+
+def with_unseen(ends: tuple[float, float], of_q: int, of_p: float, missed: float = 0.0) -> tuple[float, float]:
+    r"""Widens an interval of log Z by what the samples of either density may not have shown.
+
+    A part of q with the probability :math:`\epsilon` that p lacks makes log Z too high by
+    :math:`-\log(1 - \epsilon)` if q was never drawn there, and a part of p that q lacks makes it too low. None of n
+    samples shows a part in more than 0.135 % of cases if :math:`-\log(1 - \epsilon) \le 6.6 / n`.
+
+    Args:
+        ends: the interval.
+        of_q: number of samples of q.
+        of_p: effective number of states of p.
+        missed: how many of the latter are where q was not drawn, if the estimate rests on samples of q alone. Their
+            share is at most the 0.99865 quantile of a gamma distribution of shape `missed` + 1, divided by `of_p`.
+    """
+    below, above = gammaincinv(1.0, ONE_SIDED) / of_q, gammaincinv(missed + 1.0, ONE_SIDED) / of_p
+    return ends[0] - float(below), ends[1] + float(above)
 
 
 def r_hat(value: Float64[Tensor, "halves chains states"]) -> float:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from dgmrun.protocols.values import Estimate
+from dgmrun.estimators.density import unseen_share
+from dgmrun.protocols.values import Estimate, half_width
 
 Ends = tuple[float | None, float | None]
 
@@ -19,20 +20,22 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
 
     .. math::  \mathrm{SE}^2 + \left(\mathrm{var}(\log p + \log J) - \mathrm{var}(\log p)\right) / N
 
-    and each half-width of the interval is adjusted likewise, with three standard errors. Without a transform, and for
-    quantities other than log-likelihoods, the scores are returned unchanged.
+    and each half-width of the interval is adjusted likewise. Without a transform, and for quantities other than
+    log-likelihoods, the scores are returned unchanged.
     """
     log_prob, estimate = scores
     if not estimate.known.is_log_density or not log_jacobian.any():
         return scores
     new, shift = log_prob + log_jacobian.to(log_prob), float(log_jacobian.mean())
-    further = float(new.var() - log_prob.var()) / len(new) if len(new) > 1 else 0.0
+    unseen = unseen_share(len(new), estimate.diagnostics.get("population"))
+    further = float(new.var() - log_prob.var()) * unseen / len(new) if len(new) > 1 else 0.0
+    wider = further * half_width(1.0, len(new)) ** 2 if len(new) > 1 else 0.0
 
     def error(of: float | None) -> float | None:
         return None if of is None else _hypot(of, further)
 
     def ends(value: float, of: Ends) -> Ends:
-        below, above = (None if end is None else _hypot(end - value, 9 * further) for end in of)
+        below, above = (None if end is None else _hypot(end - value, wider) for end in of)
         return None if below is None else value + shift - below, None if above is None else value + shift + above
 
     diagnostics = {
@@ -58,7 +61,8 @@ def per_size(estimate: Estimate, log_prob: Tensor, sizes: Tensor) -> Estimate:
     if estimate.quantity != "log_likelihood" or len(sizes) < 2 or bool((sizes == sizes[0]).all()):
         return estimate
     residuals = log_prob - log_prob.sum() / sizes.sum() * sizes
-    error = float(residuals.std() / sizes.mean()) / math.sqrt(len(sizes))
+    unseen = unseen_share(len(sizes), estimate.diagnostics.get("population"))
+    error = float(residuals.std() / sizes.mean()) * math.sqrt(unseen / len(sizes))
     return replace(estimate, diagnostics={**estimate.diagnostics, "standard_error_per_size": error})
 
 

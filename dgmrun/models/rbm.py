@@ -72,7 +72,8 @@ class RBM(nn.Module):
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r"""Minus the free energy, :math:`v^\top a + \sum_j \log(1 + e^{b_j + (v^\top W)_j})`, in nats [batch]."""
         v = x.flatten(1)
-        return v @ self.visible_bias + LogPartition.apply(self.hidden_logits(v)).sum(-1)
+        of_hidden, _ = LogPartition.apply(self.hidden_logits(v))
+        return v @ self.visible_bias + of_hidden.sum(-1)
 
     @torch.no_grad()
     def walk(self, x: Tensor, steps: int) -> Tensor:
@@ -154,14 +155,17 @@ class LogPartition(torch.autograd.Function):
     """log(1 + e^logits), computed by `log_partition`; its derivative is the probability that the unit is on."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor) -> Tensor:
-        """Returns the values, and saves the probabilities for `backward`."""
+    def forward(ctx: Any, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the values and the probabilities, both of the shape of the logits."""
         probability = torch.sigmoid(logits)
         ctx.save_for_backward(probability)
-        return log_partition(logits, probability)
+        ctx.set_materialize_grads(False)
+        return log_partition(logits, probability), probability
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Multiplies the gradient by the probabilities."""
+    def backward(ctx: Any, *gradients: Tensor | None) -> Tensor:
+        """Gradient in the logits; second derivatives need that of p, too."""
         (probability,) = ctx.saved_tensors
-        return gradient * probability
+        of_value, of_p = gradients
+        found = torch.zeros_like(probability) if of_value is None else of_value * probability
+        return found if of_p is None else found + of_p * probability * (1 - probability)

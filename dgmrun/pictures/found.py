@@ -65,9 +65,10 @@ def levels(entries: Mapping[str, Figure], most: float) -> dict[str, list[Row]]:
 
 
 def rows(figure: Figure) -> list[Row]:
-    """Returns the rows of a curve that can be plotted, at most 1000."""
+    """Returns the rows of a curve that can be plotted, at most 1000; without a band if the figure has no interval."""
+    has_band = figure.interval is not None
     return [
-        (count, value, drawable(low), drawable(high))
+        (count, value, drawable(low) if has_band else None, drawable(high) if has_band else None)
         for count, value, low, high in (map(drawable, row) for row in figure.curve[:MOST_ROWS])
         if count is not None and count >= 1 and value is not None
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Plot
 
@@ -21,8 +22,8 @@ def draw(figures: Mapping[str, Figure]) -> Plot:
     rows = range(len(every))
     labels = [f"{name} ({figure.settings['bound']})" for name, figure in every.items()]
     values = [figure.value for figure in every.values()]
-    errors = [3 * (figure.standard_error or 0.0) for figure in every.values()]
-    variance.errorbar(values, rows, xerr=errors, fmt="o", color=COLOURS[0], capsize=3)
+    ends = numpy.array([figure.interval or (figure.value,) * 2 for figure in every.values()], dtype=float).T
+    variance.errorbar(values, rows, xerr=abs(ends - values), fmt="o", color=COLOURS[0], capsize=3)
     variance.set(xlabel="log variance", yticks=rows, yticklabels=labels)
     variance.invert_yaxis()
     for axes, key, label in (

@@ -21,6 +21,8 @@ MADE_BY = {
     ("counts", "real"): "dataset.transform=jitter",
 }
 """Settings that make data of one kind data of another."""
+ONE_SIDED = 0.99865
+"""Probability below the upper end of a 99.7 % interval: that of a Gaussian up to three standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class Evidence(NamedTuple):
         latents: z of examples that were sampled from the model, layers concatenated [examples, units].
         modes: modes of the data distribution, if known.
         original: map from what the model sees to original units.
+        population: size of the finite population that the examples are from, each at most once; None if it is infinite.
     """
 
     batch: Batch
@@ -145,6 +148,7 @@ class Evidence(NamedTuple):
     latents: Tensor | None = None
     modes: Modes | None = None
     original: Callable[[Tensor], Tensor] = lambda x: x
+    population: int | None = None
 
 
 class Quantity(NamedTuple):
@@ -178,6 +182,20 @@ QUANTITIES = {
 """Properties of the known quantities; any other has no unit and is not ranked."""
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]
 Bias = Literal["none", "down", "up", "unknown"]
+
+
+def half_width(error: float, size: int) -> float:
+    r"""Half-width of the 99.7 % interval of a mean: :math:`t_{0.99865, n - 1}` standard errors.
+
+    These are 3 for many values and 236 for two (Student, 1908, The probable error of a mean).
+
+    Args:
+        error: estimated standard error of the mean.
+        size: number of independent values n, at least 2.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(size - 1, ONE_SIDED)) * error
 
 
 @dataclass(frozen=True)

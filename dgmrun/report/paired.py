@@ -2,6 +2,9 @@ r"""Rankings of runs by likelihood, with paired differences over the same exampl
 
     d_n = log p_a(x_n) - log p_b(x_n),    SE^2 = var(d) / N + SE(log Z_a)^2 + SE(log Z_b)^2
 
+The half-width of the interval of the difference combines those of the three parts likewise. The first part is 0 if the
+examples are a whole population.
+
 The difficulty of an example affects both runs and largely cancels in d, so that SE is far below the standard errors of
 the two likelihoods. It does not include bias: bounds and estimates may be off by more.
 """
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dgmrun.protocols.values import half_width
 from dgmrun.report.figures import at
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import warn
@@ -25,8 +29,6 @@ if TYPE_CHECKING:
 
 FOUNDED = ("exact", "lower_bound", "estimate")
 """Kinds of figures that can be ranked, the most reliable first."""
-RESOLVED = 3
-"""Number of standard errors that a significant difference exceeds."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class Place:
     figure: Figure
     difference: float
     standard_error: float
+    half_width: float
 
     @property
     def resolved(self) -> bool:
-        """Whether the difference is significant given its standard error."""
-        return abs(self.difference) > RESOLVED * self.standard_error
+        """Whether the 99.7 % interval of the difference leaves 0 out."""
+        return abs(self.difference) > self.half_width
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,21 @@ def _ranking(members: Sequence[_Scored]) -> Ranking:
     return Ranking(str(name), str(best.figure.split), len(best.index), places)
 
 
-def _difference(one: _Scored, other: _Scored) -> tuple[float, float]:
-    """Returns the mean paired difference and its standard error."""
-    difference = one.log_prob - other.log_prob
-    examples = float(difference.std(ddof=1)) / math.sqrt(len(difference))
-    log_zs = (scored.figure.diagnostics.get("standard_error_log_z") or 0.0 for scored in (one, other))
-    return float(difference.mean()), math.hypot(examples, *log_zs)
+def _difference(one: _Scored, other: _Scored) -> tuple[float, float, float]:
+    """Returns the mean paired difference, its standard error and the half-width of its interval."""
+    difference, num = one.log_prob - other.log_prob, len(one.log_prob)
+    examples = float(difference.std(ddof=1)) * math.sqrt(_unseen_share(one, other) / num)
+    errors, widths = zip(*(_of_log_z(scored.figure) for scored in (one, other)), strict=True)
+    return float(difference.mean()), math.hypot(examples, *errors), math.hypot(half_width(examples, num), *widths)
+
+
+def _unseen_share(one: _Scored, other: _Scored) -> float:
+    """Returns the share of a finite population that the examples leave out, if both figures are of such; else 1."""
+    sizes = [scored.figure.diagnostics.get("population") or math.inf for scored in (one, other)]
+    return max(0.0, 1 - len(one.index) / max(sizes))
+
+
+def _of_log_z(figure: Figure) -> tuple[float, float]:
+    """Returns the standard error of log Z and the half-width of its interval, three of the former if not recorded."""
+    error = figure.diagnostics.get("standard_error_log_z") or 0.0
+    return error, figure.diagnostics.get("half_width_log_z") or 3 * error

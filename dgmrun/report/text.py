@@ -23,12 +23,20 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
     """
     head = f"{f'{word}.{label}':24} {shown(figure)}"
     if figure.split:
-        head += f"; {figure.split}, {figure.examples} examples"
+        head += f"; {figure.split}, {figure.examples} examples{_share(figure)}"
     if figure.given:
         head += f", given {figure.given}"
     if (further := beside(figure, dataset)) is not None:
         head += f"; {further}"
     return "\n".join([head, *proposal(figure.diagnostics), *(f"    warning: {one}" for one in figure.warnings)])
+
+
+def _share(figure: Figure) -> str:
+    """Says how many there are of examples from a finite population, which have no sampling error if they are all."""
+    population = figure.diagnostics.get("population")
+    if population is None:
+        return ""
+    return ", the whole population" if figure.examples == population else f" of a population of {population:.0f}"
 
 
 def shown(estimate: Estimate) -> str:

@@ -22,7 +22,8 @@ from dgmrun.run.figures import Figure
 
 RANKED = (
     "Differences are to the first run, over the same examples, with their paired standard error, which "
-    "covers no bias. Not resolved: at most 3 standard errors. Stale figures and upper bounds are not ranked."
+    "covers no bias. Not resolved: 0 is in the 99.7 % interval, by Student's t. Stale figures and upper bounds "
+    "are not ranked."
 )
 CHOICES = ("model", "objective", "dataset", "seed")
 

@@ -107,7 +107,8 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
     with seeded(0, "examples", split):
         places = torch.randperm(len(batch.x))[: setup.config[word]["examples"]].sort().values
     seen, valid = setup.seen(batch.rows(places)), setup.seen(setup.scored("valid"))
-    evidence = Evidence(seen, valid, modes=build.modes(setup.config["dataset"]), original=setup.original)
+    modes, population = build.modes(setup.config["dataset"]), setup.population(split)
+    evidence = Evidence(seen, valid, modes=modes, original=setup.original, population=population)
     return Scored(evidence, places, log_jacobian[places])
 
 
@@ -159,7 +160,7 @@ class ThroughLogZ(WithLogZ):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
         """Returns log p of each example, and their mean."""
         log_f, log_z = log_density(model, evidence.batch), self.log_z()
-        return log_f - log_z.value, log_likelihood(log_f, log_z)
+        return log_f - log_z.value, log_likelihood(log_f, log_z, evidence.population)
 
 
 @dataclasses.dataclass(frozen=True)

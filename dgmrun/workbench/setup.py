@@ -120,6 +120,11 @@ class Setup:
         x, y = self.data.scored(split), self.data.splits[split].y
         return self.arrangement.rows(x, y, torch.arange(len(x)))
 
+    def population(self, split: str) -> int | None:
+        """Returns the size of the population that a split is, or None if it is a sample, of examples or of noise."""
+        of_split = self.data.splits[split]
+        return len(of_split.x) if of_split.population and self.data.noise is None else None
+
     def seen(self, batch: Batch, device: torch.device | None = None) -> Batch:
         """Returns a batch in the dtypes of the model, on its device."""
         device = self.device if device is None else device

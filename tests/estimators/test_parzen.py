@@ -32,7 +32,7 @@ def test_two_windows_are_a_mixture_of_two_gaussians() -> None:
     x, centres = torch.randn(5, 3), torch.randn(2, 3)
     each = torch.stack([Normal(centre, 0.7).log_prob(x).sum(-1) for centre in centres])
     expected = torch.logsumexp(each, 0) - math.log(2)
-    torch.testing.assert_close(log_windows(x, centres, 0.7).float(), expected)
+    torch.testing.assert_close(log_windows(x, centres, [0.7])[0].float(), expected)
 
 
 def test_many_windows_on_a_gaussian_are_a_wider_gaussian() -> None:
@@ -42,15 +42,26 @@ def test_many_windows_on_a_gaussian_are_a_wider_gaussian() -> None:
     expected = Normal(0.0, math.sqrt(4 + 0.25)).log_prob(x).squeeze()
     window = Normal(x, 0.5).log_prob(centres.t()).exp()
     error = window.std(1) / window.mean(1) / math.sqrt(len(centres))
-    assert ((log_windows(x, centres, 0.5) - expected).abs() < 4.5 * error).all()
+    assert ((log_windows(x, centres, [0.5])[0] - expected).abs() < 4.5 * error).all()
 
 
 def test_windows_are_the_same_wherever_the_origin_is() -> None:
     with seeded(1, "parzen"):
-        x, centres = torch.randn(20, 4), torch.randn(500, 4)
-    torch.testing.assert_close(
-        log_windows(x + 1024, centres + 1024, 0.1), log_windows(x, centres, 0.1), rtol=0.01, atol=0.05
-    )
+        x, centres = (torch.randn(num, 4, dtype=torch.float64) for num in (20, 500))
+    near, far = (log_windows(x + origin, centres + origin, [0.1]) for origin in (0, 1024))
+    torch.testing.assert_close(far, near, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "sigma"), [(1.0, 0.1), (1.0, 1e-4), (1000.0, 0.1), (1000.0, 1e-3)])
+def test_windows_are_the_direct_sum(scale: float, sigma: float) -> None:
+    """In 64 dimensions, of examples near and far from centres, relative to the largest exponents."""
+    with seeded(1, "parzen"):
+        centres = scale * torch.randn(300, 64)
+        x = torch.cat((centres[:20] + sigma * torch.randn(20, 64), scale * torch.randn(20, 64)))
+    apart = (x.double()[:, None] - centres.double()).square().sum(-1)
+    constant = math.log(300) + 64 * math.log(sigma * math.sqrt(2 * math.pi))
+    expected = torch.logsumexp(-apart / (2 * sigma**2), 1) - constant
+    torch.testing.assert_close(log_windows(x, centres, [sigma])[0], expected, rtol=1e-12, atol=1e-9)
 
 
 def test_the_bandwidth_is_chosen_on_validation_and_the_figure_is_marked() -> None:

@@ -44,6 +44,32 @@ def gaussian_draws(scale: float, num: int) -> Samples:
     return Samples(of_q, gaussian(torch.randn(2, num // 20, 10, dtype=torch.float64), scale))
 
 
+def rare_draws(num: int, only_p: float, only_q: float, spread: float) -> Samples:
+    """A proposal and a model that agree, or nearly, but for a part of each that the other lacks; log Z is 0.
+
+    Args:
+        num: number of samples of each, those of p in chains of 10 independent states.
+        only_p: probability of the part of p that q lacks.
+        only_q: probability of the part of q that p lacks.
+        spread: how much wider than p's N(0, 1) the rest of q is.
+    """
+
+    def densities(x: Tensor, is_only_p: Tensor, is_only_q: Tensor) -> Densities:
+        log_f, log_q = (normal(x, scale) + math.log1p(-share) for scale, share in ((1, only_p), (1 + spread, only_q)))
+        log_f, log_q = (torch.where(rare, -40.0, log) for rare, log in ((is_only_q, log_f), (is_only_p, log_q)))
+        return Densities(log_f, log_q)
+
+    x, of_p = (torch.randn(*shape, dtype=torch.float64) for shape in ((num,), (2, num // 20, 10)))
+    never = torch.zeros((), dtype=torch.bool)
+    of_q = densities((1 + spread) * x, never, torch.rand(num) < only_q)
+    return Samples(of_q, densities(of_p, torch.rand(of_p.shape) < only_p, never))
+
+
+def normal(x: Tensor, scale: float) -> Tensor:
+    """Log-density of N(0, scale^2)."""
+    return -(x**2) / 2 / scale**2 - math.log(scale) - SHARED_GAUSSIAN
+
+
 class Drawn(Proposal):
     """What was drawn elsewhere."""
 
@@ -98,6 +124,7 @@ def test_moments_of_gaussian_weights(scale: float) -> None:
 def test_weights_without_a_tail_have_none() -> None:
     assert pareto_k(torch.zeros(1000, dtype=torch.float64)) == -math.inf
     assert pareto_k(torch.rand(10_000, dtype=torch.float64)) < 0
+    assert pareto_k(1e-15 * torch.rand(1000, dtype=torch.float64)) == -math.inf
 
 
 def test_a_few_large_weights_above_many_equal_ones_are_a_heavy_tail() -> None:
@@ -122,6 +149,44 @@ def test_the_model_as_its_own_proposal_has_no_variance(method: Any) -> None:
     assert estimate.value == pytest.approx(SHARED_GAUSSIAN, abs=1e-12)
     assert estimate.standard_error == pytest.approx(0, abs=1e-12)
     assert estimate.warnings == []
+
+
+RARE = [(1, 0, 0.0), (3, 0, 0.0), (10, 0, 0.0), (10, 0, 0.1), (0, 3, 0.0), (0, 10, 0.1), (6, 6, 0.1)]
+"""Expected numbers of samples of p and of q in parts that the other density lacks, and the spread of q elsewhere."""
+
+
+def coverage(method: Any, num: int, case: tuple[int, int, float], times: int) -> tuple[int, int]:
+    """How many intervals there are in `times` repetitions, and how many of them hold log Z."""
+    only_p, only_q, spread = case
+    settings = method(num_samples=num, num_chains=num // 10)
+    estimates = (
+        settings(None, torch.zeros(1), Drawn(rare_draws(num, only_p / num, only_q / num, spread))) for _ in range(times)
+    )
+    ends = [estimate.interval for estimate in estimates if estimate.interval]
+    return len(ends), sum(low <= 0 <= high for low, high in ends)
+
+
+@pytest.mark.parametrize("case", [RARE[0], RARE[4]])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_neither_side_drew_is_within_the_interval(
+    method: Any, case: tuple[int, int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """30 repetitions of 400 samples: at most 2 misses, more with a chance of 8e-5 if the interval covers as it says."""
+    monkeypatch.setattr(f"{method.__module__}.{'_curve' if method is Bridge else 'curve'}", lambda *_: [])
+    claimed, covered = coverage(method, 400, case, 30)
+    assert claimed > 0
+    assert claimed - covered <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num", [400, 2000, 10_000])
+@pytest.mark.parametrize("method", METHODS)
+def test_coverage_over_students_that_miss_a_rare_part(method: Any, num: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{method.__module__}.{'_curve' if method is Bridge else 'curve'}", lambda *_: [])
+    for case in RARE:
+        claimed, covered = coverage(method, num, case, 400_000 // num)
+        print(f"\n| {method.name} | {num} | {case} | {claimed} | {covered / max(claimed, 1):.2%} |", end="")
+        assert claimed - covered <= 0.0027 * claimed + 4 * math.sqrt(0.0027 * claimed) + 1
 
 
 def test_the_bridge_solves_its_equation() -> None:

@@ -81,6 +81,15 @@ def test_gradient_of_log_unnormalised_is_that_of_its_definition() -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
+def test_second_derivatives_of_log_unnormalised_are_right() -> None:
+    """In x and in the parameters, by finite differences: score matching and Hessians need them."""
+    torch.manual_seed(5)
+    rbm = random_rbm(4, 3, 1.0)
+    x = torch.rand(3, 4, dtype=torch.float64, requires_grad=True)
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda x, *_: rbm.log_unnormalised(x), (x, *rbm.parameters()))
+
+
 def transition(rbm: RBM, beta: float, base: Tensor) -> Tensor:
     """p(v' | v) of one sweep of the annealed RBM, by enumeration of h [64, 64]."""
     h = bits(torch.arange(2**4), 4).double()

@@ -175,11 +175,12 @@ def test_samples_have_the_moments_of_the_density() -> None:
 
 def test_log_bernoulli_and_its_derivative_are_those_of_the_definition() -> None:
     logits = 3 * torch.randn(4, 3, 5, dtype=torch.float64, requires_grad=True)
-    x = torch.rand(3, 5, dtype=torch.float64).round()
+    x = torch.rand(3, 5, dtype=torch.float64).round().requires_grad_()
     expected = torch.distributions.Bernoulli(logits=logits).log_prob(x.expand(4, -1, -1)).sum(-1)
     torch.testing.assert_close(log_bernoulli(logits, x), expected)
     for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
-        assert check(lambda each: log_bernoulli(each, x), (logits,))
+        assert check(log_bernoulli, (logits, x))
+        assert check(lambda each: log_bernoulli(each, x.detach()), (logits,))
 
 
 CLASSES = Event((), "categorical", 3)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from dgmrun.errors import Mistake
-from dgmrun.report.paired import rankings
+from dgmrun.report.paired import _difference, _Scored, rankings
 from dgmrun.report.runs import read
 from dgmrun.run.directory import Run
+from dgmrun.run.figures import Figure
 from dgmrun.tools.compare import differing, main
 from tests.figure import entry, identity
 
@@ -150,6 +151,45 @@ def test_difference_is_paired(tmp_path: Path) -> None:
     assert ranking.places[1].difference == pytest.approx(difference.mean())
     assert ranking.places[1].standard_error == pytest.approx(expected)
     assert ranking.places[1].resolved
+
+
+@pytest.mark.parametrize(("num", "is_resolved"), [(2, False), (5, False), (50, True)])
+def test_few_examples_resolve_less(tmp_path: Path, num: int, is_resolved: bool) -> None:
+    """A difference of 5 standard errors: t(0.99865) is 236 for two examples, 6.6 for five and 3.2 for fifty."""
+    spread = np.linspace(-1, 1, num)
+    better = LOG_PROB[:num] + spread + 5 * spread.std(ddof=1) / math.sqrt(num)
+    for name, log_prob in {"a": LOG_PROB[:num], "b": better}.items():
+        scored(tmp_path / name, log_prob)
+    (ranking,) = rankings(read([tmp_path]))
+    place = ranking.places[1]
+    assert abs(place.difference) == pytest.approx(5 * place.standard_error)
+    assert place.resolved is is_resolved
+
+
+@pytest.mark.parametrize("num", [2, 5, 10, 100])
+def test_equal_runs_are_rarely_resolved(num: int) -> None:
+    """2,000 pairs: 5.4 resolved are expected, at most 17 with a chance of 1 - 2e-5; by three standard errors, 400."""
+    exact, draws = Figure.from_json(estimate(0.0)), np.random.default_rng(3).normal(size=(2000, num))
+    found = [_difference(*(_Scored(None, "", exact, each, np.arange(num)) for each in (d, 0 * d))) for d in draws]  # type: ignore[arg-type]
+    assert sum(abs(difference) > half for difference, _, half in found) <= 17
+
+
+def test_of_a_whole_population_every_difference_is_resolved(tmp_path: Path) -> None:
+    for name, log_prob in {"a": LOG_PROB, "b": LOG_PROB[::-1] - 0.001}.items():
+        told = {"standard_error_log_z": 0.0, "half_width_log_z": 0.0, "population": 50}
+        score(write(tmp_path / name, {"exact": estimate(float(log_prob.mean()), diagnostics=told)}), log_prob)
+    (ranking,) = rankings(read([tmp_path]))
+    assert (ranking.places[1].standard_error, ranking.places[1].resolved) == (0.0, True)
+
+
+def test_a_wide_interval_of_log_z_is_in_that_of_the_difference(tmp_path: Path) -> None:
+    scored(tmp_path / "a", LOG_PROB)
+    told = {"standard_error_log_z": 0.03, "half_width_log_z": 0.9}
+    run = write(tmp_path / "b", {"ais": estimate(float(LOG_PROB.mean()) - 0.5, kind="estimate", diagnostics=told)})
+    score(run, LOG_PROB - 0.5, "test-ais")
+    (ranking,) = rankings(read([tmp_path]))
+    assert ranking.places[1].half_width == pytest.approx(0.9)
+    assert not ranking.places[1].resolved
 
 
 def test_what_is_not_resolved_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

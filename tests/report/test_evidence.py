@@ -20,6 +20,7 @@ from dgmrun.pictures.drawing import png
 from dgmrun.pictures.evidence import Curves, Points, curves, densities
 from dgmrun.pictures.grid import pixels
 from dgmrun.report.runs import read
+from dgmrun.run import figures
 from dgmrun.run.directory import Run
 from dgmrun.tools.compare import main
 from tests.figure import entry, identity
@@ -51,6 +52,19 @@ def test_every_method_is_a_line_and_a_band_and_the_truth_is_level() -> None:
     low, high = axes.get_ylim()
     assert low < 4.5
     assert 5.1 < high < 5.5, "the first few samples of a method do not decide on the scale"
+
+
+def test_a_figure_without_an_interval_has_no_band() -> None:
+    """Whatever its first samples claimed: of two modes and a student of one, all ends agree, and are wrong."""
+    told = [[10, 15.48, 15.47, 15.49], [20, 15.486, 15.486, 15.486]]
+    claimed, doubted = (
+        figures.Figure.from_json(entry("log_z", 15.486, "0" * 64, interval=ends, curve=told))
+        for ends in ([15.48, 15.49], None)
+    )
+    assert found.rows(claimed) == [tuple(row) for row in told]
+    assert found.rows(doubted) == [(count, value, None, None) for count, value, *_ in told]
+    (band,) = curves({"": Curves({"bridge": found.rows(doubted)}, None)}).axes[0].collections
+    assert not any(len(path.vertices) for path in band.get_paths())
 
 
 def test_each_model_has_a_panel_and_each_line_its_look() -> None:

@@ -17,7 +17,7 @@ import torch
 from dgmrun.estimators.density import NORMALISED, log_likelihood
 from dgmrun.estimators.units import in_original_units
 from dgmrun.protocols.values import Estimate
-from tests.conftest import NORMAL
+from tests.conftest import BINARY, NORMAL
 
 Command = Callable[..., int]
 MODEL = (*NORMAL, "optimizer.lr=1e-9")
@@ -79,6 +79,18 @@ def test_a_fitted_gaussian_scores_the_same_standardised(dgmrun: Command, tmp_pat
     for name in ("data", "x"):
         assert samples[name].dtype == again[name].dtype == numpy.float32
         assert again[name] == pytest.approx(samples[name], rel=1e-3, abs=1e-3)
+
+
+def test_a_split_that_is_the_population_has_no_sampling_error(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun("model=nade", "model.hidden=2", *BINARY, *SHORT[:-1], "hydra.run.dir=run") == 0
+    assert "test, 6 examples, the whole population" in capsys.readouterr().err
+    exact = results(tmp_path / "run")["likelihood"]["exact"]
+    assert (exact["standard_error"], exact["interval"]) == (0.0, [exact["value"]] * 2)
+    assert dgmrun("run=run", "likelihood", "likelihood.examples=4") == 0
+    assert "test, 4 examples of a population of 6" in capsys.readouterr().err
+    assert results(tmp_path / "run")["likelihood"]["exact"]["standard_error"] > 0
 
 
 def test_transforms_of_the_same_pictures_never_meet(

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import TractableDensity, context_of
-from dgmrun.protocols.values import Estimate, Evidence
+from dgmrun.protocols.values import ONE_SIDED, Estimate, Evidence
 
 BLOCK = 1000
 
 
 @dataclass(frozen=True)
 class Accuracy(FidelityMethod):
-    """Share of examples whose true class has the largest p(y | x), with a Wilson interval."""
+    """Share of examples whose true class has the largest p(y | x), with an interval by the binomial law."""
 
     requires: ClassVar[type] = TractableDensity
 
@@ -44,12 +44,16 @@ class Accuracy(FidelityMethod):
         hits = torch.cat(right).double()
         share, num = float(hits.mean()), len(hits)
         error = math.sqrt(share * (1 - share) / num)
-        low, high = _wilson(share, num)
+        low, high = binomial_interval(int(hits.sum()), num)
         return hits, Estimate("accuracy", share, error, (low, high), "estimate", "none", samples=num)
 
 
-def _wilson(share: float, num: int) -> tuple[float, float]:
-    """Returns the 99.7 % interval of Wilson (1927), which is accurate near 0 and 1, too."""
-    z2 = 9 / num
-    middle, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
-    return middle - half, middle + half
+def binomial_interval(hits: int, num: int) -> tuple[float, float]:
+    """Returns the 99.7 % interval of a probability, which covers at least as often, whatever the probability.
+
+    Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of the binomial.
+    """
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(hits, num - hits + 1, 1 - ONE_SIDED)) if hits else 0.0
+    return low, float(betaincinv(hits + 1, num - hits, ONE_SIDED)) if hits < num else 1.0

@@ -78,9 +78,9 @@ class Parzen(FidelityMethod):
         centres = model.sample(self.num_samples).flatten(1)
         low, high = (math.log(sigma) for sigma in self.bandwidths)
         tried = torch.linspace(low, high, 10).exp().tolist()
-        scores = [float(log_windows(known[: self.num_valid].flatten(1), centres, sigma).mean()) for sigma in tried]
-        best = max(range(len(tried)), key=scores.__getitem__)
-        log_p = log_windows(x.flatten(1), centres, tried[best])
+        scores = log_windows(known[: self.num_valid].flatten(1), centres, tried).mean(1)
+        best = int(scores.argmax())
+        (log_p,) = log_windows(x.flatten(1), centres, tried[best : best + 1])
         error = float(log_p.std()) / math.sqrt(len(log_p)) if len(log_p) > 1 else None
         value = float(log_p.mean())
         is_at_end = best in (0, len(tried) - 1)
@@ -100,13 +100,15 @@ class Parzen(FidelityMethod):
 
 
 def log_windows(
-    x: Float[Tensor, "examples dims"], centres: Float[Tensor, "samples dims"], sigma: float
-) -> Float64[Tensor, "examples"]:
-    """Returns the log-density of a mixture of Gaussians of standard deviation `sigma` at `centres`."""
-    constant = math.log(len(centres)) + x.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
-    middle = centres.mean(0)  # centred, since cdist subtracts squares
-    blocks = [
-        torch.logsumexp(torch.cdist(block.float() - middle, centres - middle).double().square() / (-2 * sigma**2), 1)
-        for block in x.split(BLOCK)
-    ]
-    return torch.cat(blocks) - constant
+    x: Float[Tensor, "examples dims"], centres: Float[Tensor, "samples dims"], sigmas: Sequence[float]
+) -> Float64[Tensor, "sigmas examples"]:
+    """Returns the log-densities of mixtures of Gaussians at `centres`, one for each standard deviation in `sigmas`.
+
+    Distances are computed by differences: products of far points cancel.
+    """
+    centres, scale = centres.double(), torch.tensor(sigmas, dtype=torch.float64, device=x.device)[:, None]
+    blocks = []
+    for block in x.split(BLOCK):
+        square = torch.cdist(block.double(), centres, compute_mode="donot_use_mm_for_euclid_dist").square()
+        blocks.append(torch.stack([torch.logsumexp(square / (-2 * sigma**2), 1) for sigma in sigmas]))
+    return torch.cat(blocks, 1) - x.shape[1] * (scale * math.sqrt(2 * math.pi)).log() - math.log(len(centres))

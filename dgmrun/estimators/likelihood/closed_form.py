@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.density import NORMALISED, log_likelihood
+from dgmrun.estimators.density import NORMALISED, in_double, log_likelihood
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Integrated
 from dgmrun.protocols.values import Estimate, Evidence
@@ -25,5 +25,6 @@ class ClosedForm(LikelihoodMethod):
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns log p of each example, and their mean."""
-        log_p = model.log_marginal(evidence.batch.x, evidence.batch.context).double()
-        return log_p, log_likelihood(log_p, NORMALISED)
+        same, batch = in_double(model, evidence.batch)
+        log_p = same.log_marginal(batch.x, batch.context)
+        return log_p, log_likelihood(log_p, NORMALISED, evidence.population)

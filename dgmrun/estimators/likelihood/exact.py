@@ -28,4 +28,4 @@ class Exact(LikelihoodMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns log p of each example, and their mean."""
         log_p = log_density(model, evidence.batch)
-        return log_p, log_likelihood(log_p, NORMALISED)
+        return log_p, log_likelihood(log_p, NORMALISED, evidence.population)

@@ -14,7 +14,7 @@ from dgmrun.estimators.likelihood.ais import CHAINS, forwards, tuned_path
 from dgmrun.latent.bounds import iwae
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath
-from dgmrun.protocols.values import Estimate, Evidence
+from dgmrun.protocols.values import Estimate, Evidence, half_width
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def upper_bound(upper: Tensor, gap: Tensor, settings: dict[str, Any]) -> Estimat
         "log_likelihood",
         value=value,
         standard_error=error,
-        interval=(None, value + 3 * error),
+        interval=(None, value + half_width(error, len(upper))),
         kind="upper_bound",
         bias="up",
         samples=settings["num_chains"],

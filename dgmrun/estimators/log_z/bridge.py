@@ -32,10 +32,12 @@ from dgmrun.estimators.proposal import (
     effective_size,
     log_mean_of_chains,
     mixing_doubts,
+    size_of_p,
+    with_unseen,
 )
 from dgmrun.protocols.values import Estimate
 
-INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors"
+INTERVAL = "value +- t(0.9985, chains of a half - 1) standard errors, and 6.6 / samples for what none has shown"
 DOUBTFUL_OVERLAP = 0.5
 """Effective share of samples below which there is a warning; a student that has learned its teacher exceeds it."""
 FAR = 50.0
@@ -56,12 +58,13 @@ class Bridge(ThroughProposal):
         one, other = halves(samples)
         mean, overlap = together(one, other), min(fold.overlap(fold.fit()) for fold in folds(samples))
         error = mean.standard_error if overlap >= LEAST_SHARE else None
+        size = size_of_p(samples)
         doubts = [*_disagreement(one, other), *mixing_doubts(samples)]
         return Estimate(
             "log_z",
             value=mean.value,
             standard_error=error,
-            interval=None if doubts or error is None else mean.interval(),
+            interval=None if doubts or error is None else with_unseen(mean.interval(), self.num_samples, size),
             kind="estimate",
             bias="unknown",
             samples=self.num_samples,
@@ -76,7 +79,7 @@ class Bridge(ThroughProposal):
                 **diagnose(samples, mean.value, error),
             },
             warnings=doubts + _distance(overlap),
-            curve=_curve(samples),
+            curve=_curve(samples, size),
         )
 
 
@@ -170,7 +173,7 @@ def _distance(overlap: float) -> list[str]:
     return [f"only {overlap:.2%} of the samples of one side count{claim}: {CLOSER}"]
 
 
-def _curve(samples: Samples) -> list[tuple[int, float, float | None, float | None]]:
+def _curve(samples: Samples, size: float) -> list[tuple[int, float, float | None, float | None]]:
     """Estimates from the first samples of q and a proportional number of chains of p."""
     half, chains = len(samples.of_q.log_w) // 2, samples.of_p.log_w.shape[1]
     rows: list[tuple[int, float, float | None, float | None]] = []
@@ -181,5 +184,5 @@ def _curve(samples: Samples) -> list[tuple[int, float, float | None, float | Non
         of_q = samples.of_q._replace(log_f=q, log_q=torch.zeros_like(q))
         of_p = samples.of_p._replace(log_f=p, log_q=torch.zeros_like(p))
         mean = together(*halves(Samples(of_q, of_p)))
-        rows.append((num, mean.value, *mean.interval()))
+        rows.append((num, mean.value, *with_unseen(mean.interval(), num, share * size)))
     return rows

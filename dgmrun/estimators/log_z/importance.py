@@ -13,6 +13,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -21,12 +22,15 @@ from dgmrun.estimators.log_mean import INTERVAL, MARKOV, LogMean, curve, log_mea
 from dgmrun.estimators.pareto import pareto_k, threshold
 from dgmrun.estimators.proposal import (
     CLOSER,
+    ROUNDING,
     Mean,
     Samples,
     ThroughProposal,
     diagnose,
     log_mean_of_chains,
     mixing_doubts,
+    size_of_p,
+    with_unseen,
 )
 from dgmrun.protocols.values import Estimate
 
@@ -45,7 +49,8 @@ class Importance(ThroughProposal):
         """Returns log Z of `model` by importance sampling from `proposal`."""
         samples: Samples = proposal.samples(self)
         log_w = samples.of_q.log_w
-        mean, k = log_mean(log_w), pareto_k(log_w)
+        widened = partial(_with_unseen, samples=samples)
+        mean, k = widened(log_mean(log_w)), pareto_k(log_w)
         reverse = [_inverse(log_mean_of_chains(-half)) for half in samples.of_p.log_w]
         diagnostics = diagnose(samples, mean.value, mean.standard_error)
         doubts = [
@@ -62,7 +67,7 @@ class Importance(ThroughProposal):
             bias="down",
             samples=self.num_samples,
             effective_sample_size=mean.effective_sample_size,
-            settings=asdict(self) | {"interval": INTERVAL},
+            settings=asdict(self) | {"interval": f"{INTERVAL}, and 6.6 / samples for what none has shown"},
             diagnostics={
                 "certain_low": mean.value - MARKOV,
                 "pessimistic_sample_size": mean.pessimistic_sample_size,
@@ -74,8 +79,17 @@ class Importance(ThroughProposal):
                 **diagnostics,
             },
             warnings=mean.warnings(CLOSER) + doubts,
-            curve=curve(log_w),
+            curve=curve(log_w, widened),
         )
+
+
+def _with_unseen(mean: LogMean, samples: Samples) -> LogMean:
+    """Widens the interval; states of p whose weights exceed all of q's are where q was not drawn."""
+    if mean.interval is None:
+        return mean
+    largest, size = samples.of_q.log_w[: mean.samples].max() + ROUNDING, size_of_p(samples)
+    count = float((samples.of_p.log_w > largest).double().mean()) * size
+    return mean._replace(interval=with_unseen(mean.interval, mean.samples, size, count))
 
 
 def _inverse(mean: Mean) -> Mean:

@@ -24,7 +24,7 @@ from dgmrun.gradients.moments import Moments
 from dgmrun.paths import options
 from dgmrun.protocols.models import BinaryLatents, Reparameterised, fits
 from dgmrun.protocols.sources import Source
-from dgmrun.protocols.values import Batch, Estimate
+from dgmrun.protocols.values import Batch, Estimate, half_width
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure, Identity
@@ -197,13 +197,14 @@ class Measured:
         if variance == 0:
             raise RunFailed(f"gradients of {self.name} must differ, but are all the same: the model is saturated")
         value, standard_error = math.log(variance), error / variance
+        half = half_width(standard_error, len(self.gradients.halves))
         num, config = self.gradients.num, setup.config["gradients"]
         length = self.truths.length() if self.truths.num else 0.0
         found = Estimate(
             "log_variance",
             value=value,
             standard_error=standard_error,
-            interval=(value - 3 * standard_error, value + 3 * standard_error),
+            interval=(value - half, value + half),
             kind="estimate",
             bias="down",
             samples=num,

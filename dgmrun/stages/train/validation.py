@@ -127,7 +127,7 @@ class Validation(Callback):
         name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
             name: -estimate.value,
-            f"{name}_standard_error": estimate.standard_error or math.nan,
+            f"{name}_standard_error": math.nan if estimate.standard_error is None else estimate.standard_error,
             "gap": float(log_prob_train.mean() - log_prob.mean()),
         }
 
@@ -157,7 +157,11 @@ def scorer(setup: Setup, model: nn.Module) -> Scorer | None:
     of_x = quick_method(made(setup, "likelihood", model), model)
     if roles(type(model)).needs_log_z:
         return partial(_over_log_z, setup, of_x)
-    return None if of_x is None else lambda model: lambda batch: of_x(model, Evidence(batch, batch))
+    return None if of_x is None else lambda model: lambda batch: of_x(model, _evidence(setup, batch))
+
+
+def _evidence(setup: Setup, batch: Batch) -> Evidence:
+    return Evidence(batch, batch, population=setup.population("valid"))
 
 
 def _over_log_z(setup: Setup, of_x: Any, model: Any) -> Score:
@@ -168,8 +172,8 @@ def _over_log_z(setup: Setup, of_x: Any, model: Any) -> Score:
     def score(batch: Batch) -> tuple[Tensor, Estimate]:
         if part is model:
             log_f = log_density(model, batch)
-            return log_f - log_z.value, log_likelihood(log_f, log_z)
-        log_f, estimate = of_x(model, Evidence(batch, batch))
+            return log_f - log_z.value, log_likelihood(log_f, log_z, setup.population("valid"))
+        log_f, estimate = of_x(model, _evidence(setup, batch))
         return log_f - log_z.value, less(estimate, log_z)
 
     return score
