@@ -41,7 +41,8 @@ class Lines(logging.Formatter):
 
 def main() -> int:
     """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a program in the background may start with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     children.attach()
     try:
         _command(sys.argv[1:])
