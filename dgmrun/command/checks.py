@@ -92,12 +92,19 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
 
 
 def _is_like(value: Any, default: Any) -> bool:
-    if default is None or type(value) is type(default):
+    if default is None:
+        return True
+    if _is_list(default):
+        return _is_list(value) and all(_is_like(each, one) for one in default[:1] for each in value)
+    if type(value) is type(default):
         return True
     if isinstance(default, float):
         return type(value) is int
-    is_list = OmegaConf.is_list(value) or isinstance(value, list)
-    return isinstance(default, str) and is_list and all(isinstance(word, str) for word in value)
+    return isinstance(default, str) and _is_list(value) and all(isinstance(word, str) for word in value)
+
+
+def _is_list(value: Any) -> bool:
+    return OmegaConf.is_list(value) or isinstance(value, list)
 
 
 def _kind(default: Any) -> str:
@@ -107,5 +114,6 @@ def _kind(default: Any) -> str:
         float: "a number",
         str: "a word or a list of words",
     }
-    is_list = OmegaConf.is_list(default) or isinstance(default, list)
-    return names.get(type(default), "a list" if is_list else "a group of keys")
+    if _is_list(default):
+        return f"a list with {_kind(default[0])} in each place" if default else "a list"
+    return names.get(type(default), "a group of keys")

@@ -35,10 +35,9 @@ def check(setup: Setup) -> None:
             "critic knows least"
         )
     processes.check(setup.config["device"])
-    fit.limits(setup, 1)
-    made = fit.objective(setup, model, steps=1)
-    build.checked(made.configure_optimizers)
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
+    made = fit.objective(setup, model, fit.limits(setup, len(data)).max_steps)
+    build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
     try:
         fit.make_trainer(setup.config["device"])
