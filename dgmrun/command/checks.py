@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from copy import deepcopy
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -35,7 +36,7 @@ def replace(config: DictConfig, override: Override) -> None:
         raise Mistake(f"there is no key `{key}`", SHOW_KEYS)
     if value is None and OmegaConf.is_missing(node, leaf):
         raise Mistake(f"`{key}` must be given, but is null")
-    default = OmegaConf.select(config, key, throw_on_missing=False)
+    default = deepcopy(OmegaConf.select(config, key, throw_on_missing=False))
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
     numbers = value if OmegaConf.is_list(value) else [value]
