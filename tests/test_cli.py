@@ -17,8 +17,10 @@ from typing import Any
 import numpy
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from dgmrun.cli import main
+from dgmrun.command import arguments
 
 Command = Callable[..., int]
 TINY = (
@@ -106,6 +108,49 @@ def test_salakhutdinovs_names(dgmrun: Command, tmp_path: Path) -> None:
     assert dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
 
 
+TEXTS = (
+    "first try, lr=0.1 (k=5)",
+    "it's the baseline",
+    "'tis 'quoted'",
+    'say "x", [y] {z}: #%&~!',
+    "a\\b, \\'c\\",
+    "5",
+    " two  spaces ",
+    "Größe → 1\u00a0m",
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_are_taken_as_they_are_typed(text: str) -> None:
+    """By Hydra's own parser, in a run and in a sweep, once more when a job or a rank is started with what it was."""
+    listed = text.replace(",", ";")
+    for is_sweep in ([], ["-m"]):
+        given = arguments.parse([*is_sweep, f"notes={text}", f"name={text}", f"tags=[{listed},b c]", "seed=1"])
+        again = arguments.parse(given.overrides)
+        for overrides in (given.overrides, again.overrides):
+            parsed = [one.value() for one in OverridesParser.create().parse_overrides(overrides)]
+            assert parsed == [text, text, [listed.strip(), "b c"], 1]
+
+
+def test_a_text_reaches_the_results(dgmrun: Command, tmp_path: Path) -> None:
+    assert (
+        dgmrun("model=rbm", *TINY, "stages=[]", "hydra.run.dir=a", *(f"{key}={TEXTS[0]}" for key in ("name", "notes")))
+        == 0
+    )
+    results = json.loads((tmp_path / "a" / "results.json").read_text())
+    assert (results["name"], results["notes"]) == (TEXTS[0], TEXTS[0])
+
+
+@pytest.mark.parametrize("path", ["a\\b", "a, b=(c)", "it's", "[x]", "a]"])
+def test_paths_are_taken_as_they_are_typed(path: str) -> None:
+    given = arguments.parse(
+        [f"run={path}", f"hydra.sweep.dir={path}", f"objective.teacher=[{path.replace(',', '')},b]"]
+    )
+    parsed = [one.value() for one in OverridesParser.create().parse_overrides(given.overrides)]
+    assert parsed == [path, path, [path.replace(",", ""), "b"]]
+    assert given.run == path
+
+
 def npz(**arrays: Any) -> Callable[[Path], None]:
     return lambda folder: numpy.savez(folder / "bad.npz", **arrays)
 
@@ -166,6 +211,8 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm optimizer=adam optimizer.betas=[a,b]", "must be a list with a number in each place, but is", None),
     ("model=rbm schedule=multistep schedule.milestones=[1.5]", "a list with a whole number in each place", None),
     ("model=rbm schedule=cosine +schedule.last_epoch=5", "`schedule.last_epoch` must be what CosineAnnealingLR", None),
+    ("model=rbm objective.k=1)", "`objective.k` must be a value that Hydra can read, but is 1)", None),
+    ("-m model=rbm seed=1,2 objective.k=1)", "`objective.k` must be a value that Hydra can read, but is 1)", None),
     ("model=rbm schedule=linear schedule.end_factor=2.0", "`schedule.end_factor` must be what LinearLR takes", None),
     ("model=rbm schedule=linear schedule.start_factor=0.0", "`schedule.start_factor` must be what LinearLR", None),
     ("model=rbm model.hidden=0", "`model.hidden` must be at least 1", None),

@@ -13,7 +13,7 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import INPUTS, options, quoted, words
+from dgmrun.paths import INPUTS, PATHS, items, options, quoted, unquoted, words
 from dgmrun.run.directory import UNSAVED
 from dgmrun.stages import changeable
 
@@ -60,9 +60,9 @@ class Arguments:
     def paths(self, name: str) -> list[Path]:
         """Returns the values of a key that holds paths; in a sweep there may be several."""
         values = [value for key, value in map(split, self.overrides) if key == name and value not in ("", "null")]
-        parts = [part for value in values for part in (value.split(",") if self.is_sweep else [value])]
-        parts = [each.strip() for part in parts for each in part.strip("[]").split(",")] if name in INPUTS else parts
-        return [Path(os.path.expanduser(_unquoted(part))) for part in parts if part]
+        parts = [part for value in values for part in (items(value) if self.is_sweep else [value])]
+        parts = [each for part in parts for each in items(part.strip("[]"))] if name in INPUTS else parts
+        return [Path(os.path.expanduser(unquoted(part))) for part in parts if part]
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -145,11 +145,7 @@ def root(override: str) -> str:
 
 
 def _quoted(override: str, is_sweep: bool) -> str:
-    """Quotes paths; in a sweep, commas separate them."""
+    """Quotes paths and texts; in a sweep, commas separate paths."""
     key, value = split(override)
-    parts = value.split(",") if is_sweep else [value]
+    parts = items(value) if is_sweep and key in PATHS else [value]
     return f"{key}=" + ",".join(split(quoted(f"{key}={part}"))[1] for part in parts) if value else override
-
-
-def _unquoted(value: str) -> str:
-    return value[1:-1].replace("\\'", "'").replace("\\\\", "\\") if value[0] in "'\"" else value
