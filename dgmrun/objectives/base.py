@@ -18,6 +18,8 @@ from dgmrun.protocols.models import Pictured
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -27,7 +29,7 @@ class Optimization:
         optimizer: makes a torch optimiser from parameter groups.
         schedule: makes a torch learning-rate schedule from an optimiser; it advances once per optimiser step.
         clip_norm: largest Euclidean norm of the gradient; larger gradients are rescaled.
-        ema: decay of the exponential moving average of the weights, per optimiser step.
+        ema: decay of the exponential moving average of the weights, per optimiser step, after a warm-up.
         accumulate: number of batches whose gradients are accumulated for each optimiser step.
     """
 
@@ -279,6 +281,15 @@ def _at(place: int, one_or_more: Any) -> Any:
 
 
 def average(model: nn.Module, decay: float) -> AveragedModel:
-    """Returns an exponential moving average of the parameters, which does not require gradients."""
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
-    return averaged.requires_grad_(False)
+    """Returns an exponential moving average of the parameters, which does not require gradients.
+
+    After n updates, the next one has the decay min(decay, (1 + n) / (10 + n)): a short training does not keep its first
+    weights, as the average is over the last tenth of the updates until it is over the last 1 / (1 - decay) of them.
+    Source: `num_updates` of TensorFlow's ExponentialMovingAverage.
+    """
+
+    def update(averages: Tensors, parameters: Tensors, number: Tensor | int) -> None:
+        n = int(number)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, parameters, number)
+
+    return AveragedModel(model, multi_avg_fn=update).requires_grad_(False)
