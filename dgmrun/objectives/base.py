@@ -262,6 +262,18 @@ class Objective(LightningModule):
         if (schedules := self.lr_schedulers()) is not None:
             _at(place, schedules).step()
 
+    @final
+    def reschedule(self, steps: int) -> None:
+        """Sets schedules and learning rates to those after so many optimiser steps of a training of this length."""
+        for place, seat in enumerate(self.seats):
+            fresh = self._optimizer(seat.player)
+            for _ in range(steps):
+                fresh["lr_scheduler"].step()
+            _at(place, self.lr_schedulers()).load_state_dict(fresh["lr_scheduler"].state_dict())
+            optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))
+            for group, other in zip(optimizer.param_groups, fresh["optimizer"].param_groups, strict=True):
+                group.update({**other, "params": group["params"]})
+
     @property
     def learning_rate(self) -> float:
         """The learning rate of the first player that trains the model."""

@@ -36,7 +36,8 @@ def check(setup: Setup) -> None:
         )
     processes.check(setup.config["device"])
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
-    made = fit.objective(setup, model, fit.limits(setup, len(data)).max_steps)
+    fit.limits(setup, len(data))
+    made = fit.objective(setup, model, len(data))
     build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
     try:
