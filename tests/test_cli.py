@@ -454,6 +454,26 @@ def test_changed_data_are_noticed(dgmrun: Command, tmp_path: Path, capsys: Any) 
     assert "another sha256" in capsys.readouterr().err
 
 
+def test_a_run_and_its_data_may_move(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "a").mkdir()
+    numpy.save(tmp_path / "a" / "x.npy", numpy.eye(20)[:, :5])
+    tiny = [word for word in TINY if not word.startswith(("dataset", "model"))]
+    data = ("dataset=file", "dataset.path=a/x.npy")
+    assert dgmrun("model=rbm", "model.hidden=3", *data, *tiny, "train", "hydra.run.dir=a/teacher") == 0
+    student = ("model=nade", "objective=distill_kl", "objective.teacher=a/teacher", "objective.stream.num_chains=100")
+    assert dgmrun(*student, *tiny, "objective.stream.burn_in=2", "hydra.run.dir=a/student") == 0
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert dgmrun("log_z", "run=b/teacher") == 2
+    moved = ("run=b/student", "dataset.path=b/x.npy", "objective.teacher=b/teacher")
+    assert dgmrun("log_z", "log_z.methods=[exact]", "run=b/teacher", "dataset.path=b/x.npy") == 0
+    assert dgmrun("train", "likelihood", "trainer.max_steps=5", *moved) == 0
+    assert json.loads((tmp_path / "b" / "student" / "results.json").read_text())["train"]["steps"] == 5
+    capsys.readouterr()
+    numpy.save(tmp_path / "b" / "x.npy", 1 - numpy.eye(20)[:, :5])
+    assert dgmrun("likelihood", *moved) == 2
+    assert "another sha256" in capsys.readouterr().err
+
+
 def test_grey_levels_are_never_scored(dgmrun: Command, tmp_path: Path) -> None:
     numpy.save(tmp_path / "x.npy", numpy.random.default_rng(0).random((30, 4)))
     tiny = [word for word in TINY if not word.startswith("dataset")]

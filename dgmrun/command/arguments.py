@@ -15,7 +15,7 @@ from hydra._internal.utils import get_args_parser
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import INPUTS, PATHS, items, options, quoted, unquoted, words
 from dgmrun.run.directory import UNSAVED
-from dgmrun.stages import changeable
+from dgmrun.stages import FOUND_ANEW, changeable
 
 NEEDED = ("model", "objective", "dataset", "device", "optimizer")
 """Configuration groups of which every run has an option."""
@@ -128,8 +128,9 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
 def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:
     """Returns arguments that execute these stages of the run at `path`, with the overrides that it does not save."""
     folder = [] if arguments.config_dir is None else [f"--config-dir={arguments.config_dir}"]
-    again = changeable() if arguments.run is not None else UNSAVED
-    kept = [one for one in arguments.overrides if root(one) in again and root(one) not in ("run", "stages", "sweep")]
+    again = {*changeable(), *FOUND_ANEW} if arguments.run is not None else {*UNSAVED}
+    again -= {"run", "stages", "sweep"}
+    kept = [one for one in arguments.overrides if {root(one), split(one)[0]} & again]
     return [*folder, quoted(f"run={path}"), *kept, f"stages=[{','.join(stages)}]"]
 
 

@@ -27,7 +27,7 @@ from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import GROUPS, config_dir, every_section, inputs, literal, methods, options, with_paths
 from dgmrun.run.directory import Run
 from dgmrun.run.untrusted import RESERVED
-from dgmrun.stages import changeable
+from dgmrun.stages import FOUND_ANEW, changeable
 
 OF_TEACHER = "of_teacher"
 """Option of the group `dataset` that stands for the dataset of the teacher."""
@@ -170,8 +170,8 @@ def _store_saved(arguments: Arguments) -> None:
     """Registers the saved configuration of a run as the primary one, over the defaults of what it lacks."""
     assert arguments.run is not None
     for override in arguments.overrides:
-        if root(override) not in changeable():
-            key = split(override)[0]
+        key = split(override)[0]
+        if root(override) not in changeable() and key not in FOUND_ANEW:
             raise Mistake(
                 f"`{key}` of a run cannot change: it must be as {arguments.run} has it",
                 f"dgmrun weights={arguments.run} {key}=... starts a new run from its parameters",

@@ -90,7 +90,7 @@ def _other(setup: Setup, key: str, place: int, path: str) -> Other:
         raise Mistake(f"`{key}` must be a run with model, dataset and choices, but {run.path} has not all of them")
     config = {**setup.config, **named, "given": saved.get("given")}
     build.check_targets(config, setup.search_path)
-    found = Setup(build.completed(config), setup.search_path)
+    found = Setup(config, setup.search_path)
     for (what, its), ours in zip(_likeness(found).items(), _likeness(setup).values(), strict=True):
         if its != ours and None not in (its, ours):
             raise Mistake(f"`{key}` must be a run of the {what} {ours}, as this run has, but {run.path} has {its}")

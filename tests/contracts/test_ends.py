@@ -133,5 +133,6 @@ def test_longer_training_is_written_down(store: Store, dgmrun: Command, tmp_path
     run = Path(shutil.copytree(store.get("rbm", "pcd").run, tmp_path / "run"))
     assert dgmrun("train", f"run={run}", "trainer.max_steps=10") == 0
     history = json.loads((run / "results.json").read_text())["train"]["history"]
-    assert history == [{"step": 8, "changes": {"trainer.max_steps": [8, 10]}}]
+    changes = {"trainer.max_steps": [8, 10], "schedule.total_iters": [2, 3]}
+    assert history == [{"step": 8, "changes": changes}]
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 10
