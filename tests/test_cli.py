@@ -338,6 +338,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm given=labels", "`given` must be null for the model rbm, which cannot be conditioned", None),
     ("model=nade given=label", "`given` must be null, labels or x", None),
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
+    ("model=rbm device.precision=bf16-true", "`device.precision` bf16-true keeps too few digits", None),
     ("model=rbm device.precision=16-true", "`device` must be", None),
     ("model=rbm weights=~nosuchuser/x", "there is no file", None),
     ("model=rbm dataset=dna dataset.table=../../x", "`dataset.table` must be the name", None),

@@ -135,6 +135,16 @@ class Objective(LightningModule):
         return self.stream(data)
 
     @final
+    def as_precise(self, batch: Batch) -> Batch:
+        """Returns a batch with floating-point examples and contexts in the precision of the model."""
+        dtype = next(self.model.parameters()).dtype
+
+        def cast(part: Tensor) -> Tensor:
+            return part.to(dtype) if part.is_floating_point() else part
+
+        return batch._replace(x=cast(batch.x), context=None if batch.context is None else cast(batch.context))
+
+    @final
     def take_rank_state(self, state: Any) -> None:
         """Restores `rank_state` in place.
 

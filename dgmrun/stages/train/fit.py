@@ -54,7 +54,8 @@ def fit(run: Run, setup: Setup) -> None:
     with seeded(setup.config["seed"], "train", trainer.global_rank):
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
-        trained = objective(setup, initial_model(run, setup).to(device), len(data))
+        model = trainer.strategy.precision_plugin.convert_module(initial_model(run, setup).to(device))
+        trained = objective(setup, model, len(data))
         source = source_of(trained, data, setup)
         saved = newest(run.path / "checkpoints")
         if saved is not None and is_over(saved, setup, clock):
@@ -158,7 +159,7 @@ def objective(setup: Setup, model: nn.Module, batches: int) -> Objective:
         ema=config["optimizer"]["ema"],
         accumulate=config["trainer"]["accumulate"],
     )
-    others = {"teacher": teacher(setup)} if "teacher" in config["objective"] else {}
+    others = {"teacher": teacher(setup, next(model.parameters()).dtype)} if "teacher" in config["objective"] else {}
     made = build.maker("objective", config["objective"])(model, optimization, **others)
     assert isinstance(made, Objective)
     if config["device"]["compile"]:

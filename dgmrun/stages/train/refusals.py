@@ -44,5 +44,7 @@ def check(setup: Setup) -> None:
         fit.make_trainer(setup.config["device"])
         if str(setup.config["device"]["precision"]).startswith("16"):
             raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
+        if setup.config["device"]["precision"] == "bf16-true":
+            raise ValueError("`device.precision` bf16-true keeps too few digits of the weights: bf16-mixed keeps all")
     except Exception as error:  # including Lightning's own exceptions
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
