@@ -33,8 +33,17 @@ max_lr: 0.1
 """
 
 
-@pytest.mark.parametrize("longer", [["trainer.max_steps=24"], ["trainer.max_epochs=9"], ["trainer.accumulate=2"]])
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "multistep", "cycle"])
+LONGER = [
+    *((schedule, ["trainer.max_steps=24"]) for schedule in ("cosine", "linear", "multistep", "cycle")),
+    *(
+        ("cosine", ["trainer.max_epochs=9"]),
+        ("multistep", ["trainer.accumulate=2"]),
+        ("cycle", ["trainer.accumulate=2"]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("schedule", "longer"), LONGER)
 def test_a_training_that_goes_on_has_the_rates_of_one_of_the_new_length(
     schedule: str, longer: list[str], dgmrun: Command, tmp_path: Path
 ) -> None:
