@@ -41,7 +41,8 @@ class Lines(logging.Formatter):
 
 def main() -> int:
     """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a program in the background may start with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     children.attach()
     try:
         _command(sys.argv[1:])
@@ -130,9 +131,10 @@ def _run(argv: list[str]) -> None:
 
 
 def _farewell(run: Run) -> None:
+    folder = shlex.quote(str(run.path.parent))
     log.info("\nrun         %s", run.path)
-    log.info("next        dgmrun compare %s", shlex.quote(str(run.path.parent)))
-    log.info("            tensorboard --logdir %s --samples_per_plugin images=0", shlex.quote(str(run.path.parent)))
+    log.info("next        dgmrun compare %s", folder)
+    log.info("            tensorboard --logdir %s --samples_per_plugin images=1000000", folder)
 
 
 @contextmanager

@@ -7,17 +7,19 @@ Any other exception is a bug and shows a traceback.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import sys
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 ERROR_FILE = "DGMRUN_ERROR_FILE"
 """Environment variable with the name of the file to which a child process writes its error."""
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LONGEST = 1000
 """Largest number of characters of a printed text."""
+LIKE = 0.6
+"""Least likeness of a suggestion to what was typed: the share of characters, of both, that match in order."""
 
 
 class Mistake(Exception):
@@ -52,9 +54,11 @@ class Interrupted(Mistake):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Returns " (did you mean `...`?)" if one of `names` is close to `name`, else an empty string."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f" (did you mean `{close[0]}`?)" if close else ""
+    """Returns " (did you mean `...`?)" with those of `names` that are closest to `name`, else an empty string."""
+    likeness = {other: SequenceMatcher(None, other, name).ratio() for other in names}
+    best = max(likeness.values(), default=0.0)
+    closest = " or ".join(f"`{other}`" for other, ratio in likeness.items() if ratio == best)
+    return f" (did you mean {closest}?)" if best >= LIKE else ""
 
 
 def printable(text: str) -> str:

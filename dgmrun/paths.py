@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -16,8 +17,13 @@ MADE_BY = ("model", "objective", "dataset", "given", "optimizer", "schedule", "t
 """Sections that define a run, as opposed to where it is stored, on what device it runs and how it is evaluated."""
 INPUTS = {"weights": "weights", "objective.teacher": "teacher", "log_z.proposal": "proposal"}
 """Keys that name runs or files from which a run is made or measured, and their roles."""
-PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir")
+PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir", "hydra.sweep.dir")
 """Keys that hold a path or a list of paths."""
+TEXTS = ("name", "tags", "notes")
+"""Keys that hold a text or a list of texts."""
+QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+ITEM = re.compile(rf"\s*({QUOTED}|\[[^\[\]]*\]|[^,]*?)\s*(?:,|\Z)")
+"""Patterns of a quoted value, and of what stands between commas that are neither in quotes nor in brackets."""
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -128,22 +134,34 @@ def remove_empty(folder: Path) -> None:
             folder.rmdir()
 
 
+def items(value: str) -> list[str]:
+    """Splits a value at the commas that are neither in quotes nor in brackets."""
+    return [item[1] for item in ITEM.finditer(value) if item[1]]
+
+
 def literal(value: Any) -> str:
-    """Formats a plain value in Hydra's override grammar."""
+    """Formats a plain value in Hydra's override grammar, in which a backslash is special only before a quote."""
     if isinstance(value, list):
         return f"[{','.join(map(literal, value))}]"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
+        doubled = re.sub(r"\\+(?='|\Z)", lambda run: 2 * run[0], value).replace("'", "\\'")
+        return f"'{doubled}'"
     return json.dumps(value)
 
 
+def unquoted(value: str) -> str:
+    """Returns the text that a value stands for, whether it is quoted or not."""
+    if not re.fullmatch(QUOTED, value, re.DOTALL):
+        return value
+    return re.sub(rf"\\+(?={value[0]}|\Z)", lambda run: run[0][: len(run[0]) // 2], value[1:-1])
+
+
 def quoted(override: str) -> str:
-    """Quotes the value of an override `key=value` if it is a path, which may have characters special to Hydra."""
+    """Quotes the value of an override `key=value` if it is a path or a text, which may hold characters of Hydra's."""
     key, _, value = override.partition("=")
-    if key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
+    name = key.lstrip("+")
+    if name not in (*PATHS, *TEXTS) or value in ("", "null") or "${" in value:
         return override
-    if key.lstrip("+") in INPUTS and value[0] == "[" and value[-1] == "]":
-        parts = [part.strip() for part in value[1:-1].split(",")]
-        return f"{key}=[{','.join(part if part[:1] in ('', chr(39), chr(34)) else literal(part) for part in parts)}]"
-    return f"{key}={literal(value)}"
+    if name in (*INPUTS, "tags") and value[0] == "[" and value[-1] == "]":
+        return f"{key}={literal([unquoted(part) for part in items(value[1:-1])])}"
+    return f"{key}={literal(unquoted(value))}"

@@ -17,8 +17,10 @@ from typing import Any
 import numpy
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from dgmrun.cli import main
+from dgmrun.command import arguments
 
 Command = Callable[..., int]
 TINY = (
@@ -106,6 +108,49 @@ def test_salakhutdinovs_names(dgmrun: Command, tmp_path: Path) -> None:
     assert dgmrun("model=rbm", *TINY, "weights=w.npz", "log_z", "log_z.methods=[exact]", "hydra.run.dir=c") == 0
 
 
+TEXTS = (
+    "first try, lr=0.1 (k=5)",
+    "it's the baseline",
+    "'tis 'quoted'",
+    'say "x", [y] {z}: #%&~!',
+    "a\\b, \\'c\\",
+    "5",
+    " two  spaces ",
+    "Größe → 1\u00a0m",
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_are_taken_as_they_are_typed(text: str) -> None:
+    """By Hydra's own parser, in a run and in a sweep, once more when a job or a rank is started with what it was."""
+    listed = text.replace(",", ";")
+    for is_sweep in ([], ["-m"]):
+        given = arguments.parse([*is_sweep, f"notes={text}", f"name={text}", f"tags=[{listed},b c]", "seed=1"])
+        again = arguments.parse(given.overrides)
+        for overrides in (given.overrides, again.overrides):
+            parsed = [one.value() for one in OverridesParser.create().parse_overrides(overrides)]
+            assert parsed == [text, text, [listed.strip(), "b c"], 1]
+
+
+def test_a_text_reaches_the_results(dgmrun: Command, tmp_path: Path) -> None:
+    assert (
+        dgmrun("model=rbm", *TINY, "stages=[]", "hydra.run.dir=a", *(f"{key}={TEXTS[0]}" for key in ("name", "notes")))
+        == 0
+    )
+    results = json.loads((tmp_path / "a" / "results.json").read_text())
+    assert (results["name"], results["notes"]) == (TEXTS[0], TEXTS[0])
+
+
+@pytest.mark.parametrize("path", ["a\\b", "a, b=(c)", "it's", "[x]", "a]"])
+def test_paths_are_taken_as_they_are_typed(path: str) -> None:
+    given = arguments.parse(
+        [f"run={path}", f"hydra.sweep.dir={path}", f"objective.teacher=[{path.replace(',', '')},b]"]
+    )
+    parsed = [one.value() for one in OverridesParser.create().parse_overrides(given.overrides)]
+    assert parsed == [path, path, [path.replace(",", ""), "b"]]
+    assert given.run == path
+
+
 def npz(**arrays: Any) -> Callable[[Path], None]:
     return lambda folder: numpy.savez(folder / "bad.npz", **arrays)
 
@@ -146,6 +191,7 @@ def uncheckpointed(folder: Path) -> None:
 MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm trian", "did you mean `train`", None),
     ("model=rbmm train", "did you mean `rbm`", None),
+    ("model=rbn train", "but is rbn (did you mean `rbm` or `sbn`?)", None),
     ("train", "`model` must be given", None),
     ("model=rbm objective=pcdd", "did you mean `pcd`", None),
     ("model=rbm dataset=digit", "did you mean `digits`", None),
@@ -156,7 +202,19 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm seed=abc", "`seed` must be a whole number", None),
     ("model=rbm optimizer.lr=fast", "`optimizer.lr` must be a number", None),
     ("model=rbm optimizer.lr=null", "`optimizer.lr` must be a number", None),
-    ("model=rbm optimizer.lr=-1.0", "learning rate", None),
+    ("model=rbm optimizer.lr=-1.0", "`optimizer.lr` must be what SGD takes, but is -1.0: Invalid learning rate", None),
+    ("model=rbm optimizer.momentum=-1.0", "`optimizer.momentum` must be what SGD takes, but is -1.0", None),
+    ("model=rbm +optimizer.nesterov=true", "`optimizer.nesterov` must be what SGD takes, but is True", None),
+    ("model=rbm optimizer=adam optimizer.betas=[0.9,1.5]", "`optimizer.betas` must be what Adam takes, but is", None),
+    ("model=rbm optimizer=adam optimizer.betas=[0.9]", "`optimizer.betas` must be what Adam takes, but is", None),
+    ("model=rbm optimizer=adadelta optimizer.rho=2.0", "`optimizer.rho` must be what Adadelta takes, but is 2.0", None),
+    ("model=rbm optimizer=adam optimizer.betas=[a,b]", "must be a list with a number in each place, but is", None),
+    ("model=rbm schedule=multistep schedule.milestones=[1.5]", "a list with a whole number in each place", None),
+    ("model=rbm schedule=cosine +schedule.last_epoch=5", "`schedule.last_epoch` must be what CosineAnnealingLR", None),
+    ("model=rbm objective.k=1)", "`objective.k` must be a value that Hydra can read, but is 1)", None),
+    ("-m model=rbm seed=1,2 objective.k=1)", "`objective.k` must be a value that Hydra can read, but is 1)", None),
+    ("model=rbm schedule=linear schedule.end_factor=2.0", "`schedule.end_factor` must be what LinearLR takes", None),
+    ("model=rbm schedule=linear schedule.start_factor=0.0", "`schedule.start_factor` must be what LinearLR", None),
     ("model=rbm model.hidden=0", "`model.hidden` must be at least 1", None),
     ("model=rbm model.hidden=-5", "`model.hidden` must be at least 1", None),
     ("model=rbm objective.k=0", "`objective.k` must be at least 1", None),
@@ -280,6 +338,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm given=labels", "`given` must be null for the model rbm, which cannot be conditioned", None),
     ("model=nade given=label", "`given` must be null, labels or x", None),
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
+    ("model=rbm device.precision=bf16-true", "`device.precision` bf16-true keeps too few digits", None),
     ("model=rbm device.precision=16-true", "`device` must be", None),
     ("model=rbm weights=~nosuchuser/x", "there is no file", None),
     ("model=rbm dataset=dna dataset.table=../../x", "`dataset.table` must be the name", None),
@@ -393,6 +452,26 @@ def test_changed_data_are_noticed(dgmrun: Command, tmp_path: Path, capsys: Any) 
     assert dgmrun("model=rbm", "dataset=file", "dataset.path=x.npy", *tiny, "train", "hydra.run.dir=d") == 0
     numpy.save(tmp_path / "x.npy", 1 - numpy.eye(20)[:, :5])
     assert dgmrun("likelihood", "run=d") == 2
+    assert "another sha256" in capsys.readouterr().err
+
+
+def test_a_run_and_its_data_may_move(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "a").mkdir()
+    numpy.save(tmp_path / "a" / "x.npy", numpy.eye(20)[:, :5])
+    tiny = [word for word in TINY if not word.startswith(("dataset", "model"))]
+    data = ("dataset=file", "dataset.path=a/x.npy")
+    assert dgmrun("model=rbm", "model.hidden=3", *data, *tiny, "train", "hydra.run.dir=a/teacher") == 0
+    student = ("model=nade", "objective=distill_kl", "objective.teacher=a/teacher", "objective.stream.num_chains=100")
+    assert dgmrun(*student, *tiny, "objective.stream.burn_in=2", "hydra.run.dir=a/student") == 0
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert dgmrun("log_z", "run=b/teacher") == 2
+    moved = ("run=b/student", "dataset.path=b/x.npy", "objective.teacher=b/teacher")
+    assert dgmrun("log_z", "log_z.methods=[exact]", "run=b/teacher", "dataset.path=b/x.npy") == 0
+    assert dgmrun("train", "likelihood", "trainer.max_steps=5", *moved) == 0
+    assert json.loads((tmp_path / "b" / "student" / "results.json").read_text())["train"]["steps"] == 5
+    capsys.readouterr()
+    numpy.save(tmp_path / "b" / "x.npy", 1 - numpy.eye(20)[:, :5])
+    assert dgmrun("likelihood", *moved) == 2
     assert "another sha256" in capsys.readouterr().err
 
 

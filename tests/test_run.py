@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,15 @@ def test_a_fingerprint_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> N
     of_a, of_b, of_c, of_d = (fingerprint(tmp_path / name) for name in "abcd")
     assert of_a == of_b
     assert len({of_a, of_c, of_d}) == 3
+
+
+def test_a_link_to_a_run_stands_for_it(dgmrun: Callable[..., int], tmp_path: Path, capsys: Any) -> None:
+    for link, folder in {"at": "run", "latest": "run"}.items():
+        (tmp_path / link).symlink_to(folder)
+    assert dgmrun(*TINY, "train", "hydra.run.dir=at") == 0
+    assert dgmrun("log_z", "log_z.methods=[exact]", "run=latest") == 0
+    run = Run.open(tmp_path / "run")
+    assert run.results["log_z"]["exact"]["of"]["run"] == str(run.path) == str(tmp_path / "run")
+    capsys.readouterr()
+    assert dgmrun("compare", "latest", "run", "--csv") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2, "one run beneath the heading"

@@ -13,9 +13,9 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import INPUTS, options, quoted, words
+from dgmrun.paths import INPUTS, PATHS, items, options, quoted, unquoted, words
 from dgmrun.run.directory import UNSAVED
-from dgmrun.stages import changeable
+from dgmrun.stages import FOUND_ANEW, changeable
 
 NEEDED = ("model", "objective", "dataset", "device", "optimizer")
 """Configuration groups of which every run has an option."""
@@ -60,9 +60,9 @@ class Arguments:
     def paths(self, name: str) -> list[Path]:
         """Returns the values of a key that holds paths; in a sweep there may be several."""
         values = [value for key, value in map(split, self.overrides) if key == name and value not in ("", "null")]
-        parts = [part for value in values for part in (value.split(",") if self.is_sweep else [value])]
-        parts = [each.strip() for part in parts for each in part.strip("[]").split(",")] if name in INPUTS else parts
-        return [Path(os.path.expanduser(_unquoted(part))) for part in parts if part]
+        parts = [part for value in values for part in (items(value) if self.is_sweep else [value])]
+        parts = [each for part in parts for each in items(part.strip("[]"))] if name in INPUTS else parts
+        return [Path(os.path.expanduser(unquoted(part))) for part in parts if part]
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -128,8 +128,9 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
 def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:
     """Returns arguments that execute these stages of the run at `path`, with the overrides that it does not save."""
     folder = [] if arguments.config_dir is None else [f"--config-dir={arguments.config_dir}"]
-    again = changeable() if arguments.run is not None else UNSAVED
-    kept = [one for one in arguments.overrides if root(one) in again and root(one) not in ("run", "stages", "sweep")]
+    again = {*changeable(), *FOUND_ANEW} if arguments.run is not None else {*UNSAVED}
+    again -= {"run", "stages", "sweep"}
+    kept = [one for one in arguments.overrides if {root(one), split(one)[0]} & again]
     return [*folder, quoted(f"run={path}"), *kept, f"stages=[{','.join(stages)}]"]
 
 
@@ -145,11 +146,7 @@ def root(override: str) -> str:
 
 
 def _quoted(override: str, is_sweep: bool) -> str:
-    """Quotes paths; in a sweep, commas separate them."""
+    """Quotes paths and texts; in a sweep, commas separate paths."""
     key, value = split(override)
-    parts = value.split(",") if is_sweep else [value]
+    parts = items(value) if is_sweep and key in PATHS else [value]
     return f"{key}=" + ",".join(split(quoted(f"{key}={part}"))[1] for part in parts) if value else override
-
-
-def _unquoted(value: str) -> str:
-    return value[1:-1].replace("\\'", "'").replace("\\\\", "\\") if value[0] in "'\"" else value

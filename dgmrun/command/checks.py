@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from copy import deepcopy
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -35,7 +36,7 @@ def replace(config: DictConfig, override: Override) -> None:
         raise Mistake(f"there is no key `{key}`", SHOW_KEYS)
     if value is None and OmegaConf.is_missing(node, leaf):
         raise Mistake(f"`{key}` must be given, but is null")
-    default = OmegaConf.select(config, key, throw_on_missing=False)
+    default = deepcopy(OmegaConf.select(config, key, throw_on_missing=False))
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
     numbers = value if OmegaConf.is_list(value) else [value]
@@ -93,12 +94,19 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
 
 
 def _is_like(value: Any, default: Any) -> bool:
-    if default is None or type(value) is type(default):
+    if default is None:
+        return True
+    if _is_list(default):
+        return _is_list(value) and all(_is_like(each, one) for one in default[:1] for each in value)
+    if type(value) is type(default):
         return True
     if isinstance(default, float):
         return type(value) is int
-    is_list = OmegaConf.is_list(value) or isinstance(value, list)
-    return isinstance(default, str) and is_list and all(isinstance(word, str) for word in value)
+    return isinstance(default, str) and _is_list(value) and all(isinstance(word, str) for word in value)
+
+
+def _is_list(value: Any) -> bool:
+    return OmegaConf.is_list(value) or isinstance(value, list)
 
 
 def _kind(default: Any) -> str:
@@ -108,5 +116,6 @@ def _kind(default: Any) -> str:
         float: "a number",
         str: "a word or a list of words",
     }
-    is_list = OmegaConf.is_list(default) or isinstance(default, list)
-    return names.get(type(default), "a list" if is_list else "a group of keys")
+    if _is_list(default):
+        return f"a list with {_kind(default[0])} in each place" if default else "a list"
+    return names.get(type(default), "a group of keys")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +17,17 @@ import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dgmrun.command import checks
 from dgmrun.command.arguments import NEEDED, Arguments, root, split
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import GROUPS, config_dir, every_section, inputs, methods, options, with_paths
+from dgmrun.paths import GROUPS, config_dir, every_section, inputs, literal, methods, options, with_paths
 from dgmrun.run.directory import Run
 from dgmrun.run.untrusted import RESERVED
-from dgmrun.stages import changeable
+from dgmrun.stages import FOUND_ANEW, changeable
 
 OF_TEACHER = "of_teacher"
 """Option of the group `dataset` that stands for the dataset of the teacher."""
@@ -169,8 +170,8 @@ def _store_saved(arguments: Arguments) -> None:
     """Registers the saved configuration of a run as the primary one, over the defaults of what it lacks."""
     assert arguments.run is not None
     for override in arguments.overrides:
-        if root(override) not in changeable():
-            key = split(override)[0]
+        key = split(override)[0]
+        if root(override) not in changeable() and key not in FOUND_ANEW:
             raise Mistake(
                 f"`{key}` of a run cannot change: it must be as {arguments.run} has it",
                 f"dgmrun weights={arguments.run} {key}=... starts a new run from its parameters",
@@ -236,6 +237,10 @@ def _mistakes(arguments: Arguments) -> Iterator[None]:
 
 def _mistake(error: Exception, arguments: Arguments) -> Mistake:
     causes = list(_causes(error))
+    if isinstance(error, OverrideParseException):
+        key, value = split(error.override)
+        hint = f"dgmrun ... {shlex.quote(f'{key}={literal(value)}')} makes it a text"
+        return Mistake(f"`{key}` must be a value that Hydra can read, but is {value}", hint)
     text = " ".join(str(causes[0]).split())
     if text.startswith("You must specify 'model'"):
         return Mistake("`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train")

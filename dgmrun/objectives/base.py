@@ -18,6 +18,8 @@ from dgmrun.protocols.models import Pictured
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -27,7 +29,7 @@ class Optimization:
         optimizer: makes a torch optimiser from parameter groups.
         schedule: makes a torch learning-rate schedule from an optimiser; it advances once per optimiser step.
         clip_norm: largest Euclidean norm of the gradient; larger gradients are rescaled.
-        ema: decay of the exponential moving average of the weights, per optimiser step.
+        ema: decay of the exponential moving average of the weights, per optimiser step, after a warm-up.
         accumulate: number of batches whose gradients are accumulated for each optimiser step.
     """
 
@@ -131,6 +133,16 @@ class Objective(LightningModule):
             self.rank_state[name] = state.to(like if state.is_floating_point() else like.device)
         self.begin(data)
         return self.stream(data)
+
+    @final
+    def as_precise(self, batch: Batch) -> Batch:
+        """Returns a batch with floating-point examples and contexts in the precision of the model."""
+        dtype = next(self.model.parameters()).dtype
+
+        def cast(part: Tensor) -> Tensor:
+            return part.to(dtype) if part.is_floating_point() else part
+
+        return batch._replace(x=cast(batch.x), context=None if batch.context is None else cast(batch.context))
 
     @final
     def take_rank_state(self, state: Any) -> None:
@@ -260,6 +272,18 @@ class Objective(LightningModule):
         if (schedules := self.lr_schedulers()) is not None:
             _at(place, schedules).step()
 
+    @final
+    def reschedule(self, steps: int) -> None:
+        """Sets schedules and learning rates to those after so many optimiser steps of a training of this length."""
+        for place, seat in enumerate(self.seats):
+            fresh = self._optimizer(seat.player)
+            for _ in range(steps):
+                fresh["lr_scheduler"].step()
+            _at(place, self.lr_schedulers()).load_state_dict(fresh["lr_scheduler"].state_dict())
+            optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))
+            for group, other in zip(optimizer.param_groups, fresh["optimizer"].param_groups, strict=True):
+                group.update({**other, "params": group["params"]})
+
     @property
     def learning_rate(self) -> float:
         """The learning rate of the first player that trains the model."""
@@ -279,6 +303,15 @@ def _at(place: int, one_or_more: Any) -> Any:
 
 
 def average(model: nn.Module, decay: float) -> AveragedModel:
-    """Returns an exponential moving average of the parameters, which does not require gradients."""
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
-    return averaged.requires_grad_(False)
+    """Returns an exponential moving average of the parameters, which does not require gradients.
+
+    After n updates, the next one has the decay min(decay, (1 + n) / (10 + n)): a short training does not keep its first
+    weights, as the average is over the last tenth of the updates until it is over the last 1 / (1 - decay) of them.
+    Source: `num_updates` of TensorFlow's ExponentialMovingAverage.
+    """
+
+    def update(averages: Tensors, parameters: Tensors, number: Tensor | int) -> None:
+        n = int(number)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, parameters, number)
+
+    return AveragedModel(model, multi_avg_fn=update).requires_grad_(False)

@@ -61,7 +61,7 @@ def read(folders: Sequence[Path]) -> list[Entry]:
 def _find(folders: Sequence[Path]) -> list[Path]:
     found: set[Path] = set()
     for folder in folders:
-        below = {Path(place).absolute() for place, _, files in os.walk(folder) if {CONFIG, RESULTS} <= set(files)}
+        below = {Run(Path(place)).path for place, _, files in os.walk(folder) if {CONFIG, RESULTS} <= set(files)}
         if not below:
             lack = "has none" if folder.is_dir() else "is no folder"
             raise Mistake(

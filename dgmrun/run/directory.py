@@ -39,10 +39,10 @@ UNSAVED = ("run", "data_dir", "resume", "sweep")
 
 
 class Run:
-    """A run directory, made by `Run.create` and opened by `Run.open`."""
+    """A run directory, made by `Run.create` and opened by `Run.open`; a link to one stands for it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve() if path.is_symlink() else path.absolute()
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], results: Mapping[str, Any]) -> Run:

@@ -24,6 +24,9 @@ from dgmrun.run.directory import Run
 OF_A_RUN = ("run", "stages", "device", "resume", "data_dir", "name", "tags", "notes")
 """Keys of config.yaml that may be overridden for an existing run."""
 
+FOUND_ANEW = ("dataset.path", "objective.teacher")
+"""Keys of an existing run that may be given another path, at which the same data and weights must be, by sha256."""
+
 
 def stage(word: Any) -> Any:
     """Returns the module of a stage.
@@ -37,7 +40,7 @@ def stage(word: Any) -> Any:
 
 
 def changeable() -> set[str]:
-    """Returns the keys that may be overridden for an existing run."""
+    """Returns the sections and keys at the top that may be overridden for an existing run."""
     return {*OF_A_RUN, *every_section()}
 
 

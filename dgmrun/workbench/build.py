@@ -93,9 +93,38 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     except TypeError as error:
         raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
     try:
-        return partial(checked, instantiate(settings, _partial_=True, _convert_="all"))
+        return partial(checked, _blaming, group, instantiate(settings, _partial_=True, _convert_="all"))
     except InstantiationException as error:  # raised by a nested target
         raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
+
+
+def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
+    """Calls `make`; an error that names no key, such as those of libraries, is raised with the key at fault.
+
+    Raises:
+        ValueError: a setting is invalid.
+    """
+    try:
+        return make(*args, **kwargs)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        if "`" in str(error):
+            raise
+        key = _at_fault(make, error, *args, **kwargs)
+        where, its = (f"{group}.{key}", f"is {make.keywords[key]}: ") if key else (group, "")
+        raise ValueError(f"`{where}` must be what {make.func.__name__} takes, but {its}{error}") from error
+
+
+def _at_fault(make: partial[Any], error: Exception, *args: Any, **kwargs: Any) -> str | None:
+    """Returns the first setting without which, by its default, the error is not raised; None if there is none."""
+    for key in make.keywords:
+        others = {name: value for name, value in make.keywords.items() if name != key}
+        try:
+            make.func(*args, **others, **kwargs)
+        except Exception as other:
+            if str(other) == str(error) or isinstance(other, TypeError):
+                continue
+        return key
+    return None
 
 
 def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

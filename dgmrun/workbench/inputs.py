@@ -6,6 +6,7 @@ import os
 import shlex
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from dgmrun.errors import Mistake
@@ -90,7 +91,7 @@ def _other(setup: Setup, key: str, place: int, path: str) -> Other:
         raise Mistake(f"`{key}` must be a run with model, dataset and choices, but {run.path} has not all of them")
     config = {**setup.config, **named, "given": saved.get("given")}
     build.check_targets(config, setup.search_path)
-    found = Setup(build.completed(config), setup.search_path)
+    found = Setup(config, setup.search_path)
     for (what, its), ours in zip(_likeness(found).items(), _likeness(setup).values(), strict=True):
         if its != ours and None not in (its, ours):
             raise Mistake(f"`{key}` must be a run of the {what} {ours}, as this run has, but {run.path} has {its}")
@@ -134,21 +135,23 @@ def check_teachers(setup: Setup) -> None:
             )
 
 
-def teacher(setup: Setup) -> Teacher | Mixture:
+def teacher(setup: Setup, dtype: torch.dtype) -> Teacher | Mixture:
     """Returns the teacher named by `objective.teacher`, with its best estimate of log Z; or a mixture of several.
+
+    Its parameters have the given dtype, that of the student.
 
     Raises:
         Mistake: a teacher cannot be sampled, or the number of mixture weights is wrong.
     """
-    found = [_teacher(its) for its in others(setup, TEACHER)]
+    found = [_teacher(its, dtype) for its in others(setup, TEACHER)]
     weights = setup.config["objective"].get("teacher_weights")
     if len(found) == 1 and weights is None:
         return found[0]
     return build.checked(Mixture.of, found, weights)
 
 
-def _teacher(its: Other) -> Teacher:
-    model = its.model
+def _teacher(its: Other, dtype: torch.dtype) -> Teacher:
+    model = its.model.to(dtype)
     known = roles(type(model))
     if known.sampler is None:
         raise Mistake(f"`{TEACHER}` must be a run whose model can be sampled, but its model is {its.name}")

@@ -69,6 +69,20 @@ def test_a_signal_saves_and_ends_as_interrupted(
     assert json.loads((run / "results.json").read_text())["train"]["steps"] == steps + 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_ignored_at_the_start_interrupts(
+    number: int, dgmrun: Command, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell ignores SIGINT for what it starts in the background."""
+    before = signal.signal(number, signal.SIG_IGN)
+    monkeypatch.setattr("dgmrun.cli._command", lambda argv: os.kill(os.getpid(), number))
+    try:
+        assert dgmrun("train") == 130
+    finally:
+        signal.signal(number, before)
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
 def assert_interrupted(run: Path, status: int, errors: str) -> int:
     """A run that saved what it had and said how to go on; gives its steps."""
     assert status == 130
@@ -119,5 +133,6 @@ def test_longer_training_is_written_down(store: Store, dgmrun: Command, tmp_path
     run = Path(shutil.copytree(store.get("rbm", "pcd").run, tmp_path / "run"))
     assert dgmrun("train", f"run={run}", "trainer.max_steps=10") == 0
     history = json.loads((run / "results.json").read_text())["train"]["history"]
-    assert history == [{"step": 8, "changes": {"trainer.max_steps": [8, 10]}}]
+    changes = {"trainer.max_steps": [8, 10], "schedule.total_iters": [2, 3]}
+    assert history == [{"step": 8, "changes": changes}]
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 10

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from dgmrun.protocols.values import QUANTITIES
+from tests.contracts.pairs import Command as PairCommand
 from tests.contracts.pairs import Finished, Store, assert_same, of_pairs, outcome
 
 Command = Callable[..., int]
@@ -71,6 +73,20 @@ def test_killed_with_local_posteriors_and_taken_up_is_never_killed(
         "vae", "elbo", "model.posterior=local", "likelihood.methods=[elbo]", "likelihood.elbo.local_steps=3"
     )
     assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
+
+
+OF_DOUBLES = {("rbm", "pcd"), ("ising", "pcd"), ("vae", "elbo"), ("nade", "distill_mix")}
+
+
+@of_pairs(quick=lambda *pair: pair in OF_DOUBLES)
+def test_trains_goes_on_and_is_scored_in_double_precision(
+    model: str, objective: str, store: Store, dgmrun: Command, tmp_path: Path
+) -> None:
+    command = PairCommand(model, objective, store.teacher, "device.precision=64-true")
+    assert dgmrun(*command.training, "train", "hydra.run.dir=run") == 0
+    assert dgmrun("run=run", "train", *command.stages, "trainer.max_steps=10") == 0
+    weights = load_file(tmp_path / "run" / "weights.safetensors")
+    assert {part.dtype for part in weights.values() if part.is_floating_point()} == {torch.float64}
 
 
 def assert_taken_up(finished: Finished, cut: Path, dgmrun: Command, to: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.data.source import InMemorySource
-from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.base import Objective, Optimization, average
 from dgmrun.objectives.players import Player, seats
 from dgmrun.objectives.state import alike, all_alike
 from dgmrun.protocols.values import Batch
@@ -160,3 +161,18 @@ def test_only_tensors_of_the_same_kind_are_alike() -> None:
             alike(value, like, "x")
     with pytest.raises(ValueError, match="its state must"):
         all_alike([numbers], {"x": numbers}, "state")
+
+
+def test_a_moving_average_forgets_the_first_weights_of_a_short_training() -> None:
+    """With the decay (1 + n) / (10 + n), the weights of update n count in proportion to C(n + 9, 8), or 10 at first."""
+    model = nn.Linear(3, 2, bias=False).double()
+    every = torch.randn(60, 2, 3, dtype=torch.float64)
+    cautious, short = average(model, 0.9999), average(model, 0.5)
+    for weights in every:
+        model.weight.data.copy_(weights)
+        cautious.update_parameters(model)
+        short.update_parameters(model)
+    shares = torch.tensor([10, *(math.comb(n + 9, 8) for n in range(1, 60))]).double() / math.comb(69, 9)
+    torch.testing.assert_close(cautious.module.weight, torch.tensordot(shares, every, 1), rtol=0, atol=1e-12)
+    halves = 0.5 ** torch.arange(1, 41).flip(0)
+    torch.testing.assert_close(short.module.weight, torch.tensordot(halves.double(), every[-40:], 1), rtol=0, atol=1e-9)

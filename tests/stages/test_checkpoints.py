@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dgmrun.errors import RunFailed
 from dgmrun.objectives.adversarial import base
@@ -18,6 +19,56 @@ Command = Callable[..., int]
 RBM = ("model=rbm", *BINARY, "model.hidden=3", "dataset.batch_size=4", "trainer.max_steps=5", "schedule=linear")
 EVERY = ("checkpoint.every_n_steps=2", "trainer.accumulate=3", "hydra.run.dir=run")
 CHECKPOINTS = Path("run/checkpoints")
+
+
+def rates(run: str) -> dict[int, float]:
+    """The learning rate after each step that TensorBoard shows."""
+    shown = EventAccumulator(run).Reload()
+    return {event.step: event.value for event in shown.Scalars("train/lr")}
+
+
+CYCLE = """_target_: torch.optim.lr_scheduler.OneCycleLR
+horizon: total_steps
+max_lr: 0.1
+"""
+
+
+LONGER = [
+    *((schedule, ["trainer.max_steps=24"]) for schedule in ("cosine", "linear", "multistep", "cycle")),
+    *(
+        ("cosine", ["trainer.max_epochs=9"]),
+        ("multistep", ["trainer.accumulate=2"]),
+        ("cycle", ["trainer.accumulate=2"]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("schedule", "longer"), LONGER)
+def test_a_training_that_goes_on_has_the_rates_of_one_of_the_new_length(
+    schedule: str, longer: list[str], dgmrun: Command, tmp_path: Path
+) -> None:
+    """From the step at which it goes on, whatever its settings were before."""
+    (tmp_path / "mine" / "schedule").mkdir(parents=True)
+    (tmp_path / "mine" / "schedule" / "cycle.yaml").write_text(CYCLE)
+    mine = "--config-dir=mine"
+    command = ["model=rbm", *BINARY, "model.hidden=3", "dataset.batch_size=4", "optimizer.momentum=0.5"]
+    command += [mine, f"schedule={schedule}", "trainer.max_steps=12", "trainer.validate_every_n_steps=8", "train"]
+    command += ["schedule.milestones=[2,16]"] if schedule == "multistep" else []
+    assert dgmrun(*command, *longer, "hydra.run.dir=whole") == 0
+    assert dgmrun(*command, "trainer.max_steps=8", "hydra.run.dir=cut") == 0
+    before = rates("cut")
+    assert dgmrun(mine, "run=cut", "trainer.max_steps=12", *longer) == 0
+    whole, cut = rates("whole"), rates("cut")
+    assert {step: rate for step, rate in cut.items() if step <= 8} == before
+    assert {step: rate for step, rate in cut.items() if step > 8} == {s: r for s, r in whole.items() if s > 8}
+    assert len(whole) == max(whole)
+    states = [torch.load(f"{name}/checkpoints/last.ckpt")["schedule_states"] for name in ("whole", "cut")]
+    assert states[0] == states[1]
+    (entry,) = json.loads(Path("cut/results.json").read_text())["train"]["history"]
+    horizon = {"cosine": "T_max", "linear": "total_iters", "cycle": "total_steps"}.get(schedule)
+    changed = [change for key, change in entry["changes"].items() if key == f"schedule.{horizon}"]
+    length = {"max_steps": 24, "max_epochs": 18, "accumulate": 6}[longer[0].split(".")[1].split("=")[0]]
+    assert changed == ([[8, length]] if horizon and length != 8 else [])
 
 
 def flip(file: Path) -> None:

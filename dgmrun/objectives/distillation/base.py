@@ -186,7 +186,7 @@ class SquareError(Streamed, ABC):
 
     def begin(self, data: Source) -> None:
         """Initialises an estimated offset from a batch of the data."""
-        batch = some(data)
+        batch = self.as_precise(some(data))
         self.offset.initialise(self.model.log_prob(batch.x, batch.context) - self.log_f(batch))  # type: ignore[operator]
 
     def doubts(self) -> list[str]:

@@ -26,7 +26,7 @@ from dgmrun.run.files import replace
 from dgmrun.stages.train import critic, history, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
-from dgmrun.stages.train.limits import Limits, seconds
+from dgmrun.stages.train.limits import Limits, iterations, optimizer_steps, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.resume import Resume, restore, restore_rank
 from dgmrun.stages.train.saved import Saved, blaming, newest, read
@@ -54,7 +54,8 @@ def fit(run: Run, setup: Setup) -> None:
     with seeded(setup.config["seed"], "train", trainer.global_rank):
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
-        trained = objective(setup, initial_model(run, setup).to(device), clock.max_steps)
+        model = trainer.strategy.precision_plugin.convert_module(initial_model(run, setup).to(device))
+        trained = objective(setup, model, len(data))
         source = source_of(trained, data, setup)
         saved = newest(run.path / "checkpoints")
         if saved is not None and is_over(saved, setup, clock):
@@ -64,7 +65,7 @@ def fit(run: Run, setup: Setup) -> None:
             log.info("train       all is done, at step %d", trained.iteration)
         else:
             if trainer.is_global_zero:
-                history.record_changes(run, setup)
+                history.record_changes(run, setup, len(data))
             _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
     if distributed.is_initialized():
         distributed.destroy_process_group()  # at exit, it could abort the process
@@ -143,23 +144,22 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
 def limits(setup: Setup, batches: int) -> Limits:
     """Returns the limits of the training; `batches` is the number of batches in an epoch."""
     trainer = setup.config["trainer"]
-    steps = trainer["max_steps"] if trainer["max_epochs"] is None else trainer["max_epochs"] * batches
-    return Limits(steps, seconds(trainer["max_time"]))
+    return Limits(iterations(trainer, batches), seconds(trainer["max_time"]))
 
 
-def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
-    """Returns the configured objective for a model; `steps` is the number of iterations that its schedule covers."""
+def objective(setup: Setup, model: nn.Module, batches: int) -> Objective:
+    """Returns the configured objective for a model; `batches` is the number of batches in an epoch."""
     config = setup.config
-    accumulate, schedule = config["trainer"]["accumulate"], config["schedule"]
+    schedule = config["schedule"]
     optimization = build.checked(
         Optimization,
         optimizer=build.maker("optimizer", config["optimizer"]),
-        schedule=_schedule(schedule, max(1, steps // max(1, accumulate))) if schedule else None,
+        schedule=_schedule(schedule, optimizer_steps(config["trainer"], batches)) if schedule else None,
         clip_norm=config["optimizer"]["clip_norm"],
         ema=config["optimizer"]["ema"],
-        accumulate=accumulate,
+        accumulate=config["trainer"]["accumulate"],
     )
-    others = {"teacher": teacher(setup)} if "teacher" in config["objective"] else {}
+    others = {"teacher": teacher(setup, next(model.parameters()).dtype)} if "teacher" in config["objective"] else {}
     made = build.maker("objective", config["objective"])(model, optimization, **others)
     assert isinstance(made, Objective)
     if config["device"]["compile"]:
@@ -168,8 +168,8 @@ def objective(setup: Setup, model: nn.Module, steps: int) -> Objective:
     return made
 
 
-def _schedule(node: dict[str, Any], optimizer_steps: int) -> Any:
-    horizon = {} if node["horizon"] is None else {node["horizon"]: optimizer_steps}
+def _schedule(node: dict[str, Any], steps: int) -> Any:
+    horizon = {} if node["horizon"] is None else {node["horizon"]: steps}
     return build.maker("schedule", node | horizon)
 
 
@@ -196,7 +196,7 @@ def _callbacks(
     valid = _examples(setup, "valid", device)
     board = Board(run, max(1, every // 10), setup.upright)
     record = partial(history.record, run, source, clock)
-    resume = Resume(source, saved, config["resume"])
+    resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)
     validating = validation.Validation(
         scorer=validation.scorer(setup, trained.model),

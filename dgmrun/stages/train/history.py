@@ -7,7 +7,7 @@ from typing import Any
 from dgmrun.objectives.base import Objective
 from dgmrun.protocols.sources import Source
 from dgmrun.run.directory import Run
-from dgmrun.stages.train.limits import Limits
+from dgmrun.stages.train.limits import Limits, optimizer_steps
 from dgmrun.workbench.setup import Setup
 
 CHANGEABLE = ("device", "trainer", "checkpoint")
@@ -38,8 +38,12 @@ def record(
     run.merge({"train": progress})
 
 
-def record_changes(run: Run, setup: Setup) -> None:
-    """Records which training settings differ from the saved ones, and from which step, and saves them."""
+def record_changes(run: Run, setup: Setup, batches: int) -> None:
+    """Records which training settings differ from the saved ones, and from which step, and saves them.
+
+    A schedule that covers another number of optimiser steps than before counts as one of them; `batches` is the number
+    of batches in an epoch.
+    """
     saved, train = run.config, run.results.get("train", {})
     changes = {
         f"{section}.{key}": [saved[section].get(key), value]
@@ -47,6 +51,10 @@ def record_changes(run: Run, setup: Setup) -> None:
         for key, value in setup.config[section].items()
         if saved[section].get(key) != value
     }
+    schedule = setup.config["schedule"]
+    was, steps = (optimizer_steps(config["trainer"], batches) for config in (saved, setup.config))
+    if schedule is not None and schedule["horizon"] is not None and was != steps:
+        changes[f"schedule.{schedule['horizon']}"] = [was, steps]
     entries: list[Any] = train.get("history", [])
     if changes:
         entries = [*entries, {"step": train.get("steps", 0), "changes": changes}]

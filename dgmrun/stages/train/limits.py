@@ -6,7 +6,9 @@ import math
 import re
 import signal
 import time
+from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 from lightning import Callback, Trainer
 
@@ -36,6 +38,17 @@ def seconds(duration: str | None) -> float | None:
         )
     days, hours, minutes, rest = (int(part or 0) for part in parts.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def iterations(trainer: Mapping[str, Any], batches: int) -> int:
+    """Returns the number of iterations of a training; `batches` is the number of batches in an epoch."""
+    epochs = trainer["max_epochs"]
+    return int(trainer["max_steps"] if epochs is None else epochs * batches)
+
+
+def optimizer_steps(trainer: Mapping[str, Any], batches: int) -> int:
+    """Returns the number of optimiser steps of a training, at least 1."""
+    return max(1, iterations(trainer, batches) // max(1, trainer["accumulate"]))
 
 
 class Limits(Callback):

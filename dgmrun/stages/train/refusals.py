@@ -35,14 +35,16 @@ def check(setup: Setup) -> None:
             "critic knows least"
         )
     processes.check(setup.config["device"])
-    fit.limits(setup, 1)
-    made = fit.objective(setup, model, steps=1)
-    build.checked(made.configure_optimizers)
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
+    fit.limits(setup, len(data))
+    made = fit.objective(setup, model, len(data))
+    build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
     try:
         fit.make_trainer(setup.config["device"])
         if str(setup.config["device"]["precision"]).startswith("16"):
             raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
+        if setup.config["device"]["precision"] == "bf16-true":
+            raise ValueError("`device.precision` bf16-true keeps too few digits of the weights: bf16-mixed keeps all")
     except Exception as error:  # including Lightning's own exceptions
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None

@@ -28,10 +28,11 @@ class Resume(Callback):
         source: training source of this process.
         saved: the checkpoint to resume from, if any.
         resume: `exact` refuses a different number of processes, `approximate` accepts it.
+        horizon: the setting of schedules that is the number of their steps, if any.
     """
 
-    def __init__(self, source: Source, saved: Saved | None, resume: str) -> None:
-        self.source, self.saved, self.resume = source, saved, resume
+    def __init__(self, source: Source, saved: Saved | None, resume: str, horizon: str | None) -> None:
+        self.source, self.saved, self.resume, self.horizon = source, saved, resume, horizon
         self.gradients: dict[str, Tensor] = {}
         self.generators: dict[str, Any] | None = None
 
@@ -95,7 +96,12 @@ class Resume(Callback):
         restore(objective, saved)
         self.gradients = _gradients(saved.gradients, objective)
         moving.restore(trainer.optimizers, saved.optimizer_states)
-        moving.restore([each.scheduler for each in trainer.lr_scheduler_configs], saved.schedule_states)
+        schedules = [each.scheduler for each in trainer.lr_scheduler_configs]
+        steps = saved.iteration // objective.optimization.accumulate
+        if any(self._is_of_another(*pair, steps) for pair in zip(saved.schedule_states, schedules, strict=False)):
+            objective.reschedule(steps)
+        else:
+            moving.restore(schedules, saved.schedule_states)
         _restore_callbacks(_with_state(trainer), saved.callbacks)
         if is_same:
             self.source.load_state_dict(saved.ranks[trainer.global_rank]["source"])
@@ -104,6 +110,12 @@ class Resume(Callback):
         else:
             self.source.load_shares([rank["source"] for rank in saved.ranks])
             log.warning("warning: resume is not exact: generators and chains of objectives start anew")
+
+    def _is_of_another(self, state: Mapping[str, Any], schedule: Any, steps: int) -> bool:
+        """Returns whether the state of a schedule is not that of this training after so many optimiser steps."""
+        key = self.horizon
+        is_longer = key is not None and (state.get(key) is None or state[key] != vars(schedule).get(key))
+        return is_longer or state["last_epoch"] != steps
 
 
 def restore(objective: Objective, saved: Saved) -> None:

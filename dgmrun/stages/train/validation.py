@@ -103,9 +103,10 @@ class Validation(Callback):
     def _validate(self, trainer: Trainer, objective: Objective) -> None:
         terms: dict[str, float] = {}
         if trainer.is_global_zero:
+            valid, train = (objective.as_precise(each.batch) for each in (self.valid, self.train))
             with objective.undisturbed():
-                terms = self._terms(objective)
-                self.board.pictures(objective.pictures(self.valid.batch.rows(slice(PICTURED))), self.step)
+                terms = self._terms(objective, valid, train)
+                self.board.pictures(objective.pictures(valid.rows(slice(PICTURED))), self.step)
             self.board.scalars({f"valid/{name}": value for name, value in terms.items()}, self.step)
             self.board.words(objective.doubts(), self.step)
         self.latest = trainer.strategy.broadcast(terms)
@@ -117,24 +118,19 @@ class Validation(Callback):
             if self.patience is not None and self.waited >= self.patience:
                 self.limits.stop(trainer, "patience")
 
-    def _terms(self, objective: Objective) -> dict[str, float]:
+    def _terms(self, objective: Objective, valid: Batch, train: Batch) -> dict[str, float]:
         if self.scorer is None:
-            blocks = list(self._as_precise_as(objective).blocks(BLOCK))
+            blocks = list(valid.blocks(BLOCK))
             return _spread([objective.watched(block) for block in blocks], [len(block.x) for block in blocks])
         score = self.scorer(objective.evaluated)
-        log_prob, estimate = in_original_units(score(self.valid.batch), self.valid.log_jacobian)
-        log_prob_train, _ = in_original_units(score(self.train.batch), self.train.log_jacobian)
+        log_prob, estimate = in_original_units(score(valid), self.valid.log_jacobian)
+        log_prob_train, _ = in_original_units(score(train), self.train.log_jacobian)
         name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
             name: -estimate.value,
             f"{name}_standard_error": math.nan if estimate.standard_error is None else estimate.standard_error,
             "gap": float(log_prob_train.mean() - log_prob.mean()),
         }
-
-    def _as_precise_as(self, objective: Objective) -> Batch:
-        """Returns the validation split, with floating-point examples in the precision of the model."""
-        batch, like = self.valid.batch, next(objective.parameters())
-        return batch._replace(x=batch.x.to(like.dtype)) if batch.x.is_floating_point() else batch
 
     @property
     def watched(self) -> str:
