@@ -68,6 +68,16 @@ def test_too_few_examples_for_a_method_are_told_before_training(
     assert json.loads(Path("run/results.json").read_text())["fidelity"]["ratio@train"]["examples"] == 160
 
 
+def test_one_example_of_validation_has_no_error(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", RNG.normal(size=(10, 2)))
+    assert dgmrun("model=gaussian", *FILE, *SHORT, "train") == 0
+    said = capsys.readouterr().err
+    assert "+- ? nats" in said
+    assert "nan" not in said
+
+
 def test_doubts_are_told_once_and_kept(dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     column = RNG.normal(size=(300, 1))
     np.save("x.npy", np.hstack([column, column, RNG.normal(size=(300, 1))]))

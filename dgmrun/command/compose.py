@@ -142,7 +142,7 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
 
 def store_new(search_path: Sequence[Path]) -> None:
     """Registers the primary configuration of a new run: config.yaml with the sections and methods of all stages."""
-    node = OmegaConf.merge(_with_methods(search_path), _loaded(config_dir() / "config.yaml"))
+    node = {**_with_methods(search_path), **_loaded(config_dir() / "config.yaml")}
     ConfigStore.instance().store(name=NEW, node=node)
 
 

@@ -14,8 +14,7 @@ whole numbers are counts. What is understood of a file is logged in one line.
 from __future__ import annotations
 
 import logging
-import zipfile
-import zlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -32,6 +31,7 @@ from dgmrun.data.check import inside
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
+from dgmrun.run import untrusted
 
 log = logging.getLogger("dgmrun")
 Arrays = dict[str, NDArray[Any]]
@@ -129,18 +129,15 @@ def _arrays(path: Path, header: bool | None) -> tuple[Arrays, list[str]]:
         if path.suffix.lower() in TEXT:
             table = tables.read(path, header)
             return {"x": table.x}, table.understood
-        with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            return ({"x": loaded}, []) if isinstance(loaded, np.ndarray) else _named(dict(loaded))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        said = "it has more than arrays of numbers" if "allow_pickle" in str(error) else error
-        raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {said}") from error
+        return _named(untrusted.arrays(path, packing=math.inf))
+    except (OSError, ValueError) as error:
+        raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {error}") from error
 
 
 def _named(arrays: Arrays) -> tuple[Arrays, list[str]]:
     """Returns the arrays of an archive under the names x, y and split, and which are left out."""
     names = {name: NAMES.get(name.lower(), name.lower()) for name in arrays}
-    if len(arrays) == 1:
+    if len(arrays) == 1 and next(iter(arrays)).isidentifier():
         names = dict.fromkeys(arrays, "x")
     found = {names[name]: array for name, array in arrays.items() if names[name] in ("x", "y", "split")}
     if "x" not in found:

@@ -10,6 +10,8 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable
+from copy import deepcopy
+from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +59,14 @@ def config(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file holds anything else.
     """
+    return deepcopy(_config(_text(file, LARGEST_CONFIG)))
+
+
+@lru_cache(maxsize=8)
+def _config(text: str) -> dict[str, Any]:
+    """Parses a configuration; the last ones are kept, as a command asks for the same ones several times."""
     try:
-        found = yaml.load(_text(file, LARGEST_CONFIG), _Plain)
+        found = yaml.load(text, _Plain)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
     if not isinstance(found, dict):
@@ -92,8 +100,13 @@ def results(file: Path) -> dict[str, Any]:
     return found
 
 
-def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
+def arrays(file: Path, most: int | None = None, packing: float = PACKING) -> dict[str, ndarray]:
     """Reads all arrays of an .npz file, or that of an .npy file as x; of at most `most` bytes in total.
+
+    Args:
+        file: the file.
+        most: largest number of bytes that it may unpack to; None for no limit of its own.
+        packing: largest compression ratio of large files; infinite for the user's own data.
 
     Raises:
         ValueError: the file is neither, is damaged, or unpacks to far more than its size.
@@ -101,7 +114,7 @@ def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
     import numpy
 
     try:
-        check_packing(file, most)
+        check_packing(file, most, packing)
         with file.open("rb") as stream:
             loaded = numpy.load(stream, allow_pickle=False)
             found = {"x": loaded} if isinstance(loaded, numpy.ndarray) else dict(loaded)
@@ -114,7 +127,7 @@ def arrays(file: Path, most: int | None = None) -> dict[str, ndarray]:
     return found
 
 
-def check_packing(file: Path, most: int | None = None) -> None:
+def check_packing(file: Path, most: int | None = None, packing: float = PACKING) -> None:
     """Checks that an archive does not unpack to far more than its size, nor to more than `most` bytes.
 
     Raises:
@@ -128,7 +141,7 @@ def check_packing(file: Path, most: int | None = None) -> None:
     unpacked = sum(member.file_size for member in members) if members else size
     if most is not None and unpacked > most:
         raise ValueError(f"it must hold at most {most} bytes, but holds {unpacked}")
-    if unpacked > UNPACKED + PACKING * size:
+    if unpacked > UNPACKED + packing * size:
         raise ValueError(f"its {size} bytes would unpack to {unpacked}; numpy.savez packs nothing")
 
 

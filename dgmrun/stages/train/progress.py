@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from dgmrun.objectives.base import Objective
+from dgmrun.report.figures import with_error
 from dgmrun.stages.train.limits import Limits
 from dgmrun.stages.train.validation import Validation
 
@@ -76,4 +78,5 @@ class Bar(Callback):
             return ""
         name = self.validation.watched
         gap = f" nats  gap to train {latest['gap']:.3f}" if "gap" in latest else ""
-        return f"valid {name} {latest[name]:.3f} +- {latest[f'{name}_standard_error']:.3f}{gap}"
+        error = latest[f"{name}_standard_error"]
+        return f"valid {name} {with_error(latest[name], None if math.isnan(error) else error)}{gap}"
