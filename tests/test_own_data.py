@@ -87,3 +87,47 @@ def test_doubts_are_told_once_and_kept(dgmrun: Command, tmp_path: Path, capsys: 
     assert json.loads(Path("run/results.json").read_text())["dataset"]["doubts"] == [doubt]
     assert dgmrun("compare", ".") == 0
     assert " ".join(capsys.readouterr().out.split()).count(f"Warning of file: {doubt}") == 1
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
+def test_an_evaluation_that_ends_badly_leaves_a_completed_training_done(
+    end: type[BaseException], dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("x.npy", RNG.normal(size=(100, 2)))
+    assert dgmrun("model=gaussian", *FILE, *SHORT, "train") == 0
+
+    def ends(*args: object) -> None:
+        assert json.loads(Path("run/results.json").read_text())["status"] == "done"
+        raise end("so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dgmrun.stages.likelihood.main", ends)
+        if end is RuntimeError:
+            with pytest.raises(end):
+                dgmrun("likelihood", "run=run")
+        else:
+            assert dgmrun("likelihood", "run=run") == 130
+    assert json.loads(Path("run/results.json").read_text())["status"] == "done"
+    assert dgmrun("likelihood", "run=run") == 0
+
+
+def test_weights_that_were_removed_are_said_to_be_and_written_anew(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", RNG.normal(size=(100, 2)))
+    assert dgmrun("model=gaussian", *FILE, *SHORT, "train") == 0
+    before = Path("run/weights.safetensors").read_bytes()
+    Path("run/weights.safetensors").unlink()
+    assert dgmrun("likelihood", "run=run") == 2
+    assert "weights.safetensors was removed" in capsys.readouterr().err
+    assert dgmrun("train", "run=run") == 0
+    assert Path("run/weights.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("off", ["optimizer.lr=0", "optimizer.clip_norm=1e-300"])
+def test_what_trains_nothing_is_told(
+    off: str, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", RNG.normal(size=(100, 2)))
+    assert dgmrun("model=gaussian", *FILE, *SHORT, "train", off) == 0
+    assert "no parameter has moved" in capsys.readouterr().err

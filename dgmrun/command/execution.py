@@ -59,6 +59,9 @@ def take_up(setup: Setup, path: Path, named: bool) -> tuple[Run, list[str]]:
     if not named:
         stages = unfinished(run, setup.config)
     has_weights = run.weights_file.exists()
+    if not has_weights and "train" not in stages and run.results.get("train", {}).get("complete"):
+        again = f"dgmrun train run={shlex.quote(str(run.path))} writes them anew from its last checkpoint"
+        raise Mistake(f"`run` must have its weights, but {run.weights_file.name} was removed", again)
     check(setup, stages, has_weights)
     if "train" in stages:
         stage("train").check_run(run, setup)
@@ -93,23 +96,32 @@ def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
 def execute(run: Run, setup: Setup, stages: list[str]) -> None:
     """Executes the stages in order, and records `status` and each completed stage.
 
-    Ranks, and machines other than the first, only train; the process that started them does everything else.
+    An evaluation that is killed, interrupted or fails leaves a completed training `done`. Ranks, and machines other
+    than the first, only train; the process that started them does everything else.
     """
     if children.is_rank() or children.node() > 0:
         stage("train").main(run, setup)
         return
-    run.merge({"status": "running", "error": None})
+    word = "train" if "train" in stages else ""
     try:
         for word in stages:
+            run.merge({"status": _status(run, word, "running"), "error": None})
             stage(word).main(run, setup)
             finish(run, word, setup.config)
         hparams.write(run)
     except Busy:
         raise
     except (KeyboardInterrupt, Interrupted):
-        run.merge({"status": "interrupted", "finished": now()})
+        run.merge({"status": _status(run, word, "interrupted"), "finished": now()})
         raise
     except BaseException as error:
-        run.merge({"status": "failed", "error": str(error) or type(error).__name__, "finished": now()})
+        told = str(error) or type(error).__name__
+        run.merge({"status": _status(run, word, "failed"), "error": told, "finished": now()})
         raise
     run.merge({"status": "done", "finished": now()})
+
+
+def _status(run: Run, word: str, otherwise: str) -> str:
+    """Returns `done` while a stage other than train works on a completed training, or on given weights."""
+    is_trained = run.weights_file.exists() and run.results.get("train", {}).get("complete", True)
+    return "done" if word != "train" and is_trained else otherwise

@@ -66,7 +66,10 @@ def fit(run: Run, setup: Setup) -> None:
         else:
             if trainer.is_global_zero:
                 history.record_changes(run, setup, len(data))
+            before = _sums(trained)
             _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
+            if trained.iteration and _sums(trained) == before:
+                log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
     if distributed.is_initialized():
         distributed.destroy_process_group()  # at exit, it could abort the process
     if clock.reason == "interrupted":
@@ -74,6 +77,11 @@ def fit(run: Run, setup: Setup) -> None:
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
     if trainer.is_global_zero:
         _finish(run, setup, source, clock, trained)
+
+
+def _sums(trained: Objective) -> list[float]:
+    """Returns the sum of each parameter, by which it is seen whether they have moved."""
+    return [float(part.detach().double().sum()) for part in trained.parameters()]
 
 
 def is_over(saved: Saved, setup: Setup, clock: Limits) -> bool:
