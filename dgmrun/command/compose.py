@@ -86,8 +86,9 @@ def _composed(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Path
     options = [text for text, one in zip(overrides, parsed, strict=True) if one not in keys]
     config = hydra.compose(name, options, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
-    for one in {one.key_or_group: one for one in keys}.values():  # of a key that is given twice, the last value
-        checks.replace(config, one)
+    last = {one.key_or_group: place for place, one in enumerate(keys)}
+    for place in sorted(last.values()):  # of a key that is given twice, the last value
+        checks.replace(config, keys[place])
     return _resolved(config, name), Path(config.hydra.run.dir).absolute()
 
 

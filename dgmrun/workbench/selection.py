@@ -128,14 +128,16 @@ def _with_enough(setup: Setup, word: str, selected: dict[str, Any]) -> dict[str,
     """
     section = setup.config[word]
     names = [section["split"]] if isinstance(section["split"], str) else section["split"]
-    sizes = {name: min(len(setup.data.splits[name].x), section["examples"] or sys.maxsize) for name in names}
-    split = min(sizes, key=lambda name: sizes[name])
-    enough = {name: method for name, method in selected.items() if method.fewest <= sizes[split]}
+    sizes = {name: min(len(split.x), section["examples"] or sys.maxsize) for name, split in setup.data.splits.items()}
+    smallest = min(names, key=lambda name: sizes[name])
+    enough = {name: method for name, method in selected.items() if method.fewest <= sizes[smallest]}
     if len(enough) < len(selected) and not (enough and section["methods"] == "auto"):
         name, method = next((name, method) for name, method in selected.items() if name not in enough)
-        key, cure = (f"{word}.examples", None) if section["examples"] else (f"{word}.split", f"{word}.split=train")
-        what = f"have at least {method.fewest} examples for {word}.{name}"
-        raise Mistake(f"`{key}` must {what}, but {split} has {sizes[split]}", cure)
+        larger = [split for split, size in sizes.items() if size >= method.fewest]
+        key = f"{word}.examples" if section["examples"] else f"{word}.split"
+        must = f"must have at least {method.fewest} examples for {word}.{name}"
+        cure = f"{word}.split={larger[0]}" if larger else None
+        raise Mistake(f"`{key}` {must}, but {smallest} has {sizes[smallest]}", cure)
     return enough
 
 
