@@ -189,8 +189,11 @@ def effective_size(value: Float64[Tensor, "chains states"]) -> float:
 
 
 def size_of_p(samples: Samples) -> float:
-    """Effective number of states of both halves of the chains, as far as the energy tells how they mix."""
-    return sum(effective_size(half) for half in samples.of_p.log_f)
+    """Effective number of states of the chains that start elsewhere than q, as far as energy and weights tell.
+
+    Chains that start at samples of q cannot show what q misses.
+    """
+    return min(effective_size(value[1]) for value in (samples.of_p.log_f, samples.of_p.log_w))
 
 
 def with_unseen(ends: tuple[float, float], of_q: int, of_p: float, missed: float = 0.0) -> tuple[float, float]:

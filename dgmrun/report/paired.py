@@ -163,6 +163,10 @@ def _unseen_share(one: _Scored, other: _Scored) -> float:
 
 
 def _of_log_z(figure: Figure) -> tuple[float, float]:
-    """Returns the standard error of log Z and the half-width of its interval, three of the former if not recorded."""
-    error = figure.diagnostics.get("standard_error_log_z") or 0.0
-    return error, figure.diagnostics.get("half_width_log_z") or 3 * error
+    """Returns the standard error of log Z and the half-width of its interval.
+
+    The half-width is three standard errors if it was not recorded, and infinite if log Z claims no interval.
+    """
+    error = figure.diagnostics.get("standard_error_log_z")
+    width = figure.diagnostics.get("half_width_log_z", 3 * (error or 0.0))
+    return error or 0.0, math.inf if width is None else width

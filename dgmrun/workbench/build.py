@@ -34,6 +34,8 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("name", "event", "labels", "pixel_order", "binarisation", "transform", "batch_size"),
 }
 """Groups with a target, and the keys of each that are not passed to the target."""
+OF_TORCH = ("optimizer", "schedule")
+"""Groups whose targets are torch's, which name no key where they refuse one."""
 OPTIONAL = {"teacher_weights"}
 """Those of these keys that an option may lack."""
 
@@ -93,13 +95,14 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     except TypeError as error:
         raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
     try:
-        return partial(checked, _blaming, group, instantiate(settings, _partial_=True, _convert_="all"))
+        make = instantiate(settings, _partial_=True, _convert_="all")
+        return partial(checked, _blaming, group, make) if group in OF_TORCH else partial(checked, make)
     except InstantiationException as error:  # raised by a nested target
         raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
 
 
 def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
-    """Calls `make`; an error that names no key, such as those of libraries, is raised with the key at fault.
+    """Calls `make`; an error that names no key is raised with the key at fault.
 
     Raises:
         ValueError: a setting is invalid.
@@ -187,7 +190,7 @@ def _transform(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
     if dataset["binarisation"] != "none" or dataset["event"] is not None:
         return "none"
     seen, found = _of_module(dataset, "event"), _of_module(dataset, "transform") or "none"
-    return "none" if seen.kind == "counts" and _takes(model, seen) else found
+    return "none" if seen is None or (seen.kind == "counts" and _takes(model, seen)) else found
 
 
 def _takes(model: Mapping[str, Any], event: Event) -> bool:

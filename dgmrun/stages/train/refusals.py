@@ -40,11 +40,11 @@ def check(setup: Setup) -> None:
     made = fit.objective(setup, model, len(data))
     build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
+    precision = str(setup.config["device"]["precision"])
+    if precision.startswith("16") or precision == "bf16-true":
+        why = "which keeps too few digits of the weights" if precision == "bf16-true" else "which needs a loss scale"
+        raise Mistake(f"`device.precision` must be 32-true, 64-true or bf16-mixed, but is {precision}, {why}")
     try:
         fit.make_trainer(setup.config["device"])
-        if str(setup.config["device"]["precision"]).startswith("16"):
-            raise ValueError("`device.precision` 16 needs a loss scale, which there is not: bf16-mixed does not")
-        if setup.config["device"]["precision"] == "bf16-true":
-            raise ValueError("`device.precision` bf16-true keeps too few digits of the weights: bf16-mixed keeps all")
     except Exception as error:  # including Lightning's own exceptions
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
