@@ -86,7 +86,7 @@ def test_doubts_are_told_once_and_kept(dgmrun: Command, tmp_path: Path, capsys: 
     assert capsys.readouterr().err.count(f"warning: {doubt}") == 1
     assert json.loads(Path("run/results.json").read_text())["dataset"]["doubts"] == [doubt]
     assert dgmrun("compare", ".") == 0
-    assert " ".join(capsys.readouterr().out.split()).count(f"Warning of file: {doubt}") == 1
+    assert " ".join(capsys.readouterr().out.split()).count(f"Warning of the data of run: {doubt}") == 1
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])

@@ -18,7 +18,7 @@ from dgmrun.data.splits import Splits
 from dgmrun.protocols.values import Event
 
 MOST_DIMS, MOST_ROWS, FEWEST_ROWS = 1024, 1000, 20
-"""Most dimensions whose rank is computed; most and fewest rows in which repeated values are counted."""
+"""Most dimensions whose rank is computed; most and fewest rows in which values are looked at."""
 SINGULAR = 1e-10
 """Relative size of an eigenvalue of the correlations, in double precision, that counts as 0."""
 REPEATED, POINT = 0.5, 0.05
@@ -90,6 +90,8 @@ def _repeated(x: Tensor) -> list[str]:
 
 def _coarse(x: Tensor, is_standardised: bool) -> list[str]:
     """Names the dimensions whose values run together in float32, as a model sees them."""
+    if len(x) < FEWEST_ROWS:
+        return []
     lower, upper = torch.quantile(x, torch.tensor([0.25, 0.75], dtype=x.dtype), dim=0)
     count = int(((x - x.float().double()).abs().amax(0) > COARSE * (upper - lower)).sum())
     cure = "without the outliers they do not" if is_standardised else "dataset.transform=standardise keeps them apart"

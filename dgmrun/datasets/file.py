@@ -141,7 +141,8 @@ def _named(arrays: Arrays) -> tuple[Arrays, list[str]]:
         names = dict.fromkeys(arrays, "x")
     found = {names[name]: array for name, array in arrays.items() if names[name] in ("x", "y", "split")}
     if "x" not in found:
-        raise Mistake(f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}")
+        told = f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}"
+        raise Mistake(told, "numpy.savez(FILE, x=..., y=..., split=...) writes one")
     unused = [name for name in arrays if names[name] not in found]
     return found, [f"{', '.join(unused)} left out"] if unused else []
 
@@ -150,7 +151,8 @@ def _checked(x: NDArray[Any]) -> NDArray[Any]:
     """Returns x as float64, or as uint8 if it is bytes."""
     if x.dtype.kind not in "biuf" or x.ndim < 2 or len(x) < 3 or x.size == 0:
         raise Mistake(
-            f"`dataset.path` must hold numbers x [N, ...] with N at least 3, but x is {x.dtype.name} {list(x.shape)}"
+            f"`dataset.path` must hold numbers x [N, ...] with N at least 3, but x is {x.dtype.name} {list(x.shape)}",
+            "x.reshape(-1, 1) is a table of one column" if x.ndim == 1 else None,
         )
     finite = np.isfinite(x.reshape(len(x), -1)).all(1)
     if not finite.all():

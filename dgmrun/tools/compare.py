@@ -112,10 +112,13 @@ def _tables(entries: Sequence[Entry]) -> None:
 
 
 def _doubts(entries: Sequence[Entry]) -> list[str]:
-    """Returns what is doubtful about the data of the runs, once for each dataset."""
-    datasets = [at(entry.results, "dataset") or {} for entry in entries]
-    told = [(at(each, "name"), doubt) for each in datasets for doubt in at(each, "doubts") or ()]
-    return [f"Warning of {plain(name)}: {plain(doubt)}." for name, doubt in dict.fromkeys(told)]
+    """Returns what is doubtful about the data of the runs, each once, with the runs that it is of."""
+    runs: dict[str, list[str]] = {}
+    for entry in entries:
+        for doubt in at(entry.results, "dataset", "doubts") or ():
+            runs.setdefault(plain(doubt), []).append(entry.name)
+    more = {doubt: f" and {len(names) - 1} more" if names[1:] else "" for doubt, names in runs.items()}
+    return [f"Warning of the data of {names[0]}{more[doubt]}: {doubt}." for doubt, names in runs.items()]
 
 
 def _columns(entries: Sequence[Entry]) -> list[Column]:

@@ -251,7 +251,8 @@ def _train(
             f"if there was one, are in {run.path}",
             "lower optimizer.lr, or set optimizer.clip_norm"
             if trained.iteration
-            else "nothing has moved yet: other data, or other settings of the model",
+            else "nothing has moved yet: other data, or other settings of the model; "
+            "dataset.transform=standardise if numbers are large",
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         raise KeyboardInterrupt from None
