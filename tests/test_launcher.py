@@ -125,7 +125,7 @@ def test_failures_stay_alone_and_only_what_is_missing_is_run_again(fates: list[s
 @pytest.mark.parametrize(
     ("device", "fates"),
     [
-        ("cpu", ["well1", "raises"]),
+        pytest.param("cpu", ["well1", "raises"], marks=pytest.mark.slow),
         pytest.param("cpu", ["well1", "raises", "waits", "diverges"], marks=pytest.mark.slow),
         pytest.param("ddp_cpu", ["raises", "well1"], marks=pytest.mark.slow),
     ],

@@ -34,8 +34,6 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("name", "event", "labels", "pixel_order", "binarisation", "transform", "batch_size"),
 }
 """Groups with a target, and the keys of each that are not passed to the target."""
-OF_TORCH = ("optimizer", "schedule")
-"""Groups whose targets are torch's, which name no key where they refuse one."""
 OPTIONAL = {"teacher_weights"}
 """Those of these keys that an option may lack."""
 
@@ -96,7 +94,7 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
     try:
         make = instantiate(settings, _partial_=True, _convert_="all")
-        return partial(checked, _blaming, group, make) if group in OF_TORCH else partial(checked, make)
+        return partial(checked, make) if group == "dataset" else partial(checked, _blaming, group, make)
     except InstantiationException as error:  # raised by a nested target
         raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
 
@@ -109,7 +107,7 @@ def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
     """
     try:
         return make(*args, **kwargs)
-    except (ValueError, TypeError, LookupError, OverflowError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         if "`" in str(error):
             raise
         key = _at_fault(make, error, *args, **kwargs)

@@ -75,7 +75,7 @@ def test_killed_with_local_posteriors_and_taken_up_is_never_killed(
     assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
 
 
-OF_DOUBLES = {("rbm", "pcd"), ("ising", "pcd"), ("vae", "elbo"), ("nade", "distill_mix")}
+OF_DOUBLES = {("vae", "elbo"), ("nade", "distill_mix")}
 
 
 @of_pairs(quick=lambda *pair: pair in OF_DOUBLES)
