@@ -107,7 +107,7 @@ def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
     """
     try:
         return make(*args, **kwargs)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         if "`" in str(error):
             raise
         key = _at_fault(make, error, *args, **kwargs)
