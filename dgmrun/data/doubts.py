@@ -93,6 +93,8 @@ def _coarse(x: Tensor, is_standardised: bool) -> list[str]:
     if len(x) < FEWEST_ROWS:
         return []
     lower, upper = torch.quantile(x, torch.tensor([0.25, 0.75], dtype=x.dtype), dim=0)
-    count = int(((x - x.float().double()).abs().amax(0) > COARSE * (upper - lower)).sum())
+    spread = (upper - lower).where(upper > lower, x.std(0))
+    lost = (x - x.float().double()).abs().amax(0) > COARSE * spread
+    count = int((lost & (x.amax(0) > x.amin(0))).sum())
     cure = "without the outliers they do not" if is_standardised else "dataset.transform=standardise keeps them apart"
     return [f"values of {count} of {x.shape[1]} dimensions run together in float32: {cure}"] if count else []

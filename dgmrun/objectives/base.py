@@ -10,15 +10,13 @@ from typing import Any, ClassVar, final
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dgmrun.objectives.average import average
 from dgmrun.objectives.players import Player, Seat, frozen, seats
 from dgmrun.objectives.state import all_alike, first_non_finite
 from dgmrun.protocols.models import Pictured
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -300,18 +298,3 @@ class Objective(LightningModule):
 def _at(place: int, one_or_more: Any) -> Any:
     """Selects the element at an index; Lightning returns a list only if there are several."""
     return one_or_more[place] if isinstance(one_or_more, list) else one_or_more
-
-
-def average(model: nn.Module, decay: float) -> AveragedModel:
-    """Returns an exponential moving average of the parameters, which does not require gradients.
-
-    After n updates, the next one has the decay min(decay, (1 + n) / (10 + n)): a short training does not keep its first
-    weights, as the average is over the last tenth of the updates until it is over the last 1 / (1 - decay) of them.
-    Source: `num_updates` of TensorFlow's ExponentialMovingAverage.
-    """
-
-    def update(averages: Tensors, parameters: Tensors, number: Tensor | int) -> None:
-        n = int(number)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, parameters, number)
-
-    return AveragedModel(model, multi_avg_fn=update).requires_grad_(False)

@@ -55,6 +55,12 @@ def test_what_has_no_room_in_float32() -> None:
     assert of(REALS + torch.tensor([1e9, 0, 0]), back=origin) == []
 
 
+def test_zeros_and_constants_have_room_in_float32() -> None:
+    sparse = with_third((REALS[:, 2:] - 1).relu())
+    constant = with_third(torch.full((300, 1), 0.1, dtype=torch.float64))
+    assert [of(x, is_density=False) for x in (sparse, constant)] == [[], []]
+
+
 def test_examples_that_splits_share_are_counted() -> None:
     splits = {"train": Split(REALS[:100]), "valid": Split(REALS[90:120]), "test": Split(REALS[119:130])}
     assert doubts(splits, REAL, NONE, is_density=False) == [

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.data.source import InMemorySource
-from dgmrun.objectives.base import Objective, Optimization, average
+from dgmrun.objectives.average import average
+from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, seats
 from dgmrun.objectives.state import alike, all_alike
 from dgmrun.protocols.values import Batch
