@@ -467,15 +467,27 @@ def test_a_run_and_its_data_may_move(dgmrun: Command, tmp_path: Path, capsys: An
     assert dgmrun("model=rbm", "model.hidden=3", *data, *tiny, "train", "hydra.run.dir=a/teacher") == 0
     student = ("model=nade", "objective=distill_kl", "objective.teacher=a/teacher", "objective.stream.num_chains=100")
     assert dgmrun(*student, *tiny, "objective.stream.burn_in=2", "hydra.run.dir=a/student") == 0
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert dgmrun("log_z", "run=b/teacher") == 2
-    moved = ("run=b/student", "dataset.path=b/x.npy", "objective.teacher=b/teacher")
-    assert dgmrun("log_z", "log_z.methods=[exact]", "run=b/teacher", "dataset.path=b/x.npy") == 0
-    assert dgmrun("train", "likelihood", "trainer.max_steps=5", *moved) == 0
-    assert json.loads((tmp_path / "b" / "student" / "results.json").read_text())["train"]["steps"] == 5
+
+    (tmp_path / "a").rename(tmp_path / "b")  # together
+    through = ("log_z.methods=[importance]", "log_z.proposal=b/student", "log_z.importance.num_samples=200")
+    assert dgmrun("log_z", "run=b/teacher", *through, "log_z.importance.num_chains=100") == 0
+    assert dgmrun("train", "likelihood", "trainer.max_steps=5", "run=b/student") == 0
+    results = json.loads((tmp_path / "b" / "student" / "results.json").read_text())
+    assert (results["train"]["steps"], list(results["log_z"])) == (5, ["importance"])
+
+    for name, place in (("x.npy", "c"), ("teacher", "d"), ("student", "e")):  # each by itself
+        (tmp_path / place).mkdir()
+        (tmp_path / "b" / name).rename(tmp_path / place / name)
     capsys.readouterr()
-    numpy.save(tmp_path / "b" / "x.npy", 1 - numpy.eye(20)[:, :5])
-    assert dgmrun("likelihood", *moved) == 2
+    assert dgmrun("likelihood", "run=e/student") == 2
+    assert "dataset.path" in capsys.readouterr().err
+    assert dgmrun("likelihood", "run=e/student", "dataset.path=c/x.npy") == 0
+    assert dgmrun("train", "trainer.max_steps=6", "run=e/student", "objective.teacher=d/teacher") == 0
+    assert dgmrun("train", "trainer.max_steps=7", "run=e/student") == 0  # as given last
+
+    numpy.save(tmp_path / "c" / "x.npy", 1 - numpy.eye(20)[:, :5])
+    capsys.readouterr()
+    assert dgmrun("likelihood", "run=e/student") == 2
     assert "another sha256" in capsys.readouterr().err
 
 

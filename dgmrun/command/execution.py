@@ -7,12 +7,15 @@ import shlex
 from pathlib import Path
 
 from dgmrun import children
+from dgmrun.command.arguments import root
 from dgmrun.errors import Busy, Interrupted, Mistake
 from dgmrun.report import hparams
 from dgmrun.run.directory import Run
-from dgmrun.run.files import now
-from dgmrun.stages import finish, stage, unfinished
+from dgmrun.paths import value_at
+from dgmrun.run.files import now, thawed
+from dgmrun.stages import FOUND_ANEW, finish, stage, unfinished
 from dgmrun.workbench import provenance, start
+from dgmrun.workbench.inputs import TEACHER, check_teachers
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
@@ -74,7 +77,22 @@ def take_up(setup: Setup, path: Path, named: bool) -> tuple[Run, list[str]]:
                 f"`dataset` of a run must stay what it was, but the {name} split has another sha256",
                 f"dgmrun weights={shlex.quote(str(run.path))} ... starts a new run on the new data",
             )
+    _settle(run, setup)
     return run, stages
+
+
+def _settle(run: Run, setup: Setup) -> None:
+    """Saves the paths at which the data and the teachers of a run were found anew.
+
+    Raises:
+        Mistake: a teacher is another one.
+    """
+    saved = run.config
+    moved = [key for key in FOUND_ANEW if value_at(saved, key) != thawed(value_at(setup.config, key))]
+    if TEACHER in moved:
+        check_teachers(setup)
+    if moved:
+        run.settle({**saved, **{root(key): setup.config[root(key)] for key in moved}})
 
 
 def check(setup: Setup, stages: list[str], has_weights: bool) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dgmrun.errors import Busy, Mistake
+from dgmrun.paths import with_paths
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity
 from dgmrun.run.files import locked, replace, sha256, thawed, visible
@@ -66,7 +67,7 @@ class Run:
                     f"dgmrun run={run.path} to take it up",
                 )
             run.write_config(config)
-            replace(run.path / RESULTS, _json(results).encode())
+            replace(run.path / RESULTS, _json({**results, "path": str(run.path)}).encode())
         return run
 
     @classmethod
@@ -118,13 +119,24 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The saved configuration: plain values, without interpolations or keys that Hydra interprets.
 
+        A path at which nothing is now stands for the one that is as far from the run as it was: data, teachers and
+        students that are moved together are found again.
+
         Raises:
             Mistake: the file holds anything else.
         """
         try:
-            return untrusted.config(self.path / CONFIG)
+            saved = untrusted.config(self.path / CONFIG)
         except (OSError, ValueError) as error:
             raise Mistake(f"{self.path / CONFIG} must be the configuration of a run, but: {error}") from None
+        return with_paths(saved, self._found)
+
+    def _found(self, path: str) -> str:
+        home = self.results.get("path")
+        if home is None or os.path.exists(path):
+            return path
+        beside = os.path.normpath(self.path / os.path.relpath(path, home))
+        return beside if os.path.exists(beside) else path
 
     @property
     def results(self) -> dict[str, Any]:
@@ -144,6 +156,11 @@ class Run:
         """Replaces config.yaml."""
         saved = thawed({key: value for key, value in config.items() if key not in UNSAVED})
         replace(self.path / CONFIG, yaml.safe_dump(saved, sort_keys=False, allow_unicode=True).encode())
+
+    def settle(self, config: Mapping[str, Any]) -> None:
+        """Replaces config.yaml by one whose paths are those of now."""
+        self.write_config(config)
+        self.merge({"path": str(self.path)})
 
     def merge(self, changes: Mapping[str, Any]) -> None:
         """Merges `changes` into results.json: mappings are merged recursively, other values are replaced."""

@@ -40,6 +40,7 @@ TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, 
 SHAPE = {
     "status": ("running", "done", "failed", "interrupted"),
     "error": str,
+    "path": str,
     "dataset": DATASET,
     "train": TRAIN,
     "stages": {...: str},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from torch import nn
 from dgmrun.errors import Mistake
 from dgmrun.estimators.density import NORMALISED
 from dgmrun.objectives.distillation.teacher import Mixture, Teacher
-from dgmrun.paths import inputs, value_at
+from dgmrun.paths import value_at
 from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.values import Estimate
 from dgmrun.run.directory import Run
@@ -41,8 +40,8 @@ class Other(NamedTuple):
 
     def may_measure(self, target: Run) -> bool:
         """Returns whether log Z of `target` may be recorded in this run: a student records only that of its teacher."""
-        teachers = [given.path for given in inputs(self.run.config) if given.key == TEACHER]
-        return not teachers or any(os.path.exists(path) and target.path.samefile(path) for path in teachers)
+        teachers = _taught_by(self.run)
+        return not teachers or target.weights_sha256() in teachers
 
 
 def others(setup: Setup, key: str) -> list[Other]:
@@ -114,9 +113,13 @@ def _likeness(setup: Setup) -> dict[str, Any]:
 
 def is_unchanged(setup: Setup, place: int, run: Run) -> bool:
     """Returns whether the teacher at this index has the same weights as when the run of `setup` was created."""
-    mine = Run(setup.run).results if setup.run is not None else {}
-    recorded = [given.get("weights_sha256") for given in mine.get("inputs", []) if given.get("role") == "teacher"]
+    recorded = _taught_by(Run(setup.run)) if setup.run is not None else []
     return recorded[place : place + 1] == [run.weights_sha256()]
+
+
+def _taught_by(run: Run) -> list[Any]:
+    """Returns the sha256 of the weights of each teacher of a run, as they were when it was created."""
+    return [given.get("weights_sha256") for given in run.results.get("inputs", []) if given.get("role") == "teacher"]
 
 
 def check_teachers(setup: Setup) -> None:
