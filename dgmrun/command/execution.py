@@ -9,9 +9,9 @@ from pathlib import Path
 from dgmrun import children
 from dgmrun.command.arguments import root
 from dgmrun.errors import Busy, Interrupted, Mistake
+from dgmrun.paths import value_at
 from dgmrun.report import hparams
 from dgmrun.run.directory import Run
-from dgmrun.paths import value_at
 from dgmrun.run.files import now, thawed
 from dgmrun.stages import FOUND_ANEW, finish, stage, unfinished
 from dgmrun.workbench import provenance, start

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.average import average
 from dgmrun.objectives.players import Player, Seat, frozen, seats
-from dgmrun.objectives.state import all_alike, first_non_finite
+from dgmrun.objectives.state import NonFiniteError, all_alike, first_non_finite
 from dgmrun.protocols.models import Pictured
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
@@ -44,14 +44,6 @@ class Optimization:
             raise ValueError(f"`optimizer.ema` must be at least 0 and below 1, but is {self.ema}")
         if self.accumulate < 1:
             raise ValueError(f"`trainer.accumulate` must be at least 1, but is {self.accumulate}")
-
-
-class NonFiniteError(Exception):
-    """A NaN or infinity in the loss or a parameter; the message names the first one, `batch` is the current batch."""
-
-    def __init__(self, name: str, batch: Batch) -> None:
-        super().__init__(name)
-        self.batch = batch
 
 
 class Objective(LightningModule):
@@ -155,13 +147,18 @@ class Objective(LightningModule):
     @final
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Context manager for evaluation of the model, in evaluation mode; restores rank state and buffers on exit."""
+        """Context manager in which `model` is the `evaluated` one, in evaluation mode.
+
+        On exit, rank state and buffers are what they were.
+        """
         changing = [*self.rank_state.values(), *self.buffers()]
-        kept, was_training = [state.clone() for state in changing], self.training
+        kept, was_training, trained = [state.clone() for state in changing], self.training, self.model
         self.eval()
+        self.model = self.evaluated
         try:
             yield
         finally:
+            self.model = trained
             self.train(was_training)
             with torch.no_grad():
                 for state, before in zip(changing, kept, strict=True):

@@ -1,4 +1,4 @@
-"""Validation of tensors from a checkpoint against those that they replace."""
+"""Validation of tensors: from a checkpoint against those that they replace, and of finite parameters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from dgmrun.protocols.values import Batch
+
+
+class NonFiniteError(Exception):
+    """A NaN or infinity in the loss or a parameter; the message names the first one, `batch` is the current batch."""
+
+    def __init__(self, name: str, batch: Batch) -> None:
+        super().__init__(name)
+        self.batch = batch
 
 
 def alike(value: Any, like: Tensor, name: str) -> Tensor:

@@ -104,6 +104,17 @@ def test_schedules_go_on_while_a_player_waits_and_steps_are_of_accumulated_batch
     assert trio.average.n_averaged.item() == 1
 
 
+def test_what_is_watched_is_of_the_moving_average() -> None:
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), ema=0.9))
+    Driven(trio).steps(3)
+    trained, own = trio.model, trio.watched(BATCH)
+    with trio.undisturbed():
+        assert trio.model is trio.evaluated
+        assert not torch.equal(trio.watched(BATCH), own)
+    assert trio.model is trained
+    assert torch.equal(trio.watched(BATCH), own)
+
+
 def test_what_is_watched_is_the_loss_of_the_first_where_nothing_else_is() -> None:
     trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1)))
     assert trio.watched(BATCH).tolist() == [trio.loss(BATCH)[0].item()]

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from lightning import Callback, Trainer
 
-from dgmrun.objectives.base import NonFiniteError, Objective
-from dgmrun.objectives.state import first_non_finite
+from dgmrun.objectives.base import Objective
+from dgmrun.objectives.state import NonFiniteError, first_non_finite
 from dgmrun.protocols.values import Batch
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace, sha256

@@ -16,7 +16,8 @@ from torch import distributed, nn
 
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
-from dgmrun.objectives.base import NonFiniteError, Objective, Optimization
+from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.state import NonFiniteError
 from dgmrun.protocols.models import Initialised
 from dgmrun.protocols.sources import Source
 from dgmrun.rng import seeded
