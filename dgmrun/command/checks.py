@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from copy import deepcopy
 from typing import Any
@@ -11,7 +10,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from dgmrun.errors import Mistake
-from dgmrun.paths import words
+from dgmrun.paths import leaves, words
+from dgmrun.run.untrusted import LARGEST_INTEGER
 from dgmrun.stages import stage
 
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
@@ -39,9 +39,6 @@ def replace(config: DictConfig, override: Override) -> None:
     default = deepcopy(OmegaConf.select(config, key, throw_on_missing=False))
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
-    numbers = value if OmegaConf.is_list(value) else [value]
-    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-        raise Mistake(f"`{key}` must be a finite number, but is {value}")
     if not _is_like(value, default):
         cure = f"{key}=[{value}]" if OmegaConf.is_list(default) and isinstance(value, (int, str)) else None
         raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", cure)
@@ -53,6 +50,10 @@ def check_sizes(config: dict[str, Any]) -> None:
     Raises:
         Mistake: a value is invalid; the message names its key.
     """
+    for key, value in leaves(config):
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, (int, float)) and not abs(number) < LARGEST_INTEGER:
+                raise Mistake(f"`{key}` must be a finite number below 2^63, but is {value}")
     of_stages = {key: least for word in words() for key, least in stage(word).LEAST.items()}
     for key, least in {**LEAST, **of_stages}.items():
         section, name = key.split(".")

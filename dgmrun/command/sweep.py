@@ -28,7 +28,7 @@ from omegaconf import DictConfig
 
 from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
-from dgmrun.paths import MADE_BY, literal, quoted, remove_empty, with_paths
+from dgmrun.paths import MADE_BY, leaves, literal, quoted, remove_empty, with_paths
 from dgmrun.report import sweep as report
 from dgmrun.run.directory import Run, fingerprint
 from dgmrun.stages import changeable, unfinished
@@ -228,8 +228,8 @@ class Pool:
 
     def _argv(self, job: Job, stages: Sequence[str]) -> list[str]:
         """Returns the arguments that open the run of a job, with the settings that differ from the saved ones."""
-        saved = dict(_leaves(Run.open(job.path).config))
-        wanted = {key: value for key, value in _leaves(job.config) if key.split(".")[0] in changeable() - {*FIXED}}
+        saved = dict(leaves(Run.open(job.path).config))
+        wanted = {key: value for key, value in leaves(job.config) if key.split(".")[0] in changeable() - {*FIXED}}
         changes = [f"{key}={literal(value)}" for key, value in wanted.items() if saved.get(key) != value]
         return [*self.flags, quoted(f"run={job.path}"), *changes, f"stages=[{','.join(stages)}]"]
 
@@ -237,14 +237,6 @@ class Pool:
         """Divides the cores among concurrent jobs."""
         threads = max(1, len(os.sched_getaffinity(0)) // self.width)
         return {} if self.width == 1 else {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _outcome(child: Child) -> tuple[str, str]:
