@@ -90,8 +90,27 @@ def _command(argv: list[str]) -> None:
         _run(argv)
 
 
-def _run(argv: list[str]) -> None:
-    """Creates a run or opens an existing one, and executes its stages.
+def run(argv: list[str]) -> Path:
+    """Does the same from Python as the command line does for one run; returns its directory.
+
+    Raises:
+        Mistake: the command is for several runs or for none, or a setting is invalid.
+    """
+    from dgmrun.command import arguments
+
+    given, kept = arguments.parse(argv), list(sys.argv)
+    if given.is_sweep or given.only_prints:
+        raise Mistake(f"the words must be those of one run, but are {shlex.join(argv)}", "in a shell, dgmrun ...")
+    try:
+        made = _run(argv)
+    finally:
+        sys.argv[:] = kept
+    assert made is not None
+    return made.path
+
+
+def _run(argv: list[str]) -> Run | None:
+    """Creates a run or opens an existing one, and executes its stages; returns it, or None if there is not just one.
 
     Stages are replaced by the override `stages=[...]` in `sys.argv` itself, and a new run is given as `run=...`, so
     that anything that starts this command again (a rank of a distributed training, a requeued job) continues the same
@@ -107,9 +126,9 @@ def _run(argv: list[str]) -> None:
 
         with sweep.registered(given.config_dir):
             compose.compose_sweep(given)
-        return
+        return None
     if (composed := compose.compose(given)) is None:
-        return
+        return None
     config, directory = composed
     if not children.is_rank():
         children.leave_others(config["device"]["num_nodes"])
@@ -128,6 +147,7 @@ def _run(argv: list[str]) -> None:
             execution.execute(run, setup.of_run(run.path), stages)
         if not children.is_rank():
             _farewell(run)
+    return run
 
 
 def _farewell(run: Run) -> None:

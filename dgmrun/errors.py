@@ -35,6 +35,8 @@ class Mistake(Exception):
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint is not None and sys.version_info >= (3, 11):
+            self.add_note(f"hint: {hint}")  # which Python shows below the message
 
 
 class Busy(Mistake):

@@ -20,6 +20,54 @@ Noise = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """Settings of a dataset that say how it is made ready.
+
+    Args:
+        binarisation: `fixed`, `threshold`, `dynamic` or `none`.
+        transform: `levels`, `dequantise`, `jitter`, `logit`, `standardise` or `none`.
+        pixel_order: `row`, `column` (images are transposed, as MATLAB stores them) or None.
+    """
+
+    binarisation: str
+    transform: str
+    pixel_order: str | None
+
+    @property
+    def noise(self) -> Noise | None:
+        """What is drawn for each batch."""
+        if self.binarisation == "dynamic":
+            return bernoulli
+        return transforms.jittered if transforms.TRANSFORMS[self.transform].is_noisy else None
+
+    def event(self, event: Event) -> Event:
+        """Returns the event of examples in original units, from `dataset.event`."""
+        binary = binarised(event, self.binarisation)
+        of_levels = transforms.TRANSFORMS[self.transform].of_levels
+        return replace(binary, kind="levels", size=transforms.LEVELS) if of_levels else binary
+
+    def exact(self, x: Tensor) -> Tensor:
+        """Returns data as loaded in original units, before noise: binary, levels, or the numbers of the file."""
+        if self.binarisation == "threshold":
+            return threshold(x)
+        return transforms.levels(x, self.transform) if transforms.TRANSFORMS[self.transform].of_levels else x
+
+    def ordered(self, x: Tensor) -> Tensor:
+        """Returns upright images as they are, or transposed for `column`.
+
+        Raises:
+            Mistake: the order is unknown, or does not suit the data.
+        """
+        if self.pixel_order not in (None, "row", "column"):
+            raise Mistake(f"`dataset.pixel_order` must be row, column or null, but is {self.pixel_order}")
+        if self.pixel_order != "column":
+            return x
+        if x.dim() < 3 or x.shape[-1] != x.shape[-2]:
+            raise Mistake("`dataset.pixel_order` must be row or null but for square pictures, but is column")
+        return x.transpose(-1, -2).contiguous()
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Splits ready for use, and the inverse of their transform.
 
@@ -28,12 +76,14 @@ class Prepared:
         noise: draws binary data from grey levels, or dequantises them; None if nothing is drawn.
         back: maps what the model sees back to original units.
         loaded: splits as loaded.
+        preparation: how they were made ready.
     """
 
     splits: Splits
     noise: Noise | None
     back: ComposeTransform
     loaded: Splits
+    preparation: Preparation
 
     def draw(self) -> Noise | None:
         """Returns the random map from rows of the training split to what the model sees, or None for the identity."""
@@ -44,6 +94,17 @@ class Prepared:
         """Returns x of a split as it is evaluated; noise is drawn once, the same for every run."""
         x = self.splits[split].x
         return x if self.noise is None or split != "train" else transforms.seen(self.back, _drawn(self.noise, x, split))
+
+    def original(self, split: str) -> Tensor:
+        """Returns x of a split in original units, before noise: bits, grey levels k, or the numbers of the file."""
+        if self.preparation.binarisation == "dynamic":
+            return _drawn(bernoulli, self.loaded[split].x, split)
+        return self.preparation.exact(self.loaded[split].x)
+
+    def seen(self, x: Tensor, split: str) -> Tensor:
+        """Returns examples in original units as the model sees them; noise is drawn as for this split."""
+        noisy = x if self.noise is None else _drawn(self.noise, x, split)
+        return transforms.seen(self.back, self.preparation.ordered(noisy))
 
     def log_jacobian(self, split: str) -> Tensor:
         """Returns what to add to log-probabilities of `scored(split)` for original units, in nats, float64 [N]."""
@@ -68,54 +129,29 @@ def prepare(
         splits: splits as loaded, on the CPU.
         event: event of the examples, `dataset.event`.
         labels: event of the labels, `dataset.labels`.
-        binarisation: `fixed`, `threshold`, `dynamic` or `none`.
-        transform: `levels`, `dequantise`, `jitter`, `logit`, `standardise` or `none`.
-        pixel_order: `row`, `column` (images are transposed, as MATLAB stores them) or None.
+        binarisation: see `Preparation`.
+        transform: see `Preparation`.
+        pixel_order: see `Preparation`.
 
     Raises:
         Mistake: the data do not match their description, or a setting does not suit them.
     """
     transforms.transformed(binarised(event, binarisation), transform, binarisation)
     check(splits, event, labels)
-    noise = _noise(binarisation, transform)
+    preparation = Preparation(binarisation, transform, pixel_order)
+    noise, ordered = preparation.noise, preparation.ordered
+    exact = {name: preparation.exact(split.x) for name, split in splits.items()}
+    back = transforms.inverse(transform, ordered(exact["train"]))
+    found = Prepared({}, noise, back, splits, preparation)
     waiting = () if noise is None else ("train",)
-    originals = {}
-    for name, split in splits.items():
-        x = _exact(split.x, binarisation, transform)
-        originals[name] = _ordered(x if noise is None or name in waiting else _drawn(noise, x, name), pixel_order)
-    back = transforms.inverse(transform, originals["train"])
-    ready = {name: x if name in waiting else transforms.seen(back, x) for name, x in originals.items()}
+    ready = {name: ordered(x) if name in waiting else found.seen(x, name) for name, x in exact.items()}
     if not all(x.isfinite().all() for x in ready.values()):
         must = "`dataset.transform` must be standardise where numbers are beyond the range of float32, but is"
         raise Mistake(f"{must} {transform}", "dataset.transform=standardise")
-    return Prepared({name: replace(split, x=ready[name]) for name, split in splits.items()}, noise, back, splits)
-
-
-def _noise(binarisation: str, transform: str) -> Noise | None:
-    if binarisation == "dynamic":
-        return bernoulli
-    return transforms.jittered if transforms.TRANSFORMS[transform].is_noisy else None
-
-
-def _exact(x: Tensor, binarisation: str, transform: str) -> Tensor:
-    """Returns the data before noise, in original units: binary, levels, or the numbers of the file."""
-    if binarisation == "threshold":
-        return threshold(x)
-    return transforms.levels(x, transform) if transforms.TRANSFORMS[transform].of_levels else x
+    return replace(found, splits={name: replace(split, x=ready[name]) for name, split in splits.items()})
 
 
 def _drawn(noise: Noise, x: Tensor, split: str) -> Tensor:
     """Draws the noise once, the same for every run, for scoring a split."""
     with seeded(0, "binarise", split):
         return noise(x)
-
-
-def _ordered(x: Tensor, pixel_order: str | None) -> Tensor:
-    """Returns upright images, or transposed ones for `column`."""
-    if pixel_order not in (None, "row", "column"):
-        raise Mistake(f"`dataset.pixel_order` must be row, column or null, but is {pixel_order}")
-    if pixel_order != "column":
-        return x
-    if x.dim() < 3 or x.shape[-1] != x.shape[-2]:
-        raise Mistake("`dataset.pixel_order` must be row or null but for square pictures, but is column")
-    return x.transpose(-1, -2).contiguous()

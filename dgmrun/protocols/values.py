@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from dgmrun.protocols import text
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -198,7 +200,7 @@ def half_width(error: float, size: int) -> float:
     return float(stdtrit(size - 1, ONE_SIDED)) * error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """An estimated number with its error bar.
 
@@ -229,6 +231,10 @@ class Estimate:
     diagnostics: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     curve: list[tuple[int, float, float | None, float | None]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """One line: value, standard error, 99.7 % interval and kind."""
+        return f"{text.shown(self)}{'  ! see warnings' if self.warnings else ''}"
 
     @property
     def known(self) -> Quantity:

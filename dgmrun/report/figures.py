@@ -7,12 +7,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from dgmrun.protocols.text import NAMED, with_error
 from dgmrun.report.terminal import plain
 from dgmrun.run.figures import Figure, figures
 
 MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
-NAMED = ("log_z", "log_likelihood", "log_variance")
-"""Quantities implied by the name of their stage."""
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name; +- one standard error. "
     "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ! has warnings, which results.json tells; "
@@ -53,14 +52,6 @@ def beside(figure: Figure, dataset: Any) -> str | None:
         return f"perplexity {mark}{with_error(perplexity, None if error is None else perplexity * error)}"
     shown = bits(figure.value, figure.standard_error, figure.size, number(at(dataset, "levels")))
     return None if shown is None else f"{shown} bits per dimension, {plain(at(dataset, 'transform'))}"
-
-
-def with_error(value: float | None, error: float | None, sign: str = "") -> str:
-    """Formats `value +- error` with three decimals, or as many as give two digits of a small error."""
-    small = error is not None and 0 < error < 0.01
-    decimals = min(9, 1 - math.floor(math.log10(error))) if small and error else 3
-    shown = "?" if value is None else f"{value:{sign}.{decimals}f}"
-    return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
 
 
 def bits(value: float, error: float | None, dims: float, levels: float | None) -> str | None:

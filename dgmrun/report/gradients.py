@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dgmrun.report.figures import with_error
+from dgmrun.protocols.text import with_error
 from dgmrun.report.terminal import tables, text
 from dgmrun.run.figures import Figure
 

@@ -27,7 +27,7 @@ class Identity:
     weights_sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Figure(Estimate):
     """An estimate and its provenance.
 

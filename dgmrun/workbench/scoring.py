@@ -80,25 +80,31 @@ def methods(setup: Setup, word: str) -> dict[str, Any]:
 def score(run: Run, setup: Setup, word: str) -> None:
     """Evaluates the selected methods on the selected splits, in original units, and records the figures."""
     model = setup.trained_model(run)
-    for name, method in _prepared(run, setup, word, model).items():
-        simulates = method.simulates
-        for split in [SIMULATED] if simulates else splits(setup, word):
-            started = time.perf_counter()
+    for name, method in prepared(run, setup, word, model).items():
+        for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
-                scored = simulated(setup, model, simulates) if simulates else of_split(setup, split, word)
-                scores = method(model, scored.evidence)
-            values, estimate = in_original_units(scores, scored.log_jacobian)
-            sizes = setup.event.size_of(scored.evidence.batch.x)
-            figure = Figure.made(
-                per_size(estimate, values, sizes),
-                of=run.identity(),
-                split=split,
-                examples=len(sizes),
-                size=float(sizes.mean()),
-                given=setup.config["given"],
-                seconds=time.perf_counter() - started,
-            )
+                scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
+                values, figure = measured(run, setup, method, model, scored, split)
             _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
+
+
+def measured(
+    run: Run, setup: Setup, method: Any, model: Any, scored: Scored, split: str | None
+) -> tuple[Tensor, Figure]:
+    """Returns the value of each example by a method, and their mean, in original units."""
+    started = time.perf_counter()
+    values, estimate = in_original_units(method(model, scored.evidence), scored.log_jacobian)
+    sizes = setup.event.size_of(scored.evidence.batch.x)
+    figure = Figure.made(
+        per_size(estimate, values, sizes),
+        of=run.identity(),
+        split=split,
+        examples=len(sizes),
+        size=float(sizes.mean()),
+        given=setup.config["given"],
+        seconds=time.perf_counter() - started,
+    )
+    return values, figure
 
 
 def of_split(setup: Setup, split: str, word: str) -> Scored:
@@ -106,10 +112,14 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     with seeded(0, "examples", split):
         places = torch.randperm(len(batch.x))[: setup.config[word]["examples"]].sort().values
-    seen, valid = setup.seen(batch.rows(places)), setup.seen(setup.scored("valid"))
-    modes, population = build.modes(setup.config["dataset"]), setup.population(split)
-    evidence = Evidence(seen, valid, modes=modes, original=setup.original, population=population)
-    return Scored(evidence, places, log_jacobian[places])
+    return of_batch(setup, batch.rows(places), log_jacobian[places], setup.population(split))
+
+
+def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
+    """Returns examples that a model may have seen or not, with the log-Jacobian of each [N]."""
+    valid, modes = setup.seen(setup.scored("valid")), build.modes(setup.config["dataset"])
+    evidence = Evidence(setup.seen(batch), valid, modes=modes, original=setup.original, population=population)
+    return Scored(evidence, batch.index, log_jacobian)
 
 
 def simulated(setup: Setup, model: Any, num: int) -> Scored:
@@ -123,7 +133,7 @@ def simulated(setup: Setup, model: Any, num: int) -> Scored:
     return Scored(evidence, places, log_jacobian)
 
 
-def _prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
+def prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
     """Returns the selected methods, combined with the run's log Z where they need it."""
     selected, density = methods(setup, word), roles(type(model)).density
     if word == "likelihood" and density is UnnormalisedDensity:
@@ -148,6 +158,11 @@ class WithLogZ:
     name: str
     method: LogZMethod
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether log Z is."""
+        return self.method.is_exact
+
     def log_z(self) -> Estimate:
         """Returns log Z, estimated if it is not yet stored for these weights and settings."""
         return stored(self.run, self.setup, self.name, self.method)
@@ -168,6 +183,11 @@ class OverLogZ(WithLogZ):
     """Likelihood by a method that sums over latent layers, minus log Z of the top layer."""
 
     of_x: LikelihoodMethod
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether both log Z and the sum over latent layers are."""
+        return self.method.is_exact and self.of_x.is_exact
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
         """Returns log p of each example, and their mean."""

@@ -45,6 +45,12 @@ class Setup:
         its.run = run
         return its
 
+    def with_settings(self, config: Mapping[str, Any]) -> Setup:
+        """Returns a copy with other settings of stages; data are not read again."""
+        its = copy(self)
+        its.config = frozen(config)
+        return its
+
     def check(self) -> None:
         """Refuses a device that is not available, and a dataset, model and context that do not fit together.
 
@@ -150,6 +156,11 @@ class Setup:
         """
         found = self.data.log_jacobian(split)
         return found if self.is_of_x else torch.zeros_like(found)
+
+    @property
+    def original_event(self) -> Event:
+        """The event of x in original units: bits, grey levels or the numbers of the file."""
+        return self.data.preparation.event(build.event(self.config["dataset"]["event"]))
 
     @property
     def back(self) -> ComposeTransform:

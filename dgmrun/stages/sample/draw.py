@@ -45,8 +45,8 @@ def draw(run: Run, setup: Setup) -> None:
     for number, (its_run, its_setup) in enumerate(teachers, 1):
         models.insert(number - 1, its_setup.trained_model(its_run))
         name = "teacher" if len(teachers) == 1 else f"teacher_{number}"
-        x[name] = _drawn(models[number - 1], its_setup, setup, count, given).reshape(-1, *setup.event.shape)
-    x["x"] = _drawn(model, setup, setup, count, given)
+        x[name] = drawn(models[number - 1], its_setup, setup, count, given).reshape(-1, *setup.event.shape)
+    x["x"] = drawn(model, setup, setup, count, given)
     arrays = x if given.context is None else {**x, "given": given.context.cpu()}
     run.write_arrays("samples.npz", **{name: part.numpy() for name, part in arrays.items()})
     how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} steps"
@@ -110,7 +110,7 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     drawing.write(run, "sample", plots)
 
 
-def _drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:
+def drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:
     """Returns samples of a model in original units, with the seed and settings of the run that requests them."""
     with seeded(asked.config["seed"], "sample"):
         return its.original(samples(model, count, its.training_x, asked.config["sample"]["burn_in"], given.context))

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from dgmrun.objectives.base import Objective
-from dgmrun.report.figures import with_error
+from dgmrun.protocols.text import with_error
 from dgmrun.stages.train.limits import Limits
 from dgmrun.stages.train.validation import Validation
 
@@ -37,7 +37,7 @@ class Bar(Callback):
         console = Console(stderr=True)
         self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=console)
         self.task = self.progress.add_task("", total=limits.max_steps, figures="")
-        self.is_shown = console.is_terminal
+        self.is_shown = console.is_terminal or console.is_jupyter
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Shows the bar if stderr is a terminal."""

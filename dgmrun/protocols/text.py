@@ -1,0 +1,45 @@
+"""Estimates as text: value, standard error, interval and kind on one line."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dgmrun.protocols.values import Estimate
+
+NAMED = ("log_z", "log_likelihood", "log_variance")
+"""Quantities implied by the name of their stage."""
+BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
+
+
+def shown(estimate: Estimate) -> str:
+    """Formats an estimate on one line: value, standard error, interval and kind."""
+    exact = estimate.kind == "exact" and estimate.standard_error == 0
+    value = f"{estimate.value:.6f}" if exact else with_error(estimate.value, estimate.standard_error)
+    line = f"{value} {estimate.unit}  {interval(estimate.interval)}  {kind(estimate)}"
+    if estimate.effective_sample_size is not None:
+        line += f"; effective sample size {estimate.effective_sample_size:.0f} of {estimate.samples}"
+    return line
+
+
+def with_error(value: float | None, error: float | None, sign: str = "") -> str:
+    """Formats `value +- error` with three decimals, or as many as give two digits of a small error."""
+    small = error is not None and 0 < error < 0.01
+    decimals = min(9, 1 - math.floor(math.log10(error))) if small and error else 3
+    shown = "?" if value is None else f"{value:{sign}.{decimals}f}"
+    return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
+
+
+def interval(ends: tuple[float | None, float | None] | None) -> str:
+    """Formats the 99.7 % interval."""
+    if ends is None:
+        return "[no interval]"
+    low, high = ("open" if end is None else f"{end:.3f}" for end in ends)
+    return f"[{low}, {high}]"
+
+
+def kind(estimate: Estimate) -> str:
+    """Returns the kind of the estimate and the direction of its bias."""
+    of_what = f" of {estimate.quantity}" if estimate.quantity not in NAMED else ""
+    return estimate.kind.replace("_", " ") + of_what + BIAS[estimate.bias]

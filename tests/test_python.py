@@ -1,0 +1,122 @@
+"""Runs from Python: the same figures as from the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+import dgmrun as package
+from dgmrun.errors import Mistake
+from tests.conftest import BINARY, Command
+
+SHORT = ("trainer.max_steps=3", "trainer.validate_every_n_steps=3", "dataset.batch_size=10")
+COUNTS = numpy.random.default_rng(0).poisson(3.0, (60, 4))
+GREY = numpy.random.default_rng(1).integers(0, 256, (60, 1, 2, 2), numpy.uint8)
+NUMBERS = 1e6 + numpy.random.default_rng(2).normal(size=(60, 4)) * [1, 10, 100, 1000]
+VAE = ("model=vae", "model.hidden=[3]", "model.latent=[2]", "likelihood.importance.num_samples=9")
+WAYS = {
+    "bits": (GREY > 99, "model=nade", "model.hidden=3"),
+    "threshold": (GREY, "model=nade", "model.hidden=3", "dataset.binarisation=threshold"),
+    "dynamic": (GREY, "model=nade", "model.hidden=3", "dataset.binarisation=dynamic"),
+    "levels": (GREY, *VAE),
+    "dequantise": (GREY, *VAE, "dataset.transform=dequantise"),
+    "logit": (GREY, "model=gaussian", "dataset.transform=logit"),
+    "jitter": (COUNTS, "model=gaussian", "dataset.transform=jitter"),
+    "standardise": (NUMBERS, "model=gaussian", "dataset.transform=standardise"),
+}
+"""Data, and words that make of it what a model sees: every binarisation and every transform."""
+
+
+def figures(run: Path) -> dict[str, dict[str, Any]]:
+    """The figures of likelihood in results.json."""
+    found: dict[str, dict[str, Any]] = json.loads((run / "results.json").read_text())["likelihood"]
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_figure_is_that_of_the_command_line(way: str, dgmrun: Command, tmp_path: Path) -> None:
+    """For a split by its name, and for the same examples in the units of the file, to the bit."""
+    x, *words = WAYS[way]
+    numpy.save(tmp_path / "x.npy", x)
+    data = ("dataset=file", "dataset.path=x.npy")
+    assert dgmrun(*data, *words, *SHORT, "hydra.run.dir=run", "train", "likelihood", "sample") == 0
+    run = package.load("run")
+    for label, told in figures(tmp_path / "run").items():
+        kept = numpy.load(tmp_path / "run" / "per_example" / f"test-{label}.npz")["log_prob"]
+        for scores in (run.log_prob(method=label), run.log_prob(run.data(), method=label)):
+            assert scores.log_prob.numpy().tolist() == kept.tolist()
+            assert (scores.mean.value, scores.mean.standard_error) == (told["value"], told["standard_error"])
+    drawn = numpy.load(tmp_path / "run" / "samples.npz")["x"]
+    assert run.sample(len(drawn)).numpy().tolist() == drawn.tolist()
+    units = run.data()
+    assert set(map(tuple, units.reshape(-1, 4).tolist())) <= set(map(tuple, x.reshape(-1, 4).tolist())) or way in (
+        "threshold",
+        "dynamic",
+    )
+
+
+def test_a_conditional_model_is_told_its_context(dgmrun: Command, tmp_path: Path) -> None:
+    y = numpy.arange(60) % 3
+    numpy.savez(tmp_path / "x.npz", x=(GREY > 99).astype(numpy.uint8), y=y)
+    words = ("model=nade", "model.hidden=3", "dataset=file", "dataset.path=x.npz", "given=labels")
+    assert dgmrun(*words, *SHORT, "hydra.run.dir=run", "train", "likelihood") == 0
+    run = package.load("run")
+    told = figures(tmp_path / "run")["exact"]["value"]
+    assert run.log_prob().mean.value == run.log_prob(run.data(), given=run.labels()).mean.value == told
+    assert len(run.sample(9)) == 9
+    assert torch.equal(run.sample(4, given=2), run.sample(4, given=[2]))
+    for given in (None, run.labels()[:, None]):
+        with pytest.raises(Mistake, match="`given` must"):
+            run.log_prob(run.data(), given=given)
+
+
+def test_train_is_the_command_and_log_z_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words, argv = ("model=rbm", "model.hidden=3", *BINARY, *SHORT, "hydra.run.dir=run"), list(sys.argv)
+    run = package.train(*words)
+    assert sys.argv == argv
+    assert (run.path, repr(run)) == (tmp_path / "run", f"rbm by pcd on bars_and_stripes: {tmp_path / 'run'}")
+    figure = run.log_z("ais", num_chains=7, num_temperatures=11)
+    assert (figure.settings["num_chains"], "\n" in repr(figure)) == (7, False)
+    exact = run.log_z("exact")
+    assert run.log_prob(method="exact").mean.value == pytest.approx(float(run.log_prob(run.data()).log_prob.mean()))
+    rows = run.results if isinstance(run.results, list) else run.results.to_dict("records")
+    assert {row["figure"]: row["value"] for row in rows} == {"log_z.ais": figure.value, "log_z.exact": exact.value}
+    assert [each.path for each in package.runs(tmp_path)] == [run.path]
+
+
+def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = package.load(teacher)
+    calls: dict[str, Any] = {
+        "`log_z.methods` must be auto or among .*did you mean `ais`": lambda: run.log_z("aiss"),
+        "there is no key `log_z.ais.chains`": lambda: run.log_z("ais", chains=3),
+        "`method` must be given with num_chains": lambda: run.log_z(num_chains=3),
+        r"`x` must be \[N, 1, 2, 2\], but is \[1, 2, 2\]": lambda: run.log_prob(run.data()[0]),
+        "`x` must hold binary values": lambda: run.log_prob(run.data() / 2),
+        "`split` must be train, valid, test, but is tset": lambda: run.data("tset"),
+        "`given` must be None": lambda: run.log_prob(run.data(), given=[1]),
+        "`sample.count` must be a whole number and at least 1": lambda: run.sample(0),
+        "`run` must be a run directory": lambda: package.load("nowhere"),
+        "`DIR` must be a folder with runs": lambda: package.runs(),
+        "the words must be those of one run": lambda: package.train("model=rbm", "-m"),
+        "did you mean `rbm` or `sbn`": lambda: package.train("model=rbn"),
+    }
+    for message, call in calls.items():
+        with pytest.raises(Mistake, match=message):
+            call()
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    notebook = json.loads((Path(__file__).parents[1] / "examples" / "notebook.ipynb").read_text())
+    code = ["import matplotlib; matplotlib.use('agg')"]
+    code += ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
