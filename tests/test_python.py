@@ -114,6 +114,7 @@ def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch:
             call()
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = json.loads((Path(__file__).parents[1] / "examples" / "notebook.ipynb").read_text())
     code = ["import matplotlib; matplotlib.use('agg')"]
