@@ -124,7 +124,7 @@ def _run(argv: list[str]) -> Run | None:
     if given.is_sweep:
         from dgmrun.command import sweep
 
-        with sweep.registered(given.config_dir):
+        with sweep.registered(given.search_path):
             compose.compose_sweep(given)
         return None
     if (composed := compose.compose(given)) is None:

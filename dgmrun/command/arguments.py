@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
+from dgmrun.command import own
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import INPUTS, PATHS, items, options, quoted, unquoted, words
 from dgmrun.run.directory import UNSAVED
@@ -29,7 +30,7 @@ class Arguments:
         flags: Hydra flags.
         overrides: overrides `key=value`.
         stages: names of stages.
-        config_dir: the user's directory of configuration files.
+        search_path: the user's directory of configuration files, if any: given, or that with which the run was made.
         is_sweep: whether it is a sweep, with a run for each combination of values.
         only_prints: whether Hydra is asked to print something, such as the configuration, in place of a run.
     """
@@ -37,14 +38,9 @@ class Arguments:
     flags: list[str]
     overrides: list[str]
     stages: list[str]
-    config_dir: Path | None
+    search_path: tuple[Path, ...]
     is_sweep: bool
     only_prints: bool
-
-    @property
-    def search_path(self) -> tuple[Path, ...]:
-        """The user's directory of configuration files, if any."""
-        return () if self.config_dir is None else (self.config_dir,)
 
     @property
     def run(self) -> str | None:
@@ -66,7 +62,7 @@ class Arguments:
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """Parses the arguments, in any order.
+    """Parses the arguments, in any order, and makes the user's own packages importable.
 
     Raises:
         Mistake: a word is not a stage, or a flag is unknown.
@@ -96,11 +92,10 @@ def parse(argv: Sequence[str]) -> Arguments:
     overrides = [_quoted(word, known.multirun) for word in positional if word not in stages]
     for override in overrides:
         _check(*split(override), is_sweep=known.multirun)
-    folder = Path(known.config_dir).absolute() if known.config_dir else None
-    if folder is not None and not folder.is_dir():
-        raise Mistake(f"`--config-dir` must be a folder, but is {known.config_dir}")
+    search_path = own.search_path(known.config_dir)
     only_prints = bool(known.cfg or known.info or known.hydra_help)
-    return Arguments(flags, overrides, stages, folder, known.multirun, only_prints)
+    given = Arguments(flags, overrides, stages, search_path, known.multirun, only_prints)
+    return replace(given, search_path=own.of_run(given.run)) if given.run and not search_path else given
 
 
 def _check(key: str, value: str, is_sweep: bool) -> None:
@@ -127,7 +122,7 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
 
 def reentry(arguments: Arguments, path: Path, stages: Sequence[str]) -> list[str]:
     """Returns arguments that execute these stages of the run at `path`, with the overrides that it does not save."""
-    folder = [] if arguments.config_dir is None else [f"--config-dir={arguments.config_dir}"]
+    folder = [f"--config-dir={folder}" for folder in arguments.search_path]
     again = {*changeable(), *FOUND_ANEW} if arguments.run is not None else {*UNSAVED}
     again -= {"run", "stages", "sweep"}
     kept = [one for one in arguments.overrides if {root(one), split(one)[0]} & again]

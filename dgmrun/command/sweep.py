@@ -41,10 +41,10 @@ FIXED = ("run", "stages", "trainer")
 
 
 @contextmanager
-def registered(config_dir: Path | None) -> Iterator[None]:
+def registered(search_path: Sequence[Path]) -> Iterator[None]:
     """Registers the launcher with Hydra as `process`; removes what Hydra itself writes to the sweep directory."""
     Plugins.instance().class_name_to_class[TARGET] = ProcessLauncher
-    node = {"_target_": TARGET, "config_dir": None if config_dir is None else str(config_dir)}
+    node = {"_target_": TARGET, "search_path": [str(folder) for folder in search_path]}
     ConfigStore.instance().store(group="hydra/launcher", name="process", node=node)
     try:
         yield
@@ -78,13 +78,13 @@ class ProcessLauncher(Launcher):
     """The launcher, created by Hydra, which passes it the overrides of all jobs.
 
     Args:
-        config_dir: the user's directory of configuration files, for the jobs.
+        search_path: the user's directory of configuration files, if any, for the jobs.
     """
 
     folders: ClassVar[list[Path]] = []
 
-    def __init__(self, config_dir: str | None) -> None:
-        self.flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
+    def __init__(self, search_path: Sequence[str]) -> None:
+        self.flags = [f"--config-dir={folder}" for folder in search_path]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores Hydra's objects; `task_function` composes a configuration from overrides."""

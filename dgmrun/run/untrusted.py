@@ -41,6 +41,7 @@ SHAPE = {
     "status": ("running", "done", "failed", "interrupted"),
     "error": str,
     "path": str,
+    "config_dir": str,
     "dataset": DATASET,
     "train": TRAIN,
     "stages": {...: str},

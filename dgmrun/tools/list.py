@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
+from dgmrun.command import own
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import GROUPS, config_dir, methods, options
 from dgmrun.report.header import header
@@ -19,13 +20,14 @@ def main(argv: list[str]) -> None:
     Raises:
         Mistake: the group or option does not exist.
     """
-    choice = parser().parse_args(argv).choice
-    if choice is None:
-        lines = [line for group in groups() for line in _group(group)]
+    asked = parser().parse_args(argv)
+    search_path = own.search_path(asked.config_dir)
+    if asked.choice is None:
+        lines = [line for group in groups(search_path) for line in _group(group, search_path)]
     else:
-        group, _, option = choice.partition("=")
-        _check(group, groups(), "the group")
-        lines = list(_option(group, option) if option else _group(group))
+        group, _, option = asked.choice.partition("=")
+        _check(group, groups(search_path), "the group")
+        lines = list(_option(group, option, search_path) if option else _group(group, search_path))
     print("\n".join(lines).strip(), flush=True)
 
 
@@ -33,13 +35,14 @@ def parser() -> Parser:
     """Returns the argument parser."""
     parsed = Parser(prog="dgmrun list", description="The options of the configuration groups.")
     parsed.add_argument("choice", nargs="?", metavar="GROUP[=OPTION]", help="e.g. model=rbm")
+    parsed.add_argument("--config-dir", metavar="FOLDER", help="your own configuration files beside those of dgmrun")
     return parsed
 
 
-def groups() -> list[str]:
+def groups(search_path: Sequence[Path]) -> list[str]:
     """Returns the configuration groups that have options."""
     folders = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir())
-    return [group for group in dict.fromkeys((*GROUPS, *folders)) if options(group)]
+    return [group for group in dict.fromkeys((*GROUPS, *folders)) if options(group, search_path)]
 
 
 def _check(name: str, known: list[str], what: str) -> None:
@@ -47,21 +50,21 @@ def _check(name: str, known: list[str], what: str) -> None:
         raise Mistake(f"{what} must be one of {', '.join(known)}, but is {name}{nearest(name, known)}", "dgmrun list")
 
 
-def _group(group: str) -> Iterator[str]:
+def _group(group: str, search_path: Sequence[Path]) -> Iterator[str]:
     yield f"\n{group}"
-    margin = max(map(len, options(group))) + 4
-    for name, file in options(group).items():
+    margin = max(map(len, options(group, search_path))) + 4
+    for name, file in options(group, search_path).items():
         top = header(file)
         yield from wrapped(top.lines[0] if top.lines else "", f"  {name}".ljust(margin))
         if top.source:
             yield from wrapped(f"source: {top.source}", " " * margin)
         if group == "model":
-            yield from wrapped(f"fits: {_fits(group, name)}", " " * margin)
+            yield from wrapped(f"fits: {_fits(group, name, search_path)}", " " * margin)
 
 
-def _option(group: str, option: str) -> Iterator[str]:
-    _check(option, list(options(group)), f"`{group}`")
-    file = options(group)[option]
+def _option(group: str, option: str, search_path: Sequence[Path]) -> Iterator[str]:
+    _check(option, list(options(group, search_path)), f"`{group}`")
+    file = options(group, search_path)[option]
     top = header(file)
     yield f"{group}={option}"
     for line in top.lines:
@@ -71,14 +74,14 @@ def _option(group: str, option: str) -> Iterator[str]:
     yield from ("", "  keys")
     yield from _keys(group, file)
     if group in ("model", "objective", *methods()):
-        yield from ("", *wrapped(_fits(group, option), "  fits        "))
+        yield from ("", *wrapped(_fits(group, option, search_path), "  fits        "))
 
 
-def _fits(group: str, option: str) -> str:
+def _fits(group: str, option: str, search_path: Sequence[Path]) -> str:
     """Returns what can be combined with an option; it takes seconds, as it imports the classes."""
     from dgmrun.workbench import build
 
-    partners = build.partners(group, option).items()
+    partners = build.partners(group, option, search_path).items()
     return "; ".join(f"{partner}={', '.join(names)}" if names else f"no {partner}" for partner, names in partners)
 
 

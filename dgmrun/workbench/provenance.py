@@ -33,6 +33,7 @@ def results(setup: Setup, command: str) -> dict[str, Any]:
         "error": None,
         **{key: config[key] for key in ("name", "tags", "notes")},
         "command": command,
+        "config_dir": str(setup.search_path[0]) if setup.search_path else None,
         "git": _git(),
         "versions": {name: version(name) for name in ("torch", "lightning", "hydra-core", "numpy")}
         | {"python": platform.python_version()},

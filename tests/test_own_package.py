@@ -1,0 +1,39 @@
+"""A model, an objective and a dataset from a package outside, found by --config-dir alone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Command
+
+PACKAGE = Path(__file__).parents[1] / "examples" / "own_package"
+WORDS = ("model=laplace", "objective=mle_noisy", "dataset=rings", "trainer.max_steps=3", "hydra.run.dir=run")
+
+
+def test_a_package_beside_the_configuration_is_found_and_found_again(
+    dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own runs, for the user who has given it; not by a run that names a folder which the user has not given."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    shutil.copytree(PACKAGE, tmp_path / "mine")
+    assert dgmrun("--config-dir=mine/configs", *WORDS, "train", "likelihood") == 0
+    assert dgmrun("likelihood", "run=run") == 0
+
+    file = tmp_path / "run" / "results.json"
+    file.write_text(file.read_text().replace(f"{tmp_path}/mine/configs", f"{tmp_path}/other/configs"))
+    shutil.copytree(PACKAGE, tmp_path / "other")
+    capsys.readouterr()
+    assert dgmrun("likelihood", "run=run") == 2
+    assert "_target_` must be one that configuration files name" in capsys.readouterr().err
+    assert dgmrun("likelihood", "run=run", "--config-dir=other/configs") == 0
+    assert dgmrun("likelihood", "run=run") == 0
+
+
+def test_what_is_of_the_package_is_listed(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dgmrun("list", "model=laplace", f"--config-dir={PACKAGE / 'configs'}") == 0
+    assert "mle_noisy" in capsys.readouterr().out
+    assert dgmrun("list", "--config-dir=nowhere") == 2
+    assert "`--config-dir` must be a folder" in capsys.readouterr().err
