@@ -340,7 +340,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
     (
         "model=rbm device.precision=bf16-true",
-        "32-true, 64-true or bf16-mixed, but is bf16-true",
+        "32-true, 64-true, bf16-mixed, but is bf16-true",
         None,
     ),
     ("model=rbm device.precision=16-true", "`device.precision` must be 32-true", None),
@@ -481,7 +481,8 @@ def test_a_run_and_its_data_may_move(dgmrun: Command, tmp_path: Path, capsys: An
     capsys.readouterr()
     assert dgmrun("likelihood", "run=e/student") == 2
     assert "dataset.path" in capsys.readouterr().err
-    assert dgmrun("likelihood", "run=e/student", "dataset.path=c/x.npy") == 0
+    assert dgmrun("likelihood", "sample", "run=e/student", "dataset.path=c/x.npy") == 0
+    assert "no teacher is shown" in capsys.readouterr().err
     assert dgmrun("train", "trainer.max_steps=6", "run=e/student", "objective.teacher=d/teacher") == 0
     assert dgmrun("train", "trainer.max_steps=7", "run=e/student") == 0  # as given last
 

@@ -145,7 +145,15 @@ def test_nonsense_has_no_suggestions(complete: Complete, line: str) -> None:
     assert complete(line) == set()
 
 
-FLAGS = {"compare": {"--csv", "--json", "--figures"}, "clean": {"--failed", "--checkpoints", "--yes"}, "list": set()}
+FLAGS = {
+    "compare": {"--csv", "--json", "--figures"},
+    "clean": {"--failed", "--checkpoints", "--yes"},
+    "list": {"--config-dir"},
+}
+    "compare": {"--csv", "--json", "--figures"},
+    "clean": {"--failed", "--checkpoints", "--yes"},
+    "list": {"--config-dir"},
+}
 
 
 @pytest.mark.parametrize("tool", tools())
@@ -154,7 +162,7 @@ def test_tools_have_these_flags(capsys: pytest.CaptureFixture[str], tool: str) -
     with pytest.raises(SystemExit):
         module.main(["--help"])
     flags = {each for each in completion.suggestions(f"dgmrun {tool} ") if each.startswith("--")}
-    assert set(re.findall(r"(?<=\s)--\w+", capsys.readouterr().out)) == {"--help", *flags}
+    assert set(re.findall(r"(?<=\s)--[\w-]+", capsys.readouterr().out)) == {"--help", *flags}
     assert flags == FLAGS[tool]
 
 

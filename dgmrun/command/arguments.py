@@ -12,9 +12,9 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
-from dgmrun.command import own
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import INPUTS, PATHS, items, options, quoted, unquoted, words
+from dgmrun.paths import INPUTS, PATHS, TEXTS, items, options, quoted, unquoted, words
+from dgmrun.run import own
 from dgmrun.run.directory import UNSAVED
 from dgmrun.stages import FOUND_ANEW, changeable
 
@@ -112,6 +112,8 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
         raise Mistake(f"`{key}` must be a folder, but is {value or 'empty'}")
     if key in ("dataset.name", "sweep.name") and not re.fullmatch(r"[\w-]+", value):
         raise Mistake(f"`{key}` must be a word, as a folder is named after it, but is {value}")
+    if key in TEXTS and "${" in value:
+        raise Mistake(f"`{key}` must be a text without `${{`, but is {value}")
     if is_sweep and key.startswith("sweep.") and "," in value:
         raise Mistake(f"`{key}` is of the sweep and cannot be swept, but is {value}")
     if is_sweep and key == "run":

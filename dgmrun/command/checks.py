@@ -40,7 +40,7 @@ def replace(config: DictConfig, override: Override) -> None:
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
     if not _is_like(value, default):
-        cure = f"{key}=[{value}]" if OmegaConf.is_list(default) and isinstance(value, (int, str)) else None
+        cure = f"{key}=[{value}]" if OmegaConf.is_list(default) and value and isinstance(value, (int, str)) else None
         raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", cure)
 
 

@@ -77,6 +77,7 @@ def _arguments(before: list[str], word: str) -> Iterator[str]:
     if tool == "list":
         groups = () if before[1:] else (*GROUPS, *methods())
         yield from (f"{group}={option}" for group in groups for option in options(group))
+        yield from flags(import_module("dgmrun.tools.list").parser())
     elif tool in tools():
         yield from flags(import_module(f"dgmrun.tools.{tool}").parser())
         yield from (path for path in _paths(word) if path.endswith("/"))

@@ -12,25 +12,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy
-import torch
 from torch import Tensor, nn
 
 from dgmrun.command import arguments, compose, execution
-from dgmrun.data.check import inside
-from dgmrun.data.splits import SPLITS
-from dgmrun.data.transform import log_jacobian
-from dgmrun.errors import Mistake, nearest
+from dgmrun.errors import Mistake
 from dgmrun.paths import literal
-from dgmrun.protocols.models import UnnormalisedDensity, roles
-from dgmrun.protocols.values import Event
 from dgmrun.report.figures import every
 from dgmrun.report.runs import read
-from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
 from dgmrun.stages.sample import draw
-from dgmrun.workbench import build, partition, scoring
+from dgmrun.workbench import build, examples, partition, scoring
 from dgmrun.workbench.selection import log_z_methods
 from dgmrun.workbench.setup import Setup
 
@@ -84,7 +76,7 @@ class Trained:
         Raises:
             Mistake: there is no such split.
         """
-        return self._setup.data.original(_split(split))
+        return self._setup.data.original(examples.split(split))
 
     def labels(self, split: str = "test") -> Tensor | None:
         """Returns the labels of a split, [N, ...], or None if the dataset has none.
@@ -92,7 +84,7 @@ class Trained:
         Raises:
             Mistake: there is no such split.
         """
-        return self._setup.data.splits[_split(split)].y
+        return self._setup.data.splits[examples.split(split)].y
 
     def sample(self, count: int = 64, given: int | Sequence[int] | None = None, **settings: Any) -> Tensor:
         """Returns samples of the model in original units, [count, ...], as the stage `sample` draws them.
@@ -127,12 +119,7 @@ class Trained:
             Mistake: the model has no likelihood, the examples do not suit it, or a setting is invalid.
         """
         setup = self._with_method("likelihood", method, settings)
-        split = x if isinstance(x, str) else None
-        scored, found = self._scored(setup, x, given), []
-        methods = scoring.prepared(self.run, setup, "likelihood", self.model)
-        for label, each in ({name: one for name, one in methods.items() if one.is_exact} or methods).items():
-            with seeded(setup.config["seed"], "likelihood", label, split or "test"):
-                found.append(Scores(*scoring.measured(self.run, setup, each, self.model, scored, split)))
+        found = [Scores(*each) for each in examples.scores(self.run, setup, self.model, x, given)]
         return min(found, key=lambda one: (FROM_BEST.index(one.mean.kind), -one.mean.value))
 
     def log_z(self, method: str | None = None, **settings: Any) -> Figure:
@@ -187,25 +174,9 @@ class Trained:
         setup = self._setup
         if method is None:
             return setup
-        through_log_z = roles(build.target(setup.config["model"])).density is UnnormalisedDensity
-        group = "log_z" if through_log_z else word
+        group = "log_z" if scoring.rests_on_log_z(setup) else word
         of_method = {f"{group}.{method}.{key}": value for key, value in settings.items()}
         return self._asked({f"{word}.methods": [method], **of_method})
-
-    def _scored(self, setup: Setup, x: Any, given: Any) -> scoring.Scored:
-        """Returns examples ready to be scored."""
-        if isinstance(x, str):
-            return scoring.of_split(setup, _split(x), "likelihood")
-        if (given is None) != (setup.context is None):
-            must = "be None" if setup.context is None else "hold the context of each example"
-            raise Mistake(f"`given` must {must} for this run, but {'is None' if given is None else 'is not'}")
-        of_pixels, of_labels = setup.original_event, setup.arrangement.labels
-        modelled = _tensor("x", x, of_pixels if setup.is_of_x else of_labels)
-        context = None if given is None else _tensor("given", given, of_labels if setup.is_of_x else of_pixels)
-        pixels, labels = (modelled, context) if setup.is_of_x else (context, modelled)
-        assert pixels is not None
-        batch = setup.arrangement.rows(setup.data.seen(pixels, "test"), labels, torch.arange(len(pixels)))
-        return scoring.of_batch(setup, batch, log_jacobian(setup.back, batch.x))
 
 
 def runs(folders: Sequence[str | Path]) -> list[Trained]:
@@ -215,29 +186,6 @@ def runs(folders: Sequence[str | Path]) -> list[Trained]:
         Mistake: a directory has none.
     """
     return [Trained(entry.path) for entry in read([Path(folder) for folder in folders])]
-
-
-def _split(name: str) -> str:
-    if name not in SPLITS:
-        raise Mistake(f"`split` must be {', '.join(SPLITS)}, but is {name}{nearest(name, SPLITS)}")
-    return name
-
-
-def _tensor(name: str, part: Any, event: Event | None) -> Tensor:
-    """Returns examples as a tensor, if they are values that the event allows.
-
-    Raises:
-        Mistake: they are not.
-    """
-    assert event is not None
-    tensor = part if isinstance(part, Tensor) else torch.from_numpy(numpy.asarray(part))
-    if tuple(tensor.shape[1:]) != event.shape or not len(tensor):
-        shape = ", ".join(map(str, ("N", *event.shape)))
-        raise Mistake(f"`{name}` must be [{shape}], but is {list(tensor.shape)}")
-    if not inside(tensor, event):
-        size = "" if event.size is None else f", 0 to {event.size - 1}"
-        raise Mistake(f"`{name}` must hold {event.kind} values{size}, in original units, but holds others")
-    return tensor
 
 
 def _row(label: str, figure: Figure, weights: str | None) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from dgmrun.protocols.text import NAMED, with_error
+from dgmrun.protocols.text import NAMED
+from dgmrun.protocols.text import with_error as with_error
 from dgmrun.report.terminal import plain
 from dgmrun.run.figures import Figure, figures
 

@@ -90,7 +90,8 @@ class Run:
         run = cls(Path(os.path.expanduser(path)))
         if not (run.path / CONFIG).is_file():
             raise Mistake(
-                f"`{key}` must be a run directory, but {run.path} has no {CONFIG}", "dgmrun compare outputs shows runs"
+                f"`{key}` must be a run directory, but {run.path} has no {CONFIG}",
+                f"{key}=DIR, where it is; dgmrun compare outputs shows runs",
             )
         if "${" in str(run.path):
             raise Mistake(f"`{key}` must be a folder without `${{` in its name, but is {run.path}")

@@ -13,8 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from dgmrun.errors import Mistake
-from dgmrun.protocols.text import with_error
-from dgmrun.report.figures import LEGEND, at, beside, cell, number
+from dgmrun.report.figures import LEGEND, at, beside, cell, number, with_error
 from dgmrun.report.paired import Ranking, rankings
 from dgmrun.report.runs import Entry, read
 from dgmrun.report.terminal import Column, Parser, plain, show, tables

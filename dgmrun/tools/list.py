@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from dgmrun.command import own
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import GROUPS, config_dir, methods, options
 from dgmrun.report.header import header
 from dgmrun.report.terminal import Parser, wrapped
+from dgmrun.run import own
 
 
 def main(argv: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import nn
 from dgmrun.errors import Mistake
 from dgmrun.estimators.density import NORMALISED
 from dgmrun.objectives.distillation.teacher import Mixture, Teacher
-from dgmrun.paths import value_at
+from dgmrun.paths import inputs, value_at
 from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.values import Estimate
 from dgmrun.run.directory import Run
@@ -58,6 +59,16 @@ def others(setup: Setup, key: str) -> list[Other]:
     if not named:
         raise Mistake(f"`{key}` must be a run directory, or several, but is empty")
     return [_other(setup, key, place, path) for place, path in enumerate(named)]
+
+
+def teachers(setup: Setup) -> list[Other]:
+    """Returns the teachers of a run, to be shown beside it; none if one of them is no longer where it was.
+
+    Raises:
+        Mistake: one is there, but cannot be used; see `others`.
+    """
+    paths = [given.path for given in inputs(setup.config) if given.key == TEACHER]
+    return others(setup, TEACHER) if paths and all(map(os.path.exists, paths)) else []
 
 
 def other(setup: Setup, key: str, hint: str | None = None) -> Other:

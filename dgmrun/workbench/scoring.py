@@ -59,7 +59,7 @@ def splits(setup: Setup, word: str) -> list[str]:
             raise Mistake(
                 f"`{word}.split` must be among {', '.join(SPLITS)}, but has {name or 'none'}{nearest(name, SPLITS)}"
             )
-    return names
+    return list(dict.fromkeys(names))
 
 
 def methods(setup: Setup, word: str) -> dict[str, Any]:
@@ -69,12 +69,17 @@ def methods(setup: Setup, word: str) -> dict[str, Any]:
         Mistake: a method is unknown or does not apply to the model.
     """
     density = roles(build.target(setup.config["model"])).density
-    if word == "likelihood" and density is UnnormalisedDensity:
+    if word == "likelihood" and rests_on_log_z(setup):
         check_unused(setup, word)
         return dict(log_z_methods(setup, word))
     if word == "likelihood" and density is Topped:
         log_z_methods(setup)
     return scoring_methods(setup, word)
+
+
+def rests_on_log_z(setup: Setup) -> bool:
+    """Returns whether likelihoods are found by the methods for log Z: those of an unnormalised density."""
+    return roles(build.target(setup.config["model"])).density is UnnormalisedDensity
 
 
 def score(run: Run, setup: Setup, word: str) -> None:

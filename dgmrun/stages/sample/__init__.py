@@ -19,16 +19,15 @@ def check(setup: Setup) -> None:
     """Refuses models that cannot be sampled, and classes that do not exist."""
     from dgmrun.protocols.models import roles
     from dgmrun.stages.sample import draw
-    from dgmrun.workbench.inputs import TEACHER, others
+    from dgmrun.workbench.inputs import teachers
 
     if roles(type(setup.new_model())).sampler is None:
         raise Mistake(
             f"`sample` must have a model that can be sampled, but `model` is {setup.config['choices']['model']}"
         )
     draw.check_classes(setup)
-    if "teacher" in setup.config["objective"]:
-        for teacher in others(setup, TEACHER):
-            teacher.setup.load()
+    for teacher in teachers(setup):
+        teacher.setup.load()
 
 
 def main(run: Run, setup: Setup) -> None:

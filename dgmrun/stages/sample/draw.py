@@ -17,7 +17,7 @@ from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.stages.sample import latent
-from dgmrun.workbench.inputs import TEACHER, others
+from dgmrun.workbench.inputs import TEACHER, teachers
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
@@ -41,10 +41,12 @@ def draw(run: Run, setup: Setup) -> None:
     given = conditions(setup, test)
     count = setup.config["sample"]["count"] if given.context is None else len(given.context)
     x, models = {"data": setup.original(setup.seen(test.rows(slice(count))).x)}, [model]
-    teachers = others(setup, TEACHER) if "teacher" in setup.config["objective"] else []
-    for number, (its_run, its_setup) in enumerate(teachers, 1):
+    found = teachers(setup)
+    if "teacher" in setup.config["objective"] and not found:
+        log.warning("warning: no teacher is shown, as none is where it was: %s=DIR says where it is", TEACHER)
+    for number, (its_run, its_setup) in enumerate(found, 1):
         models.insert(number - 1, its_setup.trained_model(its_run))
-        name = "teacher" if len(teachers) == 1 else f"teacher_{number}"
+        name = "teacher" if len(found) == 1 else f"teacher_{number}"
         x[name] = drawn(models[number - 1], its_setup, setup, count, given).reshape(-1, *setup.event.shape)
     x["x"] = drawn(model, setup, setup, count, given)
     arrays = x if given.context is None else {**x, "given": given.context.cpu()}

@@ -10,6 +10,9 @@ from dgmrun.stages.train import fit, processes, validation
 from dgmrun.workbench import build
 from dgmrun.workbench.setup import Setup
 
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+"""Others need a loss scale (16-mixed) or keep too few digits of the weights (16-true, bf16-true)."""
+
 
 def check(setup: Setup) -> None:
     """Builds everything that can be built without training.
@@ -41,9 +44,8 @@ def check(setup: Setup) -> None:
     build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
     precision = str(setup.config["device"]["precision"])
-    if precision.startswith("16") or precision == "bf16-true":
-        why = "which keeps too few digits of the weights" if precision == "bf16-true" else "which needs a loss scale"
-        raise Mistake(f"`device.precision` must be 32-true, 64-true or bf16-mixed, but is {precision}, {why}")
+    if precision not in PRECISIONS:
+        raise Mistake(f"`device.precision` must be {', '.join(PRECISIONS)}, but is {precision}")
     try:
         fit.make_trainer(setup.config["device"])
     except Exception as error:  # including Lightning's own exceptions
