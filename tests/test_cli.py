@@ -292,7 +292,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm device=ddp_cpu device.num_nodes=2", "`run` must be given where `device.num_nodes`", None),
     ("run=run device=ddp_cpu device.num_nodes=2 train", "MASTER_ADDR", None),
     ("run=run device=ddp_cpu trainer.max_steps=9 train", "`device` must give the 1 processes", None),
-    ("model=rbm device.precision=foo", "`device` must be", None),
+    ("model=rbm device.precision=foo", "`device.precision` must be 32-true, 64-true, bf16-mixed, but is foo", None),
     ("model=rbm dataset=file dataset.path=null", "`dataset.path`", None),
     ("model=rbm dataset.context=5", "`dataset.context`", None),
     ("--cfg foo model=rbm", "--cfg", None),

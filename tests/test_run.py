@@ -61,7 +61,7 @@ def test_a_directory_whose_making_was_cut_off_can_be_claimed(
         with pytest.raises(KeyboardInterrupt):
             Run.create(tmp_path, CONFIG, {"status": "running"})
     assert not Run(tmp_path).is_claimed
-    assert Run.create(tmp_path, CONFIG, {"status": "running"}).results == {"status": "running"}
+    assert Run.create(tmp_path, CONFIG, {"status": "running"}).results["status"] == "running"
 
 
 def test_a_prepared_run_is_claimed_by_whoever_takes_it_up(tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def suggestions(line: str) -> list[str]:
 def _arguments(before: list[str], word: str) -> Iterator[str]:
     tool = before[0] if before else ""
     if tool == "list":
-        groups = () if before[1:] else (*GROUPS, *methods())
-        yield from (f"{group}={option}" for group in groups for option in options(group))
-        yield from flags(import_module("dgmrun.tools.list").parser())
+        if not before[1:]:
+            yield from (f"{group}={option}" for group in (*GROUPS, *methods()) for option in options(group))
+            yield from flags(import_module("dgmrun.tools.list").parser())
     elif tool in tools():
         yield from flags(import_module(f"dgmrun.tools.{tool}").parser())
         yield from (path for path in _paths(word) if path.endswith("/"))
