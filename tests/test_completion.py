@@ -150,10 +150,6 @@ FLAGS = {
     "clean": {"--failed", "--checkpoints", "--yes"},
     "list": {"--config-dir"},
 }
-    "compare": {"--csv", "--json", "--figures"},
-    "clean": {"--failed", "--checkpoints", "--yes"},
-    "list": {"--config-dir"},
-}
 
 
 @pytest.mark.parametrize("tool", tools())
