@@ -78,14 +78,14 @@ def _command(argv: list[str]) -> None:
         from dgmrun.command import completion
 
         completion.main(argv)
+    elif argv and argv[0] in tools():
+        import_module(f"dgmrun.tools.{argv[0]}").main(argv[1:])
     elif not argv or {"-h", "--help"} & set(argv):
         from dgmrun.command.help import text
 
         print(text())
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
-    elif argv[0] in tools():
-        import_module(f"dgmrun.tools.{argv[0]}").main(argv[1:])
     else:
         _run(argv)
 

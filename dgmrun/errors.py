@@ -66,7 +66,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """Truncates a text and replaces characters that are not printable, newlines included, by `?`."""
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+    return shown if shown.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def of_status(message: str, hint: str | None, status: int) -> Mistake:

@@ -146,7 +146,7 @@ def test_a_toy_is_trained_scored_sampled_and_compared(
     assert bool(figures) == bool(words)
     assert {"data", "x"} <= set(numpy.load("run/samples.npz"))
     capsys.readouterr()
-    assert dgmrun("compare", "run") == 0
+    assert dgmrun("compare", "run", "--runs") == 0
     shown = capsys.readouterr().out
     assert all(f".{label}" in shown for label in figures)
 

@@ -11,7 +11,7 @@ dgmrun trains deep generative models and scores them in nats, with an error bar.
   dgmrun model=rbm train log_z likelihood sample      make a run and do these stages
   dgmrun log_z likelihood run=outputs/<a run>         do stages on a run that there is
   dgmrun train run=outputs/<a run>                    go on with an interrupted training
-  dgmrun compare outputs                              runs side by side (--csv, --json, --figures FOLDER)
+  dgmrun compare outputs                              runs side by side; compare --help tells more
   dgmrun list                                         models, objectives, datasets, devices
   dgmrun --cfg job model=rbm                          every key and its value
 

@@ -186,18 +186,19 @@ Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]
 Bias = Literal["none", "down", "up", "unknown"]
 
 
-def half_width(error: float, size: int) -> float:
+def half_width(error: float, size: float, intervals: int = 1) -> float:
     r"""Half-width of the 99.7 % interval of a mean: :math:`t_{0.99865, n - 1}` standard errors.
 
     These are 3 for many values and 236 for two (Student, 1908, The probable error of a mean).
 
     Args:
         error: estimated standard error of the mean.
-        size: number of independent values n, at least 2.
+        size: number of independent values n, at least 2; degrees of freedom plus 1 if they are no whole number.
+        intervals: number of intervals that hold at once with 99.7 %, by Bonferroni's inequality.
     """
     from scipy.special import stdtrit
 
-    return float(stdtrit(size - 1, ONE_SIDED)) * error
+    return float(-stdtrit(size - 1, (1 - ONE_SIDED) / intervals)) * error
 
 
 @dataclass(frozen=True, repr=False)

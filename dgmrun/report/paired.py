@@ -1,4 +1,4 @@
-r"""Rankings of runs by likelihood, with paired differences over the same examples.
+r"""Rankings of trained models by likelihood, with paired differences over the same examples.
 
     d_n = log p_a(x_n) - log p_b(x_n),    SE^2 = var(d) / N + SE(log Z_a)^2 + SE(log Z_b)^2
 
@@ -6,13 +6,14 @@ The half-width of the interval of the difference combines those of the three par
 examples are a whole population.
 
 The difficulty of an example affects both runs and largely cancels in d, so that SE is far below the standard errors of
-the two likelihoods. It does not include bias: bounds and estimates may be off by more.
+the two likelihoods. It does not include bias: bounds and estimates may be off by more. Nor does it know what another
+seed would have given: it is about two trained models, not about two settings, which `seeds` compares.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,17 +50,9 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Runs scored on the same examples, best first."""
+class Scored:
+    """A run and its most reliable likelihood: the figure, its label, and log_prob of the examples at `index`."""
 
-    dataset: str
-    split: str
-    examples: int
-    places: list[Place]
-
-
-@dataclass(frozen=True)
-class _Scored:
     entry: Entry
     label: str
     figure: Figure
@@ -67,30 +60,40 @@ class _Scored:
     index: ndarray
 
 
-def rankings(entries: Iterable[Entry]) -> list[Ranking]:
-    """Returns a ranking for each split of each dataset on which at least two runs were scored.
+Ground = list[Scored]
+"""Runs scored on the same examples, whose likelihoods can be compared."""
+
+
+def grounds(entries: Iterable[Entry]) -> list[Ground]:
+    """Returns the runs that were scored on each split of each dataset.
 
     Runs are comparable only if they agree in the kind of data, transform, binarisation and context, in the sha256 of
-    the split and in the examples scored. Each run is ranked by its most reliable figure that is neither stale nor an
+    the split and in the examples scored. Each run is compared by its most reliable figure that is neither stale nor an
     upper bound.
     """
-    grounds: dict[tuple[object, ...], list[_Scored]] = {}
+    found: dict[tuple[object, ...], Ground] = {}
     for entry in entries:
         for split in dict.fromkeys(figure.split for figure in entry.figures.values() if figure.split):
-            ground, scored = _ground(entry, split), _scored(entry, split)
-            if ground is not None and scored is not None:
-                grounds.setdefault((*ground, scored.index.tobytes()), []).append(scored)
-    return [_ranking(members) for members in grounds.values() if len(members) > 1]
+            same, scored = _same(entry, split), _scored(entry, split)
+            if same is not None and scored is not None:
+                found.setdefault((*same, scored.index.tobytes()), []).append(scored)
+    return list(found.values())
 
 
-def _ground(entry: Entry, split: str) -> tuple[str, ...] | None:
+def ranking(ground: Ground) -> list[Place]:
+    """Returns the runs, best first, with their differences to the best."""
+    ordered = sorted(ground, key=lambda scored: scored.figure.value, reverse=True)
+    return [Place(one.entry, one.label, one.figure, *_difference(one, ordered[0])) for one in ordered]
+
+
+def _same(entry: Entry, split: str) -> tuple[str, ...] | None:
     dataset = entry.results.get("dataset")
     facts = [at(dataset, key) for key in ("kind", "transform", "binarisation")]
-    ground = (split, *facts, at(dataset, "given") or "nothing", at(dataset, "splits", split, "sha256"))
-    return ground if all(isinstance(fact, str) for fact in ground) else None
+    same = (split, *facts, at(dataset, "given") or "nothing", at(dataset, "splits", split, "sha256"))
+    return same if all(isinstance(fact, str) for fact in same) else None
 
 
-def _scored(entry: Entry, split: str) -> _Scored | None:
+def _scored(entry: Entry, split: str) -> Scored | None:
     """Returns the most reliable figure with stored scores.
 
     Ties are broken by the number of warnings, and then by the standard error or, for lower bounds, by the value.
@@ -106,7 +109,7 @@ def _scored(entry: Entry, split: str) -> _Scored | None:
         method = label.partition(".")[2].partition("@")[0]
         for file in (entry.path / "per_example").glob("*.npz"):
             if file.stem == f"{split}-{method}" and (scores := _scores(file)) is not None:
-                return _Scored(entry, label, entry.figures[label], *scores)
+                return Scored(entry, label, entry.figures[label], *scores)
     return None
 
 
@@ -140,15 +143,7 @@ def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
     return None
 
 
-def _ranking(members: Sequence[_Scored]) -> Ranking:
-    ordered = sorted(members, key=lambda scored: scored.figure.value, reverse=True)
-    best = ordered[0]
-    places = [Place(one.entry, one.label, one.figure, *_difference(one, best)) for one in ordered]
-    name = at(best.entry.results, "dataset", "name")
-    return Ranking(str(name), str(best.figure.split), len(best.index), places)
-
-
-def _difference(one: _Scored, other: _Scored) -> tuple[float, float, float]:
+def _difference(one: Scored, other: Scored) -> tuple[float, float, float]:
     """Returns the mean paired difference, its standard error and the half-width of its interval."""
     difference, num = one.log_prob - other.log_prob, len(one.log_prob)
     examples = float(difference.std(ddof=1)) * math.sqrt(_unseen_share(one, other) / num)
@@ -156,7 +151,7 @@ def _difference(one: _Scored, other: _Scored) -> tuple[float, float, float]:
     return float(difference.mean()), math.hypot(examples, *errors), math.hypot(half_width(examples, num), *widths)
 
 
-def _unseen_share(one: _Scored, other: _Scored) -> float:
+def _unseen_share(one: Scored, other: Scored) -> float:
     """Returns the share of a finite population that the examples leave out, if both figures are of such; else 1."""
     sizes = [scored.figure.diagnostics.get("population") or math.inf for scored in (one, other)]
     return max(0.0, 1 - len(one.index) / max(sizes))

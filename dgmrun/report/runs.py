@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from dgmrun.errors import Mistake
-from dgmrun.report.figures import every
+from dgmrun.report.figures import at, every
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run.directory import CONFIG, RESULTS, Run
 from dgmrun.run.figures import Figure
 
 NO_SETTING = (
-    *("choices", "stages", "run", "data_dir", "name", "notes"),
+    *("choices", "stages", "run", "data_dir", "name", "tags", "notes"),
     *("dataset.name", "dataset.table", "dataset.sha256", "dataset.event", "dataset.labels"),
 )
 """Keys of a configuration that do not describe how a run was made, or only repeat its choices."""
+CHOICES = ("model", "objective", "dataset", "seed")
+"""The settings that tell runs apart first."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,16 @@ class Entry:
     figures: dict[str, Figure]
     weights: str | None
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether all that was asked of the run is done."""
+        return self.results.get("status") == "done" and at(self.results, "train", "complete") is not False
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is doubtful about its data."""
+        return [plain(doubt) for doubt in at(self.results, "dataset", "doubts") or ()]
+
 
 def read(folders: Sequence[Path]) -> list[Entry]:
     """Returns all readable runs in the directories; warns of others.
@@ -49,13 +61,31 @@ def read(folders: Sequence[Path]) -> list[Entry]:
     entries = [entry for path in _find(folders) if (entry := _entry(path)) is not None]
     if not entries:
         raise Mistake(f"`DIR` must have a run that can be read, but {', '.join(map(str, folders))} has none")
-    relative = [_relative(entry.path, entries) for entry in entries]
+    common = Path(os.path.commonpath([entry.path for entry in entries]))
+    relative = [_relative(entry.path, common) for entry in entries]
     often = Counter(entry.name for entry in entries)
     names = [
         place if not entry.name else entry.name if often[entry.name] == 1 else f"{entry.name} ({place})"
         for entry, place in zip(entries, relative, strict=True)
     ]
     return [replace(entry, name=name) for entry, name in zip(entries, names, strict=True)]
+
+
+def differing(entries: Sequence[Entry]) -> list[str]:
+    """Returns the settings that differ between runs, choices of options first.
+
+    If runs have different options of a group, settings that only some of these options have are not included.
+    """
+    keys = dict.fromkeys(key for entry in entries for key in entry.settings)
+    values = {key: {entry.settings.get(key) for entry in entries} for key in keys}
+    varied = {key for key, found in values.items() if len(found) > 1}
+    told = [key for key in varied if key.partition(".")[0] not in varied or len(values[key] - {None}) > 1]
+    order = {key: place for place, key in enumerate(keys)}
+    return sorted(told, key=lambda key: (*_rank(key), order[key]))
+
+
+def _rank(key: str) -> tuple[int, bool]:
+    return CHOICES.index(key) if key in CHOICES else len(CHOICES), "." in key
 
 
 def _find(folders: Sequence[Path]) -> list[Path]:
@@ -74,7 +104,7 @@ def _find(folders: Sequence[Path]) -> list[Path]:
 
 def _entry(path: Path) -> Entry | None:
     try:
-        return _read(Run.open(path))
+        return _read(Run.find(path))
     except (Mistake, OSError) as error:
         warn(f"{path} is left out: {error}")
         return None
@@ -102,6 +132,5 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _relative(path: Path, entries: Sequence[Entry]) -> str:
-    common = Path(os.path.commonpath([entry.path for entry in entries]))
+def _relative(path: Path, common: Path) -> str:
     return plain(path.name if path == common else str(path.relative_to(common)))

@@ -46,20 +46,20 @@ def warn(message: str) -> None:
     print(f"warning: {plain(' '.join(message.split()))}", file=sys.stderr)
 
 
-def console() -> Console:
-    """Returns a console for stdout, as wide as its terminal, without markup."""
-    width = None if sys.stdout is not None and sys.stdout.isatty() else WIDE
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+def console(width: int | None = None) -> Console:
+    """Returns a console for stdout, as wide as its terminal or as given, without markup."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Console(width=width or (None if is_terminal else WIDE), markup=False, highlight=False, emoji=False)
 
 
-def show(*parts: RenderableType) -> None:
+def show(*parts: RenderableType, width: int | None = None) -> None:
     """Prints tables and lines."""
-    print(text(*parts), flush=True)
+    print(text(*parts, width=width), flush=True)
 
 
-def text(*parts: RenderableType) -> str:
+def text(*parts: RenderableType, width: int | None = None) -> str:
     """Renders tables and lines, without trailing blanks."""
-    out = console()
+    out = console(width)
     with out.capture() as captured:
         for part in parts:
             out.print(part)
@@ -73,17 +73,27 @@ def tables(columns: Sequence[Column]) -> Iterator[Table]:
     block, taken = [first], start
     for column in others:
         if taken + _width(column) > console().width and len(block) > 1:
-            yield _table(block)
+            yield table(block)
             block, taken = [first], start
         block.append(column)
         taken += _width(column)
-    yield _table(block)
+    yield table(block)
 
 
-def wrapped(text: str, start: str) -> list[str]:
-    """Wraps a text after `start`, with further lines indented below its first one, to the width of the terminal."""
+def fitting(columns: Sequence[Column], optional: Sequence[str], width: int) -> tuple[list[Column], list[str]]:
+    """Leaves out those optional columns, named most wanted first, for which there is no room; returns these as well."""
+    needed = {heading for heading, _ in columns} - {*optional}
+    wide = {column[0]: _width(column) for column in columns}
+    for heading in optional:
+        if heading in wide and sum(wide[each] for each in (*needed, heading)) <= width + GAP + 1:
+            needed.add(heading)
+    return [column for column in columns if column[0] in needed], [each for each in wide if each not in needed]
+
+
+def wrapped(text: str, start: str, width: int | None = None) -> list[str]:
+    """Wraps a text after `start`, with further lines indented below its first one, to the terminal or to a width."""
     wrapper = textwrap.TextWrapper(
-        width=max(40, console().width),
+        width=max(40, width or console().width),
         initial_indent=start,
         subsequent_indent=" " * len(start),
         break_long_words=False,
@@ -97,10 +107,11 @@ def _width(column: Column) -> int:
     return max(map(cell_len, (heading, *cells))) + GAP + 1
 
 
-def _table(columns: Sequence[Column]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0))
+def table(columns: Sequence[Column]) -> Table:
+    """Returns a table of columns (heading, cells)."""
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0))
     for heading, _ in columns:
-        table.add_column(heading, overflow="fold")
+        made.add_column(heading, overflow="fold")
     for cells in zip(*(cells for _, cells in columns), strict=True):
-        table.add_row(*cells)
-    return table
+        made.add_row(*cells)
+    return made

@@ -87,6 +87,17 @@ class Run:
         Raises:
             Mistake: there is no run at `path`, or its files cannot be read or trusted.
         """
+        run = cls.find(path, key)
+        run.check()
+        return run
+
+    @classmethod
+    def find(cls, path: str | Path, key: str = "run") -> Run:
+        """Opens the directory of a run as `open` does, without a look into its files.
+
+        Raises:
+            Mistake: there is no run at `path`, or something in it is neither a file nor a folder.
+        """
         run = cls(Path(os.path.expanduser(path)))
         if not (run.path / CONFIG).is_file():
             raise Mistake(
@@ -100,7 +111,6 @@ class Run:
                 kind = stat.S_IFREG if name in files else stat.S_IFDIR
                 if _kind(Path(folder, name)) not in (kind, None):
                     raise Mistake(f"{run.path} must hold files and folders of its own, but {name!r} is neither")
-        run.check()
         return run
 
     def check(self) -> None:

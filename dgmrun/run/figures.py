@@ -129,6 +129,7 @@ def _told(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
 
+@cache
 def _may_be_none(name: str) -> bool:
     return type(None) in get_args(get_type_hints(Figure)[name])
 

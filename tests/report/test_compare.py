@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from dgmrun.errors import Mistake
-from dgmrun.report.paired import _difference, _Scored, rankings
-from dgmrun.report.runs import read
+from dgmrun.report.paired import Place, Scored, _difference, grounds, ranking
+from dgmrun.report.runs import Entry, differing, read
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.tools.compare import differing, main
+from dgmrun.tools.compare import main
 from tests.figure import entry, identity
 
 WEIGHTS = b"weights"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+FORMS = ([], ["--wide"], ["--runs"], ["--csv"], ["--json"], ["--csv", "--runs"], ["--json", "--runs"])
 LOG_PROB = np.random.default_rng(0).normal(-20, 3, size=50)
 
 
@@ -76,6 +77,11 @@ def scored(path: Path, log_prob: np.ndarray, **rest: Any) -> Run:
     return run
 
 
+def rankings(entries: list[Entry]) -> list[list[Place]]:
+    """Of every ground with two runs at least."""
+    return [ranking(ground) for ground in grounds(entries) if len(ground) > 1]
+
+
 def printed(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
     main([str(word) for word in argv])
     return capsys.readouterr().out
@@ -112,7 +118,7 @@ def test_names(tmp_path: Path) -> None:
 )
 def test_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], cell: str) -> None:
     write(tmp_path / "a", {"exact": entry})
-    row = printed(capsys, tmp_path).splitlines()[2]
+    row = printed(capsys, tmp_path, "--runs").splitlines()[2]
     assert cell in row.replace("   ", " ") + " "
 
 
@@ -126,7 +132,7 @@ def test_what_lacks_a_part_is_no_figure(
         del partial[part]
     write(tmp_path / "a", {"exact": partial})
     write(tmp_path / "b", {"exact": estimate(-20.0)})
-    lacking, whole = printed(capsys, tmp_path).splitlines()[2:4]
+    lacking, whole = printed(capsys, tmp_path, "--runs").splitlines()[2:4]
     assert lacking.split()[-1] == "-"
     assert "-20.000 +- 0.250" in whole
 
@@ -144,13 +150,13 @@ def test_difference_is_paired(tmp_path: Path) -> None:
     entry = estimate(float(better.mean()), kind="estimate", diagnostics={"standard_error_log_z": 0.03})
     run = write(tmp_path / "b", {"ais": entry})
     score(run, better, "test-ais", order=np.random.default_rng(2).permutation(50))
-    (ranking,) = rankings(read([tmp_path]))
-    assert [place.entry.name for place in ranking.places] == ["b", "a"]
+    (places,) = rankings(read([tmp_path]))
+    assert [place.entry.name for place in places] == ["b", "a"]
     difference = LOG_PROB - better
     expected = math.hypot(difference.std(ddof=1) / math.sqrt(50), 0.03)
-    assert ranking.places[1].difference == pytest.approx(difference.mean())
-    assert ranking.places[1].standard_error == pytest.approx(expected)
-    assert ranking.places[1].resolved
+    assert places[1].difference == pytest.approx(difference.mean())
+    assert places[1].standard_error == pytest.approx(expected)
+    assert places[1].resolved
 
 
 @pytest.mark.parametrize(("num", "is_resolved"), [(2, False), (5, False), (50, True)])
@@ -160,8 +166,8 @@ def test_few_examples_resolve_less(tmp_path: Path, num: int, is_resolved: bool) 
     better = LOG_PROB[:num] + spread + 5 * spread.std(ddof=1) / math.sqrt(num)
     for name, log_prob in {"a": LOG_PROB[:num], "b": better}.items():
         scored(tmp_path / name, log_prob)
-    (ranking,) = rankings(read([tmp_path]))
-    place = ranking.places[1]
+    (places,) = rankings(read([tmp_path]))
+    place = places[1]
     assert abs(place.difference) == pytest.approx(5 * place.standard_error)
     assert place.resolved is is_resolved
 
@@ -170,7 +176,7 @@ def test_few_examples_resolve_less(tmp_path: Path, num: int, is_resolved: bool) 
 def test_equal_runs_are_rarely_resolved(num: int) -> None:
     """2,000 pairs: 5.4 resolved are expected, at most 17 with a chance of 1 - 2e-5; by three standard errors, 400."""
     exact, draws = Figure.from_json(estimate(0.0)), np.random.default_rng(3).normal(size=(2000, num))
-    found = [_difference(*(_Scored(None, "", exact, each, np.arange(num)) for each in (d, 0 * d))) for d in draws]  # type: ignore[arg-type]
+    found = [_difference(*(Scored(None, "", exact, each, np.arange(num)) for each in (d, 0 * d))) for d in draws]  # type: ignore[arg-type]
     assert sum(abs(difference) > half for difference, _, half in found) <= 17
 
 
@@ -178,8 +184,8 @@ def test_of_a_whole_population_every_difference_is_resolved(tmp_path: Path) -> N
     for name, log_prob in {"a": LOG_PROB, "b": LOG_PROB[::-1] - 0.001}.items():
         told = {"standard_error_log_z": 0.0, "half_width_log_z": 0.0, "population": 50}
         score(write(tmp_path / name, {"exact": estimate(float(log_prob.mean()), diagnostics=told)}), log_prob)
-    (ranking,) = rankings(read([tmp_path]))
-    assert (ranking.places[1].standard_error, ranking.places[1].resolved) == (0.0, True)
+    (places,) = rankings(read([tmp_path]))
+    assert (places[1].standard_error, places[1].resolved) == (0.0, True)
 
 
 def test_a_wide_interval_of_log_z_is_in_that_of_the_difference(tmp_path: Path) -> None:
@@ -187,15 +193,15 @@ def test_a_wide_interval_of_log_z_is_in_that_of_the_difference(tmp_path: Path) -
     told = {"standard_error_log_z": 0.03, "half_width_log_z": 0.9}
     run = write(tmp_path / "b", {"ais": estimate(float(LOG_PROB.mean()) - 0.5, kind="estimate", diagnostics=told)})
     score(run, LOG_PROB - 0.5, "test-ais")
-    (ranking,) = rankings(read([tmp_path]))
-    assert ranking.places[1].half_width == pytest.approx(0.9)
-    assert not ranking.places[1].resolved
+    (places,) = rankings(read([tmp_path]))
+    assert places[1].half_width == pytest.approx(0.9)
+    assert not places[1].resolved
 
 
 def test_what_is_not_resolved_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, log_prob in {"a": LOG_PROB, "b": LOG_PROB, "c": LOG_PROB - 1.0}.items():
         scored(tmp_path / name, log_prob)
-    lines = [line for line in printed(capsys, tmp_path).splitlines() if "likelihood.exact  " in line][-3:]
+    lines = [line for line in printed(capsys, tmp_path).splitlines() if line.endswith(("  a", "  b", "  c"))]
     assert ["not resolved" in line for line in lines] == [False, True, False]
 
 
@@ -211,8 +217,8 @@ def test_the_best_founded_figure_ranks(tmp_path: Path) -> None:
     for method in ("ais", "reverse_ais", "old", "simulated"):
         score(run, LOG_PROB, f"test-{method}")
     scored(tmp_path / "b", LOG_PROB)
-    (ranking,) = rankings(read([tmp_path]))
-    assert [place.label for place in ranking.places] == ["likelihood.exact", "likelihood.reverse_ais"]
+    (places,) = rankings(read([tmp_path]))
+    assert [place.label for place in places] == ["likelihood.exact", "likelihood.reverse_ais"]
 
 
 @pytest.mark.parametrize(
@@ -252,10 +258,10 @@ def test_unreadable_scores_are_left_out(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith(f"warning: {file} is left out: ")
 
 
-def test_csv_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_of_runs_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "a", {"exact": estimate(-20.5)})
     write(tmp_path / "b", settings=config(name="one, two", model={"hidden": 8}))
-    one, two = csv.DictReader(io.StringIO(printed(capsys, tmp_path, "--csv")))
+    one, two = csv.DictReader(io.StringIO(printed(capsys, tmp_path, "--csv", "--runs")))
     expected = {
         "path": str(tmp_path / "a"),
         "name": "a",
@@ -271,10 +277,10 @@ def test_csv_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (two["name"], two["model.hidden"], two["likelihood.exact.value"]) == ("one, two", "8", "")
 
 
-def test_json_is_a_list_of_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_of_runs_is_a_list_of_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write(tmp_path / "a")
     (run.path / "results.json").write_text('{"path": "elsewhere", "train": {"seconds": null}}')
-    text = printed(capsys, tmp_path, "--json")
+    text = printed(capsys, tmp_path, "--json", "--runs")
     assert json.loads(text) == [{"path": str(run.path), "train": {"seconds": None}}]
 
 
@@ -310,7 +316,7 @@ def test_a_malformed_run_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixtu
 )
 def test_missing_figures_are_no_mishap(tmp_path: Path, capsys: pytest.CaptureFixture[str], results: str) -> None:
     (write(tmp_path / "a").path / "results.json").write_text(results)
-    for form in ([], ["--csv"], ["--json"]):
+    for form in FORMS:
         assert printed(capsys, tmp_path, *form)
 
 
@@ -318,14 +324,14 @@ def test_missing_figures_are_no_mishap(tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_part_that_is_null_is_no_mishap(tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str) -> None:
     for name in "ab":
         score(write(tmp_path / name, {"exact": estimate(-20.0, **{part: None})}), LOG_PROB)
-    for form in ([], ["--csv"], ["--json"]):
+    for form in FORMS:
         assert printed(capsys, tmp_path, *form)
 
 
 def test_a_terminal_obeys_nothing_in_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "a", settings=config(name="\x1b[31m[bold]red\ud83d"))
     write(tmp_path / "b", settings=config(name="b"))
-    assert printed(capsys, tmp_path).splitlines()[2].startswith("?[31m[bold]red")
+    assert printed(capsys, tmp_path, "--runs").splitlines()[2].startswith("?[31m[bold]red")
 
 
 def test_a_narrow_terminal_gets_several_tables(
@@ -333,9 +339,9 @@ def test_a_narrow_terminal_gets_several_tables(
 ) -> None:
     write(tmp_path / "a", {method: estimate(-20.0) for method in ("exact", "ais", "reverse_ais")})
     monkeypatch.setattr("dgmrun.report.terminal.WIDE", 60)
-    lines = printed(capsys, tmp_path).splitlines()
+    lines = printed(capsys, tmp_path, "--runs").splitlines()
     assert max(map(len, lines)) <= 60
-    assert sum(line.startswith("a  ") for line in lines) == 2
+    assert sum(line.startswith("a  ") for line in lines) == 3
 
 
 @pytest.mark.parametrize(
@@ -343,6 +349,7 @@ def test_a_narrow_terminal_gets_several_tables(
     [
         (["--xml"], "`dgmrun compare` unrecognized arguments: --xml"),
         (["--csv", "--json"], "not allowed with argument"),
+        (["--latex", "--runs"], "`--runs` must be alone, or with --csv or --json, but is with --latex"),
         (["nowhere"], "`DIR` must be a folder with runs, but nowhere is no folder"),
         ([], "`DIR` must be a folder with runs, but outputs has none"),
     ],

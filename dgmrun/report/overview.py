@@ -1,0 +1,132 @@
+"""What `dgmrun compare` prints: settings, trained models, runs without a rank, runs that are not finished."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from dgmrun.report import decision
+from dgmrun.report.decision import Contest
+from dgmrun.report.figures import at, beside, cell, number
+from dgmrun.report.paired import ranking
+from dgmrun.report.runs import Entry, differing
+from dgmrun.report.terminal import WIDE, Column, console, fitting, plain, show, table, tables, wrapped
+
+NARROW = 80
+"""Number of columns if the output is no terminal."""
+OF_SETTINGS = (
+    "Settings: a row is of runs that differ in nothing but the seed. +- is one standard error over seeds; one seed has "
+    "none, so that nothing is known of its setting but this run. Differences are to the first row; not resolved: 0 is "
+    "in the 99.7 % interval, by Welch's t test over seeds, of all pairs of rows at once."
+)
+OF_MODELS = (
+    "Trained models: a row is a run. Errors are over examples, paired in the differences to the first run, and cover "
+    "no bias: they are about two trained models, and say nothing of another seed of their settings. Stale figures and "
+    "upper bounds are not ranked."
+)
+LEGEND = (
+    "Figures in nats, likelihood per example, gradients as log variance, divergences by name. Unmarked: exact; "
+    ">= lower bound; <= upper bound; ~ estimate; ! has warnings, which results.json tells; ? data in doubt; "
+    "stale: of other weights than the run has now; of another: of its teacher, or of what it was a proposal for."
+)
+
+
+def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
+    """Prints the tables of a decision, within the width of the terminal unless `is_wide`."""
+    width = WIDE if is_wide else console().width if sys.stdout.isatty() else NARROW
+    contests, left_out = decision.contests(entries), dict[str, None]()
+
+    def put(title: str, columns: list[Column], optional: Sequence[str], *notes: str) -> None:
+        kept, dropped = fitting(columns, optional, width)
+        left_out.update(dict.fromkeys(dropped))
+        show(
+            title,
+            "",
+            table(kept),
+            *(line for note in notes for line in ["", *wrapped(note, "", width)]),
+            "",
+            width=width,
+        )
+
+    for contest in contests:
+        told = decision.keys(contest.entries)
+        optional = [heading for heading, _ in decision.settings([], told)[2:]] + [decision.METHOD]
+        columns = _numbered(decision.table(contest, told, is_wide))
+        put(f"{_where(contest)}: settings, best first", columns, optional)
+        put(f"{_where(contest)}: trained models, best first", _models(contest, is_wide), ("seed",))
+    for title, some, further in (
+        ("Not ranked, as they have no likelihood to rank them by", decision.unranked(entries, contests), _figures),
+        ("Failed or not finished", decision.unfinished(entries), _progress),
+    ):
+        if some:
+            first, more = decision.settings(some, decision.keys(some)), further(some)
+            optional = [heading for heading, _ in (*first[2:], *more)]
+            put(title, [*first, *more, ("run", list(map(decision.name, some)))], optional, *_errors(some))
+    closing = [*([OF_SETTINGS, OF_MODELS] if contests else []), LEGEND, *decision.doubts(entries)]
+    closing += [f"--wide shows more: {', '.join(left_out)}."] if left_out else []
+    show("\n\n".join("\n".join(wrapped(note, "", width)) for note in closing), width=width)
+
+
+def _where(contest: Contest) -> str:
+    """Says which examples the runs of a contest were scored on."""
+    facts = decision.facts(contest.ground)
+    how = "" if facts["transform"] == "none" else f", {facts['transform']}"
+    how += "" if facts["given"] is None else f", given {facts['given']}"
+    return f"{facts['name']}{how}, {facts['split']} split, {facts['examples']} examples"
+
+
+def _numbered(columns: list[Column]) -> list[Column]:
+    """Puts the number of each row before it, by which the trained models name their setting."""
+    return [("#", [str(place) for place, _ in enumerate(columns[0][1], 1)]), *columns]
+
+
+def _models(contest: Contest, is_full: bool) -> list[Column]:
+    """Returns the columns of the trained models of a contest."""
+    rows = {run.entry.path: place for place, row in enumerate(contest.rows, 1) for run in row.group.runs}
+    places = ranking(contest.ground)
+    differences = [decision.verdict(one.difference, one.standard_error, one.half_width, is_full) for one in places[1:]]
+    further = [beside(place.figure, at(place.entry.results, "dataset")) for place in places]
+    return [
+        ("#", [str(rows[place.entry.path]) for place in places]),
+        ("seed", [place.entry.settings.get("seed", "-") for place in places]),
+        *([("by", [place.label for place in places])] if is_full else []),
+        (decision.SCORE, [cell(place.figure, place.entry.weights) for place in places]),
+        *([("that is", [text or "-" for text in further])] if any(further) else []),
+        (decision.DIFFERENCE, ["-", *differences]),
+        ("run", [decision.name(place.entry) for place in places]),
+    ]
+
+
+def _figures(entries: Sequence[Entry]) -> list[Column]:
+    labels = dict.fromkeys(label for entry in entries for label in entry.figures)
+    ordered = sorted(labels, key=lambda label: label.partition(".")[0])
+    return [(label, [cell(entry.figures.get(label), entry.weights) for entry in entries]) for label in ordered]
+
+
+def _progress(entries: Sequence[Entry]) -> list[Column]:
+    steps = [number(at(entry.results, "train", "steps")) for entry in entries]
+    return [
+        ("status", list(map(decision.status, entries))),
+        ("steps", ["-" if step is None else f"{step:.0f}" for step in steps]),
+    ]
+
+
+def _errors(entries: Sequence[Entry]) -> Iterator[str]:
+    for entry in entries:
+        if error := entry.results.get("error"):
+            yield f"{entry.name}: {plain(error)}"
+
+
+def show_runs(entries: Sequence[Entry]) -> None:
+    """Prints each run by itself, with all figures, in as many tables as the width asks for."""
+    seconds = [number(at(entry.results, "train", "seconds")) for entry in entries]
+    told = [key for key in differing(entries) if key not in decision.FIRST]
+    columns = [
+        ("run", list(map(decision.name, entries))),
+        *decision.settings(entries, told),
+        *_progress(entries),
+        ("seconds", ["-" if value is None else f"{value:.1f}" for value in seconds]),
+        *_figures(entries),
+    ]
+    parts = [line for part in tables(columns) for line in (part, "")]
+    show(*parts, LEGEND, *decision.doubts(entries))
