@@ -122,8 +122,11 @@ def _run(argv: list[str]) -> Run | None:
 
     given = arguments.parse(argv)
     if given.is_sweep:
-        from dgmrun.command import sweep
+        from dgmrun.command import search, sweep
 
+        if search.is_search(given):
+            search.run(given)
+            return None
         with sweep.registered(given.search_path):
             compose.compose_sweep(given)
         return None

@@ -64,6 +64,19 @@ def opened(arguments: Arguments) -> Iterator[list[str]]:
         yield [f"hydra.searchpath={folders}"] if arguments.search_path else []
 
 
+@contextmanager
+def composer(arguments: Arguments) -> Iterator[Callable[[Sequence[str]], tuple[dict[str, Any], Path]]]:
+    """Yields a function from overrides to the checked configuration of a run and its directory, for a search.
+
+    Raises:
+        Mistake: the arguments do not compose.
+    """
+    store_new(arguments.search_path)
+    added = [*_stages(arguments), *_of_teachers(arguments)]
+    with _mistakes(arguments), opened(arguments) as searched:
+        yield lambda overrides: _composed(NEW, [*searched, *overrides, *added])
+
+
 def compose_sweep(arguments: Arguments) -> None:
     """Passes the jobs of a sweep to the Hydra launcher `process`, which calls `_composed` for each.
 

@@ -11,11 +11,11 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -63,6 +63,12 @@ class Job:
         path: the run directory.
         config: the resolved configuration.
         overrides: the overrides of this job.
+        state: what has become of it.
+        error: why it is not done.
+        seconds: how long it took.
+        value: its validation, in a search.
+        is_pruned: whether a search has ended it, as it validates worse than others.
+        child: its process, while it runs.
     """
 
     path: Path
@@ -71,6 +77,8 @@ class Job:
     state: str = "not started"
     error: str = ""
     seconds: float = 0.0
+    value: float | None = None
+    is_pruned: bool = False
     child: Child | None = field(default=None, repr=False)
 
 
@@ -169,7 +177,7 @@ class Pool:
     """
 
     def __init__(self, jobs: Sequence[Job], width: int, fail_fast: bool, flags: Sequence[str]) -> None:
-        self.jobs, self.width, self.fail_fast, self.flags = jobs, width, fail_fast, flags
+        self.jobs, self.width, self.fail_fast, self.flags = list(jobs), width, fail_fast, flags
         self.is_stopped = threading.Event()
         self.is_interrupted = False
 
@@ -177,8 +185,7 @@ class Pool:
         """Executes all jobs. Ctrl-C lets running jobs save their state; a second one ends them at once."""
         executor = ThreadPoolExecutor(self.width)
         try:
-            futures = [executor.submit(self._run, number, job) for number, job in enumerate(self.jobs, 1)]
-            for future in futures:
+            for future in [executor.submit(call) for call in self.work()]:
                 future.result()
         except KeyboardInterrupt:
             self.is_interrupted = True
@@ -192,11 +199,21 @@ class Pool:
                 child.process.kill()
             executor.shutdown(wait=True)
 
+    def work(self) -> list[Callable[[], None]]:
+        """Returns a call for each job that executes it."""
+        return [partial(self.do, number, len(self.jobs), job) for number, job in enumerate(self.jobs, 1)]
+
+    def wait(self, job: Job) -> None:
+        """Waits for the process of a job."""
+        assert job.child is not None
+        job.child.process.wait()
+
     def _running(self) -> list[Child]:
         return [job.child for job in self.jobs if job.child is not None]
 
-    def _run(self, number: int, job: Job) -> None:
-        name = f"[{number}/{len(self.jobs)}] {report.settings(job, self.jobs) or job.path.name}"
+    def do(self, number: int, total: int, job: Job) -> None:
+        """Executes a job, unless the sweep was stopped, and tells how that went."""
+        name = f"[{number}/{total}] {report.settings(job, self.jobs) or job.path.name}"
         try:
             if not self.is_stopped.is_set():
                 self._execute(job, name)
@@ -218,10 +235,10 @@ class Pool:
         job.child = Child(self._argv(job, stages), self._environment(), quiet=True)
         if self.is_interrupted:
             job.child.interrupt()
-        job.child.process.wait()
+        self.wait(job)
         job.seconds = time.monotonic() - started
         child, job.child = job.child, None
-        job.state, job.error = _outcome(child)
+        job.state, job.error = ("pruned", "") if job.is_pruned else _outcome(child)
         child.close()
         if not run.is_claimed:
             _withdraw(run)

@@ -19,6 +19,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from dgmrun.protocols.models import AnnealingPath
+from dgmrun.protocols.progress import tracked
 
 
 def linear(num: int) -> Float64[Tensor, "temperatures"]:
@@ -59,7 +60,8 @@ def anneal(
     """Anneals chains from `state` along `path` at `betas`; returns their final states and log-weights, in float64."""
     log_w = torch.zeros(state.shape[:-1], dtype=torch.float64, device=state.device)
     steps = betas.to(state.device, state.dtype)
-    for beta, next_beta in zip(steps[:-1], steps[1:], strict=True):
+    for step in tracked(range(len(steps) - 1)):
+        beta, next_beta = steps[step : step + 2]
         state, increment = path.move(state, beta, next_beta)
         log_w += increment
     return state, log_w

@@ -26,6 +26,7 @@ from dgmrun.estimators.density import log_density
 from dgmrun.estimators.log_mean import CONFIDENCE
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import ONE_SIDED, Batch
 from dgmrun.rng import seeded
 
@@ -129,7 +130,7 @@ def draw(model: Any, q: Any, x: Tensor, settings: ThroughProposal) -> Samples:
     starts = torch.cat([q.sample(half).flatten(1), ends.flatten(1)])
     state = model.walk(starts.reshape(-1, *model.event.shape), settings.burn_in)
     states = [state]
-    for _ in range(settings.num_samples // settings.num_chains - 1):
+    for _ in tracked(range(settings.num_samples // settings.num_chains - 1)):
         states.append(state := model.walk(state, settings.thin))
     at = torch.stack(states, 1).flatten(0, 1)
     of_p = _densities(model, q, at)

@@ -10,6 +10,10 @@ from torch import Tensor
 from dgmrun.estimators import enumeration
 from dgmrun.estimators.enumeration import AUTOMATIC_BITS
 from dgmrun.protocols.models import Enumerable, Sampler, UnnormalisedDensity
+from dgmrun.protocols.progress import tracked
+
+PIECES = 100
+"""Number of times that a long walk tells how far it is."""
 
 
 def can_be_exact(model: object) -> bool:
@@ -40,5 +44,7 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
         rows = x[torch.randint(len(x), (num,))]
         rows = (torch.rand(rows.shape) < rows).byte() if event.kind == "binary" else rows
         start = rows.to(like.device, event.dtype)
-    walked: Tensor = model.walk(start, burn_in)
-    return walked
+    state: Tensor = start
+    for piece in tracked([len(steps) for steps in torch.arange(burn_in).chunk(PIECES)]):
+        state = model.walk(state, piece)
+    return state

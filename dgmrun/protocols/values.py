@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dgmrun.protocols import text
+from dgmrun.protocols.progress import tracked
 
 if TYPE_CHECKING:
     import torch
@@ -123,7 +124,7 @@ class Batch(NamedTuple):
 
     def blocks(self, size: int) -> Iterator[Batch]:
         """Splits into batches of `size` examples; the last may be smaller."""
-        return (self.rows(slice(start, start + size)) for start in range(0, len(self.x), size))
+        return (self.rows(slice(start, start + size)) for start in tracked(range(0, len(self.x), size)))
 
 
 class Modes(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -33,16 +33,23 @@ def settings(job: Shown, jobs: Sequence[Shown]) -> str:
     return plain(" ".join(one for one in job.overrides if one not in same))
 
 
-def show_jobs(jobs: Sequence[Shown]) -> None:
-    """Prints the table to stdout."""
+def show_jobs(jobs: Sequence[Shown], further: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Prints the table to stdout, with further columns by name."""
     apart = [settings(job, jobs) for job in jobs]
     columns = [
         ("job", [job.path.name for job in jobs]),
         *([("settings", apart)] if any(apart) else []),
+        *((name, list(column)) for name, column in (further or {}).items()),
         ("state", [job.state for job in jobs]),
         ("time", [_duration(job.seconds) for job in jobs]),
     ]
     show(*tables(columns), *_errors(jobs), _summary(jobs))
+
+
+def show_best(job: Shown, keys: Iterable[str], shown: str) -> None:
+    """Says which trial of a search is best, and with which settings."""
+    words = [one for one in job.overrides if one.partition("=")[0] in keys]
+    show(f"best: {shown} at {plain(' '.join(map(shlex.quote, words)))}", f"in {plain(os.path.relpath(job.path))}")
 
 
 def _errors(jobs: Sequence[Shown]) -> Iterable[str]:

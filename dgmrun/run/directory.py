@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONFIG, RESULTS = "config.yaml", "results.json"
 
 
-UNSAVED = ("run", "data_dir", "resume", "sweep")
+UNSAVED = ("run", "data_dir", "resume", "sweep", "search")
 """Keys that belong to a command and are not saved with its run."""
 
 

@@ -19,6 +19,7 @@ from dgmrun.estimators.proposal import Proposal
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity, roles
 from dgmrun.report import text
+from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
@@ -50,7 +51,7 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
     both, found = _writable(about, run), {}
     for name, method in selected.items():
         started = time.perf_counter()
-        with seeded(seed, "log_z", name):
+        with seeded(seed, "log_z", name), bar(f"log_z.{name}"):
             estimate = method(model, x, proposal)
         doubts = estimate.warnings + disagreements(name, estimate.interval, log_zs(target))
         figure = Figure.made(

@@ -19,6 +19,7 @@ from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
 from dgmrun.protocols.models import Topped, UnnormalisedDensity, roles
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 from dgmrun.report import text
+from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
@@ -89,7 +90,8 @@ def score(run: Run, setup: Setup, word: str) -> None:
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
-                values, figure = measured(run, setup, method, model, scored, split)
+                with bar(f"{word}.{name}"):
+                    values, figure = measured(run, setup, method, model, scored, split)
             _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler, context_of
+from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Estimate, Evidence
 
 BLOCK = 500
@@ -108,7 +109,7 @@ def log_windows(
     """
     centres, scale = centres.double(), torch.tensor(sigmas, dtype=torch.float64, device=x.device)[:, None]
     blocks = []
-    for block in x.split(BLOCK):
+    for block in tracked(x.split(BLOCK)):
         square = torch.cdist(block.double(), centres, compute_mode="donot_use_mm_for_euclid_dist").square()
         blocks.append(torch.stack([torch.logsumexp(square / (-2 * sigma**2), 1) for sigma in sigmas]))
     return torch.cat(blocks, 1) - x.shape[1] * (scale * math.sqrt(2 * math.pi)).log() - math.log(len(centres))

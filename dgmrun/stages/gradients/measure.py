@@ -23,8 +23,10 @@ from dgmrun.gradients import exact
 from dgmrun.gradients.moments import Moments
 from dgmrun.paths import options
 from dgmrun.protocols.models import BinaryLatents, Reparameterised, fits
+from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch, Estimate, half_width
+from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure, Identity
@@ -117,16 +119,17 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
     for name, one in every.items():
         with seeded(seed, "gradients", name):
             one.learn(source, config["tuning"])
-    for place in range(config["num_samples"]):
-        batch = _batch(source, config["tuning"] + place)
-        truths: dict[int, Tensor | None] = {}
-        for name, one in every.items():
-            if one.k not in truths:
-                truths[one.k] = one.truth(batch, config["exact_bits"])
-            with seeded(seed, "gradients", name, place):
-                one.add(batch, truths[one.k])
-        if (place + 1) % 100 == 0:
-            log.info("gradients   %d of %d", place + 1, config["num_samples"])
+    with bar("gradients"):
+        for place in tracked(range(config["num_samples"])):
+            batch = _batch(source, config["tuning"] + place)
+            truths: dict[int, Tensor | None] = {}
+            for name, one in every.items():
+                if one.k not in truths:
+                    truths[one.k] = one.truth(batch, config["exact_bits"])
+                with seeded(seed, "gradients", name, place):
+                    one.add(batch, truths[one.k])
+            if (place + 1) % 100 == 0:
+                log.info("gradients   %d of %d", place + 1, config["num_samples"])
     return every
 
 

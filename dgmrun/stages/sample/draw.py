@@ -14,6 +14,7 @@ from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.pictures import drawing, gallery
 from dgmrun.protocols.models import LatentVariableModel, Pictured
 from dgmrun.protocols.values import Batch
+from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.stages.sample import latent
@@ -114,5 +115,5 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
 
 def drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:
     """Returns samples of a model in original units, with the seed and settings of the run that requests them."""
-    with seeded(asked.config["seed"], "sample"):
+    with seeded(asked.config["seed"], "sample"), bar("sample"):
         return its.original(samples(model, count, its.training_x, asked.config["sample"]["burn_in"], given.context))

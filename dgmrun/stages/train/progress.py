@@ -8,12 +8,11 @@ import time
 from collections.abc import Mapping
 
 from lightning import Callback, Trainer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from dgmrun.objectives.base import Objective
 from dgmrun.protocols.text import with_error
+from dgmrun.report.progress import bars, is_shown
 from dgmrun.stages.train.limits import Limits
 from dgmrun.stages.train.validation import Validation
 
@@ -33,11 +32,9 @@ class Bar(Callback):
     def __init__(self, limits: Limits, validation: Validation) -> None:
         self.limits, self.validation = limits, validation
         self.shown_step, self.shown_at = 0, 0.0
-        columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        self.progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=console)
+        self.progress = bars("train", "{task.fields[figures]}")
         self.task = self.progress.add_task("", total=limits.max_steps, figures="")
-        self.is_shown = console.is_terminal or console.is_jupyter
+        self.is_shown = is_shown(self.progress)
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Shows the bar if stderr is a terminal."""

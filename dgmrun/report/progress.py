@@ -1,0 +1,47 @@
+"""Bars of long computations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from dgmrun.protocols.progress import observed
+
+NARROW = 20
+"""Width of a bar, in characters."""
+
+
+def bars(what: str, figures: str = "") -> Progress:
+    """Returns bars with count and time left, which are always shown, and the text of a field, which is cut to fit."""
+    columns = [TextColumn(what), BarColumn(NARROW), MofNCompleteColumn(), TimeRemainingColumn()]
+    for column in columns:
+        column._table_column = Column(no_wrap=True)
+    cut = TextColumn(figures, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+    return Progress(*columns, *([cut] if figures else []), console=Console(stderr=True), transient=True, expand=True)
+
+
+def is_shown(progress: Progress) -> bool:
+    """Returns whether bars can be seen: on a terminal or in a notebook."""
+    return progress.console.is_terminal or progress.console.is_jupyter
+
+
+@contextmanager
+def bar(what: str) -> Iterator[None]:
+    """Shows the loops that are tracked within, one after another; the bar is removed at the end."""
+    progress = bars(what)
+    if not is_shown(progress):
+        yield
+        return
+    task = progress.add_task("", total=None)
+
+    def observe(done: int, total: int) -> None:
+        if done == 1:
+            progress.reset(task, total=total)
+        progress.update(task, completed=done)
+
+    with progress, observed(observe):
+        yield
