@@ -3,6 +3,8 @@
 Only the session start is written, without an experiment summary, as TensorBoard would apply the summary of one run to
 all runs. Without a summary, it shows every setting and scalar that any run has; but if the `--logdir` is the run
 itself, it shows only settings, so that a parent directory should be given.
+
+Figures are among the settings, as `<word>/<label>`: as scalars, each would be a chart of one point, before all curves.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from dgmrun.paths import MADE_BY
-from dgmrun.report.figures import at, every, number
+from dgmrun.report.figures import every, number
 from dgmrun.report.runs import NO_SETTING
 from dgmrun.report.terminal import plain
 from dgmrun.run.directory import Run
@@ -42,8 +44,7 @@ def write(run: Run) -> None:
         values = _figures(run)
         if values or set(run.path.glob(f"{EVENTS}*")) - before - set(run.path.glob(f"{EVENTS}*{DRAWN}*")):
             file = run.path / f"{EVENTS}{int(time.time()):010d}{ENDING}"
-            step = number(at(run.results, "train", "weights_step")) or 0
-            replace(file, event_file(_summary(hyperparameters(run.config), values), int(step)))
+            replace(file, event_file(_summary(hyperparameters(run.config) | values), step=0))
             before.discard(file)
         for old in before:
             old.unlink()
@@ -74,7 +75,7 @@ def _value(value: Any) -> Value | None:
     return number(value) if isinstance(value, (int, float)) else plain(value)
 
 
-def _figures(run: Run) -> dict[str, float]:
+def _figures(run: Run) -> dict[str, Value]:
     """Returns the values of all figures of the current weights, by `<word>/<label>`."""
     weights = run.weights_sha256() if run.weights_file.exists() else None
     return {
@@ -84,13 +85,13 @@ def _figures(run: Run) -> dict[str, float]:
     }
 
 
-def _summary(settings: Mapping[str, Value], values: Mapping[str, float]) -> Summary:
-    """Makes a summary of the settings, with the figures as scalars."""
+def _summary(settings: Mapping[str, Value]) -> Summary:
+    """Makes a summary of the settings."""
     start = SessionStartInfo()
     for name, value in settings.items():
         kind = "bool" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
         setattr(start.hparams[name], f"{kind}_value", value)
-    summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+    summary = Summary()
     summary.value.add(
         tag=metadata.SESSION_START_INFO_TAG,
         metadata=metadata.create_summary_metadata(HParamsPluginData(session_start_info=start)),

@@ -4,6 +4,7 @@ config.yaml            the resolved configuration
 results.json           every figure; merged under a lock, replaced atomically
 weights.safetensors    the parameters of the last step; weights-ema.safetensors, their exponential moving average,
                        which evaluation prefers
+metrics.csv            every scalar of the training: step, tag, value
 checkpoints/  per_example/  samples.npz  figures/  run.log  events.out.tfevents.*
 """
 

@@ -152,7 +152,8 @@ def outcome(run: Path) -> dict[str, Any]:
     results = json.loads((run / "results.json").read_text())
     train = {key: results["train"][key] for key in ("steps", "epochs", "examples", "complete")}
     weights = {file.name: load_file(file) for file in run.glob("weights*.safetensors")}
-    return {"state": state, "weights": weights, "train": train, "logged": logged(run)}
+    metrics = (run / "metrics.csv").read_text().splitlines()
+    return {"state": state, "weights": weights, "train": train, "logged": logged(run), "metrics": metrics}
 
 
 def logged(run: Path) -> dict[str, list[tuple[int, float]]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEPENDS = ()
 WRITES = (
     *(f"checkpoints/{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
-    *("checkpoints/.writing.ckpt", "figures/*.png", "non-finite-batch.safetensors"),
+    *("checkpoints/.writing.ckpt", "figures/*.png", "metrics.csv", "non-finite-batch.safetensors"),
 )
 LEAST = {
     "trainer.max_epochs": 1,

@@ -1,4 +1,4 @@
-"""TensorBoard logs: scalars, and plots at each validation, which are also saved as PNG in figures/."""
+"""Logs: scalars for TensorBoard and in metrics.csv, and plots at each validation, which are also saved as PNG."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dgmrun.objectives.base import Objective
 from dgmrun.pictures import grid as pictures
+from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 
 
@@ -28,8 +29,9 @@ class Board(Callback):
         self.writer: SummaryWriter | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Opens the event file; after a resume, TensorBoard discards later steps that will be repeated."""
+        """Opens the logs; after a resume, TensorBoard and metrics.csv discard later steps, which will be repeated."""
         if trainer.is_global_zero:
+            metrics.keep(self.run.path, pl_module.iteration)
             while any(self.run.path.glob(f"events.out.tfevents.{int(time.time())}.*")):
                 time.sleep(0.05)  # event files are read by name, which has a resolution of a second
             self.writer = SummaryWriter(str(self.run.path), purge_step=pl_module.iteration + 1)
@@ -45,8 +47,8 @@ class Board(Callback):
         """Writes the terms of this batch, averaged over processes, and the learning rate."""
         if pl_module.iteration % self.every == 0:
             terms = {name: trainer.strategy.reduce(term, reduce_op="mean") for name, term in outputs.items()}
-            self.scalars({f"train/{name}": float(term) for name, term in terms.items()}, pl_module.iteration)
-            self.scalars({"train/lr": pl_module.learning_rate}, pl_module.iteration)
+            values = {f"train/{name}": float(term) for name, term in terms.items()}
+            self.scalars(values | {"train/lr": pl_module.learning_rate}, pl_module.iteration)
 
     def flush(self) -> None:
         """Flushes the event file."""
@@ -61,6 +63,7 @@ class Board(Callback):
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes named scalars."""
         if self.writer is not None:
+            metrics.append(self.run.path, values, step)
             for tag, value in values.items():
                 self.writer.add_scalar(tag, value, step)
 

@@ -24,7 +24,7 @@ from dgmrun.rng import seeded
 from dgmrun.run import weights as _weights
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
-from dgmrun.stages.train import critic, history, validation
+from dgmrun.stages.train import critic, curve, history, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
 from dgmrun.stages.train.limits import Limits, iterations, optimizer_steps, seconds
@@ -106,6 +106,7 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
     critic.draw(run, setup, trained)
+    curve.draw(run)
     for doubt in trained.doubts():
         log.warning("warning: %s", doubt)
 

@@ -130,7 +130,7 @@ class Validation(Callback):
             name: -estimate.value,
             f"{name}_standard_error": math.nan if estimate.standard_error is None else estimate.standard_error,
             "gap": float(log_prob_train.mean() - log_prob.mean()),
-        }
+        } | ({"bound": -estimate.value} if estimate.kind == "exact" else {})  # on the chart of those with a bound alone
 
     @property
     def watched(self) -> str:

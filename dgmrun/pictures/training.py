@@ -1,0 +1,35 @@
+"""Plot of a training: its loss and what it was validated by, against the step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy
+from matplotlib import rc_context
+from matplotlib.figure import Figure as Plot
+
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
+
+QUANTILES, MARGIN = (0.02, 0.98), 0.15
+"""Quantiles of the values that an axis shows at least, and the margin around them, as a fraction of their distance."""
+
+
+@rc_context(STYLE)
+def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[str, Mapping[int, float]]) -> Plot:
+    """Plots steps and values of each tag, with a band of one standard error where it is known.
+
+    Each tag has a panel of its own, as losses of many objectives are of another size than a likelihood.
+    """
+    figure = Plot(figsize=(8, 1 + 2.2 * len(values)), dpi=DPI, layout="constrained")
+    panels = figure.subplots(len(values), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, (tag, rows), colour in zip(panels, values.items(), COLOURS, strict=False):
+        step, value = numpy.array(rows).T
+        error = numpy.array([errors[tag].get(int(place), 0.0) for place in step])
+        axes.plot(step, value, color=colour)
+        axes.fill_between(step, value - error, value + error, facecolor=(colour, 0.2), linewidth=0)
+        low, high = numpy.quantile([value - error, value + error], QUANTILES)
+        margin = MARGIN * (high - low) or 1.0
+        axes.set(title=f"{tag}{', +- one standard error' if error.any() else ''}", ylabel="nats")
+        axes.set_ylim(low - margin, high + margin)
+    panels[-1].set_xlabel("step")
+    return figure

@@ -1,0 +1,22 @@
+"""Plot of the training: loss and validation against the step."""
+
+from __future__ import annotations
+
+from dgmrun.run import metrics
+from dgmrun.run.directory import Run
+from dgmrun.stages.train.validation import WATCHED
+
+LOSS = "train/loss"
+
+
+def draw(run: Run) -> None:
+    """Writes figures/curve.png from metrics.csv, if there is a curve in it: two steps of anything."""
+    curves = metrics.curves(run.path)
+    watched = next((f"valid/{name}" for name in WATCHED if f"valid/{name}" in curves), LOSS)
+    shown = {tag: curves[tag] for tag in (watched, LOSS) if tag in curves}
+    if all(len(curve) < 2 for curve in shown.values()):
+        return
+    from dgmrun.pictures import drawing, training
+
+    errors = {tag: dict(curves.get(f"{tag}_standard_error", ())) for tag in shown}
+    drawing.save(run.path / "figures" / "curve.png", training.curves(shown, errors))
