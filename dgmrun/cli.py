@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
-from dgmrun.paths import tools
+from dgmrun.paths import short, tools
 
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
@@ -154,8 +154,8 @@ def _run(argv: list[str]) -> Run | None:
 
 
 def _farewell(run: Run) -> None:
-    folder = shlex.quote(str(run.path.parent))
-    log.info("\nrun         %s", run.path)
+    folder = shlex.quote(short(run.path.parent))
+    log.info("\nrun         %s", short(run.path))
     log.info("next        dgmrun compare %s", folder)
     log.info("            tensorboard --logdir %s --samples_per_plugin images=1000000", folder)
 

@@ -135,6 +135,11 @@ def with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[
     return changed(config, "")
 
 
+def short(path: Path) -> str:
+    """Returns a path relative to the current directory if that is shorter."""
+    return min(str(path), os.path.relpath(path), key=len)
+
+
 def remove_empty(folder: Path) -> None:
     """Removes a directory, and its parents in ./outputs, as long as they are empty."""
     with suppress(OSError):

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import leaves, words
 from dgmrun.run.untrusted import LARGEST_INTEGER
 from dgmrun.stages import stage
@@ -33,7 +33,10 @@ def replace(config: DictConfig, override: Override) -> None:
     node = OmegaConf.select(config, section) if section else config
     is_new = override.is_add() or override.is_force_add()
     if not OmegaConf.is_dict(node) or (leaf not in list(node) and not (is_new and "_target_" in node)):
-        raise Mistake(f"there is no key `{key}`", SHOW_KEYS)
+        ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+        known = [name for name, _ in leaves(OmegaConf.to_container(ours))]  # type: ignore[arg-type]
+        *_, whole = [key, *(name for name in known if name.endswith(f".{key}"))]  # those of stages come first
+        raise Mistake(f"there is no key `{key}`{nearest(whole, known)}", SHOW_KEYS)
     if value is None and OmegaConf.is_missing(node, leaf):
         raise Mistake(f"`{key}` must be given, but is null")
     default = deepcopy(OmegaConf.select(config, key, throw_on_missing=False))

@@ -21,7 +21,8 @@ def bars(what: str, figures: str = "") -> Progress:
     for column in columns:
         column._table_column = Column(no_wrap=True)
     cut = TextColumn(figures, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
-    return Progress(*columns, *([cut] if figures else []), console=Console(stderr=True), transient=True, expand=True)
+    shown = [*columns, cut] if figures else columns
+    return Progress(*shown, console=Console(stderr=True), transient=True, expand=bool(figures))
 
 
 def is_shown(progress: Progress) -> bool:

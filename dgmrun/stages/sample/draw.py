@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators.sampling import can_be_exact, samples
+from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery
 from dgmrun.protocols.models import LatentVariableModel, Pictured
 from dgmrun.protocols.values import Batch
@@ -55,7 +56,7 @@ def draw(run: Run, setup: Setup) -> None:
     how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} steps"
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
     _show(run, setup, x, models, given)
-    log.info("sample      %d samples (%s): %s", count, how, run.path / "figures" / "samples.png")
+    log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / "samples.png"))
 
 
 def check_classes(setup: Setup) -> None:
