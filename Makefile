@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 export DGMRUN_DATA := $(or $(DGMRUN_DATA),$(realpath ../shared/data))
 
-.PHONY: help install run test test-all lint bench clean
+.PHONY: help install run test test-all lint docs bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s%s\n", $$1, $$2}' Makefile
@@ -25,11 +25,14 @@ lint: install ## check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: install ## build site/ from docs/ and configs/
+	DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: install ## measure dgmrun beside its peers; wants a quiet machine for a quarter of an hour
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what tools left behind; .venv and outputs stay
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # One request for both: only torch and torchvision of the same age go together.
