@@ -101,7 +101,7 @@ class Complete:
         ("dgmrun run=outputs/a log_z devi", "device= device."),
         ("dgmrun list model=rb", "model=rbm"),
         ("dgmrun list log_z=", "log_z=ais log_z=bridge log_z=exact log_z=importance log_z=reverse_ais"),
-        ("dgmrun compare ", "outputs/ --csv --json --latex --markdown --figures --runs --wide"),
+        ("dgmrun compare ", "outputs/ --csv --html --json --latex --markdown --figures --runs --wide"),
         ("dgmrun compare outputs/ outputs/", "outputs/a/"),
         ("dgmrun clean --", "--failed --checkpoints --yes"),
         ("dgmrun clean out", "outputs/"),
@@ -145,7 +145,7 @@ def test_nonsense_has_no_suggestions(complete: Complete, line: str) -> None:
     assert complete(line) == set()
 
 
-OF_COMPARE = {"--csv", "--json", "--latex", "--markdown", "--figures", "--runs", "--wide"}
+OF_COMPARE = {"--csv", "--html", "--json", "--latex", "--markdown", "--figures", "--runs", "--wide"}
 FLAGS = {"compare": OF_COMPARE, "clean": {"--failed", "--checkpoints", "--yes"}, "list": {"--config-dir"}}
 
 
@@ -213,7 +213,7 @@ def test_bash(folder: Path) -> None:
         "optimizer.lr=",
         "run=outputs/",
         "weights=bin/ weights=outputs/ weights=w.npz",
-        "--csv --figures --json --latex --markdown --runs --wide bin/ outputs/",
+        "--csv --figures --html --json --latex --markdown --runs --wide bin/ outputs/",
         "gone",
     ]
     assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "no completion spec" in line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from dgmrun.report import decision
 from dgmrun.report.decision import Contest
@@ -31,29 +32,33 @@ LEGEND = (
 )
 
 
-def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
-    """Prints the tables of a decision, within the width of the terminal unless `is_wide`."""
-    width = WIDE if is_wide else console().width if sys.stdout.isatty() else NARROW
-    contests, left_out = decision.contests(entries), dict[str, None]()
+class Section(NamedTuple):
+    """A table with its title.
 
-    def put(title: str, columns: list[Column], optional: Sequence[str], *notes: str) -> None:
-        kept, dropped = fitting(columns, optional, width)
-        left_out.update(dict.fromkeys(dropped))
-        show(
-            title,
-            "",
-            table(kept),
-            *(line for note in notes for line in ["", *wrapped(note, "", width)]),
-            "",
-            width=width,
-        )
+    Args:
+        title: the title.
+        columns: its columns.
+        optional: headings of columns that may be left out, the most wanted first.
+        notes: what is told below it.
+        contest: the contest that it is of, if it is of its settings.
+    """
 
+    title: str
+    columns: list[Column]
+    optional: Sequence[str]
+    notes: Sequence[str] = ()
+    contest: Contest | None = None
+
+
+def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
+    """Yields the tables; if `is_full`, with the numbers of differences that are not resolved."""
+    contests = decision.contests(entries)
     for contest in contests:
         told = decision.keys(contest.entries)
         optional = [heading for heading, _ in decision.settings([], told)[2:]] + [decision.METHOD]
-        columns = _numbered(decision.table(contest, told, is_wide))
-        put(f"{_where(contest)}: settings, best first", columns, optional)
-        put(f"{_where(contest)}: trained models, best first", _models(contest, is_wide), ("seed",))
+        columns = _numbered(decision.table(contest, told, is_full))
+        yield Section(f"{_where(contest)}: settings, best first", columns, optional, contest=contest)
+        yield Section(f"{_where(contest)}: trained models, best first", _models(contest, is_full), ("seed",))
     for title, some, further in (
         ("Not ranked, as they have no likelihood to rank them by", decision.unranked(entries, contests), _figures),
         ("Failed or not finished", decision.unfinished(entries), _progress),
@@ -61,8 +66,26 @@ def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
         if some:
             first, more = decision.settings(some, decision.keys(some)), further(some)
             optional = [heading for heading, _ in (*first[2:], *more)]
-            put(title, [*first, *more, ("run", list(map(decision.name, some)))], optional, *_errors(some))
-    closing = [*([OF_SETTINGS, OF_MODELS] if contests else []), LEGEND, *decision.doubts(entries)]
+            columns = [*first, *more, ("run", list(map(decision.name, some)))]
+            yield Section(title, columns, optional, list(_errors(some)))
+
+
+def legend(entries: Sequence[Entry], are_ranked: bool) -> list[str]:
+    """Returns what the tables mean, and the doubts about data."""
+    return [*([OF_SETTINGS, OF_MODELS] if are_ranked else []), LEGEND, *decision.doubts(entries)]
+
+
+def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
+    """Prints the tables of a decision, within the width of the terminal unless `is_wide`."""
+    width = WIDE if is_wide else console().width if sys.stdout.isatty() else NARROW
+    left_out, are_ranked = dict[str, None](), False
+    for section in sections(entries, is_wide):
+        are_ranked |= section.contest is not None
+        kept, dropped = fitting(section.columns, section.optional, width)
+        left_out.update(dict.fromkeys(dropped))
+        told = [line for note in section.notes for line in ("", *wrapped(note, "", width))]
+        show(section.title, "", table(kept), *told, "", width=width)
+    closing = legend(entries, are_ranked)
     closing += [f"--wide shows more: {', '.join(left_out)}."] if left_out else []
     show("\n\n".join("\n".join(wrapped(note, "", width)) for note in closing), width=width)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from dgmrun.errors import Mistake
-from dgmrun.report import export, overview
+from dgmrun.report import export, overview, page
 from dgmrun.report.runs import Entry, read
-from dgmrun.report.terminal import Parser
+from dgmrun.report.terminal import Parser, plain
 from dgmrun.run.directory import CONFIG
 
 FORMS = {"csv": export.as_csv, "json": export.as_json, "markdown": export.as_markdown, "latex": export.as_latex}
@@ -22,12 +23,18 @@ def main(argv: list[str]) -> None:
         Mistake: the arguments are invalid, or a directory has no run.
     """
     arguments = parser().parse_args(argv)
-    if arguments.runs and arguments.form not in (None, *OF_RUNS):
-        raise Mistake(f"`--runs` must be alone, or with --csv or --json, but is with --{arguments.form}")
+    form = "html" if arguments.html is not None else arguments.form
+    if arguments.runs and form not in (None, *OF_RUNS):
+        raise Mistake(f"`--runs` must be alone, or with --csv or --json, but is with --{form}")
     if arguments.figures is not None:
         _check_folder(arguments.figures)
+    if arguments.html is not None:
+        _check_page(arguments.html)
     entries = read(arguments.dirs or [Path("outputs")])
-    if arguments.form is not None:
+    if arguments.html is not None:
+        page.write(entries, arguments.html)
+        print(plain(f"page        {arguments.html.absolute()}"), file=sys.stderr)
+    elif arguments.form is not None:
         print((OF_RUNS if arguments.runs else FORMS)[arguments.form](entries), flush=True)
     elif arguments.runs:
         overview.show_runs(entries)
@@ -52,8 +59,28 @@ def parser() -> Parser:
     told = {"csv": "for a spreadsheet", "json": "for a program", "markdown": "for a page", "latex": "for a paper"}
     for name, what in told.items():
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=f"the table, {what}")
+    form.add_argument(
+        "--html",
+        nargs="?",
+        const=Path("compare.html"),
+        metavar="FILE",
+        type=Path,
+        help="a page to open, with curves and samples (compare.html)",
+    )
     parsed.add_argument("--figures", metavar="FOLDER", help="draw samples, log Z and proposals into it")
     return parsed
+
+
+def _check_page(file: Path) -> None:
+    """Refuses a file that is no page, which would be overwritten, and a folder that cannot be written to.
+
+    Raises:
+        Mistake: it is one of these.
+    """
+    if file.suffix != ".html":
+        raise Mistake(f"`--html` must be a file that ends in .html, but is {file}", "--html compare.html")
+    if file.is_dir() or not os.access(file.absolute().parent, os.W_OK):
+        raise Mistake(f"`--html` must be a file in a folder to write to, but is {file}")
 
 
 def _draw(entries: list[Entry], folder: Path) -> None:
