@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageOps
 from torch import Tensor
 
+from dgmrun.data.pictures import check_colour, opaque
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
@@ -69,17 +70,8 @@ def event(path: str, size: Sequence[int], channels: int, background: str = "whit
         raise Mistake(f"`dataset.size` must be [height,width] in pixels, but is {size}")
     if channels not in MODES:
         raise Mistake(f"`dataset.channels` must be 3 for colour or 1 for grey, but is {channels}")
-    if not isinstance(background, str) or not _is_colour(background):
-        raise Mistake(f"`dataset.background` must be a colour, such as white or #ffffff, but is {background}")
+    check_colour(background)
     return Event((channels, *size), "unit")
-
-
-def _is_colour(word: str) -> bool:
-    try:
-        ImageColor.getrgb(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _wrapped(folder: Path) -> Path:
@@ -127,16 +119,8 @@ def _picture(file: Path, shape: tuple[int, ...], background: str) -> Tensor:
         with Image.open(file) as opened:
             if opened.mode.startswith(("I", "F")):
                 raise ValueError(f"its pixels are {opened.mode}, not of 8 bits")
-            upright = _opaque(ImageOps.exif_transpose(opened), background).convert(MODES[channels])
+            upright = opaque(ImageOps.exif_transpose(opened), background).convert(MODES[channels])
             picture = ImageOps.fit(upright, (width, height))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Mistake(f"`dataset.path` must hold pictures that can be read, but {file} is not: {error}") from error
     return torch.from_numpy(np.array(picture)).reshape(height, width, channels).permute(2, 0, 1)
-
-
-def _opaque(image: Image.Image, background: str) -> Image.Image:
-    """Lays an image that has transparency, of any mode, on a background: colours under it are arbitrary."""
-    if not image.has_transparency_data:
-        return image
-    paper = Image.new("RGBA", image.size, background)
-    return Image.alpha_composite(paper, image.convert("RGBA"))
