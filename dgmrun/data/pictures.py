@@ -46,7 +46,7 @@ def channels_first(x: NDArray[Any], layout: str | None) -> Found:
     is_last = x.shape[-1] in CHANNELS and min(x.shape[1:3]) > x.shape[-1]
     if not is_last and layout is None and x.shape[1] not in CHANNELS:
         raise Mistake(
-            f"`dataset.layout` must be {' or '.join(LAYOUTS)} where it is not plain which axis has the channels, but is null "
+            f"`dataset.layout` must be {' or '.join(LAYOUTS)} where no axis has 1, 3 or 4 channels, but is null "
             f"and x is {list(x.shape)}",
             "dataset.layout=channels_first for [N, c, h, w], channels_last for [N, h, w, c], "
             "examples_last for [h, w, c, N]",
