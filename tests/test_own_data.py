@@ -25,7 +25,8 @@ def config() -> dict[str, dict[str, object]]:
     ("x", "kind", "transform"),
     [
         (RNG.integers(18, 80, (300, 2)), "counts", "jitter"),
-        (RNG.integers(0, 256, (300, 2), dtype=np.uint8), "unit", "dequantise"),
+        (RNG.integers(0, 256, (300, 2), dtype=np.uint8), "counts", "jitter"),
+        (RNG.integers(0, 256, (300, 4, 4), dtype=np.uint8), "unit", "dequantise"),
         (RNG.normal(size=(300, 2)), "real", "none"),
     ],
 )
@@ -36,7 +37,7 @@ def test_a_density_of_whole_numbers_is_one_of_noise_within_them(
     vae = ("model=vae", "model.hidden=[4]", "model.latent=[2]", "model.depth=1")
     assert dgmrun(*vae, *FILE, *SHORT, "train", "likelihood") == 0
     dataset = config()["dataset"]
-    assert (dataset["event"], dataset["transform"]) == ({"shape": [2], "kind": kind}, transform)
+    assert (dataset["event"], dataset["transform"]) == ({"shape": [*x.shape[1:]], "kind": kind}, transform)
 
 
 @pytest.mark.parametrize(

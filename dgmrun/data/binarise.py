@@ -27,7 +27,9 @@ def binarised(event: Event, binarisation: str) -> Event:
     if binarisation not in fitting:
         raise Mistake(
             f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.kind} data, but is {binarisation}",
-            hint=f"dataset.binarisation={fitting[0]}",
+            hint=f"dataset.kind=unit dataset.binarisation={binarisation}, of grey levels from 0 to 255"
+            if event.kind == "counts"
+            else f"dataset.binarisation={fitting[0]}",
         )
     return event if binarisation == "none" else replace(event, kind="binary")
 

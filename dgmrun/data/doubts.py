@@ -23,6 +23,8 @@ SINGULAR = 1e-10
 """Relative size of an eigenvalue of the correlations, in double precision, that counts as 0."""
 REPEATED, POINT = 0.5, 0.05
 """Share of a dimension's entries whose values repeat, and share of a single value, from which it is doubted."""
+LEAST_NINES = 99
+"""Smallest number of nines that is doubted."""
 COARSE = 1e-3
 """Rounding to float32, in interquartile ranges of a dimension, that changes the data."""
 
@@ -39,6 +41,7 @@ def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: boo
     found = _shared(splits, event)
     if event.is_continuous or event.kind == "counts":
         x = splits["train"].x.double()
+        found += _nines(x.flatten(1))
         found += _coarse((back.inv(x) if back.parts else x).flatten(1)[:MOST_ROWS], bool(back.parts))
         found += [*_flat(x.flatten(1)), *_repeated(x.flatten(1)[:MOST_ROWS])] if is_density else []
     return found
@@ -98,3 +101,16 @@ def _coarse(x: Tensor, is_standardised: bool) -> list[str]:
     count = int((lost & (x.amax(0) > x.amin(0))).sum())
     cure = "without the outliers they do not" if is_standardised else "dataset.transform=standardise keeps them apart"
     return [f"values of {count} of {x.shape[1]} dimensions run together in float32: {cure}"] if count else []
+
+
+def _nines(x: Tensor) -> list[str]:
+    """Names a number of nines, as stands for a missing value, that is far from all others of a dimension."""
+    for extremes in (x.amin(0), x.amax(0)):
+        for dimension, extreme in enumerate(extremes.tolist()):
+            if abs(extreme) < LEAST_NINES or set(f"{abs(extreme):g}") != {"9"}:
+                continue
+            others = x[:, dimension][x[:, dimension] != extreme]
+            if len(others) > 1 and (extreme - others).abs().min() > others.max() - others.min():
+                where = f"{extreme:g} in dimension {dimension} (from 0) is far from all other values"
+                return [f"{where}: if it stands for a missing one, leave its entry empty and dataset.missing=drop"]
+    return []

@@ -17,8 +17,15 @@ from torch import Tensor
 from dgmrun.rng import seeded
 
 SPLITS = ("train", "valid", "test")
-SPELLINGS = {"training": "train", "val": "valid", "validation": "valid", "dev": "valid", "testing": "test"}
-"""Other usual names of the splits."""
+SPELLINGS = {
+    **{split: split for split in SPLITS},
+    "training": "train",
+    **dict.fromkeys(("val", "validation", "validate", "dev", "eval", "evaluation"), "valid"),
+    **dict.fromkeys(("testing", "holdout"), "test"),
+}
+"""Usual names of the splits."""
+BESIDE = {"set", "split", "data", "images", "image", "imgs", "img", "pictures", "photos"}
+"""Words beside such a name that do not make it another."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,18 @@ def places(rows: int) -> Sequence[Tensor]:
         return torch.split(torch.randperm(rows), [rows - 2 * held_out, held_out, held_out])
 
 
+def without_valid(train: Tensor) -> tuple[Tensor, Tensor]:
+    """Cuts 10 % of the rows of train off for valid: a choice that is the same for every run."""
+    held_out = max(1, len(train) // 10)
+    with seeded(0, "split"):
+        order = train[torch.randperm(len(train))]
+    return order[held_out:], order[:held_out]
+
+
 def split_named(name: str) -> str | None:
-    """Returns the split of this name, in any usual spelling, also as the first word of it; None if it names none."""
-    word = re.split(r"[\W_]", name.strip().lower())[0]
-    return word if word in SPLITS else SPELLINGS.get(word)
+    """Returns the split of this name, in any usual spelling, such as val2017 and 1_train; None if it names none."""
+    words = re.findall(r"[^\W\d_]+", name.lower())
+    return SPELLINGS.get(words[0]) if words and {*words[1:]} <= BESIDE else None
 
 
 def sha256(x: Tensor) -> str:

@@ -1,8 +1,9 @@
 """Your own images: `dataset=images dataset.path=FOLDER dataset.size=[h,w]`.
 
-Reads every image file in the folder and its subfolders, except hidden ones. If the folder has subfolders for train,
-valid and test, in any usual spelling (Training, val, dev, ...), these are the splits; otherwise a permutation of the
-images in the order of their names, the same for every run, is cut into 80 % train and 10 % each of valid and test.
+Reads every image file in the folder and its subfolders, except hidden ones. If it has folders for train, valid and test
+at any depth, in any usual spelling (Training, val2017, 3_test, cat/dev, ...), these are the splits, and valid is cut
+from train if it alone is lacking; otherwise a permutation of the images in the order of their names, the same for every
+run, is cut into 80 % train and 10 % each of valid and test.
 Images of another size are resized, keeping their aspect ratio, and centre-cropped. Transparent ones are laid on a
 background. What is understood of a folder is logged in one line.
 """
@@ -15,17 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named
+from dgmrun.data.pictures import check_colour, opaque
+from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named, without_valid
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
-from dgmrun.run.files import is_hidden, visible
+from dgmrun.run.files import visible
 
 log = logging.getLogger("dgmrun")
 MODES = {1: "L", 3: "RGB"}
 """Pillow's modes, by number of channels."""
+DEEP = "save it with 8, or all pixels as x [N, h, w] by numpy.save, which dataset=file reads"
 
 
 def load(data_dir: Path, path: str, size: Sequence[int], channels: int, background: str = "white") -> Splits:
@@ -42,17 +45,16 @@ def load(data_dir: Path, path: str, size: Sequence[int], channels: int, backgrou
         Mistake: a setting is invalid, an image cannot be read, or there are too few.
     """
     shape, folder = event(path, size, channels, background).shape, Path(path).expanduser()
-    parts = _parts(_wrapped(folder))
-    if is_cut := any(parts.values()):
-        splits = {split: Split(_read(files, shape, background)) for split, files in parts.items()}
-    else:
-        if len(files := _files(folder)) < len(SPLITS):
+    files = _files(folder)
+    parts, how = _parts(folder, files)
+    if not parts:
+        if len(files) < len(SPLITS):
             raise Mistake(f"`dataset.path` must be a folder of at least 3 pictures, but {folder} has {len(files)}")
-        x = _read(files, shape, background)
-        splits = {split: Split(x[rows]) for split, rows in zip(SPLITS, places(len(x)), strict=True)}
-    unused = len(_files(folder)) - sum(len(each.x) for each in splits.values())
-    how = "split by its folders" if is_cut else "split at random, the same for every run"
-    how += f"; {unused} pictures outside of them left out" if unused else ""
+        rows = zip(SPLITS, places(len(files)), strict=True)
+        parts = {split: [files[row] for row in which.tolist()] for split, which in rows}
+    splits = {split: Split(_read(parts[split], shape, background)) for split in SPLITS}
+    if unused := len(files) - sum(map(len, parts.values())):
+        how += f"; {unused} pictures outside of them left out"
     log.info("data        %s: %s; %s", path, ", ".join(f"{len(each.x)} {name}" for name, each in splits.items()), how)
     return splits
 
@@ -69,45 +71,37 @@ def event(path: str, size: Sequence[int], channels: int, background: str = "whit
         raise Mistake(f"`dataset.size` must be [height,width] in pixels, but is {size}")
     if channels not in MODES:
         raise Mistake(f"`dataset.channels` must be 3 for colour or 1 for grey, but is {channels}")
-    if not isinstance(background, str) or not _is_colour(background):
-        raise Mistake(f"`dataset.background` must be a colour, such as white or #ffffff, but is {background}")
+    check_colour(background)
     return Event((channels, *size), "unit")
 
 
-def _is_colour(word: str) -> bool:
-    try:
-        ImageColor.getrgb(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _wrapped(folder: Path) -> Path:
-    """Returns the folder within, if it is all that there is and no split."""
-    inside = [path for path in folder.iterdir() if not is_hidden(path.name)]
-    is_wrapper = len(inside) == 1 and inside[0].is_dir() and split_named(inside[0].name) is None
-    return _wrapped(inside[0]) if is_wrapper else folder
-
-
-def _parts(folder: Path) -> dict[str, list[Path]]:
-    """Returns the files of the subfolders named after splits, by split.
+def _parts(folder: Path, files: Sequence[Path]) -> tuple[dict[str, list[Path]], str]:
+    """Returns the files by split, as their folders at any depth name it, and how they were split.
 
     Raises:
-        Mistake: two subfolders are named after one split, or some splits have files and others none.
+        Mistake: one split has folders of two names, or some splits have pictures and others none.
     """
+    names: dict[str, set[str]] = {split: set() for split in SPLITS}
     parts: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
-        split, files = split_named(sub.name), _files(sub)
-        if split is None or not files:
-            continue
-        if parts[split]:
-            raise Mistake(f"`dataset.path` must have one folder for {split}, but {folder} has another, {sub.name}")
-        parts[split] = files
-    lacking = [split for split, files in parts.items() if not files]
-    if lacking and len(lacking) < len(SPLITS):
+    for file in files:
+        named = [(split, name) for name in file.relative_to(folder).parts[:-1] if (split := split_named(name))]
+        for split, name in named[:1]:
+            names[split].add(name)
+            parts[split].append(file)
+    several = next((sorted(each) for each in names.values() if len(each) > 1), None)
+    if several:
+        split = split_named(several[0])
+        raise Mistake(f"`dataset.path` must have one folder for {split}, but {folder} has {' and '.join(several)}")
+    lacking = [split for split, own in parts.items() if not own]
+    if lacking == ["valid"] and len(parts["train"]) > 1:
+        rows = without_valid(torch.arange(len(parts["train"])))
+        train, valid = ([parts["train"][row] for row in which.tolist()] for which in rows)
+        return {**parts, "train": train, "valid": valid}, "split by its folders, valid cut from that of train"
+    if 0 < len(lacking) < len(SPLITS):
         must = f"`dataset.path` must have pictures in {', '.join(SPLITS)}"
-        raise Mistake(f"{must}, but {folder} has none in {' and '.join(lacking)}")
-    return parts
+        hint = "valid alone may be lacking: it is cut from train. Other names than of splits are no splits"
+        raise Mistake(f"{must}, but {folder} has none in {' and '.join(lacking)}", hint)
+    return ({}, "split at random, the same for every run") if lacking else (parts, "split by its folders")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -126,17 +120,9 @@ def _picture(file: Path, shape: tuple[int, ...], background: str) -> Tensor:
     try:
         with Image.open(file) as opened:
             if opened.mode.startswith(("I", "F")):
-                raise ValueError(f"its pixels are {opened.mode}, not of 8 bits")
-            upright = _opaque(ImageOps.exif_transpose(opened), background).convert(MODES[channels])
+                raise ValueError(f"its pixels are {opened.mode}, not of 8 bits: {DEEP}")
+            upright = opaque(ImageOps.exif_transpose(opened), background).convert(MODES[channels])
             picture = ImageOps.fit(upright, (width, height))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Mistake(f"`dataset.path` must hold pictures that can be read, but {file} is not: {error}") from error
     return torch.from_numpy(np.array(picture)).reshape(height, width, channels).permute(2, 0, 1)
-
-
-def _opaque(image: Image.Image, background: str) -> Image.Image:
-    """Lays an image that has transparency, of any mode, on a background: colours under it are arbitrary."""
-    if not image.has_transparency_data:
-        return image
-    paper = Image.new("RGBA", image.size, background)
-    return Image.alpha_composite(paper, image.convert("RGBA"))

@@ -22,6 +22,7 @@ MADE_BY = {
     ("unit", "levels"): "dataset.transform=levels",
     ("unit", "real"): "dataset.transform=logit",
     ("counts", "real"): "dataset.transform=jitter",
+    ("counts", "binary"): "dataset.kind=unit dataset.binarisation=threshold",
 }
 """Settings that make data of one kind data of another."""
 ONE_SIDED = 0.99865

@@ -30,12 +30,15 @@ DEEPEST = 32
 LARGEST_INTEGER = 2**63
 UNPACKED, PACKING = 2**26, 100
 """Bytes that any archive may unpack to, and the largest compression ratio beyond that; DEFLATE can reach 1032."""
+NUMPY = (b"\x93NUMPY", b"PK")
+"""How .npy and .npz files begin."""
 KEY = re.compile(r"[^\W_][\w-]*|_target_")
 RESERVED = ("hydra", "defaults")
 
 DATASET = {
     **{"name": str, "kind": str, "transform": str, "binarisation": str, "given": str, "levels": int, "dims": int},
     "splits": {...: {"sha256": str}},
+    "classes": [str],
     "doubts": [str],
 }
 TRAIN = {"steps": int, "weights_step": int, "seconds": float, "processes": int, "complete": bool, "history": [{}]}
@@ -127,6 +130,9 @@ def arrays(file: Path, most: int | None = None, packing: float = PACKING) -> dic
     try:
         check_packing(file, most, packing)
         with file.open("rb") as stream:
+            if not stream.read(6).startswith(NUMPY):
+                raise ValueError("it does not begin as a file of numpy does")
+            stream.seek(0)
             loaded = numpy.load(stream, allow_pickle=False)
             found = {"x": loaded} if isinstance(loaded, numpy.ndarray) else dict(loaded)
     except Exception as error:  # an archive can fail in any way

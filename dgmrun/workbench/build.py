@@ -184,11 +184,16 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _transform(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
-    """Returns the transform of the dataset's module; `none` if its event or bits are given, or its counts modelled."""
+    """Returns the transform of the dataset's module.
+
+    It is `none` if the event or bits are given, or if the model takes counts or cannot take what is made of them.
+    """
     if dataset["binarisation"] != "none" or dataset["event"] is not None:
         return "none"
     seen, found = _of_module(dataset, "event"), _of_module(dataset, "transform") or "none"
-    return "none" if seen is None or (seen.kind == "counts" and _takes(model, seen)) else found
+    if seen is None or seen.kind != "counts":
+        return "none" if seen is None else found
+    return "none" if _takes(model, seen) or not _takes(model, Event(seen.shape, "real")) else found
 
 
 def _takes(model: Mapping[str, Any], event: Event) -> bool:
@@ -203,6 +208,18 @@ def modes(dataset: Mapping[str, Any]) -> Modes | None:
     """Returns the known modes of a dataset, or None."""
     found: Modes | None = _of_module(dataset, "known_modes")
     return found
+
+
+def classes(dataset: Mapping[str, Any]) -> list[str]:
+    """Returns the word of each class of a dataset's labels; an empty list if they have none."""
+    found: list[str] | None = _of_module(dataset, "classes")
+    return found or []
+
+
+def doubts(dataset: Mapping[str, Any]) -> list[str]:
+    """Returns what the files of a dataset may mean otherwise than they were understood."""
+    found: list[str] | None = _of_module(dataset, "doubts")
+    return found or []
 
 
 def _of_module(dataset: Mapping[str, Any], name: str) -> Any:

@@ -21,6 +21,7 @@ from dgmrun.protocols.values import Batch
 from dgmrun.run.files import now
 from dgmrun.run.files import sha256 as file_sha256
 from dgmrun.run.weights import locate
+from dgmrun.workbench import build
 from dgmrun.workbench.setup import Setup
 
 
@@ -61,6 +62,7 @@ def _dataset(setup: Setup) -> dict[str, Any]:
         "levels": setup.levels,
         "dims": setup.event.dims,
         "splits": splits(setup),
+        "classes": build.classes(dataset),
         "doubts": setup.doubts,
     }
 

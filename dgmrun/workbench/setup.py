@@ -91,7 +91,10 @@ class Setup:
         """Doubts about the data, in words."""
         has_density = roles(build.target(self.config["model"])).density is not None
         is_density = has_density and self.is_of_x and self.event.is_continuous and self.data.noise is None
-        return doubts(self.data.loaded, build.event(self.config["dataset"]["event"]), self.data.back, is_density)
+        dataset = self.config["dataset"]
+        return build.doubts(dataset) + doubts(
+            self.data.loaded, build.event(dataset["event"]), self.data.back, is_density
+        )
 
     @property
     def _labels(self) -> Event | None:

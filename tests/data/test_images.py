@@ -66,6 +66,35 @@ def test_splits_have_several_spellings(names: tuple[str, ...], tmp_path: Path) -
         load(Path(), str(tmp_path), **SETTINGS)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat/train", "cat/val", "cat/test"),
+        ("train2017", "val2017", "test2017"),
+        ("1_train", "2_val", "3_test"),
+        ("data/train/cat", "data/valid/cat", "data/test/cat"),
+        ("train_images", "validation set", "Test-Images"),
+    ],
+)
+def test_folders_of_splits_are_found_at_any_depth_and_by_usual_names(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name, rows in zip(names, (slice(12), slice(12, 13), slice(13, 20)), strict=True):
+        folder(tmp_path / name, rows)
+    folder(tmp_path / "train_masks", slice(2))
+    splits = load(Path(), str(tmp_path), **SETTINGS)
+    assert [len(split.x) for split in splits.values()] == [12, 1, 7]
+    assert torch.equal(splits["test"].x, torch.tensor(COLOURS[13:]).permute(0, 3, 1, 2) / 255)
+
+
+def test_valid_is_cut_from_train_where_it_alone_is_lacking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder(tmp_path / "train", slice(12))
+    folder(tmp_path / "test", slice(12, 20))
+    with caplog.at_level("INFO", logger="dgmrun"):
+        splits = load(Path(), str(tmp_path), **SETTINGS)
+    assert "11 train, 1 valid, 8 test; split by its folders, valid cut from that of train" in caplog.text
+    found = torch.cat([splits["train"].x, splits["valid"].x]).flatten(1)
+    assert sorted(found.tolist()) == sorted((torch.tensor(COLOURS[:12]).permute(0, 3, 1, 2) / 255).flatten(1).tolist())
+
+
 def transparent(mode: str) -> Image.Image:
     """Black or arbitrary colours, all of them invisible."""
     image = Image.new("RGBA", (6, 4), (10, 20, 30, 0))

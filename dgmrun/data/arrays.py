@@ -1,0 +1,157 @@
+"""Arrays of .npz, .npy and .mat: which is x, which are labels and splits.
+
+x is the array of that name, `data` or `images`, or the only one of numbers. Labels are `y`, `label`, `target`, `class`
+or their plurals: whole numbers, words, or rows that are 1 at their class and 0 elsewhere. Arrays by split, such as
+`x_train`, `y_train`, `x_test`, `y_test`, are joined.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmrun.data import columns, pictures
+from dgmrun.data.columns import AUTO, Contents
+from dgmrun.data.splits import SPLITS, split_named
+from dgmrun.data.tables import Table
+from dgmrun.errors import Mistake
+
+Arrays = dict[str, NDArray[Any]]
+NAMES = {
+    **dict.fromkeys(("x", "data", "images"), "x"),
+    **dict.fromkeys(columns.LABELS, "y"),
+    **dict.fromkeys(columns.SPLIT, "split"),
+}
+"""What an array is, by its name."""
+
+
+def contents(arrays: Arrays, label: str | int | None, drop: Sequence[str | int], layout: str | None) -> Contents:
+    """Returns what a file of arrays has.
+
+    Args:
+        arrays: its arrays, by name.
+        label: column or array of the labels; None for none, `auto` to recognise it.
+        drop: columns of a table to leave out.
+        layout: `examples_last` if the last axis is that of the examples; None to recognise it.
+
+    Raises:
+        Mistake: they are not as described above.
+    """
+    named, said = _named(arrays, label)
+    x = _checked(named["x"])
+    y = named.get("y")
+    x, moved = pictures.examples_first(x, layout, None if y is None or y.ndim > 2 else max(y.shape, default=0))
+    _check_number(x)
+    is_column = label not in (None, AUTO, *arrays)
+    if x.ndim == 2 and x.dtype.kind in "biuf":
+        found = columns.chosen(Table(x.astype(np.float64)), label if is_column else None, drop)
+    elif is_column or drop:
+        key, value = ("label", label) if is_column else ("drop", drop)
+        must = f"`dataset.{key}` must be {'the name of an array' if is_column else '[]'} where x is {list(x.shape)}"
+        raise Mistake(f"{must}, but is {value}", "dataset.label=null" if is_column else "dataset.drop=[]")
+    else:
+        found = Contents(x if x.dtype == np.uint8 else x.astype(np.float64))
+    if y is not None and not is_column:
+        y, how = _label(y, len(x))
+        found, said = replace(found, label=y), [*said, *how]
+    elif y is not None:
+        said = [*said, "y left out"]
+    split = named["split"].astype(str) if "split" in named else None
+    return replace(found, split=split, understood=[*said, *moved, *found.understood])
+
+
+def _named(arrays: Arrays, label: str | int | None) -> tuple[Arrays, list[str]]:
+    """Returns the arrays under the names x, y and split, and which are left out."""
+    names = {name: NAMES[name.lower()] for name in arrays if name.lower() in NAMES}
+    if label is None or label in arrays:
+        names = {name: part for name, part in names.items() if part != "y"} | {label: "y"} if label else names
+    if "x" not in names.values():
+        joined = _joined(arrays)
+        if joined:
+            return joined
+        others = [name for name, array in arrays.items() if name not in names and array.dtype.kind in "biufc"]
+        others = [name for name in others if len(others) == 1 or arrays[name].size > 1]
+        if len(others) == 1 or len(arrays) == 1:
+            names[(others or list(arrays))[0]] = "x"
+    found = {part: arrays[name] for name, part in reversed(names.items())}
+    if "x" not in found:
+        told = f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}"
+        raise Mistake(told, "numpy.savez(FILE, x=..., y=..., split=...) writes one")
+    if label is None:
+        found.pop("y", None)
+    unused = [name for name in arrays if arrays[name] is not found.get(names.get(name, ""))]
+    return found, [f"{', '.join(unused)} left out"] if unused else []
+
+
+def _joined(arrays: Arrays) -> tuple[Arrays, list[str]] | None:
+    """Joins arrays by split, such as x_train and y_test; None if there are none."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {"x": {}, "y": {}}
+    for name, array in arrays.items():
+        words = re.findall(r"[a-z]+", re.sub(r"^([xy])(?=[a-z])", r"\1_", name.lower()))
+        splits = [split for word in words if (split := split_named(word))]
+        rest = [word for word in words if not split_named(word)]
+        part = NAMES.get(rest[0] if len(rest) == 1 else "" if rest else "x")
+        if len(splits) == 1 and part in parts:
+            parts[part][splits[0]] = array
+    order = [split for split in SPLITS if split in parts["x"]]
+    if len(order) < 2:
+        return None
+    shapes = {split: list(parts["x"][split].shape) for split in order}
+    if len({str(shape[1:]) for shape in shapes.values()}) > 1:
+        raise Mistake(f"`dataset.path` must hold examples of one shape in each split, but holds {shapes}")
+    found = {"x": np.concatenate([parts["x"][split] for split in order])}
+    found["split"] = np.repeat(order, [len(parts["x"][split]) for split in order])
+    if all(split in parts["y"] for split in order):
+        found["y"] = np.concatenate([parts["y"][split] for split in order])
+    used = {id(array) for of in parts.values() for array in of.values()}
+    unused = [name for name, array in arrays.items() if id(array) not in used]
+    return found, [f"arrays of {', '.join(order)} joined", *([f"{', '.join(unused)} left out"] if unused else [])]
+
+
+def _checked(x: NDArray[Any]) -> NDArray[Any]:
+    """Returns x if it has numbers in at least two axes.
+
+    Raises:
+        Mistake: it has not.
+    """
+    if x.dtype.kind not in "biuf" or x.ndim < 2 or x.size == 0:
+        hints = {1: "x.reshape(-1, 1) is a table of one column"} if x.dtype.kind in "biuf" else {}
+        raise _of_another_shape(x, hints.get(x.ndim))
+    return x
+
+
+def _check_number(x: NDArray[Any]) -> None:
+    if len(x) < len(SPLITS):
+        raise _of_another_shape(x, None)
+
+
+def _of_another_shape(x: NDArray[Any], hint: str | None) -> Mistake:
+    is_complex = x.dtype.kind == "c"
+    return Mistake(
+        f"`dataset.path` must hold numbers x [N, ...] with N at least 3, but x is {x.dtype.name} {list(x.shape)}",
+        "numpy.stack([x.real, x.imag], -1) makes two real numbers of each" if is_complex else hint,
+    )
+
+
+def _label(y: NDArray[Any], rows: int) -> tuple[NDArray[Any], list[str]]:
+    """Returns labels as numbers or words [N], and what was understood.
+
+    Raises:
+        Mistake: they are not of `rows` examples.
+    """
+    if y.shape in ((rows, 1), (1, rows)):
+        y = y.reshape(rows)
+    is_number = y.dtype.kind in "biuf"
+    if is_number and y.ndim == 2 and len(y) == rows and np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all():
+        return y.argmax(1).astype(np.float64), [f"labels by the place of the 1 among {y.shape[1]}"]
+    if y.shape != (rows,) or not (is_number or y.dtype.kind in "SU"):
+        kind = f"{y.dtype.name} {list(y.shape)}"
+        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or no y, but y is {kind}", "dataset.label=null")
+    if is_number:
+        return y.astype(np.float64), []
+    return np.char.strip(np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y), []

@@ -1,0 +1,66 @@
+"""Headings of tables: a first line that names the columns, in words or in numbers.
+
+A first line is a heading if most of it are words. Numbers are one if they name columns plainly: whole ones that rise or
+fall evenly, above columns with fractions; ones that do so, or are whole, far outside of all other values of every one
+of at least three columns, as years and wavelengths are; or 0, 1, 2, 3, ..., as pandas writes. Where it is less plain,
+they are an example, and a doubt says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 3
+"""Columns, or rows, from which numbers can be told from their names."""
+
+
+def is_one(first: list[str], x: NDArray[Any]) -> bool:
+    """Returns whether the first line is a heading.
+
+    Args:
+        first: its entries.
+        x: the numbers of all lines [rows, columns], nan where there is none.
+    """
+    filled = np.array([entry != "" for entry in first])
+    words = np.isnan(x[0]) & [any(map(str.isalpha, entry)) for entry in first]
+    if words.any() or len(x) == 1:
+        return bool(2 * words.sum() > filled.sum())
+    start = 0 if filled[0] else 1
+    if np.isnan(x[0, start:]).any() or len(first) - start < 2:
+        return False
+    names, rows = x[0, start:], x[1:, start:]
+    steps = np.diff(names)
+    is_even, is_whole = bool(np.ptp(steps) <= 1e-6 * abs(steps).max() and steps[0]), _is_whole(names)
+    if is_even and is_whole and not _is_whole(rows):
+        return True
+    if names[0] == 0 and steps.max() == steps.min() == 1 and len(names) > FEWEST:
+        return True
+    is_monotone = bool((steps > 0).all() or (steps < 0).all())
+    is_plain = is_even or (is_whole and not _is_whole(rows))
+    return len(names) >= FEWEST and is_monotone and is_plain and _is_apart(names, rows)
+
+
+def doubts(x: NDArray[Any]) -> list[str]:
+    """Returns doubts about a first line that is taken as an example, although its numbers are unlike all others."""
+    if len(x) <= FEWEST or np.isnan(x[0]).any():
+        return []
+    has_fractions = x.shape[1] >= FEWEST and not any(map(_is_whole, x[1:].T))
+    if _is_apart(x[0], x[1:]) or (_is_whole(x[0]) and has_fractions):
+        return ["the first line is unlike all others: dataset.header=true takes it as a heading"]
+    return []
+
+
+def _is_whole(numbers: NDArray[Any]) -> bool:
+    found = numbers[np.isfinite(numbers)]
+    return bool((found == found.round()).all())
+
+
+def _is_apart(names: NDArray[Any], rows: NDArray[Any]) -> bool:
+    """Returns whether each name is further from all values of its column than these are from each other."""
+    if len(rows) < FEWEST or np.isnan(rows).all(0).any():
+        return False
+    low, high = np.nanmin(rows, 0), np.nanmax(rows, 0)
+    return bool((np.maximum(low - names, names - high) > high - low).all())
