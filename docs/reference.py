@@ -8,7 +8,7 @@ import sys
 import mkdocs_gen_files
 import yaml
 
-from dgmrun.paths import config_dir, options
+from dgmrun.paths import config_dir, methods, options
 from dgmrun.report.header import header
 from dgmrun.tools import list as listed
 from dgmrun.workbench import build
@@ -36,13 +36,16 @@ def section(group: str, name: str) -> list[str]:
     lines += [f"*Source: {top.source}*", ""] if top.source else []
     lines += ["```yaml", text.strip(), "```", ""] if group in ("stage", "experiment") else []
     if group not in ("stage", "experiment"):
-        details = list(listed._option(group, name, ()))
-        lines += ["```text", *details[details.index("  keys") :], "```", ""] if "  keys" in details else []
-        lines += documented(yaml.safe_load(text), group)
+        keys = [line.strip().partition("  ") for line in listed._keys(group, file)]
+        rows = [f"| `{key}` | {what.strip()} |" for key, _, what in keys]
+        lines += ["| key | |", "|---|---|", *rows, ""] if rows else []
+        if group in ("model", "objective", *methods()):
+            lines += [f"Fits {listed._fits(group, name, ())}.", ""]
+        lines += documented(yaml.safe_load(text))
     return lines
 
 
-def documented(node: dict[str, object], group: str) -> list[str]:
+def documented(node: dict[str, object]) -> list[str]:
     """Returns the docstring of the file of a class, which has its equations."""
     target = node.get("_target_") or next(
         (each["_target_"] for each in node.values() if isinstance(each, dict) and "_target_" in each), None
@@ -51,7 +54,7 @@ def documented(node: dict[str, object], group: str) -> list[str]:
         return []
     doc = inspect.getdoc(sys.modules[build.target({"_target_": target}).__module__])
     return [
-        '??? note "In its file"',
+        '??? note "Equations"',
         "",
         *(f"    {line}" for line in ["```text", *(doc or "").splitlines(), "```"]),
         "",

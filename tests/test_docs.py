@@ -19,9 +19,14 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+def found(page: Path) -> list[tuple[str, str]]:
+    """Its blocks with their languages, and lines that go on in one."""
+    return BLOCK.findall(page.read_text().replace("\\\n", " "))
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """Its blocks in a language."""
-    return [text for of, text in BLOCK.findall(page.read_text()) if of == language]
+    return [text for of, text in found(page) if of == language]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -49,7 +54,7 @@ def test_commands_compose(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "data"], ids=lambda page: page.name)
 def test_pages_run(page: Path, tmp_path: Path) -> None:
     """Each page from its top, in an empty folder."""
-    for language, text in BLOCK.findall(page.read_text()):
+    for language, text in found(page):
         words = [sys.executable, "-c", text]
         if language == "sh":
             lines = [line for line in text.splitlines() if line.startswith("dgmrun ")]
