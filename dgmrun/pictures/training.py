@@ -20,7 +20,9 @@ def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[st
 
     Each tag has a panel of its own, as losses of many objectives are of another size than a likelihood.
     """
-    figure = Plot(figsize=(8, 1 + 2.2 * len(values)), dpi=DPI, layout="constrained")
+    height = 1 + 2.2 * len(values)
+    figure = Plot(figsize=(8, height), dpi=DPI)
+    figure.subplots_adjust(left=0.12, right=0.98, bottom=0.6 / height, top=1 - 0.4 / height, hspace=0.3)
     panels = figure.subplots(len(values), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (tag, rows), colour in zip(panels, values.items(), COLOURS, strict=False):
         step, value = numpy.array(rows).T

@@ -7,14 +7,16 @@ from dgmrun.run.directory import Run
 from dgmrun.stages.train.validation import WATCHED
 
 LOSS = "train/loss"
+FEWEST = 5
+"""Fewest points that are a curve."""
 
 
 def draw(run: Run) -> None:
-    """Writes figures/curve.png from metrics.csv, if there is a curve in it: two steps of anything."""
+    """Writes figures/curve.png from metrics.csv, if there is a curve in it."""
     curves = metrics.curves(run.path)
     watched = next((f"valid/{name}" for name in WATCHED if f"valid/{name}" in curves), LOSS)
     shown = {tag: curves[tag] for tag in (watched, LOSS) if tag in curves}
-    if all(len(curve) < 2 for curve in shown.values()):
+    if all(len(curve) < FEWEST for curve in shown.values()):
         return
     from dgmrun.pictures import drawing, training
 
