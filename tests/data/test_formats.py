@@ -111,7 +111,7 @@ def test_a_fourth_channel_is_opacity_on_the_background(tmp_path: Path) -> None:
     laid = [np.asarray(opaque(Image.fromarray(each), "#ff8000").convert("RGB")) for each in x]
     found = [(255 * split.x[0]).round().byte().permute(1, 2, 0).numpy().tolist() for split in splits.values()]
     assert sorted(found) == sorted(each.tolist() for each in laid)
-    assert file.event(path, background=None).shape == (4, 8, 9)
+    assert file.event(path, background="none").shape == (4, 8, 9)
 
 
 def test_a_table_of_bytes_is_counts_as_any_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
