@@ -132,3 +132,33 @@ def test_what_trains_nothing_is_told(
     np.save("x.npy", RNG.normal(size=(100, 2)))
     assert dgmrun("model=gaussian", *FILE, *SHORT, "train", off) == 0
     assert "no parameter has moved" in capsys.readouterr().err
+
+
+def test_labels_of_a_table_are_given_by_their_words(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["setosa", "virginica"] * 50
+    pairs = zip(RNG.normal(size=(100, 2)).tolist(), words, strict=True)
+    rows = "".join(f"{a!r},{b!r},{word}\n" for (a, b), word in pairs)
+    Path("iris.csv").write_text("length,width,species\n" + rows)
+    vae = ("model=vae", "model.hidden=[4]", "model.latent=[2]", "model.depth=1", "given=labels")
+    data = ("dataset=file", "dataset.path=iris.csv", "dataset.label=species")
+    assert dgmrun(*vae, *data, *SHORT, "train", "sample", "sample.given=[virginica,setosa]", "sample.count=4") == 0
+    assert config()["dataset"]["labels"] == {"shape": [], "kind": "categorical", "size": 2}
+    assert json.loads(Path("run/results.json").read_text())["dataset"]["classes"] == ["setosa", "virginica"]
+    assert "rows        virginica, setosa\n" in capsys.readouterr().err
+    assert np.load("run/samples.npz", allow_pickle=False)["given"].tolist() == [1, 1, 0, 0]
+    assert dgmrun("sample", "run=run", "sample.given=[rose]") == 2
+    assert "classes from 0 to 1 or of setosa, virginica, but is ['rose']" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["", "dataset.binarisation=threshold"])
+def test_grey_levels_in_text_are_binarised_as_the_messages_say(
+    wrong: str, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("flat.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in RNG.integers(0, 256, (50, 16))))
+    command = ("model=rbm", "model.hidden=3", "dataset=file", "dataset.path=flat.csv", *SHORT, "train")
+    assert dgmrun(*command, *wrong.split()) == 2
+    cure = "dataset.kind=unit dataset.binarisation=threshold"
+    assert cure in capsys.readouterr().err
+    assert dgmrun(*command, *cure.split()) == 0

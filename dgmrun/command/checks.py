@@ -14,6 +14,8 @@ from dgmrun.paths import leaves, words
 from dgmrun.run.untrusted import LARGEST_INTEGER
 from dgmrun.stages import stage
 
+AUTO = "auto"
+"""Default of what is recognised in a dataset; what settles it is checked by its loader."""
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
 LEAST = {
     "dataset.batch_size": 1,
@@ -42,7 +44,8 @@ def replace(config: DictConfig, override: Override) -> None:
     default = deepcopy(OmegaConf.select(config, key, throw_on_missing=False))
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
-    if not _is_like(value, default):
+    settles = section == "dataset" and default == AUTO
+    if not settles and not _is_like(value, default):
         cure = f"{key}=[{value}]" if OmegaConf.is_list(default) and value and isinstance(value, (int, str)) else None
         raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", cure)
 

@@ -114,7 +114,7 @@ def _position(table: Table, setting: str, which: str | int) -> int:
     known = ", ".join([*names[:MOST_NAMES], *(["..."] if len(names) > MOST_NAMES else [])])
     must = f"{known}, or a number from 0 to {columns - 1}" if names else f"the number of one, from 0 to {columns - 1}"
     raise Mistake(
-        f"`dataset.{setting}` must be of the table's columns: {must}, but is {which}{nearest(str(which), names)}"
+        f"`dataset.{setting}` must be columns of the table: {must}, but is {which}{nearest(str(which), names)}"
     )
 
 

@@ -12,6 +12,7 @@ from dgmrun.errors import Mistake
 
 LAYOUTS = ("channels_first", "channels_last", "examples_last")
 CHANNELS = (1, 3, 4)
+NO_BACKGROUND = "none"
 BYTE, SMALLEST = 255, 4
 """Largest grey level; fewest pixels of a side."""
 Found = tuple[NDArray[Any], list[str]]
@@ -73,19 +74,19 @@ def are_whole(x: Any) -> bool:
     return bool((abs(x - x.round()) < 1e-3).all())
 
 
-def without_alpha(x: NDArray[Any], background: str | None) -> Found:
+def without_alpha(x: NDArray[Any], background: str) -> Found:
     """Lays pictures x [N, 4, h, w] of grey levels k / 255 on a background, as their fourth channel is opacity.
 
     Args:
         x: an array of any shape; those of another are returned as they are.
-        background: a colour; None to keep four channels.
+        background: a colour; `none` to keep four channels.
     """
-    if x.ndim != 4 or x.shape[1] != 4 or background is None:
+    if x.ndim != 4 or x.shape[1] != 4 or background == NO_BACKGROUND:
         return x, []
     levels = (np.moveaxis(x, 1, -1) * BYTE).round().astype(np.uint8)
     tall = np.ascontiguousarray(levels.reshape(-1, *levels.shape[2:]))  # all pictures above each other
     laid = np.asarray(opaque(Image.fromarray(tall), background).convert("RGB")).reshape(*levels.shape[:3], 3)
-    said = f"the fourth channel as opacity on {background} (dataset.background=null keeps it)"
+    said = f"the fourth channel as opacity on {background} (dataset.background=none keeps it)"
     return np.moveaxis(laid, -1, 1) / BYTE, [said]
 
 

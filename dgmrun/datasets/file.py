@@ -67,7 +67,7 @@ def load(
     drop: str | int | Sequence[str | int] = (),
     missing: str | None = None,
     layout: str | None = None,
-    background: str | None = None,
+    background: str = pictures.NO_BACKGROUND,
     kind: str | None = None,
 ) -> Splits:
     """Loads x, and labels if there are any, from the file.
@@ -80,7 +80,7 @@ def load(
         drop: columns of a table to leave out, by name or number.
         missing: `drop` rows with missing values, or take the `mean` of the training split; None to refuse them.
         layout: `channels_first`, `channels_last` or `examples_last`, of images; None to recognise it.
-        background: colour behind transparent images, a name or #rrggbb; None to keep the fourth channel.
+        background: colour behind transparent images, a name or #rrggbb; `none` to keep the fourth channel.
         kind: kind of x, `binary`, `unit`, `counts` or `real`; None for the first that suits it.
 
     Raises:
@@ -148,7 +148,7 @@ def _read(name: str, drop: Any = (), **reading: Any) -> Read:
     for key, words in WORDS.items():
         if reading.get(key) not in (None, *words):
             raise Mistake(f"`dataset.{key}` must be {', '.join(words)} or null, but is {reading[key]}")
-    if reading.get("background") is not None:
+    if reading.get("background", pictures.NO_BACKGROUND) != pictures.NO_BACKGROUND:
         pictures.check_colour(reading["background"])
     dropped = tuple(drop) if isinstance(drop, (list, tuple)) else () if drop is None else (drop,)
     for key, each in (("label", reading.get("label")), *(("drop", one) for one in dropped)):
@@ -166,7 +166,7 @@ def _understood(
     label: str | int | None = AUTO,
     missing: str | None = None,
     layout: str | None = None,
-    background: str | None = None,
+    background: str = pictures.NO_BACKGROUND,
     kind: str | None = None,
 ) -> Read:
     """Reads a file; the last one is kept, as event, labels and examples are asked for one after another."""
@@ -197,7 +197,7 @@ def _contents(
         raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {error}") from error
 
 
-def _x(x: NDArray[Any], layout: str | None, background: str | None, kind: str | None) -> pictures.Found:
+def _x(x: NDArray[Any], layout: str | None, background: str, kind: str | None) -> pictures.Found:
     """Returns pictures with their channels first, grey levels from 0 to 1 and without transparency."""
     is_mat = layout == "examples_last" and x.ndim == 4
     x, moved = pictures.channels_first(x, "channels_last" if is_mat else None if layout == "examples_last" else layout)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dgmrun.data.check import check
 from dgmrun.data.splits import SPLITS, Splits
-from dgmrun.datasets.file import event, labels, load
+from dgmrun.datasets.file import doubts, event, labels, load
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
@@ -109,6 +109,62 @@ def test_text_is_the_numbers_that_it_holds(
     for encoding in ("utf-8", "utf-16", "cp1252") if "ö" in content else ("utf-8",):
         (tmp_path / name).write_text(content, encoding=encoding)
         assert torch.equal(rows(load(Path(), str(tmp_path / name))), rows(load(Path(), str(tmp_path / "data.npy"))))
+
+
+YEARS = np.random.default_rng(2).random((20, 4))
+NARROW = np.random.default_rng(3).integers(0, 10_000, (20, 3)).astype(float)
+
+
+def grouped(rows: np.ndarray[Any, Any]) -> str:
+    return "".join(",".join(f'"{entry:,.0f}"' for entry in row) + "\n" for row in rows.tolist())
+
+
+def r_frame(rows: np.ndarray[Any, Any]) -> str:
+    lines = (f'"row {place}" {line}' for place, line in enumerate(text(rows, " ").splitlines()))
+    return "\n".join(['"a" "b" "c"', *lines])
+
+
+@pytest.mark.parametrize(
+    ("content", "table"),
+    [
+        (grouped(NARROW), NARROW),
+        ("a,b,c\n" + grouped(NARROW), NARROW),
+        ("2000,2005,2010,2015\n" + text(YEARS), YEARS),
+        ("2003,2002,2001,2000\n" + text(YEARS), YEARS),
+        ("400.0,400.5,401.0,401.5\n" + text(YEARS), YEARS),
+        ("1990,2003,2010,2012\n" + text(YEARS), YEARS),
+        (r_frame(TABLE.astype(float)), TABLE.astype(float)),
+        ("a,b,c\n" + text(TABLE).replace("\n", ",\n"), TABLE),
+        ("a,b,c,\n" + text(TABLE).replace("\n", ",\n"), TABLE),
+        ('"a\nof b",b,c\n' + text(TABLE), TABLE),
+        ("a,b,c\n" + text(TABLE) + ",,\n,,\n", TABLE),
+        ("a,b,c\n" + text(WHOLE[:, :3] > 0), WHOLE[:, :3] > 0),
+        ("a,b,c\n" + text(WHOLE[:, :3] > 0).upper(), WHOLE[:, :3] > 0),
+    ],
+)
+def test_more_text_is_the_numbers_that_it_holds(content: str, table: np.ndarray[Any, Any], tmp_path: Path) -> None:
+    """Thousands, years and wavelengths as headings, what R and spreadsheets write, and True and False."""
+    np.save(tmp_path / "data.npy", table.astype(np.float64))
+    given, expected = (rows(load(Path(), path)) for path in (csv(tmp_path, content), str(tmp_path / "data.npy")))
+    assert torch.equal(given, expected)
+
+
+@pytest.mark.parametrize("content", ['"0,5","1,5"\n"2,5","3,5"\n"4,5","5,5"\n', "1_000,2\n3,4\n5,6\n"])
+def test_what_may_be_another_number_is_refused(content: str, tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="must have a number at line 1 in column 0"):
+        event(csv(tmp_path, content))
+
+
+def test_a_first_line_unlike_all_others_is_doubted(tmp_path: Path) -> None:
+    path = csv(tmp_path, "2019\n" + text(YEARS[:, :1]))
+    assert event(path).shape == (1,)
+    assert doubts(path) == ["the first line is unlike all others: dataset.header=true takes it as a heading"]
+    assert doubts(path, header=True) == doubts(csv(tmp_path, text(YEARS))) == []
+
+
+def test_a_hundred_thousand_columns_are_read(tmp_path: Path) -> None:
+    content = ",".join(f"c{column}" for column in range(100_000)) + "\n" + (",".join("10" * 50_000) + "\n") * 3
+    assert event(csv(tmp_path, content)) == Event((100_000,), "binary")
 
 
 @pytest.mark.parametrize("names", ["x y split", "X labels SPLITS", "x target Split"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from numpy import ndarray
 from torch import Tensor, nn
 
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, printable
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery
@@ -19,6 +19,7 @@ from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.stages.sample import latent
+from dgmrun.workbench import build
 from dgmrun.workbench.inputs import TEACHER, teachers
 from dgmrun.workbench.setup import Setup
 
@@ -57,6 +58,9 @@ def draw(run: Run, setup: Setup) -> None:
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
     _show(run, setup, x, models, given)
     log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / "samples.png"))
+    if given.columns is not None and (words := build.classes(setup.config["dataset"])):
+        rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]
+        log.info("rows        %s", printable(", ".join(rows)))
 
 
 def check_classes(setup: Setup) -> None:
@@ -68,12 +72,20 @@ def check_classes(setup: Setup) -> None:
     asked, context = setup.config["sample"]["given"], setup.context
     if asked is None:
         return
-    listed = asked if isinstance(asked, list) else [asked]
     if context is None or context.kind not in ("binary", "categorical") or context.dims != 1:
         raise Mistake(f"`sample.given` must be null unless one class is given, but is {asked}")
     most = (context.size or 2) - 1
+    listed = _classes(setup)
     if not listed or not all(type(each) is int and 0 <= each <= most for each in listed):
-        raise Mistake(f"`sample.given` must be null, or classes from 0 to {most}, but is {asked}")
+        words = build.classes(setup.config["dataset"])
+        or_words = f" or of {', '.join(words)}" if words else ""
+        raise Mistake(f"`sample.given` must be null, or classes from 0 to {most}{or_words}, but is {asked}")
+
+
+def _classes(setup: Setup) -> list[Any]:
+    """Returns the classes that are asked for, by number; one that does not exist is returned as it is."""
+    asked, words = setup.config["sample"]["given"], build.classes(setup.config["dataset"])
+    return [words.index(each) if each in words else each for each in (asked if isinstance(asked, list) else [asked])]
 
 
 def conditions(setup: Setup, test: Batch) -> Conditions:
@@ -85,7 +97,7 @@ def conditions(setup: Setup, test: Batch) -> Conditions:
         places = torch.arange(count) % len(test.x)
         return Conditions(setup.seen(test.rows(places)).context, None)
     asked = setup.config["sample"]["given"]
-    classes = torch.arange(context.size or 2) if asked is None else torch.tensor(asked).reshape(-1)
+    classes = torch.arange(context.size or 2) if asked is None else torch.tensor(_classes(setup))
     each = max(1, count // len(classes))
     told = classes.repeat_interleave(each).reshape(-1, *context.shape)
     return Conditions(told.to(setup.device, context.dtype), each if len(classes) > 1 else None)
