@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "search", "experiment")
+GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "search", "logger", "experiment")
 """Configuration groups of which a run has at most one option."""
 MADE_BY = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
 """Sections that define a run, as opposed to where it is stored, on what device it runs and how it is evaluated."""

@@ -196,7 +196,7 @@ def _store_saved(arguments: Arguments) -> None:
     node = {
         **_over(base, _checked(run.config, base)),
         **{"run": str(run.path), "data_dir": None, "resume": "exact"},
-        "defaults": ["_self_", {"device": None}, *logging],
+        "defaults": ["_self_", {"device": None}, {"logger": None}, *logging],
         "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
     }
     ConfigStore.instance().store(name=SAVED, node=node)

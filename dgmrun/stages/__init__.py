@@ -21,7 +21,7 @@ from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import every_section, sections, words
 from dgmrun.run.directory import Run
 
-OF_A_RUN = ("run", "stages", "device", "resume", "data_dir", "name", "tags", "notes")
+OF_A_RUN = ("run", "stages", "device", "logger", "resume", "data_dir", "name", "tags", "notes")
 """Keys of config.yaml that may be overridden for an existing run."""
 
 FOUND_ANEW = ("dataset.path", "objective.teacher")

@@ -31,6 +31,7 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "objective": ("teacher_weights",),
     "optimizer": ("clip_norm", "ema"),
     "schedule": ("horizon",),
+    "logger": (),
     "dataset": ("name", "event", "labels", "pixel_order", "binarisation", "transform", "batch_size"),
 }
 """Groups with a target, and the keys of each that are not passed to the target."""
@@ -51,7 +52,7 @@ def check_targets(config: Mapping[str, Any], search_path: Sequence[Path] = ()) -
     for group, keys in OWN_KEYS.items():
         node = config[group]
         lacking = {"_target_", *keys} - OPTIONAL - (node.keys() if isinstance(node, Mapping) else set())
-        if lacking and not (group == "schedule" and node is None):
+        if lacking and not (group in ("schedule", "logger") and node is None):
             raise Mistake(f"`{group}` must have the key {min(lacking)}, but has not")
     for group in methods():
         for name, node in config[group].items():

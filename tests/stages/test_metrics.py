@@ -57,3 +57,18 @@ def test_later_rows_and_a_row_cut_short_are_dropped(tmp_path: Path) -> None:
 def test_of_a_strangers_file_only_numbers_are_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "metrics.csv").write_bytes(content)
     assert metrics.curves(tmp_path) == {}
+
+
+def test_another_logger_has_the_same_scalars(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"--config-dir={Path(__file__).parents[1] / 'configs'}", "model=nade", *TINY, "train")
+    assert dgmrun(*words, "logger=plain") == 0
+    (file,) = (tmp_path / "logged").rglob("metrics.csv")
+    with file.open() as stream:
+        rows = list(csv.DictReader(stream))
+    logged = {(int(row["step"]), tag): float(value) for row in rows for tag, value in row.items() if value}
+    for tag, points in metrics.curves(tmp_path / "run").items():
+        assert all(logged[step, tag] == pytest.approx(value) for step, value in points)
+    assert dgmrun(*words, "logger=mlflow", "hydra.run.dir=other") == 2
+    assert "`logger` must be one whose package is installed" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from lightning import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -22,10 +23,13 @@ class Board(Callback):
         run: the run to write to.
         every: iterations between logged training terms.
         upright: turns images to their display orientation.
+        further: takes the scalars, too.
     """
 
-    def __init__(self, run: Run, every: int, upright: Callable[[Tensor], Tensor]) -> None:
-        self.run, self.every, self.upright = run, every, upright
+    def __init__(
+        self, run: Run, every: int, upright: Callable[[Tensor], Tensor], further: Logger | None = None
+    ) -> None:
+        self.run, self.every, self.upright, self.further = run, every, upright, further
         self.writer: SummaryWriter | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
@@ -59,6 +63,8 @@ class Board(Callback):
         """Closes the event file."""
         if self.writer is not None:
             self.writer.close()
+            if self.further is not None:
+                self.further.finalize("success")
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes named scalars."""
@@ -66,6 +72,8 @@ class Board(Callback):
             metrics.append(self.run.path, values, step)
             for tag, value in values.items():
                 self.writer.add_scalar(tag, value, step)
+            if self.further is not None:
+                self.further.log_metrics(dict(values), step)
 
     def words(self, doubts: Sequence[str], step: int) -> None:
         """Writes warnings about the training."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.loggers import Logger
 from safetensors.torch import save
 from torch import distributed, nn
 
@@ -197,6 +198,19 @@ def make_trainer(device: dict[str, Any]) -> Trainer:
     )
 
 
+def further_logger(setup: Setup) -> Logger | None:
+    """Returns the logger that is configured beside TensorBoard and metrics.csv, if any.
+
+    Raises:
+        Mistake: its package is not installed, or a setting is invalid.
+    """
+    node = setup.config["logger"]
+    try:
+        return None if node is None else build.maker("logger", node)()
+    except ModuleNotFoundError as error:
+        raise Mistake(f"`logger` must be one whose package is installed, but: {error}", "logger=null") from None
+
+
 def _callbacks(
     run: Run, setup: Setup, trained: Objective, source: Source, clock: Limits, saved: Saved | None
 ) -> list[Callback]:
@@ -204,7 +218,7 @@ def _callbacks(
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     device = next(trained.parameters()).device
     valid = _examples(setup, "valid", device)
-    board = Board(run, max(1, every // 10), setup.upright)
+    board = Board(run, max(1, every // 10), setup.upright, further_logger(setup))
     record = partial(history.record, run, source, clock)
     resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)

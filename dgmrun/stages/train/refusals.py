@@ -43,6 +43,7 @@ def check(setup: Setup) -> None:
     made = fit.objective(setup, model, len(data))
     build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
+    fit.further_logger(setup)
     precision = str(setup.config["device"]["precision"])
     if precision not in PRECISIONS:
         raise Mistake(f"`device.precision` must be {', '.join(PRECISIONS)}, but is {precision}")
