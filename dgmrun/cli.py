@@ -82,8 +82,10 @@ def _command(argv: list[str]) -> None:
         import_module(f"dgmrun.tools.{argv[0]}").main(argv[1:])
     elif not argv or {"-h", "--help"} & set(argv):
         from dgmrun.command.help import text
+        from dgmrun.run import own
 
-        print(text())
+        given = next((word.partition("=")[2] for word in argv if word.startswith("--config-dir=")), None)
+        print(text(own.search_path(given)))
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
     else:

@@ -158,4 +158,5 @@ def test_every_yaml_is_among_the_tested(tmp_path: Path) -> None:
     from dgmrun.paths import config_dir, methods
 
     tested = {"model", "objective", "device", "optimizer", "schedule", "experiment", "dataset"} | {"stage", *methods()}
+    tested |= {"search", "logger"}  # in test_search.py, in stages/test_metrics.py
     assert {folder.name for folder in config_dir().iterdir() if folder.is_dir()} == tested

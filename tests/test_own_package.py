@@ -35,5 +35,7 @@ def test_a_package_beside_the_configuration_is_found_and_found_again(
 def test_what_is_of_the_package_is_listed(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert dgmrun("list", "model=laplace", f"--config-dir={PACKAGE / 'configs'}") == 0
     assert "mle_noisy" in capsys.readouterr().out
+    assert dgmrun("--help", f"--config-dir={PACKAGE / 'configs'}") == 0
+    assert "laplace" in capsys.readouterr().out
     assert dgmrun("list", "--config-dir=nowhere") == 2
     assert "`--config-dir` must be a folder" in capsys.readouterr().err

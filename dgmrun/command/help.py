@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from dgmrun.paths import GROUPS, options
 from dgmrun.report.header import header
 
@@ -14,6 +17,7 @@ dgmrun trains deep generative models and scores them in nats, with an error bar.
   dgmrun compare outputs                              runs side by side; compare --help tells more
   dgmrun list                                         models, objectives, datasets, devices
   dgmrun --cfg job model=rbm                          every key and its value
+  dgmrun --config-dir=FOLDER ...                      with your own options, here and in list
 
 Stages, done in the order given (none given: train)
 {stages}
@@ -35,8 +39,8 @@ Keys, as key=value; the ones most used
 Exit status: 0 done, 1 the run failed, 2 a mistake in the command, 130 interrupted."""
 
 
-def text() -> str:
-    """Returns the help, with all available options."""
-    groups = "".join(f"  {group + '=':13}{', '.join(options(group))}\n" for group in GROUPS)
+def text(search_path: Sequence[Path] = ()) -> str:
+    """Returns the help, with all available options, including those in `search_path`."""
+    groups = "".join(f"  {group + '=':13}{', '.join(options(group, search_path))}\n" for group in GROUPS)
     stages = "".join(f"  {word:13}{header(file).lines[0]}\n" for word, file in options("stage").items())
     return HELP.format(stages=stages, groups=groups)
