@@ -82,10 +82,9 @@ def _command(argv: list[str]) -> None:
         import_module(f"dgmrun.tools.{argv[0]}").main(argv[1:])
     elif not argv or {"-h", "--help"} & set(argv):
         from dgmrun.command.help import text
-        from dgmrun.run import own
 
         given = next((word.partition("=")[2] for word in argv if word.startswith("--config-dir=")), None)
-        print(text(own.search_path(given)))
+        print(text(import_module("dgmrun.run.own").search_path(given) if given else ()))
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
     else:
