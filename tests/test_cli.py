@@ -516,6 +516,14 @@ def test_help_and_the_like_need_no_run(argv: list[str], dgmrun: Command, capsys:
     assert "dgmrun" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_a_tool_has_a_help_of_its_own(flag: str, dgmrun: Command, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as left:
+        dgmrun("compare", flag)
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: dgmrun compare")
+
+
 def test_mistakes_and_help_answer_at_once() -> None:
     """Well under a second of processor time on a warm machine: the best of three, as machines are shared."""
     for argv in (["--help"], ["model=rbmm"], ["model=rbm", "trian"], ["model=rbm", "trainer.max_steps=0"]):

@@ -20,6 +20,8 @@ from tests.report.test_compare import LOG_PROB, SHA256, config, scored
 from tests.report.test_seeds import seeds
 
 NAME = "</script><script>document.title = 'obeyed'</script><img src=x onerror=\"document.title = 'obeyed'\">"
+PATIENCE = 120_000
+"""Milliseconds, as a browser starts slowly beside other tests."""
 BROWSER = shutil.which("chromium")
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -105,8 +107,9 @@ def page(file: Path) -> Iterator[Any]:
 
     wrong: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS, timeout=PATIENCE)
         opened = browser.new_page()
+        opened.set_default_timeout(PATIENCE)
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("console", lambda message: wrong.append(message.text))
         opened.on("request", lambda request: wrong.extend([request.url] * (request.url[:5] not in ("file:", "data:"))))
