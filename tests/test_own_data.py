@@ -162,3 +162,20 @@ def test_grey_levels_in_text_are_binarised_as_the_messages_say(
     cure = "dataset.kind=unit dataset.binarisation=threshold"
     assert cure in capsys.readouterr().err
     assert dgmrun(*command, *cure.split()) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model",
+    [
+        ("model=rbm", "model.hidden=3", "log_z.ais.num_temperatures=10"),
+        ("model=vae", "model.hidden=[4]", "model.latent=[2]", "model.depth=1", "likelihood.importance.num_samples=9"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(1,), (2,), (1, 1), (1, 40), (1, 1, 1), (3, 1, 1), (3, 5, 4), (5, 6, 6), (300,)])
+def test_no_shape_ends_a_stage_by_a_picture(
+    shape: tuple[int, ...], model: tuple[str, ...], dgmrun: Command, tmp_path: Path
+) -> None:
+    np.save("x.npy", RNG.normal(size=(40, *shape)) > 0)
+    layout = "dataset.layout=channels_first" if len(shape) == 3 else "dataset.layout=null"
+    assert dgmrun(*model, *FILE, layout, *SHORT, "train", "likelihood", "sample") == 0

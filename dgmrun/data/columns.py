@@ -76,6 +76,9 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         if column not in taken:
             taken.add(column)
             said.append(why)
+    if of_label is not None:
+        settled = " (dataset.label=null for none)" if label == AUTO else ""
+        said.append(f"labels from column {table.name(of_label)}{settled}")
     kept = [column for column in range(len(table.x.T)) if column not in taken]
     if not kept:
         raise Mistake("`dataset.path` must have a column of numbers beside those of labels, splits and `dataset.drop`")
@@ -85,7 +88,7 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         None if of_split is None else _values(table, of_split),
         lambda dimension: f"column {table.name(kept[dimension])}",
         table.place,
-        [*table.understood, *said, *([f"labels from column {table.name(of_label)}"] if of_label is not None else [])],
+        [*table.understood, *said],
         table.doubts,
     )
 

@@ -58,9 +58,13 @@ def test_whole_numbers_become_classes_in_order(values: list[int], classes: list[
     assert file.classes(path, label="kind") == classes
 
 
-def test_a_label_recognised_by_name_is_none_where_null_is_said(tmp_path: Path) -> None:
+def test_a_label_recognised_by_name_is_none_where_null_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = csv(tmp_path, "label,p0\n" + "".join(f"{row % 3},{row}\n" for row in range(20)))
-    assert file.event(path).shape == (1,)
+    with caplog.at_level("INFO", logger="dgmrun"):
+        assert read(path)[0].shape == (20, 1)
+    assert "labels from column label (dataset.label=null for none), 3 classes: 0 1 2" in caplog.text
     assert file.event(path, label=None).shape == (2,)
     assert read(path, label=None)[1] is None
 

@@ -74,3 +74,12 @@ def test_examples_that_splits_share_are_counted() -> None:
 def test_that_few_bits_are_shared_is_no_surprise() -> None:
     bits = cut((REALS > 0).to(torch.uint8), None, [200, 50, 50])
     assert doubts(bits, Event((3,), "binary"), NONE, is_density=False) == []
+
+
+@pytest.mark.parametrize(("nines", "is_doubted"), [(-999.0, True), (99999.0, True), (-998.0, False), (9.0, False)])
+def test_nines_far_from_all_others_may_be_missing(nines: float, is_doubted: bool) -> None:
+    column = REALS[:, 2:].clone()
+    column[[3, 7]] = nines
+    said = f"{nines:g} in dimension 2 (from 0) is far from all other values: if it stands for a missing one, "
+    expected = [f"{said}leave its entry empty and dataset.missing=drop"] if is_doubted else []
+    assert of(with_third(column), is_density=False) == expected
