@@ -117,9 +117,11 @@ def _record(
 
 
 def _value(setting: str | None) -> Any:
-    """Returns a setting as it was configured: a number, a truth, a list or a text."""
-    with suppress(ValueError, TypeError):
-        return json.loads(setting or "null")
+    """Returns a setting as it was configured: a finite number, a truth, nothing, or else a text."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(setting or "null", parse_constant=str)
+        if value is None or number(value) is not None or isinstance(value, bool):
+            return value
     return setting
 
 

@@ -31,7 +31,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of two settings, of three seeds and of one, of a student with a strange name, and of its teacher."""
+    """The page of three seeds, of a student with a strange name, of its teacher, and of a run with extreme numbers."""
     folder = tmp_path_factory.mktemp("page")
     seeds(folder / "runs", 10, [0.0, 0.1, 0.2])
     teacher = scored(folder / "runs" / "teacher", LOG_PROB - 1, settings=config(model={"hidden": 9}))
@@ -41,6 +41,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     student = scored(folder / "runs" / "student", LOG_PROB - 2, settings=config(name=NAME, model={"hidden": 8}))
     given = {"run": str(teacher.path), "role": "teacher", "weights_sha256": teacher.weights_sha256()}
     student.merge({"inputs": [given], "error": NAME})
+    extreme = scored(folder / "runs" / "extreme", LOG_PROB - 1e17, settings=config(model={"hidden": 7}))
+    metrics.append(extreme.path, {"valid/bound": 1e-300, "train/loss": 1e17}, 1)
+    metrics.append(extreme.path, {"valid/bound": 1.7e308, "train/loss": 1e17 + 16}, 2)
     for run in (student, teacher):
         for step in range(1000):
             metrics.append(run.path, {"train/loss": 1 / (step + 1), NAME: 1.0, "valid/bound": 20.0}, step)
@@ -75,10 +78,11 @@ def test_it_has_curves_samples_and_families(file: Path) -> None:
         "settings, best first",
         "trained models, best first",
     ]
-    assert [len(bar["scores"]) for bar in data["sections"][0]["chart"]] == [3, 1, 1]
-    assert {each["run"] for each in data["curves"]} == {"teacher", NAME}
-    assert all(each["tags"].keys() == {"train/loss", "valid/bound"} for each in data["curves"])
-    assert all(100 < len(rows) <= 200 for each in data["curves"] for rows in each["tags"].values())
+    assert [len(bar["scores"]) for bar in data["sections"][0]["chart"]] == [3, 1, 1, 1]
+    curves = {each["run"]: each["tags"] for each in data["curves"]}
+    assert curves.keys() == {"teacher", NAME, "extreme"}
+    assert all(tags.keys() == {"train/loss", "valid/bound"} for tags in curves.values())
+    assert all(100 < len(rows) <= 200 for rows in curves["teacher"].values())
     assert [each["run"] for each in data["samples"]] == [NAME]
     (pair,) = data["families"]
     assert (names[pair["number"]], names[pair["of"]]) == (NAME, "teacher")
@@ -130,15 +134,17 @@ def test_in_a_browser(page: Any) -> None:
     assert page.get_by_text(NAME, exact=True).count() >= 4
     assert page.locator("main img").count() == 1
     assert page.locator(".tree .tree, .tree ul").inner_text() == NAME
-    assert page.locator("polyline").count() == 2
-    assert shown() == ["10", "9", "8"]
+    assert page.locator("polyline").count() == 3
+    assert shown() == ["10", "9", "8", "7"]
     heading = page.locator("table").first.get_by_role("button", name="hidden")
     heading.click()
-    assert shown() == ["8", "9", "10"]
+    assert shown() == ["7", "8", "9", "10"]
     heading.click()
-    assert shown() == ["10", "9", "8"]
+    assert shown() == ["10", "9", "8", "7"]
     page.get_by_role("checkbox").first.uncheck()
-    assert page.locator("polyline").count() == 1
-    page.get_by_label("filter rows").fill("pcd -1")
-    assert len(shown()) == 2
+    assert page.locator("polyline").count() == 2
+    page.get_by_label("quantity").select_option("train/loss")
+    assert page.locator("polyline").count() == 2
+    page.get_by_label("filter rows").fill("seed PCD")
+    assert shown() == ["9", "8", "7"]
     assert page.locator("table").nth(1).locator("tbody tr:visible").count() == 0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
+from dgmrun.report import export
 from dgmrun.report.decision import contests
 from dgmrun.report.paired import Ground, Scored, ranking
 from dgmrun.report.runs import Entry, read
@@ -179,6 +180,14 @@ def test_json_and_csv_have_every_number(tmp_path: Path, capsys: pytest.CaptureFi
     first, *_, last = csv.DictReader(io.StringIO(printed(capsys, tmp_path, "--csv")))
     assert (float(first["value"]), float(first["low"])) == (three["value"], three["interval"][0])
     assert (first["model.hidden"], last["value"], last["runs"]) == ("10", "", f"'{tmp_path / 'c c'}'")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.05", 0.05), ("true", True), (None, None), *((text, text) for text in ("NaN", "1e999", "[1]", "[" * 999))],
+)
+def test_json_has_settings_as_they_were_configured(text: str | None, value: Any) -> None:
+    assert export._value(text) == value
 
 
 def test_markdown_and_latex_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
