@@ -16,6 +16,8 @@ from dgmrun.stages import stage
 
 AUTO = "auto"
 """Default of what is recognised in a dataset; what settles it is checked by its loader."""
+LARGEST = {64: LARGEST_INTEGER, 32: 3.4e38}
+"""Bounds of whole numbers and of floating-point numbers, by the bits that keep them."""
 SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
 LEAST = {
     "dataset.batch_size": 1,
@@ -58,8 +60,9 @@ def check_sizes(config: dict[str, Any]) -> None:
     """
     for key, value in leaves(config):
         for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, (int, float)) and not abs(number) < LARGEST_INTEGER:
-                raise Mistake(f"`{key}` must be a finite number below 2^63, but is {value}")
+            bits = 64 if isinstance(number, int) else 32
+            if isinstance(number, (int, float)) and not abs(number) < LARGEST[bits]:
+                raise Mistake(f"`{key}` must be a number that {bits} bits hold, but is {value}")
     of_stages = {key: least for word in words() for key, least in stage(word).LEAST.items()}
     for key, least in {**LEAST, **of_stages}.items():
         section, name = key.split(".")

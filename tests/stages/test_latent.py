@@ -161,7 +161,7 @@ def test_a_student_of_a_vae_learns_from_its_samples_alone(dgmrun: Command, capsy
         ("objective=mle", "`objective` must be one that fits the model vae: elbo, iwae"),
         ("objective=pcd", "`objective` must be one that fits the model vae: elbo, iwae"),
         ("dataset.transform=standardise", "`dataset.transform` must be none"),
-        ("fidelity.parzen.bandwidths=[0.1,inf]", "`fidelity.parzen.bandwidths` must be a finite number"),
+        ("fidelity.parzen.bandwidths=[0.1,inf]", "`fidelity.parzen.bandwidths` must be a number that 32 bits hold"),
         ("likelihood.examples=1", "`likelihood.examples` must be a whole number and at least 2"),
     ],
 )
