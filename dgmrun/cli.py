@@ -134,6 +134,8 @@ def _run(argv: list[str]) -> Run | None:
     if (composed := compose.compose(given)) is None:
         return None
     config, directory = composed
+    if config.get("search") is not None:
+        raise Mistake("`search` must be null but in a sweep", shlex.join(["dgmrun", "-m", *argv]))
     if not children.is_rank():
         children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)

@@ -78,12 +78,30 @@ def test_mistakes_are_refused_before_a_trial(
         "`stages` must have train": (*SEARCH, "likelihood"),
         "`optimizer.lr` must be a range of values": (*SEARCH[:4], "optimizer.lr=interval(1,0.5)"),
         "there is no key `optimizer.lrr`": (*SEARCH[:4], "optimizer.lrr=interval(0,1)"),
-        "`search.goal` must be a figure of every trial": (*SEARCH, "search.goal=valid/loss", "search.trials=1"),
+        "`search.goal` must be a figure of every trial": (*SEARCH, "search.goal=valid/loss", "search.trials=3"),
+        "`search.space.optimizer.lr` must be a range": (*SEARCH[:4], "optimizer.lr=glob(*)"),
+        "`search` must be null but in a sweep": ("model=rbm", "search=optuna"),
     }
     for message, words in mistakes.items():
         assert dgmrun(*words) in (1, 2), words
         output = capsys.readouterr()
         assert message in output.err + output.out, output
+    assert len(played.jobs) == 1, "no further trial where none can have the figure"
     assert dgmrun(*SEARCH, "search.trials=1", "sweep.name=a") == 0
     assert dgmrun(*SEARCH[:-1], "search.trials=1", "sweep.name=a") == 2
     assert "has a search of other settings" in capsys.readouterr().err
+
+
+def test_an_experiment_may_hold_the_ranges_and_a_trial_that_does_not_compose_is_refused(
+    played: Played, dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine" / "configs" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "configs" / "experiment" / "find.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /search: optuna\n"
+        "search:\n  trials: 6\n  sampler: random\n"
+        "  space: {model: {hidden: 'choice(2,word)'}, optimizer: {lr: 'interval(0.1,1)'}}\n"
+    )
+    assert dgmrun("-m", "--config-dir=mine/configs", "experiment=find", "model=rbm", "dataset=digits") == 0
+    told = capsys.readouterr().out
+    assert 0 < len(played.jobs) < 6
+    assert "refused: `model.hidden` must be a whole number" in told

@@ -73,8 +73,13 @@ def composer(arguments: Arguments) -> Iterator[Callable[[Sequence[str]], tuple[d
     """
     store_new(arguments.search_path)
     added = [*_stages(arguments), *_of_teachers(arguments)]
+
+    def composed(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+        with _mistakes(arguments):
+            return _composed(NEW, [*searched, *overrides, *added])
+
     with _mistakes(arguments), opened(arguments) as searched:
-        yield lambda overrides: _composed(NEW, [*searched, *overrides, *added])
+        yield composed
 
 
 def compose_sweep(arguments: Arguments) -> None:

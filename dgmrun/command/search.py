@@ -9,13 +9,14 @@ References:
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgmrun.command import compose
@@ -23,12 +24,14 @@ from dgmrun.command.arguments import Arguments, split
 from dgmrun.command.space import GOALS, Compose, Plan, plan
 from dgmrun.command.sweep import Job, Pool, run_hash
 from dgmrun.errors import Mistake, RunFailed
+from dgmrun.paths import options
 from dgmrun.report import sweep as report
-from dgmrun.run.metrics import curves
+from dgmrun.run.files import locked
+from dgmrun.run.metrics import METRICS, curves
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
 JOURNAL = "search.journal"
 STATES = {"COMPLETE": "done", "FAIL": "failed"}
@@ -37,24 +40,33 @@ PAUSE = 1.0
 
 
 def is_search(arguments: Arguments) -> bool:
-    """Returns whether a sweep is a search."""
-    return any(split(one) == ("search", "optuna") for one in arguments.overrides)
+    """Returns whether a sweep is a search: by a word of the command, or by its experiment's file."""
+    files = options("experiment", arguments.search_path)
+    chosen = [value for key, value in map(split, arguments.overrides) if key == "experiment" and value in files]
+    named = any(split(one) == ("search", "optuna") for one in arguments.overrides)
+    return named or any("override /search: optuna" in files[name].read_text() for name in chosen)
 
 
 def run(arguments: Arguments) -> None:
     """Executes the trials, prints them with their figures, and says which is best.
 
     Raises:
-        Mistake: a setting is invalid; nothing was started.
+        Mistake: a setting is invalid, or the same search is running; nothing was started.
         RunFailed: no trial was completed.
     """
     if find_spec("optuna") is None:
         raise Mistake("`search` must be null without Optuna, but is optuna", "pip install 'dgmrun[search]'")
     with compose.composer(arguments) as composed:
         found = plan(arguments, composed)
-        study = _study(found)
-        trials = Trials(study, found, composed, [f"--config-dir={folder}" for folder in arguments.search_path])
-        trials.run()
+        found.folder.mkdir(parents=True, exist_ok=True)
+        flags = [f"--config-dir={folder}" for folder in arguments.search_path]
+        try:
+            with locked(found.folder, wait=False):
+                trials = Trials(_study(found), found, composed, flags)
+                trials.run()
+        except BlockingIOError:
+            must = f"`sweep.name` must be another one, as a live process is searching in {found.folder}"
+            raise Mistake(must, "sweep.name=NAME") from None
         report.show_jobs(trials.jobs, {"validation": [trials.shown(job) for job in trials.jobs]})
         if trials.is_interrupted:
             raise KeyboardInterrupt
@@ -72,8 +84,6 @@ def _study(found: Plan) -> Study:
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.captureWarnings(True)
-    found.folder.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(found.folder / JOURNAL)))
     study = optuna.create_study(storage=storage, study_name="dgmrun", load_if_exists=True)
     what = {
@@ -81,16 +91,18 @@ def _study(found: Plan) -> Study:
         "fixed": sorted(found.fixed),
         "goal": found.settings["goal"],
     }
-    if study.user_attrs.setdefault("what", what) != what:
+    if study.user_attrs.get("what", what) != what:
         raise Mistake(
             f"`sweep.name` must be another one, as {found.folder} has a search of other settings", "sweep.name=NAME"
         )
     study.set_user_attr("what", what)
     seed = len(study.trials)
-    if found.settings["sampler"] == "random":
-        study.sampler = optuna.samplers.RandomSampler(seed=seed)
-    else:
-        study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if found.settings["sampler"] == "random":
+            study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        else:
+            study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
     study.pruner = optuna.pruners.MedianPruner() if found.settings["prune"] else optuna.pruners.NopPruner()
     return study
 
@@ -101,7 +113,7 @@ class Trials(Pool):
     Args:
         study: suggests settings, and keeps them with their validation.
         found: what is searched.
-        composed: composes a configuration from overrides.
+        composed: composes a configuration from overrides; only one thread at a time may call it.
         flags: Hydra flags for every job.
     """
 
@@ -109,88 +121,100 @@ class Trials(Pool):
         super().__init__([], found.sweep["jobs"], found.sweep["fail_fast"], flags)
         self.study, self.found, self.composed = study, found, composed
         self.lock = threading.Lock()
-        self.trial_of: dict[int, Trial] = {}
+        self.turns: dict[Path, threading.Lock] = {}
+        """Of each directory, so that of equal trials at once the second finds what the first has done."""
+        self.trials: dict[int, Trial] = {}
+        """New trials by the identity of their jobs; only these can be ended early."""
 
     def work(self) -> list[Callable[[], None]]:
         """Returns a call for each trial that is not finished, those that were in flight first."""
-        from optuna.trial import Trial, TrialState
-
         begun = self.study.get_trials(deepcopy=False)
-        waiting = [Trial(self.study, one._trial_id) for one in begun if one.state == TrialState.RUNNING]
         for one in begun:
             if one.state.is_finished():
                 self._before(one)
+        waiting = [partial(self._trial, one) for one in begun if not one.state.is_finished()]
         fresh = max(0, self.found.settings["trials"] - len(begun))
-        return [*(partial(self._trial, one) for one in waiting), *[partial(self._trial, None)] * fresh]
+        return [*waiting, *[partial(self._trial, None)] * fresh]
 
-    def _before(self, one: Any) -> None:
+    def _before(self, one: FrozenTrial) -> None:
         """Lists a trial that was finished before."""
         job = self._job(one.params)
-        job.state, job.value = f"{STATES.get(one.state.name, one.state.name.lower())} before", one.value
+        job.state = f"{STATES.get(one.state.name, one.state.name.lower())} before"
+        job.value = one.value if one.state.name == "COMPLETE" else None
         self.jobs.append(job)
 
-    def _trial(self, trial: Trial | None) -> None:
+    def _trial(self, begun: FrozenTrial | None) -> None:
         """Executes one trial, new or taken up, and tells the study of it unless it is interrupted."""
-        from optuna.trial import TrialState
-
         if self.is_stopped.is_set():
             return
         with self.lock:
-            trial = trial or self.study.ask(self.found.space)
+            trial = begun or self.study.ask(self.found.space)
             job = self._job(trial.params)
             self.jobs.append(job)
-            self.trial_of[id(job)] = trial
-        self.do(trial.number + 1, self.found.settings["trials"], job)
+            if begun is None:
+                self.trials[id(job)] = trial  # type: ignore[assignment]
+            turn = self.turns.setdefault(job.path, threading.Lock())
+        if job.state == "not started":
+            with turn:
+                self.do(trial.number + 1, self.found.settings["trials"], job)
         with self.lock:
-            try:
-                job.value = self._validated(job) if job.state in ("done", "done before") else None
-            except Mistake as error:
-                job.state, job.error = "refused", str(error)
-            states = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL, "refused": TrialState.FAIL}
-            if job.value is not None or job.state in states:
-                self.study.tell(trial, job.value, states.get(job.state))
+            self._tell(trial.number, job)
+
+    def _tell(self, number: int, job: Job) -> None:
+        """Tells the study what became of a trial; the study keeps one that was interrupted for the next time."""
+        from optuna.trial import TrialState
+
+        if job.state in ("done", "done before"):
+            name, values = self._validations(job)
+            if values:
+                job.value = values[-1][1]
+            else:
+                job.state, job.error = "refused", f"`search.goal` must be a figure of every trial, but is {name}"
+                self.is_stopped.set()
+        states = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL, "refused": TrialState.FAIL}
+        if job.value is not None or job.state in states:
+            self.study.tell(number, job.value, states.get(job.state))
 
     def _job(self, params: dict[str, Any]) -> Job:
+        """Returns the job of a trial; one whose settings do not compose is refused."""
         shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in params.items()}
         overrides = [*self.found.fixed, *(f"{key}={value}" for key, value in shown.items())]
-        config, _ = self.composed(overrides)
+        try:
+            if params.keys() != self.found.space.keys():
+                raise Mistake("it was cut off before it had its settings")
+            config, _ = self.composed(overrides)
+        except Mistake as error:
+            return Job(self.found.folder / "none", {}, overrides, state="refused", error=str(error))
         return Job(self.found.folder / run_hash(config), config, overrides)
 
-    def _validated(self, job: Job) -> float:
-        """Returns the last validation of a trial.
-
-        Raises:
-            Mistake: it has another figure than the trials before it, or none.
-        """
-        name, values = self._validations(job)
-        if name is None or self.study.user_attrs.setdefault("figure", name) != name:
-            must = f"`search.goal` must be a figure of every trial, but {job.path} has {name or 'none'}"
-            raise Mistake(f"{must} where others have {self.study.user_attrs['figure']}" if name else must)
-        self.study.set_user_attr("figure", name)
-        return values[-1][1]
-
-    def _validations(self, job: Job) -> tuple[str | None, list[tuple[int, float]]]:
-        """Returns the name of the figure to minimise, and its values so far, by step."""
+    def _validations(self, job: Job) -> tuple[str, list[tuple[int, float]]]:
+        """Returns the figure that is minimised, which the first trial decides, and its values so far, by step."""
         found, goal = curves(job.path), self.found.settings["goal"]
-        name = next((name for name in (GOALS if goal is None else (goal,)) if name in found), None)
-        return name, found[name] if name else []
+        known = self.study.user_attrs.get("figure") or goal
+        name = known or next((name for name in GOALS if name in found), None)
+        if name in found and "figure" not in self.study.user_attrs:
+            self.study.set_user_attr("figure", name)
+        return name or " or ".join(GOALS), found.get(name or "", [])
 
     def wait(self, job: Job) -> None:
         """Waits for the process of a job, and ends it if it validates worse than others did at the same step."""
         assert job.child is not None
-        trial, seen = self.trial_of[id(job)], 0
+        seen, size = 0, 0
         while True:
             with suppress(subprocess.TimeoutExpired):
                 job.child.process.wait(PAUSE)
                 return
-            for step, value in self._validations(job)[1][seen:]:
-                seen += 1
-                with self.lock:
+            if (now := _size(job.path / METRICS)) == size or (trial := self.trials.get(id(job))) is None:
+                continue
+            size = now
+            with self.lock:
+                values = self._validations(job)[1]
+                for step, value in values[seen:]:
                     trial.report(value, step)
-                    is_hopeless = trial.should_prune()
-                if is_hopeless and not job.is_pruned:
-                    job.is_pruned = True
-                    job.child.interrupt()
+                    if trial.should_prune() and not job.is_pruned:
+                        job.is_pruned = True
+                        job.child.interrupt()
+            seen = len(values)
 
     @staticmethod
     def shown(job: Job) -> str:
@@ -208,3 +232,7 @@ class Trials(Pool):
             raise RunFailed("no trial of the search is done", "run.log of a trial says more")
         best = min(done, key=lambda job: (job.value, str(job.path)))
         report.show_best(best, self.found.space, self.shown(best))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from dgmrun.command.arguments import Arguments, root
 from dgmrun.errors import Mistake
@@ -52,17 +52,18 @@ def plan(arguments: Arguments, composed: Compose) -> Plan:
     parsed = dict(zip(given, OverridesParser.create().parse_overrides(given), strict=True))
     ranges = {text: one for text, one in parsed.items() if one.is_sweep_override()}
     fixed = [text for text in given if text not in ranges]
+    space = {str(one.key_or_group): _range(one) for one in ranges.values()}
     first = [f"{one.key_or_group}={next(iter(_values(one)))}" for one in ranges.values()]
     config, _ = composed([*fixed, *first, *of_search])
     settings, folder = config["search"], Path(HydraConfig.get().sweep.dir).absolute()
     texts = [f"{key}={value}" for key, value in leaves(settings["space"])]
-    every = [*ranges.values(), *OverridesParser.create().parse_overrides(texts)]
-    if not every:
+    space |= {str(one.key_or_group): _range(one) for one in OverridesParser.create().parse_overrides(texts)}
+    if not space:
         raise Mistake("`search` must have ranges to search, but has none", "optimizer.lr='tag(log, interval(1e-4, 1))'")
     _check(settings)
     if "train" not in config["stages"]:
         raise Mistake(f"`stages` must have train in a search, but are {', '.join(config['stages'])}")
-    return Plan({str(one.key_or_group): _range(one) for one in every}, fixed, settings, config["sweep"], folder)
+    return Plan(space, fixed, settings, config["sweep"], folder)
 
 
 def _check(settings: dict[str, Any]) -> None:
@@ -91,7 +92,7 @@ def _range(one: Override) -> BaseDistribution:
 
     value: Any = one.value()
     key = one.key_or_group
-    if not one.is_sweep_override():
+    if not isinstance(value, (ChoiceSweep, IntervalSweep, RangeSweep)):
         raise Mistake(f"`search.space.{key}` must be a range, but is {value}", f"{key}: interval(0, 1)")
     is_log = "log" in value.tags
     try:

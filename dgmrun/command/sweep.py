@@ -221,7 +221,7 @@ class Pool:
             job.state, job.error = "refused", str(error) or type(error).__name__
         if job.state != "not started":
             report.tell(f"{name}: {job.state}")
-        if self.fail_fast and not job.state.startswith("done"):
+        if self.fail_fast and not job.state.startswith(("done", "pruned")):
             self.is_stopped.set()
 
     def _execute(self, job: Job, name: str) -> None:
