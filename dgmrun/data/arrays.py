@@ -151,7 +151,8 @@ def _label(y: NDArray[Any], rows: int) -> tuple[NDArray[Any], list[str]]:
         return y.argmax(1).astype(np.float64), [f"labels by the place of the 1 among {y.shape[1]}"]
     if y.shape != (rows,) or not (is_number or y.dtype.kind in "SU"):
         kind = f"{y.dtype.name} {list(y.shape)}"
-        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or no y, but y is {kind}", "dataset.label=null")
+        hint = "dataset.label=null reads no labels, dataset.layout=examples_last x [..., N]"
+        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or no y, but y is {kind}", hint)
     if is_number:
         return y.astype(np.float64), []
     return np.char.strip(np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y), []

@@ -264,7 +264,7 @@ def _rows(contents: Contents) -> tuple[Sequence[Tensor], str]:
         raise Mistake(
             f"`dataset.path` must hold a split of {rows} names, train, valid or test, each at least once, "
             f"but its split holds {counts}",
-            "valid alone may be lacking: it is cut from train",
+            "valid alone may be lacking: it is cut from train; of a table, dataset.drop=[split] leaves the column out",
         )
     if len(found["valid"]):
         return list(found.values()), "split as in the file"

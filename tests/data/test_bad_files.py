@@ -86,6 +86,11 @@ BAD: dict[str, tuple[str, Write, dict[str, Any], str]] = {
         *("a.npz", npz(x=RNG.normal(size=(20, 8, 9, 2))), {}),
         r"`dataset.layout` must be .* where no axis has 1, 3 or 4 channels, but is null and x is \[20, 8, 9, 2\]",
     ),
+    "labels of columns": ("a.npz", npz(x=X, y=np.zeros(3)), {}, r"labels y \[20\] or no y, but y is float64 \[3\]"),
+    "no such split": (
+        *("a.csv", text("a,split\n1,train\n2,train\n3,test\n4,tset\n"), {}),
+        "must hold a split of 4 names, .*, but its split holds 2 train, 1 test, 1 tset",
+    ),
     "folder": ("a.csv", Path.mkdir, {}, "`dataset.path` must be a file, but .*a.csv is a folder"),
 }
 

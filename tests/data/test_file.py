@@ -95,6 +95,7 @@ WHOLE = np.random.default_rng(1).integers(-9, 9, (20, 5)).astype(float)
         ("data.csv", "a;b;c\n" + text(TABLE, ";"), TABLE),
         ("data.csv", text(TABLE, ";", ","), TABLE),
         ("data.tsv", "a\tb\tc\n" + text(TABLE, "\t"), TABLE),
+        ("data.csv", "a|b|c\n" + text(TABLE, "|"), TABLE),
         ("data.txt", text(TABLE, "  "), TABLE),
         ("data.csv", "0,1,2,3,4\n" + text(WHOLE), WHOLE),
         ("data.csv", "0,1,2\n" + text(WHOLE[:, :3]), np.vstack([[0, 1, 2], WHOLE[:, :3]])),
