@@ -76,8 +76,9 @@ def _named(arrays: Arrays, label: str | int | None) -> tuple[Arrays, list[str]]:
             return joined
         others = [name for name, array in arrays.items() if name not in names and array.dtype.kind in "biufc"]
         others = [name for name in others if len(others) == 1 or arrays[name].size > 1]
-        if len(others) == 1 or len(arrays) == 1:
-            names[(others or list(arrays))[0]] = "x"
+        only = others or list(arrays)
+        if (len(others) == 1 or len(arrays) == 1) and only[0].isidentifier():
+            names[only[0]] = "x"
     found = {part: arrays[name] for name, part in reversed(names.items())}
     if "x" not in found:
         told = f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}"

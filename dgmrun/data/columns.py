@@ -158,7 +158,7 @@ def _left_out(table: Table) -> list[tuple[int, str]]:
 
 def _is_index(column: NDArray[Any], named: bool) -> bool:
     """Returns whether a column numbers the rows: in order, or in any order if it has no name."""
-    is_whole = bool(np.all(column == column.round()))
+    is_whole = bool(np.all(np.isfinite(column) & (column == column.round())))
     return is_whole and bool(np.all(np.diff(column) == 1) if named else len(np.unique(column)) == len(column))
 
 

@@ -111,6 +111,18 @@ def test_version_7_3_of_mat_says_what_reads_it(tmp_path: Path, monkeypatch: pyte
         file.event(str(tmp_path / "a.mat"))
 
 
+def test_version_7_3_of_mat_is_never_followed_to_another_file(tmp_path: Path) -> None:
+    hdf5(tmp_path / "secret.mat")
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as opened:
+        opened["x"] = h5py.ExternalLink("secret.mat", "x")
+        opened.create_dataset("raw", (20, 3), "f8", external=[(str(tmp_path / "secret.mat"), 0, 480)])
+        layout = h5py.VirtualLayout((20, 3), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.mat"), "x", (20, 3))
+        opened.create_virtual_dataset("virtual", layout)
+    with pytest.raises(Mistake, match="it has no plain arrays"):
+        file.event(str(tmp_path / "a.mat"))
+
+
 def test_parquet_says_what_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
