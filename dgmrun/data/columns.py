@@ -194,7 +194,8 @@ def _numbers(table: Table, column: int) -> NDArray[Any]:
         return bits
     row = min(words)
     where = f"{table.place(row)} in column {table.name(column)}"
+    heading = "dataset.header=true takes the line as a heading; " if row == 0 and not table.names else ""
     raise Mistake(
         f"`dataset.path` must have a number at {where}, but has {words[row][:LONGEST]!r}",
-        f"write a number there; or dataset.drop=[{name}] leaves the column out, dataset.label={name} makes classes",
+        f"{heading}dataset.drop=[{name}] leaves the column out, dataset.label={name} makes classes; else write a number",
     )
