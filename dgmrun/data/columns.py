@@ -195,7 +195,8 @@ def _numbers(table: Table, column: int) -> NDArray[Any]:
     row = min(words)
     where = f"{table.place(row)} in column {table.name(column)}"
     heading = "dataset.header=true takes the line as a heading; " if row == 0 and not table.names else ""
+    cures = f"dataset.drop=[{name}] leaves the column out, dataset.label={name} makes classes; else write a number"
     raise Mistake(
         f"`dataset.path` must have a number at {where}, but has {words[row][:LONGEST]!r}",
-        f"{heading}dataset.drop=[{name}] leaves the column out, dataset.label={name} makes classes; else write a number",
+        heading + cures,
     )

@@ -256,10 +256,9 @@ def _rows(contents: Contents) -> tuple[Sequence[Tensor], str]:
     rows = len(contents.x)
     if contents.split is None:
         return places(rows), "split at random, the same for every run"
-    names = [split_named(name) or name for name in contents.split.ravel().tolist()]
+    names = [split_named(name) or name for name in contents.split.tolist()]
     found = {split: torch.tensor([row for row, name in enumerate(names) if name == split]) for split in SPLITS}
-    is_known = contents.split.shape == (rows,) and sum(map(len, found.values())) == rows
-    if not is_known or not len(found["train"]) or not len(found["test"]):
+    if sum(map(len, found.values())) < rows or not len(found["train"]) or not len(found["test"]):
         counts = ", ".join(f"{count} {name}" for name, count in Counter(names).items())
         raise Mistake(
             f"`dataset.path` must hold a split of {rows} names, train, valid or test, each at least once, "
