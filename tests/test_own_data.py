@@ -137,13 +137,11 @@ def test_what_trains_nothing_is_told(
 def test_labels_of_a_table_are_given_by_their_words(
     dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["setosa", "virginica"] * 50
-    pairs = zip(RNG.normal(size=(100, 2)).tolist(), words, strict=True)
-    rows = "".join(f"{a!r},{b!r},{word}\n" for (a, b), word in pairs)
-    Path("iris.csv").write_text("length,width,species\n" + rows)
-    vae = ("model=vae", "model.hidden=[4]", "model.latent=[2]", "model.depth=1", "given=labels")
+    pairs = zip(RNG.integers(2, size=(100, 2)).tolist(), ["setosa", "virginica"] * 50, strict=True)
+    Path("iris.csv").write_text("long,wide,species\n" + "".join(f"{a},{b},{word}\n" for (a, b), word in pairs))
+    nade = ("model=nade", "model.hidden=3", "given=labels")
     data = ("dataset=file", "dataset.path=iris.csv", "dataset.label=species")
-    assert dgmrun(*vae, *data, *SHORT, "train", "sample", "sample.given=[virginica,setosa]", "sample.count=4") == 0
+    assert dgmrun(*nade, *data, *SHORT, "train", "sample", "sample.given=[virginica,setosa]", "sample.count=4") == 0
     assert config()["dataset"]["labels"] == {"shape": [], "kind": "categorical", "size": 2}
     assert json.loads(Path("run/results.json").read_text())["dataset"]["classes"] == ["setosa", "virginica"]
     assert "rows        virginica, setosa\n" in capsys.readouterr().err

@@ -34,7 +34,7 @@ class Arrangement:
             raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}")
         if self.given is not None and self.labels is None:
             raise Mistake(
-                f"`given` must be null for a dataset without labels, whole numbers from 0, but is {self.given}",
+                f"`given` must be null for a dataset without labels that are classes, but is {self.given}",
                 "given=null",
             )
 

@@ -62,6 +62,8 @@ def contents(arrays: Arrays, label: str | int | None, drop: Sequence[str | int],
     elif y is not None:
         said = [*said, "y left out"]
     split = named["split"].astype(str) if "split" in named else None
+    if split is not None and split.shape != (len(x),):
+        raise Mistake(f"`dataset.path` must hold a split of {len(x)} names, but its split is {list(split.shape)}")
     return replace(found, split=split, understood=[*said, *moved, *found.understood])
 
 
@@ -71,13 +73,14 @@ def _named(arrays: Arrays, label: str | int | None) -> tuple[Arrays, list[str]]:
     if label is None or label in arrays:
         names = {name: part for name, part in names.items() if part != "y"} | {label: "y"} if label else names
     if "x" not in names.values():
-        joined = _joined(arrays)
+        joined = _joined(arrays, has_labels=label is not None)
         if joined:
             return joined
         others = [name for name, array in arrays.items() if name not in names and array.dtype.kind in "biufc"]
         others = [name for name in others if len(others) == 1 or arrays[name].size > 1]
-        if len(others) == 1 or len(arrays) == 1:
-            names[(others or list(arrays))[0]] = "x"
+        only = others or list(arrays)
+        if (len(others) == 1 or len(arrays) == 1) and only[0].isidentifier():
+            names[only[0]] = "x"
     found = {part: arrays[name] for name, part in reversed(names.items())}
     if "x" not in found:
         told = f"`dataset.path` must hold an array x, but holds {', '.join(arrays) or 'nothing'}"
@@ -88,7 +91,7 @@ def _named(arrays: Arrays, label: str | int | None) -> tuple[Arrays, list[str]]:
     return found, [f"{', '.join(unused)} left out"] if unused else []
 
 
-def _joined(arrays: Arrays) -> tuple[Arrays, list[str]] | None:
+def _joined(arrays: Arrays, has_labels: bool) -> tuple[Arrays, list[str]] | None:
     """Joins arrays by split, such as x_train and y_test; None if there are none."""
     parts: dict[str, dict[str, NDArray[Any]]] = {"x": {}, "y": {}}
     for name, array in arrays.items():
@@ -106,10 +109,11 @@ def _joined(arrays: Arrays) -> tuple[Arrays, list[str]] | None:
         raise Mistake(f"`dataset.path` must hold examples of one shape in each split, but holds {shapes}")
     found = {"x": np.concatenate([parts["x"][split] for split in order])}
     found["split"] = np.repeat(order, [len(parts["x"][split]) for split in order])
-    if all(split in parts["y"] for split in order):
-        found["y"] = np.concatenate([parts["y"][split] for split in order])
-    used = {id(array) for of in parts.values() for array in of.values()}
-    unused = [name for name, array in arrays.items() if id(array) not in used]
+    used = [parts["x"][split] for split in order]
+    if has_labels and all(split in parts["y"] for split in order):
+        labels = [parts["y"][split] for split in order]
+        found["y"], used = np.concatenate(labels), [*used, *labels]
+    unused = [name for name, array in arrays.items() if not any(array is one for one in used)]
     return found, [f"arrays of {', '.join(order)} joined", *([f"{', '.join(unused)} left out"] if unused else [])]
 
 
@@ -151,7 +155,8 @@ def _label(y: NDArray[Any], rows: int) -> tuple[NDArray[Any], list[str]]:
         return y.argmax(1).astype(np.float64), [f"labels by the place of the 1 among {y.shape[1]}"]
     if y.shape != (rows,) or not (is_number or y.dtype.kind in "SU"):
         kind = f"{y.dtype.name} {list(y.shape)}"
-        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or no y, but y is {kind}", "dataset.label=null")
+        hint = "dataset.label=null reads no labels, dataset.layout=examples_last x [..., N]"
+        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or no y, but y is {kind}", hint)
     if is_number:
         return y.astype(np.float64), []
     return np.char.strip(np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y), []

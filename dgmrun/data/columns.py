@@ -26,8 +26,8 @@ LABELS = ("y", "label", "labels", "target", "targets", "class", "classes")
 SPLIT = ("split", "splits")
 INDEX = ("", "unnamed: 0", "index", "id", "__index_level_0__")
 BITS = {"true": 1.0, "false": 0.0}
-MOST_NAMES = 12
-"""Most names of columns in a message."""
+MOST_NAMES, LONGEST = 12, 50
+"""Most names of columns in a message, and most characters of an entry."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
     of_label = _label(table, dropped) if label == AUTO else None if label is None else _position(table, "label", label)
     if of_label in dropped:
         raise Mistake(f"`dataset.drop` must not have the column of `dataset.label`, but has {label}")
-    of_split = next((each for each in range(len(table.x.T)) if _is_split(table, each)), None)
+    free = (each for each in range(len(table.x.T)) if each not in (*dropped, of_label))
+    of_split = next((each for each in free if _is_split(table, each)), None)
     taken = dropped | {of_label, of_split}
     for column, why in _left_out(table):
         if column not in taken:
@@ -137,8 +138,8 @@ def _label(table: Table, dropped: set[int]) -> int | None:
 
 def _is_split(table: Table, column: int) -> bool:
     words = table.words.get(column, {})
-    is_named = table.name(column).lower() in SPLIT and len(words) == len(table.x)
-    return is_named and all(split_named(word) for word in words.values())
+    is_named = table.name(column).lower() in SPLIT and bool(np.isnan(table.x[:, column]).all())
+    return is_named and any(split_named(word) for word in words.values())
 
 
 def _left_out(table: Table) -> list[tuple[int, str]]:
@@ -157,7 +158,7 @@ def _left_out(table: Table) -> list[tuple[int, str]]:
 
 def _is_index(column: NDArray[Any], named: bool) -> bool:
     """Returns whether a column numbers the rows: in order, or in any order if it has no name."""
-    is_whole = bool(np.all(column == column.round()))
+    is_whole = bool(np.all(np.isfinite(column) & (column == column.round())))
     return is_whole and bool(np.all(np.diff(column) == 1) if named else len(np.unique(column)) == len(column))
 
 
@@ -193,7 +194,9 @@ def _numbers(table: Table, column: int) -> NDArray[Any]:
         return bits
     row = min(words)
     where = f"{table.place(row)} in column {table.name(column)}"
+    heading = "dataset.header=true takes the line as a heading; " if row == 0 and not table.names else ""
+    cures = f"dataset.drop=[{name}] leaves the column out, dataset.label={name} makes classes; else write a number"
     raise Mistake(
-        f"`dataset.path` must have a number at {where}, but has {words[row]!r}",
-        f"dataset.drop=[{name}] leaves the column out, dataset.label={name} makes its words classes",
+        f"`dataset.path` must have a number at {where}, but has {words[row][:LONGEST]!r}",
+        heading + cures,
     )

@@ -29,9 +29,9 @@ def is_one(first: list[str], x: NDArray[Any]) -> bool:
     if words.any() or len(x) == 1:
         return bool(2 * words.sum() > filled.sum())
     start = 0 if filled[0] else 1
-    if np.isnan(x[0, start:]).any() or len(first) - start < 2:
+    names, rows = x[0, start:], _finite(x[1:, start:])
+    if not np.isfinite(names).all() or len(names) < 2:
         return False
-    names, rows = x[0, start:], x[1:, start:]
     steps = np.diff(names)
     is_even, is_whole = bool(np.ptp(steps) <= 1e-6 * abs(steps).max() and steps[0]), _is_whole(names)
     if is_even and is_whole and not _is_whole(rows):
@@ -45,16 +45,21 @@ def is_one(first: list[str], x: NDArray[Any]) -> bool:
 
 def doubts(x: NDArray[Any]) -> list[str]:
     """Returns doubts about a first line that is taken as an example, although its numbers are unlike all others."""
-    if len(x) <= FEWEST or np.isnan(x[0]).any():
+    names, rows = x[0], _finite(x[1:])
+    if len(rows) < FEWEST or not np.isfinite(names).all():
         return []
-    has_fractions = x.shape[1] >= FEWEST and not any(map(_is_whole, x[1:].T))
-    if _is_apart(x[0], x[1:]) or (_is_whole(x[0]) and has_fractions):
+    has_fractions = len(names) >= FEWEST and not any(map(_is_whole, rows.T))
+    if _is_apart(names, rows) or (_is_whole(names) and has_fractions):
         return ["the first line is unlike all others: dataset.header=true takes it as a heading"]
     return []
 
 
+def _finite(numbers: NDArray[Any]) -> NDArray[Any]:
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
 def _is_whole(numbers: NDArray[Any]) -> bool:
-    found = numbers[np.isfinite(numbers)]
+    found = numbers[~np.isnan(numbers)]
     return bool((found == found.round()).all())
 
 

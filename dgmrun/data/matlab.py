@@ -53,6 +53,7 @@ def _of_hdf5(path: Path) -> dict[str, NDArray[Any]]:
 
     with h5py.File(path, "r") as file:
         own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-        sets = {name: file[name] for name in own if isinstance(file[name], h5py.Dataset) and not file[name].external}
-        is_text = {name: each.attrs.get("MATLAB_class") == b"char" for name, each in sets.items()}
-        return {name: each[()].T for name, each in sets.items() if each.shape and not is_text[name]}
+        sets = {name: file[name] for name in own if isinstance(file[name], h5py.Dataset)}
+        inside = {name: each for name, each in sets.items() if not (each.external or each.is_virtual)}
+        is_text = {name: each.attrs.get("MATLAB_class") == b"char" for name, each in inside.items()}
+        return {name: each[()].T for name, each in inside.items() if each.shape and not is_text[name]}

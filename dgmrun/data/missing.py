@@ -65,7 +65,8 @@ def filled(contents: Contents, train: Tensor | Sequence[int]) -> Contents:
     empty = ~known.any(0) & holes.any(0)
     if empty.any():
         where = contents.column(int(empty.argmax()))
-        raise Mistake(f"`dataset.missing` must not be mean where {where} has no value in the training split, but is")
+        must = f"`dataset.missing` must not be mean where {where} has no value in the training split"
+        raise Mistake(f"{must}, but is", "dataset.missing=drop, or dataset.drop=[...] with that column")
     means = np.where(known, x[np.asarray(train)], 0).sum(0) / known.sum(0).clip(1)
     said = f"missing values as means of the training split: {int(holes.sum())}"
     full = np.where(holes, means, x).reshape(contents.x.shape)

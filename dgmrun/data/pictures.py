@@ -27,7 +27,7 @@ def examples_first(x: NDArray[Any], layout: str | None, labels: int | None) -> F
         layout: `examples_last` if it is; None to recognise it.
         labels: number of labels, if there are any.
     """
-    is_labelled = labels is not None and x.shape[0] != labels == x.shape[-1]
+    is_labelled = labels is not None and x.ndim > 2 and x.shape[0] != labels == x.shape[-1]
     is_picture = x.ndim == 4 and x.shape[2] in CHANNELS and x.shape[3] >= max(x.shape) and min(x.shape[:2]) >= SMALLEST
     if layout != "examples_last" and (layout is not None or not (is_labelled or is_picture)):
         return x, []

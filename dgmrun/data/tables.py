@@ -1,6 +1,6 @@
 """Tables as text: .csv, .tsv and .txt, as spreadsheets, R, pandas and numpy write them.
 
-Entries are separated by semicolons, tabs, commas or else spaces: the first of these that gives every line as many
+Entries are separated by semicolons, tabs, commas, bars or else spaces: the first of these that gives every line as many
 entries. Where commas separate nothing and no number has a point, they are decimal commas; those of 1,234,567 and of
 "1,234" between commas are left out. The first line is a heading as described in dgmrun/data/heading.py; one that
 lacks an entry is R's, whose first column has the names of the rows. Lines that begin with # are
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dgmrun.data import heading
 
-SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", " ": "spaces"}
+SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars", " ": "spaces"}
 MISSING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "nil", "none", "?", "-", "--", ".", "missing"}
 DECIMAL = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")

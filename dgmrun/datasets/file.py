@@ -256,17 +256,16 @@ def _rows(contents: Contents) -> tuple[Sequence[Tensor], str]:
     rows = len(contents.x)
     if contents.split is None:
         return places(rows), "split at random, the same for every run"
-    names = [split_named(name) or name for name in contents.split.ravel().tolist()]
+    names = [split_named(name) or name for name in contents.split.tolist()]
     found = {split: torch.tensor([row for row, name in enumerate(names) if name == split]) for split in SPLITS}
-    is_known = contents.split.shape == (rows,) and sum(map(len, found.values())) == rows
-    if not is_known or not len(found["train"]) or not len(found["test"]):
+    train, valid, test = map(len, found.values())
+    if train + valid + test < rows or not test or train < (1 if valid else 2):
         counts = ", ".join(f"{count} {name}" for name, count in Counter(names).items())
         raise Mistake(
             f"`dataset.path` must hold a split of {rows} names, train, valid or test, each at least once, "
             f"but its split holds {counts}",
-            "valid alone may be lacking: it is cut from train",
+            "valid alone may be lacking: it is cut from train; of a table, dataset.drop=[split] leaves the column out",
         )
-    if len(found["valid"]):
+    if valid:
         return list(found.values()), "split as in the file"
-    train, valid = without_valid(found["train"])
-    return [train, valid, found["test"]], "split as in the file, valid cut from its train"
+    return [*without_valid(found["train"]), found["test"]], "split as in the file, valid cut from its train"

@@ -25,6 +25,7 @@ MADE_BY = {
     ("counts", "binary"): "dataset.kind=unit dataset.binarisation=threshold",
 }
 """Settings that make data of one kind data of another."""
+UP_TO_255 = ", where no number is above 255"
 ONE_SIDED = 0.99865
 """Probability below the upper end of a 99.7 % interval: that of a Gaussian up to three standard deviations."""
 
@@ -107,7 +108,8 @@ class Event:
         """
         if self.kind not in kinds:
             cures = [MADE_BY[self.kind, kind] for kind in kinds if (self.kind, kind) in MADE_BY]
-            cure = f": {' or '.join(cures)} makes it so" if cures else ""
+            limit = UP_TO_255 if self.kind == "counts" and "real" not in kinds else ""
+            cure = f": {' or '.join(cures)} makes it so{limit}" if cures else ""
             raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")
 
 

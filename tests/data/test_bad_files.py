@@ -86,6 +86,11 @@ BAD: dict[str, tuple[str, Write, dict[str, Any], str]] = {
         *("a.npz", npz(x=RNG.normal(size=(20, 8, 9, 2))), {}),
         r"`dataset.layout` must be .* where no axis has 1, 3 or 4 channels, but is null and x is \[20, 8, 9, 2\]",
     ),
+    "labels of columns": ("a.npz", npz(x=X, y=np.zeros(3)), {}, r"labels y \[20\] or no y, but y is float64 \[3\]"),
+    "no such split": (
+        *("a.csv", text("a,split\n1,train\n2,train\n3,test\n4,tset\n"), {}),
+        "must hold a split of 4 names, .*, but its split holds 2 train, 1 test, 1 tset",
+    ),
     "folder": ("a.csv", Path.mkdir, {}, "`dataset.path` must be a file, but .*a.csv is a folder"),
 }
 
@@ -103,6 +108,18 @@ def test_version_7_3_of_mat_says_what_reads_it(tmp_path: Path, monkeypatch: pyte
     hdf5(tmp_path / "a.mat")
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(Mistake, match=r"is of version 7.3: save\(FILE, '-v7'\) .*, pip install h5py reads it"):
+        file.event(str(tmp_path / "a.mat"))
+
+
+def test_version_7_3_of_mat_is_never_followed_to_another_file(tmp_path: Path) -> None:
+    hdf5(tmp_path / "secret.mat")
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as opened:
+        opened["x"] = h5py.ExternalLink("secret.mat", "x")
+        opened.create_dataset("raw", (20, 3), "f8", external=[(str(tmp_path / "secret.mat"), 0, 480)])
+        layout = h5py.VirtualLayout((20, 3), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.mat"), "x", (20, 3))
+        opened.create_virtual_dataset("virtual", layout)
+    with pytest.raises(Mistake, match="it has no plain arrays"):
         file.event(str(tmp_path / "a.mat"))
 
 

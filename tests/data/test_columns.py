@@ -84,7 +84,7 @@ def test_columns_are_dropped_by_name_or_number(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="must have a number at line 2 in column species, but has 'virginica'") as caught:
         file.event(path)
     assert caught.value.hint == (
-        "dataset.drop=[species] leaves the column out, dataset.label=species makes its words classes"
+        "dataset.drop=[species] leaves the column out, dataset.label=species makes classes; else write a number"
     )
 
 

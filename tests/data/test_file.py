@@ -95,6 +95,7 @@ WHOLE = np.random.default_rng(1).integers(-9, 9, (20, 5)).astype(float)
         ("data.csv", "a;b;c\n" + text(TABLE, ";"), TABLE),
         ("data.csv", text(TABLE, ";", ","), TABLE),
         ("data.tsv", "a\tb\tc\n" + text(TABLE, "\t"), TABLE),
+        ("data.csv", "a|b|c\n" + text(TABLE, "|"), TABLE),
         ("data.txt", text(TABLE, "  "), TABLE),
         ("data.csv", "0,1,2,3,4\n" + text(WHOLE), WHOLE),
         ("data.csv", "0,1,2\n" + text(WHOLE[:, :3]), np.vstack([[0, 1, 2], WHOLE[:, :3]])),
@@ -333,6 +334,7 @@ def test_wrong_examples(arrays: dict[str, Any], message: str, tmp_path: Path) ->
         ({"split": np.array(["train"] * 18 + ["valid", "tset"])}, "holds 18 train, 1 valid, 1 tset"),
         ({"split": np.array(["train"] * 18 + ["valid"] * 2)}, "each at least once, .* 18 train, 2 valid"),
         ({"split": np.array(["train", "valid", "test"])}, "a split of 20 names"),
+        ({"split": np.array(["train"] + ["test"] * 19)}, "holds 1 train, 19 test"),
         ({"split": np.zeros(20)}, "holds 20 0.0"),
     ],
 )

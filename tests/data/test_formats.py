@@ -158,5 +158,6 @@ def test_arrays_of_splits_are_joined(name: str, tmp_path: Path) -> None:
     assert [len(split.x) for split in splits.values()] == [18, 2, 10]
     assert torch.equal(splits["test"].x, torch.from_numpy(X[20:]))
     assert splits["test"].y.tolist() == Y[20:].tolist()
+    assert file.labels(str(tmp_path / "a.npz"), label=None) is None
     train = torch.cat([splits["train"].x, splits["valid"].x])
     assert torch.equal(train.sort(0).values, torch.from_numpy(X[:20]).sort(0).values)

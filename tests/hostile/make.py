@@ -265,7 +265,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "data/name-escape.npz": lambda: packed(("\x1b[31mred\nerror: forged.npy", npy(numpy.eye(4)))),
     "data/split-escape.npz": lambda: npz(x=numpy.eye(4), split=numpy.array(["\x1b[31mred\nerror: forged"] * 4)),
     "data/split-shape.npz": lambda: npz(x=numpy.eye(4), split=numpy.full((2, 2), "train")),
-    "data/labels-words.npz": lambda: npz(x=numpy.eye(4), y=numpy.array(list("abcd"))),
+    "data/labels-shape.npz": lambda: npz(x=numpy.eye(4), y=numpy.array([["\x1b[31mred", "a"]] * 4)),
     "data/truncated.npz": lambda: npz(x=numpy.eye(4))[:100],
     "data/formula.csv": lambda: b"=cmd|' /C calc'!A0,1\n=1+1,2\n@SUM(1),3\n1,2\n",
     "data/escapes.csv": lambda: b"1,2\n\x1b[31mred,3\n4,5\n",
