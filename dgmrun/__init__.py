@@ -57,4 +57,5 @@ def train(*words: str) -> Trained:
     from dgmrun.cli import run
     from dgmrun.command.trained import Trained
 
-    return Trained(run(list(words)))
+    kept = [word for word in words if word.partition("=")[0].partition(".")[0] in ("data_dir", "device")]
+    return Trained(run(list(words)), *kept)

@@ -83,8 +83,8 @@ def _command(argv: list[str]) -> None:
     elif not argv or {"-h", "--help"} & set(argv):
         from dgmrun.command.help import text
 
-        given = next((word.partition("=")[2] for word in argv if word.startswith("--config-dir=")), None)
-        print(text(import_module("dgmrun.run.own").search_path(given) if given else ()))
+        given = re.search(r"--config-dir[= ](.+?)(?: -|$)", " ".join(argv))
+        print(text(import_module("dgmrun.run.own").search_path(given[1]) if given else ()))
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
     else:
@@ -100,12 +100,14 @@ def run(argv: list[str]) -> Path:
     from dgmrun.command import arguments
 
     given, kept = arguments.parse(argv), list(sys.argv)
+    of_ranks = {key: os.environ[key] for key in children.OF_RANKS if key in os.environ}
     if given.is_sweep or given.only_prints:
         raise Mistake(f"the words must be those of one run, but are {shlex.join(argv)}", "in a shell, dgmrun ...")
     try:
         made = _run(argv)
     finally:
         sys.argv[:] = kept
+        os.environ.update(of_ranks)
     assert made is not None
     return made.path
 
@@ -118,6 +120,7 @@ def _run(argv: list[str]) -> Run | None:
     run.
     """
     from dgmrun.command import arguments, compose
+    from dgmrun.run import own
     from dgmrun.run.directory import Run
     from dgmrun.workbench import build
 
@@ -139,6 +142,7 @@ def _run(argv: list[str]) -> Run | None:
     if not children.is_rank():
         children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)
+    own.remember(given.search_path)
     with _log():
         from dgmrun.command import execution
         from dgmrun.workbench.setup import Setup

@@ -36,11 +36,11 @@ def section(group: str, name: str) -> list[str]:
     lines += [f"*Source: {top.source}*", ""] if top.source else []
     lines += ["```yaml", text.strip(), "```", ""] if group in ("stage", "experiment") else []
     if group not in ("stage", "experiment"):
-        keys = [line.strip().partition("  ") for line in listed._keys(group, file)]
+        keys = [line.strip().partition("  ") for line in listed.keys(group, file)]
         rows = [f"| `{key}` | {what.strip()} |" for key, _, what in keys]
         lines += ["| key | |", "|---|---|", *rows, ""] if rows else []
         if group in ("model", "objective", *methods()):
-            lines += [f"Fits {listed._fits(group, name, ())}.", ""]
+            lines += [f"Fits {listed.fits(group, name, ())}.", ""]
         lines += documented(yaml.safe_load(text))
     return lines
 

@@ -86,24 +86,31 @@ class Trained:
         """
         return self._setup.data.splits[examples.split(split)].y
 
-    def sample(self, count: int = 64, given: int | str | Sequence[int | str] | None = None, **settings: Any) -> Tensor:
+    def sample(
+        self,
+        count: int = 64,
+        given: int | str | Sequence[int | str] | None = None,
+        seed: int | None = None,
+        **settings: Any,
+    ) -> Tensor:
         """Returns samples of the model in original units, [count, ...], as the stage `sample` draws them.
 
         Args:
             count: number of samples.
             given: class or classes, numbers or words, each with an equal share of the samples; None for all in turn.
-            settings: further settings of the section `sample`, e.g. `burn_in=1000`; and `seed`.
+            seed: seed of the samples; None: that of the run, with which the stage draws.
+            settings: further settings of the section `sample`, e.g. `burn_in=1000`.
 
         Raises:
             Mistake: a setting is invalid.
         """
-        seed = {"seed": settings.pop("seed")} if "seed" in settings else {}
         asked = {
             "count": count,
             "given": given if given is None or isinstance(given, (int, str)) else list(given),
             **settings,
         }
-        setup = self._asked({**{f"sample.{key}": value for key, value in asked.items()}, **seed})
+        setup = self._asked({f"sample.{key}": value for key, value in asked.items()})
+        setup = setup if seed is None else setup.with_settings({**setup.config, "seed": seed})
         draw.check_classes(setup)
         conditions = draw.conditions(setup, setup.scored("test"))
         size = count if conditions.context is None else len(conditions.context)

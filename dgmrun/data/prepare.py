@@ -98,7 +98,7 @@ class Prepared:
     def original(self, split: str) -> Tensor:
         """Returns x of a split in original units, before noise: bits, grey levels k, or the numbers of the file."""
         if self.preparation.binarisation == "dynamic":
-            return _drawn(bernoulli, self.loaded[split].x, split)
+            return self.preparation.ordered(self.scored(split))  # transposed twice, if at all
         return self.preparation.exact(self.loaded[split].x)
 
     def seen(self, x: Tensor, split: str) -> Tensor:

@@ -45,6 +45,7 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
         rows = (torch.rand(rows.shape) < rows).byte() if event.kind == "binary" else rows
         start = rows.to(like.device, event.dtype)
     state: Tensor = start
-    for piece in tracked([len(steps) for steps in torch.arange(burn_in).chunk(PIECES)]):
-        state = model.walk(state, piece)
+    whole, rest = divmod(burn_in, PIECES)
+    for place in tracked(range(min(burn_in, PIECES))):
+        state = model.walk(state, whole + (place < rest))
     return state

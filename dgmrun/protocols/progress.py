@@ -8,32 +8,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
-Observer = Callable[[int, int], None]
-"""Called with the number of items that are done, and of all."""
+
+
+@dataclass
+class Observer:
+    """Who is told of loops.
+
+    Args:
+        tell: called with the number of items that are done, and of all.
+        is_told: whether a loop tells it already, so that loops within do not.
+    """
+
+    tell: Callable[[int, int], None]
+    is_told: bool = False
+
+
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 
 def tracked(items: Sequence[T]) -> Iterator[T]:
     """Yields the items, and tells the observer, if there is one, after each of them; one item alone is not told of."""
     observer = _observer.get()
-    if observer is None or len(items) < 2:
+    if observer is None or observer.is_told or len(items) < 2:
         yield from items
         return
-    with observed(None):
+    observer.is_told = True
+    try:
         for done, item in enumerate(items, 1):
             yield item
-            observer(done, len(items))
+            observer.tell(done, len(items))
+    finally:
+        observer.is_told = False
 
 
 @contextmanager
-def observed(observer: Observer | None) -> Iterator[None]:
-    """Context manager in which loops tell this observer."""
-    before = _observer.get()
-    _observer.set(observer)
+def observed(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """Context manager in which loops tell how far they are."""
+    token = _observer.set(Observer(tell))
     try:
         yield
     finally:
-        _observer.set(before)
+        _observer.reset(token)

@@ -79,13 +79,14 @@ def settings(entries: Sequence[Entry], told: Sequence[str]) -> list[Column]:
     often = Counter([*words, *FIRST, SCORE, DIFFERENCE, SEEDS, METHOD, "run", "status", "steps"])
     short = [word if often[word] == 1 else key for key, word in zip(told, words, strict=True)]
     headings = zip((*FIRST, *short), (*FIRST, *told), strict=True)
-    return [(heading, [_short(entry.settings.get(key)) for entry in entries]) for heading, key in headings]
+    return [(heading, _short([entry.settings.get(key) for entry in entries])) for heading, key in headings]
 
 
-def _short(value: str | None) -> str:
-    """Formats a setting: paths by their last component."""
-    text = "-" if value is None else value
-    return Path(text).name if text.startswith("/") else text
+def _short(values: Sequence[str | None]) -> list[str]:
+    """Formats values of a setting: paths by their last component, if that tells them apart."""
+    texts = ["-" if value is None else value for value in values]
+    names = [Path(text).name if text.startswith("/") else text for text in texts]
+    return names if len(set(names)) == len(set(texts)) else texts
 
 
 def table(contest: Contest, told: Sequence[str], is_full: bool = False) -> list[Column]:

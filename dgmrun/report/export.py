@@ -68,8 +68,13 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
     content = io.StringIO()
     writer = csv.DictWriter(content, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return content.getvalue().rstrip("\n")
+
+
+def _no_formula(value: object) -> object:
+    """Returns a text that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value[:1] else value
 
 
 def _parts(figure: Figure | None) -> Iterator[tuple[str, object]]:
@@ -132,7 +137,7 @@ def _flat(record: Mapping[str, Any]) -> dict[str, object]:
         if key == "interval":
             flat |= dict(zip(("low", "high"), value or (None, None), strict=True))
         elif key == "settings":
-            flat |= value
+            flat |= {f"settings.{name}" if name in record else name: setting for name, setting in value.items()}
         else:
             flat[key] = shlex.join(value) if isinstance(value, list) else value
     return flat

@@ -13,11 +13,6 @@ from dgmrun.report.terminal import plain
 from dgmrun.run.figures import Figure, figures
 
 MARKS = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ "}
-LEGEND = (
-    "Figures in nats, likelihood per example, gradients as log variance, divergences by name; +- one standard error. "
-    "Unmarked: exact; >= lower bound; <= upper bound; ~ estimate; ! has warnings, which results.json tells; "
-    "stale: of other weights than the run has now; of another: of its teacher, or of what it was a proposal for."
-)
 
 
 def every(results: Mapping[str, Any]) -> dict[str, Figure]:

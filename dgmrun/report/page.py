@@ -72,7 +72,13 @@ def _curves(entry: Entry) -> metrics.Curves:
     """Returns the loss and all that was validated, thinned."""
     curves = metrics.curves(entry.path)
     shown = [tag for tag in curves if tag == "train/loss" or (tag.startswith("valid/") and "standard_error" not in tag)]
-    return {plain(tag): curves[tag][:: 1 + len(curves[tag]) // MOST_POINTS] for tag in shown}
+    return {plain(tag): _thinned(curves[tag]) for tag in shown}
+
+
+def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Returns every so many points, and the last one."""
+    step = 1 + len(points) // MOST_POINTS
+    return [*points[:-1:step], *points[-1:]]
 
 
 def _samples(entry: Entry) -> str | None:

@@ -13,7 +13,7 @@ seed would have given: it is about two trained models, not about two settings, w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,15 +69,27 @@ def grounds(entries: Iterable[Entry]) -> list[Ground]:
 
     Runs are comparable only if they agree in the kind of data, transform, binarisation and context, in the sha256 of
     the split and in the examples scored. Each run is compared by its most reliable figure that is neither stale nor an
-    upper bound.
+    upper bound; runs that differ in nothing but the seed by the same one, if all of them have one.
     """
     found: dict[tuple[object, ...], Ground] = {}
+    settings: dict[object, list[Entry]] = {}
     for entry in entries:
-        for split in dict.fromkeys(figure.split for figure in entry.figures.values() if figure.split):
-            same, scored = _same(entry, split), _scored(entry, split)
-            if same is not None and scored is not None:
-                found.setdefault((*same, scored.index.tobytes()), []).append(scored)
+        settings.setdefault(entry.setting, []).append(entry)
+    for members in settings.values():
+        for split in dict.fromkeys(figure.split for one in members for figure in one.figures.values() if figure.split):
+            label = _common(members, split)
+            for entry in members:
+                same, scored = _same(entry, split), _scored(entry, split, label)
+                if same is not None and scored is not None:
+                    found.setdefault((*same, scored.index.tobytes()), []).append(scored)
     return list(found.values())
+
+
+def _common(entries: Sequence[Entry], split: str) -> str | None:
+    """Returns the figure of all runs whose least reliable one is the most reliable; None if there is none."""
+    every = [set(_candidates(entry, split)) for entry in entries]
+    common = sorted(set.intersection(*every))
+    return min(common, key=lambda label: max(_rank(entry.figures[label]) for entry in entries), default=None)
 
 
 def ranking(ground: Ground) -> list[Place]:
@@ -93,23 +105,21 @@ def _same(entry: Entry, split: str) -> tuple[str, ...] | None:
     return same if all(isinstance(fact, str) for fact in same) else None
 
 
-def _scored(entry: Entry, split: str) -> Scored | None:
-    """Returns the most reliable figure with stored scores.
+def _rank(figure: Figure) -> tuple[int, int, float]:
+    """Ranks figures by kind, then by the number of warnings, then by standard error or, for lower bounds, by value."""
+    error = math.inf if figure.standard_error is None else figure.standard_error
+    nearest = -figure.value if figure.kind == "lower_bound" else error
+    return FOUNDED.index(figure.kind), len(figure.warnings), nearest
 
-    Ties are broken by the number of warnings, and then by the standard error or, for lower bounds, by the value.
-    """
 
-    def rank(label: str) -> tuple[int, int, float]:
-        figure = entry.figures[label]
-        error = math.inf if figure.standard_error is None else figure.standard_error
-        nearest = -figure.value if figure.kind == "lower_bound" else error
-        return FOUNDED.index(figure.kind), len(figure.warnings), nearest
-
-    for label in sorted(_candidates(entry, split), key=rank):
-        method = label.partition(".")[2].partition("@")[0]
+def _scored(entry: Entry, split: str, label: str | None) -> Scored | None:
+    """Returns the figure with this label, or else the most reliable one, that has stored scores."""
+    every = sorted(_candidates(entry, split), key=lambda name: _rank(entry.figures[name]))
+    for name in every if label is None else [label]:
+        method = name.partition(".")[2].partition("@")[0]
         for file in (entry.path / "per_example").glob("*.npz"):
             if file.stem == f"{split}-{method}" and (scores := _scores(file)) is not None:
-                return Scored(entry, label, entry.figures[label], *scores)
+                return Scored(entry, name, entry.figures[name], *scores)
     return None
 
 

@@ -17,9 +17,13 @@ NARROW = 20
 
 def bars(what: str, figures: str = "") -> Progress:
     """Returns bars with count and time left, which are always shown, and the text of a field, which is cut to fit."""
-    columns = [TextColumn(what), BarColumn(NARROW), MofNCompleteColumn(), TimeRemainingColumn()]
-    for column in columns:
-        column._table_column = Column(no_wrap=True)
+    whole = [Column(no_wrap=True) for _ in range(4)]
+    columns = [
+        TextColumn(what, table_column=whole[0]),
+        BarColumn(NARROW, table_column=whole[1]),
+        MofNCompleteColumn(table_column=whole[2]),
+        TimeRemainingColumn(table_column=whole[3]),
+    ]
     cut = TextColumn(figures, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
     shown = [*columns, cut] if figures else columns
     return Progress(*shown, console=Console(stderr=True), transient=True, expand=bool(figures))

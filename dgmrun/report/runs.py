@@ -42,6 +42,11 @@ class Entry:
     weights: str | None
 
     @property
+    def setting(self) -> frozenset[tuple[str, str]]:
+        """All settings but the seed."""
+        return frozenset(item for item in self.settings.items() if item[0] != "seed")
+
+    @property
     def is_finished(self) -> bool:
         """Whether all that was asked of the run is done."""
         return self.results.get("status") == "done" and at(self.results, "train", "complete") is not False

@@ -84,8 +84,7 @@ def rows(ground: Ground) -> list[Row]:
     """Returns the groups of runs scored on the same examples, best first."""
     members: dict[object, list[Scored]] = {}
     for scored in ground:
-        same = frozenset(item for item in scored.entry.settings.items() if item[0] != "seed")
-        members.setdefault((same, scored.label), []).append(scored)
+        members.setdefault((scored.entry.setting, scored.label), []).append(scored)
     best, *others = sorted(map(Group, members.values()), key=lambda group: group.mean, reverse=True)
     pairs = math.comb(len(members), 2)
     return [Row(best, None), *(Row(group, difference(group, best, pairs)) for group in others)]
@@ -97,8 +96,8 @@ def difference(one: Group, other: Group, pairs: int = 1) -> Difference:
     if None in errors:
         return Difference(value, None, None)
     squares = [error**2 for error in errors if error is not None]
-    if not any(squares):
-        return Difference(value, 0.0, 0.0)
+    if not any(squares):  # the seed changes nothing, so that it tells nothing
+        return Difference(value, None, None)
     error = math.sqrt(sum(squares))
     return Difference(value, error, half_width(error, _freedom(one, other, squares) + 1, pairs))
 

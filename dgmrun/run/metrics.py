@@ -30,23 +30,23 @@ def append(run: Path, values: Mapping[str, float], step: int) -> None:
 
 def keep(run: Path, step: int) -> None:
     """Makes the file, or leaves in it the rows up to a step, with none that a kill cut short."""
-    replace(run / METRICS, _text([HEADING, *(row for row in _rows(run) if row[0] <= step)]).encode())
+    replace(run / METRICS, _text([HEADING, *(row for row in _rows(run, None) if row[0] <= step)]).encode())
 
 
 def curves(run: Path) -> Curves:
     """Returns the finite values of each tag; none if there is no file that can be read."""
     found: Curves = {}
-    for step, tag, value in _rows(run):
+    for step, tag, value in _rows(run, LARGEST):
         if math.isfinite(value):
             found.setdefault(tag, []).append((step, value))
     return found
 
 
-def _rows(run: Path) -> Iterator[tuple[int, str, float]]:
+def _rows(run: Path, most: int | None) -> Iterator[tuple[int, str, float]]:
     """Yields the rows that are whole, of a file that may be a stranger's."""
     try:
         with (run / METRICS).open("rb") as stream:
-            lines = stream.read(LARGEST).decode(errors="replace").split("\n")
+            lines = stream.read(most).decode(errors="replace").split("\n")
     except OSError:
         return
     for line in lines[:-1]:

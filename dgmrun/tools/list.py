@@ -59,7 +59,7 @@ def _group(group: str, search_path: Sequence[Path]) -> Iterator[str]:
         if top.source:
             yield from wrapped(f"source: {top.source}", " " * margin)
         if group == "model":
-            yield from wrapped(f"fits: {_fits(group, name, search_path)}", " " * margin)
+            yield from wrapped(f"fits: {fits(group, name, search_path)}", " " * margin)
 
 
 def _option(group: str, option: str, search_path: Sequence[Path]) -> Iterator[str]:
@@ -72,12 +72,12 @@ def _option(group: str, option: str, search_path: Sequence[Path]) -> Iterator[st
     if top.source:
         yield from wrapped(top.source, "  source      ")
     yield from ("", "  keys")
-    yield from _keys(group, file)
+    yield from keys(group, file)
     if group in ("model", "objective", *methods()):
-        yield from ("", *wrapped(_fits(group, option, search_path), "  fits        "))
+        yield from ("", *wrapped(fits(group, option, search_path), "  fits        "))
 
 
-def _fits(group: str, option: str, search_path: Sequence[Path]) -> str:
+def fits(group: str, option: str, search_path: Sequence[Path]) -> str:
     """Returns what can be combined with an option; it takes seconds, as it imports the classes."""
     from dgmrun.workbench import build
 
@@ -85,7 +85,7 @@ def _fits(group: str, option: str, search_path: Sequence[Path]) -> str:
     return "; ".join(f"{partner}={', '.join(names)}" if names else f"no {partner}" for partner, names in partners)
 
 
-def _keys(group: str, file: Path) -> Iterator[str]:
+def keys(group: str, file: Path) -> Iterator[str]:
     """Yields the keys of an option as `key=default`, with the comments in its file."""
     text = file.read_text()
     prefix = "" if "@package _global_" in text else f"{group}."

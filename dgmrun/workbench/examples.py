@@ -20,6 +20,9 @@ from dgmrun.run.figures import Figure
 from dgmrun.workbench.scoring import Scored, measured, of_batch, of_split, prepared
 from dgmrun.workbench.setup import Setup
 
+TYPES = {"b": numpy.uint8, "i": numpy.int64, "u": numpy.int64, "f": numpy.float64}
+"""Types that numbers of each kind are converted to."""
+
 
 def scores(run: Run, setup: Setup, model: nn.Module, x: Any, given: Any) -> Iterator[tuple[Tensor, Figure]]:
     """Yields log-probabilities in original units, and their mean, by each exact method, or else by all selected ones.
@@ -73,6 +76,19 @@ def split(name: str) -> str:
     return name
 
 
+def _of_numpy(name: str, part: Any) -> Tensor:
+    """Converts numbers in any form that numpy takes.
+
+    Raises:
+        Mistake: they are no numbers, or no array.
+    """
+    try:
+        array = numpy.asarray(part)
+        return torch.from_numpy(array.astype(TYPES[array.dtype.kind], order="C"))
+    except (ValueError, KeyError, TypeError):
+        raise Mistake(f"`{name}` must hold numbers, in one shape for all examples, but does not") from None
+
+
 def _tensor(name: str, part: Any, event: Event | None) -> Tensor:
     """Returns examples as a tensor, if they are values that the event allows.
 
@@ -80,7 +96,7 @@ def _tensor(name: str, part: Any, event: Event | None) -> Tensor:
         Mistake: they are not.
     """
     assert event is not None
-    tensor = part if isinstance(part, Tensor) else torch.from_numpy(numpy.asarray(part))
+    tensor = part if isinstance(part, Tensor) else _of_numpy(name, part)
     if tuple(tensor.shape[1:]) != event.shape or not len(tensor):
         shape = ", ".join(map(str, ("N", *event.shape)))
         raise Mistake(f"`{name}` must be [{shape}], but is {list(tensor.shape)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -68,7 +69,12 @@ def teachers(setup: Setup) -> list[Other]:
         Mistake: one is there, but cannot be used; see `others`.
     """
     paths = [given.path for given in inputs(setup.config) if given.key == TEACHER]
-    return others(setup, TEACHER) if paths and all(map(os.path.exists, paths)) else []
+    known = [] if setup.run is None else [given.get("run") for given in Run(setup.run).results.get("inputs", [])]
+    are_there = (
+        os.path.exists(path) and (setup.run is None or path in known or is_unchanged(setup, place, Run(Path(path))))
+        for place, path in enumerate(paths)
+    )
+    return others(setup, TEACHER) if paths and all(are_there) else []
 
 
 def other(setup: Setup, key: str, hint: str | None = None) -> Other:

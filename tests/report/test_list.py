@@ -68,7 +68,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_option_has_its_line_and_source(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     out = capsys.readouterr().out
-    for group in groups():
+    for group in groups(()):
         assert f"{group}\n" in out
         for name, file in options(group).items():
             assert f"  {name} " in out

@@ -19,6 +19,7 @@ from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.state import NonFiniteError
+from dgmrun.paths import leaves
 from dgmrun.protocols.models import Initialised
 from dgmrun.protocols.sources import Source
 from dgmrun.rng import seeded
@@ -218,7 +219,9 @@ def _callbacks(
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     device = next(trained.parameters()).device
     valid = _examples(setup, "valid", device)
-    board = Board(run, max(1, every // 10), setup.upright, further_logger(setup))
+    if (logger := further_logger(setup)) is not None:
+        logger.log_hyperparams(dict(leaves(config)))
+    board = Board(run, max(1, every // 10), setup.upright, logger)
     record = partial(history.record, run, source, clock)
     resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)
