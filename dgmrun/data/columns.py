@@ -81,6 +81,9 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         settled = " (dataset.label=null for none)" if label == AUTO else ""
         said.append(f"labels from column {table.name(of_label)}{settled}")
     kept = [column for column in range(len(table.x.T)) if column not in taken]
+    if label == AUTO:
+        alike = [table.name(column) for column in _called_labels(table) if column in kept]
+        said += [f"{name} as numbers, as it has no classes" for name in alike]
     if not kept:
         raise Mistake("`dataset.path` must have a column of numbers beside those of labels, splits and `dataset.drop`")
     return Contents(
@@ -124,9 +127,8 @@ def _position(table: Table, setting: str, which: str | int) -> int:
 
 def _label(table: Table, dropped: set[int]) -> int | None:
     """Returns the column that is called as labels are, if its entries are classes."""
-    names = [name.lower() for name in table.names or ()]
-    for column, name in enumerate(names):
-        if name not in LABELS or column in dropped or (name == "y" and "x" in names):
+    for column in _called_labels(table):
+        if column in dropped:
             continue
         try:
             classes.of(_values(table, column), table.place)
@@ -134,6 +136,12 @@ def _label(table: Table, dropped: set[int]) -> int | None:
             continue
         return column
     return None
+
+
+def _called_labels(table: Table) -> list[int]:
+    """Returns the columns that are called as labels are; x and y are coordinates."""
+    names = [name.lower() for name in table.names or ()]
+    return [column for column, name in enumerate(names) if name in LABELS and not (name == "y" and "x" in names)]
 
 
 def _is_split(table: Table, column: int) -> bool:
