@@ -44,6 +44,7 @@ def test_a_density_of_whole_numbers_is_one_of_noise_within_them(
     ("model", "x"),
     [
         ("model=rbm", RNG.integers(0, 256, (100, 16), dtype=np.uint8)),
+        ("model=rbm", RNG.integers(0, 256, (100, 4, 4), dtype=np.uint8)),
         ("model=rbm", RNG.random((100, 16))),
         ("model=gaussian", RNG.integers(0, 256, (100, 4), dtype=np.uint8)),
     ],

@@ -77,9 +77,6 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         if column not in taken:
             taken.add(column)
             said.append(why)
-    if of_label is not None:
-        settled = " (dataset.label=null for none)" if label == AUTO else ""
-        said.append(f"labels from column {table.name(of_label)}{settled}")
     kept = [column for column in range(len(table.x.T)) if column not in taken]
     if not kept:
         raise Mistake("`dataset.path` must have a column of numbers beside those of labels, splits and `dataset.drop`")
@@ -89,7 +86,7 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         None if of_split is None else _values(table, of_split),
         lambda dimension: f"column {table.name(kept[dimension])}",
         table.place,
-        [*table.understood, *said],
+        [*table.understood, *said, *_of_labels(table, label, of_label, kept)],
         table.doubts,
     )
 
@@ -124,9 +121,8 @@ def _position(table: Table, setting: str, which: str | int) -> int:
 
 def _label(table: Table, dropped: set[int]) -> int | None:
     """Returns the column that is called as labels are, if its entries are classes."""
-    names = [name.lower() for name in table.names or ()]
-    for column, name in enumerate(names):
-        if name not in LABELS or column in dropped or (name == "y" and "x" in names):
+    for column in _called_labels(table):
+        if column in dropped:
             continue
         try:
             classes.of(_values(table, column), table.place)
@@ -134,6 +130,20 @@ def _label(table: Table, dropped: set[int]) -> int | None:
             continue
         return column
     return None
+
+
+def _of_labels(table: Table, label: str | int | None, of_label: int | None, kept: Sequence[int]) -> list[str]:
+    """Returns what to say of the column of labels, and of others that are called as one."""
+    settled = " (dataset.label=null for none)" if label == AUTO else ""
+    said = [] if of_label is None else [f"labels from column {table.name(of_label)}{settled}"]
+    alike = [table.name(column) for column in _called_labels(table) if column in kept and label == AUTO]
+    return said + [f"{name} as numbers, as it has no classes" for name in alike]
+
+
+def _called_labels(table: Table) -> list[int]:
+    """Returns the columns that are called as labels are; x and y are coordinates."""
+    names = [name.lower() for name in table.names or ()]
+    return [column for column, name in enumerate(names) if name in LABELS and not (name == "y" and "x" in names)]
 
 
 def _is_split(table: Table, column: int) -> bool:

@@ -1,9 +1,13 @@
 """Headings of tables: a first line that names the columns, in words or in numbers.
 
-A first line is a heading if most of it are words. Numbers are one if they name columns plainly: whole ones that rise or
-fall evenly, above columns with fractions; ones that do so, or are whole, far outside of all other values of every one
-of at least three columns, as years and wavelengths are; or 0, 1, 2, 3, ..., as pandas writes. Where it is less plain,
-they are an example, and a doubt says so.
+A first line is a heading if most of it are words. Numbers are one if they name columns plainly:
+
+- whole ones, written 0 and not 0.0, that count above fractions, or rise or fall evenly above at least four columns;
+- those of at least three columns that rise or fall evenly, or are whole above fractions, far outside of all other
+  values of every column, as years and wavelengths are;
+- 0, 1, 2, 3, ..., as pandas writes.
+
+Where it is less plain, they are an example, and a doubt says so.
 """
 
 from __future__ import annotations
@@ -33,10 +37,12 @@ def is_one(first: list[str], x: NDArray[Any]) -> bool:
     if not np.isfinite(names).all() or len(names) < 2:
         return False
     steps = np.diff(names)
-    is_even, is_whole = bool(np.ptp(steps) <= 1e-6 * abs(steps).max() and steps[0]), _is_whole(names)
-    if is_even and is_whole and not _is_whole(rows):
+    is_even = bool(np.ptp(steps) <= 1e-6 * abs(steps).max() and steps[0])
+    is_whole = _is_whole(names) and "." not in "".join(first)
+    counts = bool((steps == 1).all())
+    if is_whole and not _is_whole(rows) and (counts or (is_even and len(names) > FEWEST)):
         return True
-    if names[0] == 0 and steps.max() == steps.min() == 1 and len(names) > FEWEST:
+    if names[0] == 0 and counts and len(names) > FEWEST:
         return True
     is_monotone = bool((steps > 0).all() or (steps < 0).all())
     is_plain = is_even or (is_whole and not _is_whole(rows))

@@ -87,14 +87,7 @@ def load(
         Mistake: the file cannot be read, or its arrays are not as described above.
     """
     read = _read(
-        path,
-        header=header,
-        label=label,
-        drop=drop,
-        missing=missing,
-        layout=layout,
-        background=background,
-        kind=kind,
+        path, drop, header=header, label=label, missing=missing, layout=layout, background=background, kind=kind
     )
     shape = "x".join(map(str, read.x.shape))
     log.info("data        %s", printable(f"{path}: {shape}, {', '.join([read.event.kind, *read.understood])}"))

@@ -69,12 +69,16 @@ def test_a_label_recognised_by_name_is_none_where_null_is_said(
     assert read(path, label=None)[1] is None
 
 
-def test_what_is_called_as_a_label_but_has_no_classes_is_a_column(tmp_path: Path) -> None:
+def test_what_is_called_as_a_label_but_has_no_classes_is_a_column(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Points in the plane, and a target to regress on."""
-    for heading in ("x,y\n", "a,target\n"):
+    for heading, said in (("x,y\n", False), ("a,target\n", True)):
         path = csv(tmp_path, heading + "".join(f"{a!r},{b!r}\n" for a, b in X.tolist()))
-        assert file.event(path).shape == (2,)
-        assert file.labels(path) is None
+        with caplog.at_level("INFO", logger="dgmrun"):
+            x, y = read(path)
+        assert (x.shape, y) == ((20, 2), None)
+        assert ("target as numbers, as it has no classes" in caplog.text) is said
 
 
 def test_columns_are_dropped_by_name_or_number(tmp_path: Path) -> None:

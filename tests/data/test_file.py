@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.data import heading
 from dgmrun.data.check import check
 from dgmrun.data.splits import SPLITS, Splits
 from dgmrun.datasets.file import doubts, event, labels, load
@@ -161,6 +162,13 @@ def test_a_first_line_unlike_all_others_is_doubted(tmp_path: Path) -> None:
     assert event(path).shape == (1,)
     assert doubts(path) == ["the first line is unlike all others: dataset.header=true takes it as a heading"]
     assert doubts(path, header=True) == doubts(csv(tmp_path, text(YEARS))) == []
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 5])
+def test_a_first_example_is_taken_for_a_heading_hardly_ever(columns: int) -> None:
+    """Of numbers with one decimal, where whole ones are many, as numpy and pandas write them: of 2000 tables."""
+    x = np.random.default_rng(0).normal(size=(2000, 30, columns)).round(1)
+    assert not any(heading.is_one([*map(repr, each[0].tolist())], each) for each in x)
 
 
 def test_a_hundred_thousand_columns_are_read(tmp_path: Path) -> None:
