@@ -10,6 +10,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class Generator(nn.Module):
         >>> Generator(Event((2,), "real"), latent=3, hidden=16).sample(5).shape
         torch.Size([5, 2])
     """
+
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {"dreams": ("x",)}
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 from itertools import chain, count
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,11 @@ class Ising(nn.Module):
         torch.Size([15])
     """
 
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {
+        "couplings": ("coupling J", "unit", "unit"),
+        "biases": ("bias b", "", "unit"),
+        "conditionals": ("p(x_i = 1 | other units)", "example", "unit"),
+    }
     place: Tensor
     order: Tensor
 

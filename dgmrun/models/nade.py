@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,10 @@ class NADE(nn.Module):
         torch.Size([5])
     """
 
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {
+        "filters": ("weight W", "hidden unit", "dimension"),
+        "output_filters": ("weight V", "hidden unit", "dimension"),
+    }
     order: Tensor
 
     def __init__(

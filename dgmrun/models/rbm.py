@@ -43,6 +43,10 @@ class RBM(nn.Module):
         "hidbiases": "hidden_bias",
     }
     """Names of the parameters in Salakhutdinov's files."""
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {
+        "filters": ("weight W", "hidden unit", "visible unit"),
+        "activity": ("p(h = 1 | x)", "example", "hidden unit"),
+    }
 
     def __init__(self, event: Event, hidden: int = 500, weight_std: float = 0.01) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,11 @@ class SBN(nn.Module):
         torch.Size([7, 5])
     """
 
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {
+        "dreams": ("p(x = 1 | z)",),
+        "reconstructions": ("p(x = 1 | z)",),
+        "filters": ("weight to log-odds of x",),
+    }
     mean: Tensor
 
     def __init__(

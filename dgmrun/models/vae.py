@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,11 @@ class VAE(nn.Module):
         >>> vae.trace(torch.ones(5, 4), draws.reparameterised(7)).log_w.shape
         torch.Size([7, 5])
     """
+
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {
+        "dreams": ("mean of p(x | z)",),
+        "reconstructions": ("mean of p(x | z)",),
+    }
 
     def __init__(
         self,

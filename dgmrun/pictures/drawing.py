@@ -1,42 +1,41 @@
-"""Style of all plots, and their output: as PNG in figures/, and in TensorBoard.
-
-The colours of Okabe and Ito (2008) can be distinguished by colour-blind readers. Names are not parsed as mathematics.
-"""
+"""Style of all plots, dgmrun.mplstyle, and their output: as PNG in figures/, and in TensorBoard."""
 
 from __future__ import annotations
 
 import io
+import logging
 import textwrap
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from matplotlib import rc_params_from_file
 from matplotlib.figure import Figure as Plot
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from dgmrun.report.hparams import DRAWN, EVENTS, event_file
+from dgmrun.report.terminal import plain
 from dgmrun.run.directory import Run
 from dgmrun.run.files import locked, replace
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DPI = 120
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.formatter.useoffset": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "figure.constrained_layout.h_pad": 0.1,
-    "figure.constrained_layout.w_pad": 0.1,
-    "text.parse_math": False,
-}
+log = logging.getLogger("dgmrun")
+STYLE = rc_params_from_file(Path(__file__).with_name("dgmrun.mplstyle"), use_default_template=False)
+COLOURS: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
+DPI: float = STYLE["figure.dpi"]
 LINES = 3
 """Largest number of lines of a name."""
+
+
+@contextmanager
+def harmless(what: str) -> Iterator[None]:
+    """Turns whatever goes wrong with a picture into a warning: none ends a training or an evaluation."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("warning: there is no picture of %s: %s", what, plain(str(error) or type(error).__name__))
 
 
 def wrapped(name: str, letters: int) -> str:

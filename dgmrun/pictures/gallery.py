@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matplotlib import rc_context
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
-from dgmrun.pictures.grid import pixels
+from dgmrun.pictures.grid import MOST, pixels
 
 SIDE, LARGEST = 600, 900
 """Side of a panel in pixels: approximate and maximal."""
+LEFT, RIGHT, BELOW, BAR, LOWEST = 72, 120, 60, 18, 240
+"""Sizes in pixels of a panel with axes: room around it, width of its colour bar, and height of a matrix."""
 NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
 """Sizes in pixels: width of a panel with its title, gap between panels, width of a character, height of a line."""
 
@@ -57,6 +61,38 @@ def points(panels: Mapping[str, ndarray]) -> Plot:
         axes.scatter(x[:, 0], x[:, 1], s=6, color=COLOURS[0], linewidths=0)
         axes.set(title=wrapped(title, 30), aspect="equal", xlabel="x_1")
     every[0].set_ylabel("x_2")
+    return figure
+
+
+@rc_context(STYLE)
+def valued(x: ndarray, title: str, value: str, row: str, column: str) -> Plot:
+    """Plots values with a colour bar, as a grid of images, or a matrix with axes.
+
+    Args:
+        x: images [num, channels, height, width], drawn as a grid, or anything else as a matrix; at most 100 rows.
+        title: what it is.
+        value: what a value is.
+        row: what a row of a matrix is.
+        column: what a column of a matrix is.
+    """
+    shown = x[:MOST]
+    is_matrix = shown.ndim not in (3, 4)
+    sheet = pixels(shown)
+    wide, high = _size(sheet.shape)
+    wide, high = (max(wide, NARROWEST), max(high, LOWEST)) if is_matrix else (wide, high)
+    width, height = LEFT + wide + GAP + BAR + RIGHT, BELOW + high + GAP + LINE
+    figure = Plot(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((LEFT / width, BELOW / height, wide / width, high / height))
+    axes.imshow(sheet, vmin=0, vmax=255, aspect="auto")
+    axes.set_title(wrapped(title, max(wide, NARROWEST) // LETTER))
+    if is_matrix:
+        axes.set(xlabel=column, ylabel=row)
+    else:
+        axes.set_axis_off()
+    if sheet.ndim == 2:
+        ends = Normalize(float(shown.min()), float(shown.max()))
+        bar = figure.add_axes(((LEFT + wide + GAP) / width, BELOW / height, BAR / width, high / height))
+        figure.colorbar(ScalarMappable(ends, "gray"), cax=bar, label=value)
     return figure
 
 

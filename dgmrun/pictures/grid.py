@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
-from PIL import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MOST = 100
 RED_GREEN_BLUE = 3
-SMALLEST_SIDE = 600
-"""Minimal size in pixels to which an image is magnified."""
 
 
 def render(x: Tensor) -> numpy.ndarray:
@@ -43,16 +39,6 @@ def pixels(x: numpy.ndarray, columns: int | None = None) -> numpy.ndarray:
         return levels
     in_colour = levels.shape[1] == RED_GREEN_BLUE
     return _grid(numpy.moveaxis(levels, 1, -1) if in_colour else levels.mean(1).astype(numpy.uint8), columns)
-
-
-def save(file: Path, x: Tensor) -> Path:
-    """Writes `render(x)` as PNG, magnified without smoothing."""
-    file.parent.mkdir(exist_ok=True)
-    sheet = render(x)
-    height, width = sheet.shape[:2]
-    factor = max(1, math.ceil(SMALLEST_SIDE / max(height, width)))
-    Image.fromarray(sheet).resize((width * factor, height * factor), Image.Resampling.NEAREST).save(file)
-    return file
 
 
 def _grid(pictures: numpy.ndarray, columns: int | None) -> numpy.ndarray:

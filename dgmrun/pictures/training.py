@@ -10,8 +10,8 @@ from matplotlib.figure import Figure as Plot
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
 
-QUANTILES, MARGIN = (0.02, 0.98), 0.15
-"""Quantiles of the values that an axis shows at least, and the margin around them, as a fraction of their distance."""
+WIDE = 10
+"""Ratio of the largest value to the smallest, if positive, from which on the axis is logarithmic."""
 
 
 @rc_context(STYLE)
@@ -29,9 +29,8 @@ def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[st
         error = numpy.array([errors[tag].get(int(place), 0.0) for place in step])
         axes.plot(step, value, color=colour)
         axes.fill_between(step, value - error, value + error, facecolor=(colour, 0.2), linewidth=0)
-        low, high = numpy.quantile([value - error, value + error], QUANTILES)
-        margin = MARGIN * (high - low) or 1.0
-        axes.set(title=f"{tag}{', +- one standard error' if error.any() else ''}", ylabel="nats")
-        axes.set_ylim(low - margin, high + margin)
+        axes.set(title=f"{tag}{', band: one standard error' if error.any() else ''}", ylabel="nats")
+        if 0 < value.min() * WIDE < value.max():
+            axes.set_yscale("log")
     panels[-1].set_xlabel("step")
     return figure

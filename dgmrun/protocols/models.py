@@ -215,10 +215,23 @@ class Initialised(Protocol):
 
 @runtime_checkable
 class Pictured(Protocol):
-    """A model that provides images or matrices to plot."""
+    """A model that provides images or matrices to plot; `captions` of its class may say what they show."""
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Named tensors to plot, given some examples: images [num, *event.shape], or one matrix."""
+
+
+class Caption(NamedTuple):
+    """What a value of a picture is, and a row and a column of one that is a matrix."""
+
+    value: str = ""
+    row: str = "row"
+    column: str = "column"
+
+
+def captions(*owners: object) -> dict[str, Caption]:
+    """Returns the captions of pictures, by their names, that the classes of a model and an objective state."""
+    return {name: Caption(*parts) for owner in owners for name, parts in getattr(type(owner), "captions", {}).items()}
 
 
 class Roles(NamedTuple):

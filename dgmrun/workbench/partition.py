@@ -128,12 +128,12 @@ def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
     for each in both:
         if not (entries := found.of_weights(each.results, "log_z", of)):
             continue
-        plots = {"log_z": evidence.curves({"": found.curves(entries)})}
+        plots = {}
+        with drawing.harmless("log Z"):
+            plots["log_z"] = evidence.curves({"": found.curves(entries)})
         if is_drawn:
-            try:
+            with drawing.harmless("the proposal"):
                 plots["proposal"] = evidence.densities({"": found.points(each, of, found.best(known | entries))})
-            except ValueError as error:
-                log.warning("warning: there is no picture of the proposal: %s", error)
         drawing.write(each, "log_z", plots)
 
 

@@ -220,7 +220,9 @@ def draw(run: Run) -> None:
     entries = found.of_weights(run.results, "likelihood", run.weights_sha256())
     entries = {name: each for name, each in entries.items() if "@" not in name}
     shown = found.curves(entries)
-    if shown.methods:
+    if not shown.methods:
+        return
+    with drawing.harmless("the likelihood"):
         most = max(count for rows in shown.methods.values() for count, *_ in rows)
         every = evidence.Curves({**shown.methods, **found.levels(entries, most)}, shown.exact)
         drawing.write(run, "likelihood", {"likelihood": evidence.curves({"": every}, "log-likelihood")})

@@ -33,6 +33,7 @@ class PCD(Objective):
     """
 
     requires: ClassVar[type] = UnnormalisedDensity
+    captions: ClassVar[dict[str, tuple[str, ...]]] = {"chains": ("x", "chain", "dimension")}
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, num_chains: int | None = None) -> None:
         super().__init__(model, optimization)

@@ -56,7 +56,8 @@ def draw(run: Run, setup: Setup) -> None:
     run.write_arrays("samples.npz", **{name: part.numpy() for name, part in arrays.items()})
     how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} steps"
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
-    _show(run, setup, x, models, given)
+    with drawing.harmless("the samples"):
+        _show(run, setup, x, models, given)
     log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / "samples.png"))
     if given.columns is not None and (words := build.classes(setup.config["dataset"])):
         rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]

@@ -1,19 +1,25 @@
-"""Logs: scalars for TensorBoard and in metrics.csv, and plots at each validation, which are also saved as PNG."""
+"""Logs: scalars for TensorBoard and in metrics.csv, and pictures, which figures/ has, too."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from numpy import ndarray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dgmrun.objectives.base import Objective
-from dgmrun.pictures import grid as pictures
+from dgmrun.pictures import grid
+from dgmrun.protocols.models import Caption
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
+
+SHARE = 0.02
+"""Largest share of the time of a training that pictures in figures/ take, but for the first and the last of them."""
 
 
 class Board(Callback):
@@ -31,6 +37,8 @@ class Board(Callback):
     ) -> None:
         self.run, self.every, self.upright, self.further = run, every, upright, further
         self.writer: SummaryWriter | None = None
+        self.started, self.spent = time.monotonic(), 0.0
+        self.undrawn: Callable[[], None] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
         """Opens the logs; after a resume, TensorBoard and metrics.csv discard later steps, which will be repeated."""
@@ -60,7 +68,9 @@ class Board(Callback):
             self.writer.flush()
 
     def on_train_end(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Closes the event file."""
+        """Draws the latest pictures and closes the event file."""
+        if self.undrawn is not None:
+            self.undrawn()
         if self.writer is not None:
             self.writer.close()
         self._end("success")
@@ -87,10 +97,25 @@ class Board(Callback):
         if self.writer is not None and doubts:
             self.writer.add_text("train/doubts", "  \n".join(doubts), step)
 
-    def pictures(self, tensors: Mapping[str, Tensor], step: int) -> None:
-        """Writes named images to the event file and to figures/."""
+    def pictures(self, tensors: Mapping[str, Tensor], captions: Mapping[str, Caption], step: int) -> None:
+        """Writes named images to the event file, and to figures/ unless that would take too much of the time."""
         if self.writer is not None:
-            for name, x in ((name, self.upright(x)) for name, x in tensors.items()):
-                sheet = pictures.render(x)
+            upright = {name: self.upright(x) for name, x in tensors.items()}
+            for name, x in upright.items():
+                sheet = grid.render(x)
                 self.writer.add_image(f"train/{name}", sheet, step, dataformats="HWC"[: sheet.ndim])
-                pictures.save(self.run.path / "figures" / f"{name}.png", x)
+            shown = {name: x[: grid.MOST].detach().float().cpu().numpy().copy() for name, x in upright.items()}
+            self.undrawn = partial(self._draw, shown, captions, step)
+            if self.spent <= SHARE * (time.monotonic() - self.started):
+                self.undrawn()
+
+    def _draw(self, shown: Mapping[str, ndarray], captions: Mapping[str, Caption], step: int) -> None:
+        from dgmrun.pictures import drawing, gallery
+
+        start, self.undrawn = time.monotonic(), None
+        for name, x in shown.items():
+            with drawing.harmless(name):
+                title = f"{name.replace('_', ' ')} at step {step}"
+                figure = gallery.valued(x, title, *captions.get(name, Caption()))
+                drawing.save(self.run.path / "figures" / f"{name}.png", figure)
+        self.spent += time.monotonic() - start

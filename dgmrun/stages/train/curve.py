@@ -21,4 +21,5 @@ def draw(run: Run) -> None:
     from dgmrun.pictures import drawing, training
 
     errors = {tag: dict(curves.get(f"{tag}_standard_error", ())) for tag in shown}
-    drawing.save(run.path / "figures" / "curve.png", training.curves(shown, errors))
+    with drawing.harmless("the training"):
+        drawing.save(run.path / "figures" / "curve.png", training.curves(shown, errors))

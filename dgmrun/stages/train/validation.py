@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dgmrun.estimators.density import less, log_density, log_likelihood
 from dgmrun.estimators.units import in_original_units
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols.models import roles
+from dgmrun.protocols.models import captions, roles
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 from dgmrun.rng import seeded
 from dgmrun.stages.train.board import Board
@@ -106,7 +106,8 @@ class Validation(Callback):
             valid, train = (objective.as_precise(each.batch) for each in (self.valid, self.train))
             with objective.undisturbed():
                 terms = self._terms(objective, valid, train)
-                self.board.pictures(objective.pictures(valid.rows(slice(PICTURED))), self.step)
+                shown = objective.pictures(valid.rows(slice(PICTURED)))
+                self.board.pictures(shown, captions(objective.model, objective), self.step)
             self.board.scalars({f"valid/{name}": value for name, value in terms.items()}, self.step)
             self.board.words(objective.doubts(), self.step)
         self.latest = trainer.strategy.broadcast(terms)
