@@ -86,6 +86,10 @@ def test_train_is_the_command_and_log_z_is_kept(tmp_path: Path, monkeypatch: pyt
     figure = run.log_z("ais", num_chains=7, num_temperatures=11)
     assert (figure.settings["num_chains"], "\n" in repr(figure)) == (7, False)
     exact = run.log_z("exact")
+    x = run.data().numpy()
+    assert run.log_prob(x[::-1]).log_prob.tolist() == run.log_prob(x.astype("uint16")[::-1]).log_prob.tolist()
+    assert not torch.equal(run.sample(20, seed=1), run.sample(20, seed=2))
+    assert torch.equal(run.sample(20, seed=0), run.sample(20))
     assert run.log_prob(method="exact").mean.value == pytest.approx(float(run.log_prob(run.data()).log_prob.mean()))
     rows = run.results if isinstance(run.results, list) else run.results.to_dict("records")
     assert {row["figure"]: row["value"] for row in rows} == {"log_z.ais": figure.value, "log_z.exact": exact.value}
@@ -103,6 +107,7 @@ def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch:
         "`x` must hold binary values": lambda: run.log_prob(run.data() / 2),
         "`split` must be train, valid, test, but is tset": lambda: run.data("tset"),
         "`given` must be None": lambda: run.log_prob(run.data(), given=[1]),
+        "`x` must hold numbers": lambda: run.log_prob([["a", "b"], ["c", "d"]]),
         "`sample.count` must be a whole number and at least 1": lambda: run.sample(0),
         "`run` must be a run directory": lambda: package.load("nowhere"),
         "`DIR` must be a folder with runs": lambda: package.runs(),

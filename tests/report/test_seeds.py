@@ -62,6 +62,12 @@ def test_seeds_of_a_setting_are_one_row(tmp_path: Path) -> None:
     assert contest.rows[1].difference.resolved is None
 
 
+def test_seeds_that_change_nothing_tell_nothing() -> None:
+    same = rows(scores("10", np.array([-80.0, -80.0])) + scores("20", np.array([-80.1, -80.1])))
+    assert same[1].difference is not None
+    assert same[1].difference.resolved is None
+
+
 def test_a_seed_counts_once() -> None:
     twice = scores("10", np.array([-20.0, -21.0, -20.5])) + scores("10", np.array([-20.0]))
     (row,) = rows(twice)

@@ -59,7 +59,7 @@ def draw(run: Run, setup: Setup) -> None:
     with drawing.harmless("the samples"):
         _show(run, setup, x, models, given)
     log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / "samples.png"))
-    if given.columns is not None and (words := build.classes(setup.config["dataset"])):
+    if given.context is not None and (words := build.classes(setup.config["dataset"])):
         rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]
         log.info("rows        %s", printable(", ".join(rows)))
 
@@ -84,9 +84,14 @@ def check_classes(setup: Setup) -> None:
 
 
 def _classes(setup: Setup) -> list[Any]:
-    """Returns the classes that are asked for, by number; one that does not exist is returned as it is."""
+    """Returns the classes that are asked for, by number; one that does not exist is returned as a word.
+
+    Classes that are numbers in the user's data are asked for by these.
+    """
     asked, words = setup.config["sample"]["given"], build.classes(setup.config["dataset"])
-    return [words.index(each) if each in words else each for each in (asked if isinstance(asked, list) else [asked])]
+    by_number = any(word.isdecimal() for word in words)
+    named = [str(each) if by_number else each for each in (asked if isinstance(asked, list) else [asked])]
+    return [words.index(each) if each in words else each for each in named]
 
 
 def conditions(setup: Setup, test: Batch) -> Conditions:
