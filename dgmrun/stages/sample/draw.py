@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -79,8 +80,10 @@ def check_classes(setup: Setup) -> None:
     listed = _classes(setup)
     if not listed or not all(type(each) is int and 0 <= each <= most for each in listed):
         words = build.classes(setup.config["dataset"])
-        or_words = f" or of {', '.join(words)}" if words else ""
-        raise Mistake(f"`sample.given` must be null, or classes from 0 to {most}{or_words}, but is {asked}")
+        told = ", ".join(words)
+        or_words = f"from 0 to {most} or of {told}" if words else f"from 0 to {most}"
+        known = f"among {told}" if _are_numbers(words) else or_words
+        raise Mistake(f"`sample.given` must be null, or classes {known}, but is {asked}")
 
 
 def _classes(setup: Setup) -> list[Any]:
@@ -89,9 +92,12 @@ def _classes(setup: Setup) -> list[Any]:
     Classes that are numbers in the user's data are asked for by these.
     """
     asked, words = setup.config["sample"]["given"], build.classes(setup.config["dataset"])
-    by_number = any(word.isdecimal() for word in words)
-    named = [str(each) if by_number else each for each in (asked if isinstance(asked, list) else [asked])]
+    named = [str(each) if _are_numbers(words) else each for each in (asked if isinstance(asked, list) else [asked])]
     return [words.index(each) if each in words else each for each in named]
+
+
+def _are_numbers(words: Sequence[str]) -> bool:
+    return any(word.isdecimal() for word in words)
 
 
 def conditions(setup: Setup, test: Batch) -> Conditions:
