@@ -29,13 +29,20 @@ class Board(Callback):
         run: the run to write to.
         every: iterations between logged training terms.
         upright: turns images to their display orientation.
+        formats: formats of the pictures in figures/.
         further: takes the scalars, too.
     """
 
     def __init__(
-        self, run: Run, every: int, upright: Callable[[Tensor], Tensor], further: Logger | None = None
+        self,
+        run: Run,
+        every: int,
+        upright: Callable[[Tensor], Tensor],
+        formats: Sequence[str],
+        further: Logger | None = None,
     ) -> None:
         self.run, self.every, self.upright, self.further = run, every, upright, further
+        self.formats = formats
         self.writer: SummaryWriter | None = None
         self.started, self.spent = time.monotonic(), 0.0
         self.undrawn: Callable[[], None] | None = None
@@ -110,5 +117,5 @@ class Board(Callback):
             with drawing.harmless(name):
                 title = f"{name.replace('_', ' ')} at step {step}"
                 figure = gallery.valued(x, title, *captions.get(name, Caption()))
-                drawing.save(self.run.path / "figures" / f"{name}.png", figure)
+                drawing.save(self.run.path / "figures" / f"{name}.png", figure, self.formats)
         self.spent += time.monotonic() - start

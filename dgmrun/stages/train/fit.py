@@ -107,7 +107,7 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
     critic.draw(run, setup, trained)
-    curve.draw(run)
+    curve.draw(run, setup.formats)
     for doubt in trained.doubts():
         log.warning("warning: %s", doubt)
 
@@ -218,7 +218,7 @@ def _callbacks(
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     device = next(trained.parameters()).device
     valid = _examples(setup, "valid", device)
-    board = Board(run, max(1, every // 10), setup.upright, further_logger(setup))
+    board = Board(run, max(1, every // 10), setup.upright, setup.formats, further_logger(setup))
     record = partial(history.record, run, source, clock)
     resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)
