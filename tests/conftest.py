@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -10,17 +11,29 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from dgmrun.cli import main
 from dgmrun.paths import options
+from dgmrun.pictures import drawing
 
 Command = Callable[..., int]
 BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" in file.read_text()}
 ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
+DRAWN = drawing.rendered
+_dot = io.BytesIO()
+Image.new("L", (1, 1)).save(_dot, "png")
+DOT = _dot.getvalue()
 NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
 """A model of real numbers."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """In tests of stages and of reports pictures are drawn; elsewhere a dot stands for each, as drawing takes long."""
+    is_drawn = not {"stages", "report"}.isdisjoint(item.path.parts)
+    drawing.rendered = DRAWN if is_drawn else lambda figure, ending: DOT
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import leaves, words
 from dgmrun.run.untrusted import LARGEST_INTEGER
-from dgmrun.stages import stage
+from dgmrun.stages import FORMATS, stage
 
 AUTO = "auto"
 """Default of what is recognised in a dataset; what settles it is checked by its loader."""
@@ -76,6 +76,11 @@ def check_sizes(config: dict[str, Any]) -> None:
     for key, name in {"dataset.name": config["dataset"].get("name"), **_named(config.get("choices", {}))}.items():
         if name is not None and not is_word(name):
             raise Mistake(f"`{key}` must be a word, as folders are named after it, but is {name!r}")
+    formats = config["report"]["format"]
+    if not formats or any(each not in FORMATS for each in formats):
+        raise Mistake(
+            f"`report.format` must be a list of {', '.join(FORMATS)}, but is {formats}", f"report.format=[{FORMATS[0]}]"
+        )
     if config["resume"] not in ("exact", "approximate"):
         raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy
 from matplotlib import rc_context
-from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
-from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
 
 SIDE = 100
 """Number of grid points per side."""
@@ -27,7 +26,7 @@ def grid(*x: ndarray) -> ndarray:
 
 
 @rc_context(STYLE)
-def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: ndarray) -> Plot:
+def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: ndarray) -> Picture:
     """Plots the critic's output as contours, examples and samples, and an arrow in the direction each sample is pulled.
 
     Args:
@@ -37,7 +36,7 @@ def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: nda
         sample: samples [num, 2].
         pull: minus the gradient of the generator's loss, times the number of samples, [num, 2].
     """
-    figure = Plot(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
+    figure = Picture(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     colours = axes.contourf(places[..., 0], places[..., 1], f, levels=24, cmap="Greys", alpha=0.7)
     figure.colorbar(colours, label="critic's output f")
@@ -49,4 +48,5 @@ def portrait(places: ndarray, f: ndarray, x: ndarray, sample: ndarray, pull: nda
     axes.quiver(*sample.T, *pull.T, angles="xy", scale_units="xy", scale=scale, color=COLOURS[1], width=0.003)
     axes.set(xlabel="x_1", ylabel="x_2", aspect="equal", title=f"a sample is pulled by {length.mean():.2g}")
     axes.legend(loc="upper left")
+    figure.data = {"places": places, "f": f, "x": x, "sample": sample, "pull": pull}
     return figure

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import numpy
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Plot
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from numpy import ndarray
 
-from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture, wrapped
 
 Row = tuple[float, float, float | None, float | None]
 DASHES = ("-", "--", ":", "-.")
-MARGIN, LEAST_MARGIN = 0.15, 1e-3
-"""Margin above and below the visible values, as a fraction of their range, and its minimum in nats."""
+MARGIN, LEAST_MARGIN, REACH = 0.15, 1e-3, 3
+"""Margin above and below the visible values, as a fraction of their range; its minimum in nats; and how far away early
+values may be to be visible, in ranges of the later ones."""
 MOST_POINTS = 1000
 """Largest number of points of each kind in a scatter plot."""
 OF_STUDENT, OF_TEACHER = (
@@ -59,27 +59,37 @@ class Points(NamedTuple):
 
 
 @rc_context(STYLE)
-def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Plot:
+def curves(panels: Mapping[str, Curves], quantity: str = "log Z") -> Picture:
     """Plots a quantity against the number of samples, with a 99.7 % band for each method; one panel for each model."""
-    figure = Plot(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
+    figure = Picture(figsize=(8, 4 * len(panels)), dpi=DPI, layout="constrained")
     every = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (title, panel) in zip(every, panels.items(), strict=True):
+        limits = _limits(panel)
         looks = itertools.cycle(itertools.product(DASHES, COLOURS))
         for (name, rows), (dash, colour) in zip(panel.methods.items(), looks, strict=False):
-            count, value, low, high = numpy.array(rows, dtype=float).T
+            count, value, low, high = _within(numpy.array(rows, dtype=float), limits).T
             low, high = _up_to(value, low, high), _up_to(value, high, low)
             axes.plot(count, value, color=colour, linestyle=dash, label=wrapped(name, 28))
             axes.fill_between(count, low, high, facecolor=(colour, 0.08), edgecolor=(colour, 0.5), linewidth=0.7)
         if panel.exact is not None:
             axes.axhline(panel.exact, color="black", linewidth=1.2, linestyle="--", label="exact")
-        axes.set(
-            title=wrapped(title, 60), xlabel="samples", ylabel=f"{quantity} (nats)", xscale="log", ylim=_limits(panel)
-        )
+        axes.set(title=wrapped(title, 60), xlabel="samples", ylabel=f"{quantity} (nats)", xscale="log", ylim=limits)
         _count(axes)
         axes.legend(
             *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0), title="band: 99.7 %"
         )
+    figure.data = _told(panels)
     return figure
+
+
+def _told(panels: Mapping[str, Curves]) -> dict[str, Any]:
+    """Numbers of `curves`: a row for each point, and one for each exact value."""
+    told: list[tuple[Any, ...]] = []
+    for title, panel in panels.items():
+        told += [(title, name, *row) for name, rows in panel.methods.items() for row in rows]
+        told += [] if panel.exact is None else [(title, "exact", None, panel.exact, None, None)]
+    names = ("panel", "method", "samples", "value", "low", "high")
+    return dict(zip(names, zip(*told, strict=True), strict=True))
 
 
 def _up_to(value: ndarray, end: ndarray, other: ndarray) -> ndarray:
@@ -88,12 +98,24 @@ def _up_to(value: ndarray, end: ndarray, other: ndarray) -> ndarray:
 
 
 def _limits(panel: Curves) -> tuple[float, float]:
-    """Returns axis limits that contain the later half of every curve and every final interval."""
+    """Returns axis limits that contain the later half of every curve, every final interval, and all that is near."""
     lines = [row[1] for rows in panel.methods.values() for row in rows[len(rows) // 2 :]]
     final = [end for rows in panel.methods.values() for end in rows[-1][2:]]
     seen = [end for end in (*lines, *final, panel.exact) if end is not None] or [0.0]
-    margin = max(MARGIN * (max(seen) - min(seen)), LEAST_MARGIN)
-    return min(seen) - margin, max(seen) + margin
+    low, high = min(seen), max(seen)
+    room = REACH * max(high - low, LEAST_MARGIN)
+    every = [row[1] for rows in panel.methods.values() for row in rows]
+    near = [value for value in every if low - room <= value <= high + room]
+    low, high = min([low, *near]), max([high, *near])
+    margin = max(MARGIN * (high - low), LEAST_MARGIN)
+    return low - margin, high + margin
+
+
+def _within(rows: ndarray, limits: tuple[float, float]) -> ndarray:
+    """Drops the first rows up to the last whose value is beyond the axis, so that no curve is cut at the frame."""
+    low, high = limits
+    (beyond,) = numpy.nonzero((rows[:, 1] < low) | (rows[:, 1] > high))
+    return rows[beyond[-1] + 1 :] if len(beyond) else rows
 
 
 def _count(axes: Axes) -> None:
@@ -105,11 +127,11 @@ def _count(axes: Axes) -> None:
 
 
 @rc_context(STYLE)
-def densities(students: Mapping[str, Points]) -> Plot:
+def densities(students: Mapping[str, Points]) -> Picture:
     """Plots log q against log p at samples of both, and both sorted at those of the teacher; one column per student."""
     num = len(students)
     shape, size = ((1, 2), (11, 5.5)) if num == 1 else ((2, num), (1 + 4.2 * num, 9.5))
-    figure = Plot(figsize=size, dpi=DPI, layout="constrained")
+    figure = Picture(figsize=size, dpi=DPI, layout="constrained")
     shared: Any = "row" if num > 1 else "none"
     rows = figure.subplots(*shape, squeeze=False, sharex=shared, sharey=shared).reshape(2, num)
     for (title, points), (scattered, ranked) in zip(students.items(), rows.T, strict=True):
@@ -120,6 +142,11 @@ def densities(students: Mapping[str, Points]) -> Plot:
         axes.set_ylabel("")
     named = [pair for axes in rows[:, 0] for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     figure.legend(*zip(*named, strict=True), loc="outside lower center", ncols=3, markerscale=2)
+    figure.data = {"titles": [*students]} | {
+        f"panel_{number}_{name}": numpy.hstack(part)
+        for number, points in enumerate(students.values(), 1)
+        for name, part in points._asdict().items()
+    }
     return figure
 
 

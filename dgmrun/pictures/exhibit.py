@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy
-from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
 from dgmrun.pictures import drawing, evidence, found, gallery
+from dgmrun.pictures.drawing import Picture
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run.directory import Run
@@ -48,7 +48,7 @@ def _each(entries: Sequence[Entry], read: Callable[[Entry], T], what: str) -> di
     return read_so_far
 
 
-def _samples(entries: Sequence[Entry]) -> Plot | None:
+def _samples(entries: Sequence[Entry]) -> Picture | None:
     """Plots the data of the first run with samples, and samples of all runs on the same data."""
     first: list[ndarray] = []
 
@@ -63,7 +63,7 @@ def _samples(entries: Sequence[Entry]) -> Plot | None:
         return x
 
     shown = _each(entries, read, "samples.png")
-    return gallery.side_by_side({"data": first[0]} | shown) if shown else None
+    return gallery.samples({"data": first[0]} | shown) if shown else None
 
 
 def _pools(entries: Sequence[Entry]) -> dict[str, Pool]:
@@ -87,7 +87,7 @@ def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Figure]]:
             yield figure.of.weights_sha256, through, plain(name), figure
 
 
-def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
+def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Picture | None:
     names = {entry.weights: entry.name for entry in entries}
     panels = {of: panel for of, pool in pools.items() if (panel := found.curves(pool)).methods}
     if len(panels) > MOST:
@@ -97,7 +97,7 @@ def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
     return evidence.curves(shown) if shown else None
 
 
-def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Plot | None:
+def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Picture | None:
     """Plots one column for each run that was the proposal for log Z of another."""
     own = {
         entry.name: {name: (of, figure) for of, through, name, figure in _figures(entry) if through == entry.weights}

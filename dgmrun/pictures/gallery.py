@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from matplotlib import rc_context
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure as Plot
 from numpy import ndarray
 
-from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, wrapped
+from dgmrun.pictures.drawing import DPI, STYLE, Picture, titled, wrapped
 from dgmrun.pictures.grid import MOST, pixels
+from dgmrun.pictures.pairs import pairs, suit
 
 SIDE, LARGEST = 600, 900
 """Side of a panel in pixels: approximate and maximal."""
@@ -24,8 +24,13 @@ NARROWEST, GAP, LETTER, LINE = 200, 24, 11, 20
 """Sizes in pixels: width of a panel with its title, gap between panels, width of a character, height of a line."""
 
 
+def samples(panels: Mapping[str, ndarray], columns: int | None = None) -> Picture:
+    """Plots examples side by side: tables of a few columns as pair plots, and all else as `side_by_side` does."""
+    return pairs(panels) if all(map(suit, panels.values())) else side_by_side(panels, columns)
+
+
 @rc_context(STYLE)
-def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> Plot:
+def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> Picture:
     """Plots one row of titled panels.
 
     Args:
@@ -39,7 +44,7 @@ def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> P
     top = GAP + LINE * max(title.count("\n") + 1 for title in titles)
     width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
     height = GAP + max(height for _, height in sizes) + top
-    figure = Plot(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure = Picture(figsize=(width / DPI, height / DPI), dpi=DPI)
     left = GAP
     for title, sheet, (wide, high) in zip(titles, sheets.values(), sizes, strict=True):
         room = max(wide, NARROWEST)
@@ -49,23 +54,12 @@ def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> P
         axes.set_title(title)
         axes.set_axis_off()
         left += room + GAP
+    figure.data = titled(panels)
     return figure
 
 
 @rc_context(STYLE)
-def points(panels: Mapping[str, ndarray]) -> Plot:
-    """Plots examples in the plane, [num, 2] for each title, side by side on the same axes."""
-    figure = Plot(figsize=(1 + 3.6 * len(panels), 4), dpi=DPI, layout="constrained")
-    every = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, (title, x) in zip(every, panels.items(), strict=True):
-        axes.scatter(x[:, 0], x[:, 1], s=6, color=COLOURS[0], linewidths=0)
-        axes.set(title=wrapped(title, 30), aspect="equal", xlabel="x_1")
-    every[0].set_ylabel("x_2")
-    return figure
-
-
-@rc_context(STYLE)
-def valued(x: ndarray, title: str, value: str, row: str, column: str) -> Plot:
+def valued(x: ndarray, title: str, value: str, row: str, column: str) -> Picture:
     """Plots values with a colour bar, as a grid of images, or a matrix with axes.
 
     Args:
@@ -81,7 +75,7 @@ def valued(x: ndarray, title: str, value: str, row: str, column: str) -> Plot:
     wide, high = _size(sheet.shape)
     wide, high = (max(wide, NARROWEST), max(high, LOWEST)) if is_matrix else (wide, high)
     width, height = LEFT + wide + GAP + BAR + RIGHT, BELOW + high + GAP + LINE
-    figure = Plot(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure = Picture(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((LEFT / width, BELOW / height, wide / width, high / height))
     axes.imshow(sheet, vmin=0, vmax=255, aspect="auto")
     axes.set_title(wrapped(title, max(wide, NARROWEST) // LETTER))
@@ -93,10 +87,11 @@ def valued(x: ndarray, title: str, value: str, row: str, column: str) -> Plot:
         ends = Normalize(float(shown.min()), float(shown.max()))
         bar = figure.add_axes(((LEFT + wide + GAP) / width, BELOW / height, BAR / width, high / height))
         figure.colorbar(ScalarMappable(ends, "gray"), cax=bar, label=value)
+    figure.data = {"values": shown}
     return figure
 
 
-def features(teacher: ndarray, student: ndarray) -> Plot:
+def features(teacher: ndarray, student: ndarray) -> Picture:
     """Plots the filters of a teacher's hidden units and of its student's, [H, channels, height, width] or [H, D]."""
     return side_by_side({"filters of the teacher": teacher, "filters of the student": student})
 

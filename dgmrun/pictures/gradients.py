@@ -6,18 +6,17 @@ from collections.abc import Mapping
 
 import numpy
 from matplotlib import rc_context
-from matplotlib.figure import Figure as Plot
 
-from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
 from dgmrun.report.gradients import steadiest
 from dgmrun.run.figures import Figure
 
 
 @rc_context(STYLE)
-def draw(figures: Mapping[str, Figure]) -> Plot:
+def draw(figures: Mapping[str, Figure]) -> Picture:
     """Plots log variance with its 99.7 % interval, signal-to-noise ratio, and time; a row for each estimator."""
     every = steadiest(figures)
-    plot = Plot(figsize=(10, 1.5 + 0.3 * len(every)), dpi=DPI, layout="constrained")
+    plot = Picture(figsize=(10, 1.5 + 0.3 * len(every)), dpi=DPI, layout="constrained")
     variance, signal, seconds = plot.subplots(1, 3, sharey=True)
     rows = range(len(every))
     labels = [f"{name} ({figure.settings['bound']})" for name, figure in every.items()]
@@ -34,4 +33,11 @@ def draw(figures: Mapping[str, Figure]) -> Plot:
         axes.set(xlabel=label, xlim=(0, None))
     for axes in (variance, signal, seconds):
         axes.grid(axis="y", color="0.9")
+    plot.data = {
+        "estimator": labels,
+        "log_variance": values,
+        "low": ends[0],
+        "high": ends[1],
+        **{key: [figure.diagnostics[key] for figure in every.values()] for key in ("signal_to_noise", "milliseconds")},
+    }
     return plot

@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy
 from matplotlib import rc_context
-from matplotlib.figure import Figure as Plot
+from matplotlib.ticker import NullFormatter
 
-from dgmrun.pictures.drawing import COLOURS, DPI, STYLE
+from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
 
 WIDE = 10
 """Ratio of the largest value to the smallest, if positive, from which on the axis is logarithmic."""
 
 
 @rc_context(STYLE)
-def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[str, Mapping[int, float]]) -> Plot:
+def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[str, Mapping[int, float]]) -> Picture:
     """Plots steps and values of each tag, with a band of one standard error where it is known.
 
     Each tag has a panel of its own, as losses of many objectives are of another size than a likelihood.
     """
     height = 1 + 2.2 * len(values)
-    figure = Plot(figsize=(8, height), dpi=DPI)
+    figure = Picture(figsize=(8, height), dpi=DPI)
     figure.subplots_adjust(left=0.12, right=0.98, bottom=0.6 / height, top=1 - 0.4 / height, hspace=0.3)
     panels = figure.subplots(len(values), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (tag, rows), colour in zip(panels, values.items(), COLOURS, strict=False):
@@ -32,5 +32,9 @@ def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[st
         axes.set(title=f"{tag}{', band: one standard error' if error.any() else ''}", ylabel="nats")
         if 0 < value.min() * WIDE < value.max():
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
     panels[-1].set_xlabel("step")
+    told = [(tag, step, value, errors[tag].get(step)) for tag, rows in values.items() for step, value in rows]
+    figure.data = dict(zip(("curve", "step", "value", "standard_error"), zip(*told, strict=True), strict=True))
     return figure

@@ -21,8 +21,13 @@ from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import every_section, sections, words
 from dgmrun.run.directory import Run
 
-OF_A_RUN = ("run", "stages", "device", "logger", "resume", "data_dir", "name", "tags", "notes")
+OF_A_RUN = ("run", "stages", "device", "logger", "resume", "data_dir", "name", "tags", "notes", "report")
 """Keys of config.yaml that may be overridden for an existing run."""
+
+FORMATS = ("png", "pdf", "svg")
+"""Formats of pictures."""
+FIGURES = tuple(f"figures/*.{ending}" for ending in (*FORMATS, "csv", "npz"))
+"""Pictures of a run, and the numbers they were drawn from."""
 
 FOUND_ANEW = ("dataset.path", "objective.teacher")
 """Keys of an existing run that may be given another path, at which the same data and weights must be, by sha256."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dgmrun.stages import FIGURES
+
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
     from dgmrun.workbench.setup import Setup
 
 DEPENDS = ("log_z",)
-WRITES = ("per_example/*.npz", "figures/*.png")
+WRITES = ("per_example/*.npz", *FIGURES)
 LEAST = {"likelihood.examples": 2}
 
 
@@ -26,4 +28,4 @@ def main(run: Run, setup: Setup) -> None:
     from dgmrun.workbench import scoring
 
     scoring.score(run, setup, "likelihood")
-    scoring.draw(run)
+    scoring.draw(run, setup.formats)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dgmrun.stages import FIGURES
+
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
     from dgmrun.workbench.setup import Setup
 
 DEPENDS = ()
-WRITES = ("proposal.npz", "figures/*.png")
+WRITES = ("proposal.npz", *FIGURES)
 LEAST: dict[str, int] = {}
 
 

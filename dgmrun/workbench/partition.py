@@ -66,7 +66,7 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
         log.info(text.line("log_z", name, figure))
     if proposal is not None and proposal.drawn:
         _write_samples(both, of.weights_sha256, proposal)
-    _draw(both, target, proposal is not None and bool(proposal.drawn))
+    _draw(both, target, proposal is not None and bool(proposal.drawn), setup.formats)
     return found
 
 
@@ -119,7 +119,7 @@ def _write_samples(both: Sequence[Run], of: str, proposal: Proposal) -> None:
         each.write_arrays("proposal.npz", of=numpy.frombuffer(bytes.fromhex(of), numpy.uint8), **arrays)
 
 
-def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
+def _draw(both: Sequence[Run], target: Run, is_drawn: bool, formats: Sequence[str]) -> None:
     """Plots the convergence of all recorded methods and, if samples were drawn now, the proposal against the model."""
     from dgmrun.pictures import drawing, evidence, found
 
@@ -128,13 +128,13 @@ def _draw(both: Sequence[Run], target: Run, is_drawn: bool) -> None:
     for each in both:
         if not (entries := found.of_weights(each.results, "log_z", of)):
             continue
-        plots = {}
+        plots: dict[str, drawing.Picture] = {}
         with drawing.harmless("log Z"):
             plots["log_z"] = evidence.curves({"": found.curves(entries)})
         if is_drawn:
             with drawing.harmless("the proposal"):
                 plots["proposal"] = evidence.densities({"": found.points(each, of, found.best(known | entries))})
-        drawing.write(each, "log_z", plots)
+        drawing.write(each, "log_z", plots, formats)
 
 
 Interval = tuple[float | None, float | None] | None

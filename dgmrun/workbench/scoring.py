@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -213,7 +214,7 @@ def _record(run: Run, word: str, name: str, figure: Figure, scores: tuple[Tensor
     log.info(text.line(word, label, figure, run.results.get("dataset")))
 
 
-def draw(run: Run) -> None:
+def draw(run: Run, formats: Sequence[str]) -> None:
     """Plots how the test figures based on samples of z converge, beside the others."""
     from dgmrun.pictures import drawing, evidence, found
 
@@ -225,4 +226,5 @@ def draw(run: Run) -> None:
     with drawing.harmless("the likelihood"):
         most = max(count for rows in shown.methods.values() for count, *_ in rows)
         every = evidence.Curves({**shown.methods, **found.levels(entries, most)}, shown.exact)
-        drawing.write(run, "likelihood", {"likelihood": evidence.curves({"": every}, "log-likelihood")})
+        picture = evidence.curves({"": every}, "log-likelihood")
+        drawing.write(run, "likelihood", {"likelihood": picture}, formats)

@@ -196,6 +196,12 @@ class Setup:
         """Returns images upright, whatever their pixel order, and anything else unchanged."""
         return x.transpose(-1, -2) if self.config["dataset"]["pixel_order"] == "column" and x.dim() > 2 else x
 
+    @property
+    def formats(self) -> list[str]:
+        """The formats of pictures."""
+        formats: list[str] = self.config["report"]["format"]
+        return formats
+
     @cached_property
     def device(self) -> torch.device:
         """The device for evaluation.

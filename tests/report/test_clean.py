@@ -28,7 +28,7 @@ CHECKPOINTS = (
 )
 THEIRS = (
     *("notes.txt", ".config.yaml.swp", "results.json.bak", "weights.safetensors.orig", "paper/run.log"),
-    *("checkpoints/kept.ckpt", "figures/plot.svg", "per_example/mine.csv", "more/checkpoints/last.ckpt"),
+    *("checkpoints/kept.ckpt", "figures/plot.eps", "per_example/mine.csv", "more/checkpoints/last.ckpt"),
 )
 
 

@@ -99,9 +99,9 @@ def test_data_stand_upright_beside_both_models(
     kept: dict[str, Figure] = {}
     put = drawing.write
 
-    def keep(run: Run, stage: str, figures: dict[str, Figure]) -> None:
+    def keep(run: Run, stage: str, figures: dict[str, drawing.Picture], formats: list[str]) -> None:
         kept.update(figures)
-        put(run, stage, figures)
+        put(run, stage, figures, formats)
 
     monkeypatch.setattr(drawing, "write", keep)
     column = "dataset.pixel_order=column"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dgmrun.stages import FIGURES
+
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
     from dgmrun.workbench.setup import Setup
 
 DEPENDS = ()
-WRITES = ("figures/*.png",)
+WRITES = FIGURES
 LEAST = {"gradients.num_samples": 20, "gradients.tuning": 0, "gradients.exact_bits": 0}
 
 

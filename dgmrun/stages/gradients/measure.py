@@ -54,7 +54,7 @@ def measure(run: Run, setup: Setup) -> None:
         run.record("gradients", name, figure)
     log.info("%s", table(figures))
     with drawing.harmless("the gradients"):
-        drawing.write(run, "gradients", {"gradients": draw(figures)})
+        drawing.write(run, "gradients", {"gradients": draw(figures)}, setup.formats)
 
 
 def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:

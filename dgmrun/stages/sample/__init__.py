@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dgmrun.errors import Mistake
+from dgmrun.stages import FIGURES
 
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
     from dgmrun.workbench.setup import Setup
 
 DEPENDS = ()
-WRITES = ("samples.npz", "figures/*.png")
+WRITES = ("samples.npz", *FIGURES)
 LEAST = {"sample.count": 1, "sample.burn_in": 0}
 
 

@@ -59,7 +59,7 @@ def draw(run: Run, setup: Setup) -> None:
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
     with drawing.harmless("the samples"):
         _show(run, setup, x, models, given)
-    log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / "samples.png"))
+    log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / f"samples.{setup.formats[0]}"))
     if given.context is not None and (words := build.classes(setup.config["dataset"])):
         rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]
         log.info("rows        %s", printable(", ".join(rows)))
@@ -123,10 +123,7 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
 
     title = "student" if len(models) > 1 else "samples"
     panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
-    if setup.event.shape == (2,):
-        plots = {"samples": gallery.points(panels)}
-    else:
-        plots = {"samples": gallery.side_by_side(panels, given.columns)}
+    plots = {"samples": gallery.samples(panels, given.columns)}
     seen = setup.seen(setup.scored("test").rows(slice(len(x["data"]))))
     pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
     filters = [each["filters"].reshape(-1, *setup.event.shape) for each in pictures if "filters" in each]
@@ -135,7 +132,7 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     if isinstance(models[-1], LatentVariableModel):
         with seeded(setup.config["seed"], "pictures"):
             plots |= latent.figures(models[-1], setup, len(x["data"]))
-    drawing.write(run, "sample", plots)
+    drawing.write(run, "sample", plots, setup.formats)
 
 
 def drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:

@@ -17,7 +17,7 @@ from dgmrun.protocols.values import Batch
 from dgmrun.workbench.setup import Setup
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Plot
+    from dgmrun.pictures.drawing import Picture
 
 SEEN = 2000
 """Number of test examples to encode."""
@@ -26,7 +26,7 @@ WALKS, STEPS, FURTHEST = 8, 9, 3.0
 
 
 @torch.no_grad()
-def figures(model: Any, setup: Setup, count: int) -> dict[str, Plot]:
+def figures(model: Any, setup: Setup, count: int) -> dict[str, Picture]:
     """Plots reconstructions, active units, posterior means in two dimensions, and latent traversals.
 
     A single test example is not enough for these plots.
@@ -55,7 +55,7 @@ def figures(model: Any, setup: Setup, count: int) -> dict[str, Plot]:
     return drawn
 
 
-def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor | None) -> Plot:
+def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor | None) -> Picture:
     """Plots data, and means of p(x|z) for z from the posterior, plain and resampled by importance weight."""
     from dgmrun.pictures import gallery
 
@@ -66,7 +66,7 @@ def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor |
     return gallery.side_by_side({name: _shown(setup, part) for name, part in panels.items()})
 
 
-def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor, context: Tensor | None) -> Plot:
+def _walks(model: Any, setup: Setup, z: Tensor, units: Tensor, context: Tensor | None) -> Picture:
     """Plots traversals of single units from -3 to 3, from the posterior mean `z` of the first example."""
     from dgmrun.pictures import latent
 

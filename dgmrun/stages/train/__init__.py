@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dgmrun import children
 from dgmrun.errors import Mistake
+from dgmrun.stages import FIGURES
 
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 DEPENDS = ()
 WRITES = (
     *(f"checkpoints/{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
-    *("checkpoints/.writing.ckpt", "figures/*.png", "metrics.csv", "non-finite-batch.safetensors"),
+    *("checkpoints/.writing.ckpt", *FIGURES, "metrics.csv", "non-finite-batch.safetensors"),
 )
 LEAST = {
     "trainer.max_epochs": 1,

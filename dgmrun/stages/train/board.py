@@ -18,8 +18,9 @@ from dgmrun.protocols.models import Caption
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 
-SHARE = 0.02
-"""Largest share of the time of a training that pictures in figures/ take, but for the first and the last of them."""
+SHARE, FIRST = 0.02, 0.2
+"""Largest share of the time of a training that pictures in figures/ take, but for the last of them; and the seconds that
+the first of them are taken to need."""
 
 
 class Board(Callback):
@@ -29,13 +30,20 @@ class Board(Callback):
         run: the run to write to.
         every: iterations between logged training terms.
         upright: turns images to their display orientation.
+        formats: formats of the pictures in figures/.
         further: takes the scalars, too.
     """
 
     def __init__(
-        self, run: Run, every: int, upright: Callable[[Tensor], Tensor], further: Logger | None = None
+        self,
+        run: Run,
+        every: int,
+        upright: Callable[[Tensor], Tensor],
+        formats: Sequence[str],
+        further: Logger | None = None,
     ) -> None:
         self.run, self.every, self.upright, self.further = run, every, upright, further
+        self.formats = formats
         self.writer: SummaryWriter | None = None
         self.started, self.spent = time.monotonic(), 0.0
         self.undrawn: Callable[[], None] | None = None
@@ -106,7 +114,7 @@ class Board(Callback):
                 self.writer.add_image(f"train/{name}", sheet, step, dataformats="HWC"[: sheet.ndim])
             shown = {name: x[: grid.MOST].detach().float().cpu().numpy().copy() for name, x in upright.items()}
             self.undrawn = partial(self._draw, shown, captions, step)
-            if self.spent <= SHARE * (time.monotonic() - self.started):
+            if max(self.spent, FIRST) <= SHARE * (time.monotonic() - self.started):
                 self.undrawn()
 
     def _draw(self, shown: Mapping[str, ndarray], captions: Mapping[str, Caption], step: int) -> None:
@@ -117,5 +125,5 @@ class Board(Callback):
             with drawing.harmless(name):
                 title = f"{name.replace('_', ' ')} at step {step}"
                 figure = gallery.valued(x, title, *captions.get(name, Caption()))
-                drawing.save(self.run.path / "figures" / f"{name}.png", figure)
+                drawing.save(self.run.path / "figures" / f"{name}.png", figure, self.formats)
         self.spent += time.monotonic() - start

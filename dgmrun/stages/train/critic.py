@@ -29,7 +29,7 @@ def draw(run: Run, setup: Setup, trained: Objective) -> None:
         places = critic.grid(_drawable(x), _drawable(sample))
         f = trained.f(torch.from_numpy(places).to(sample).flatten(0, 1)).reshape(places.shape[:2])
         figure = critic.portrait(places, *map(_drawable, (f, x, sample, trained.pull(sample))))
-        drawing.write(run, "train", {"critic": figure})
+        drawing.write(run, "train", {"critic": figure}, setup.formats)
 
 
 def _drawable(x: Tensor) -> ndarray:

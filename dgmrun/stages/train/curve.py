@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 from dgmrun.stages.train.validation import WATCHED
@@ -11,7 +13,7 @@ FEWEST = 5
 """Fewest points that are a curve."""
 
 
-def draw(run: Run) -> None:
+def draw(run: Run, formats: Sequence[str]) -> None:
     """Writes figures/curve.png from metrics.csv, if there is a curve in it."""
     curves = metrics.curves(run.path)
     watched = next((f"valid/{name}" for name in WATCHED if f"valid/{name}" in curves), LOSS)
@@ -22,4 +24,4 @@ def draw(run: Run) -> None:
 
     errors = {tag: dict(curves.get(f"{tag}_standard_error", ())) for tag in shown}
     with drawing.harmless("the training"):
-        drawing.save(run.path / "figures" / "curve.png", training.curves(shown, errors))
+        drawing.save(run.path / "figures" / "curve.png", training.curves(shown, errors), formats)

@@ -108,7 +108,7 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
     critic.draw(run, setup, trained)
-    curve.draw(run)
+    curve.draw(run, setup.formats)
     for doubt in trained.doubts():
         log.warning("warning: %s", doubt)
 
@@ -221,7 +221,7 @@ def _callbacks(
     valid = _examples(setup, "valid", device)
     if (logger := further_logger(setup)) is not None:
         logger.log_hyperparams(dict(leaves(config)))
-    board = Board(run, max(1, every // 10), setup.upright, logger)
+    board = Board(run, max(1, every // 10), setup.upright, setup.formats, logger)
     record = partial(history.record, run, source, clock)
     resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)
