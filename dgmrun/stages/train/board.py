@@ -19,8 +19,8 @@ from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 
 SHARE, FIRST = 0.02, 0.2
-"""Largest share of the time of a training that pictures in figures/ take, but for the last of them; and the seconds that
-the first of them are taken to need."""
+"""Largest share of the time of a training that pictures in figures/ take, but for the last of them; and the seconds
+that the first of them are taken to need."""
 
 
 class Board(Callback):
