@@ -19,7 +19,9 @@ from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 
 SHARE = 0.02
-"""Largest share of the time of a training that pictures in figures/ take, but for the first and the last of them."""
+"""Largest share of the time of a training that pictures in figures/ take, but for the last of them."""
+COST = 1.0
+"""Seconds that pictures are taken to cost before any is drawn: a short training draws its last ones alone."""
 
 
 class Board(Callback):
@@ -44,7 +46,7 @@ class Board(Callback):
         self.run, self.every, self.upright, self.further = run, every, upright, further
         self.formats = formats
         self.writer: SummaryWriter | None = None
-        self.started, self.spent = time.monotonic(), 0.0
+        self.started, self.spent = time.monotonic(), COST
         self.undrawn: Callable[[], None] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
