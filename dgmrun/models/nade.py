@@ -88,9 +88,18 @@ class NADE(nn.Module):
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x) in nats, [batch]; x may be real-valued, for gradients in x."""
         ordered = x.reshape(len(x), -1)[:, self.order]
-        visible_bias, hidden_bias = self.biases(context)
-        logits = products(ordered, self.weight, self.output_weight, hidden_bias) + visible_bias
+        logits = self._logits(ordered, context)
         return (ordered * logits - softplus(logits)).sum(-1)
+
+    def _logits(self, ordered: Tensor, context: Tensor | None) -> Tensor:
+        visible_bias, hidden_bias = self.biases(context)
+        return products(ordered, self.weight, self.output_weight, hidden_bias) + visible_bias
+
+    @torch.no_grad()
+    def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """p(x_d = 1 | x_<d) of each dimension, [num, *event.shape]."""
+        logits = self._logits(x.reshape(len(x), -1)[:, self.order], context)
+        return torch.sigmoid(logits)[:, self.order.argsort()].reshape(x.shape)
 
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:

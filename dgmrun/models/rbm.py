@@ -88,6 +88,12 @@ class RBM(nn.Module):
             v = bernoulli(self.visible_logits(h).sigmoid_())
         return v.reshape(x.shape)
 
+    @torch.no_grad()
+    def means(self, x: Tensor, context: None = None) -> Tensor:
+        """p(v = 1 | h), with h from p(h | x): a state of the chain is reached from h as it is left to h."""
+        h = bernoulli(self.hidden_logits(x.flatten(1)).sigmoid_())
+        return self.visible_logits(h).sigmoid_().reshape(x.shape)
+
     def annealed(self, x: Tensor) -> RBMPath:
         """Path from independent units with the marginals of `x`, as in Salakhutdinov and Murray (2008, section 4)."""
         return RBMPath(self, marginal_logits(x))

@@ -65,6 +65,7 @@ def rendered(figure: Plot, ending: str) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(content, format=ending, metadata=UNDATED.get(ending))
+    figure.set_layout_engine("none")  # it has been laid out, and would be anew
     return content.getvalue()
 
 

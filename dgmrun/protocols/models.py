@@ -214,6 +214,14 @@ class Initialised(Protocol):
 
 
 @runtime_checkable
+class Averaged(Protocol):
+    """A model of binary data that tells the probabilities of which its samples are draws."""
+
+    def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Probability of each unit in the last step that drew the samples `x`, [num, *event.shape]."""
+
+
+@runtime_checkable
 class Pictured(Protocol):
     """A model that provides images or matrices to plot; `captions` of its class may say what they show."""
 

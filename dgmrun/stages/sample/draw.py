@@ -14,7 +14,7 @@ from dgmrun.errors import Mistake, printable
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery
-from dgmrun.protocols.models import LatentVariableModel, Pictured
+from dgmrun.protocols.models import Averaged, Generative, LatentVariableModel, Pictured
 from dgmrun.protocols.values import Batch
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
@@ -124,6 +124,10 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     title = "student" if len(models) > 1 else "samples"
     panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
     plots = {"samples": gallery.samples(panels, given.columns)}
+    mean = means(models[-1], setup, x["x"], given)
+    if mean is not None and setup.event.is_picture:
+        shown = {title: panels[title], "means": drawable(setup.shown(mean))}
+        plots["means"] = gallery.side_by_side(shown, given.columns)
     seen = setup.seen(setup.scored("test").rows(slice(len(x["data"]))))
     pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
     filters = [each["filters"].reshape(-1, *setup.event.shape) for each in pictures if "filters" in each]
@@ -133,6 +137,21 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
         with seeded(setup.config["seed"], "pictures"):
             plots |= latent.figures(models[-1], setup, len(x["data"]))
     drawing.write(run, "sample", plots, setup.formats)
+
+
+@torch.no_grad()
+def means(model: nn.Module, setup: Setup, x: Tensor, given: Conditions) -> Tensor | None:
+    """Returns the probabilities of which these binary samples are draws, if the model tells them."""
+    if setup.event.kind != "binary":
+        return None
+    if isinstance(model, Averaged):
+        with seeded(setup.config["seed"], "means"):
+            return model.means(x.to(next(model.parameters())), given.context)
+    if not isinstance(model, Generative):
+        return None
+    with seeded(setup.config["seed"], "sample"):
+        again, z = model.dream(len(x), given.context)
+    return model.decode(z[0], given.context)[0] if torch.equal(setup.original(again), x) else None
 
 
 def drawn(model: nn.Module, its: Setup, asked: Setup, count: int, given: Conditions) -> Tensor:

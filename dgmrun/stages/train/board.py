@@ -18,9 +18,10 @@ from dgmrun.protocols.models import Caption
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 
-SHARE, FIRST = 0.02, 0.2
-"""Largest share of the time of a training that pictures in figures/ take, but for the last of them; and the seconds
-that the first of them are taken to need."""
+SHARE = 0.02
+"""Largest share of the time of a training that pictures in figures/ take, but for the last of them."""
+COST = 1.0
+"""Seconds that pictures are taken to cost before any is drawn: a short training draws its last ones alone."""
 
 
 class Board(Callback):
@@ -45,7 +46,7 @@ class Board(Callback):
         self.run, self.every, self.upright, self.further = run, every, upright, further
         self.formats = formats
         self.writer: SummaryWriter | None = None
-        self.started, self.spent = time.monotonic(), 0.0
+        self.started, self.spent = time.monotonic(), COST
         self.undrawn: Callable[[], None] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
@@ -81,15 +82,8 @@ class Board(Callback):
             self.undrawn()
         if self.writer is not None:
             self.writer.close()
-        self._end("success")
-
-    def on_exception(self, trainer: Trainer, pl_module: Objective, exception: BaseException) -> None:
-        """Closes the further logger."""
-        self._end("failed")
-
-    def _end(self, status: str) -> None:
-        if self.writer is not None and self.further is not None:
-            self.further.finalize(status)
+            if self.further is not None:
+                self.further.finalize("success")
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes named scalars."""
@@ -114,7 +108,7 @@ class Board(Callback):
                 self.writer.add_image(f"train/{name}", sheet, step, dataformats="HWC"[: sheet.ndim])
             shown = {name: x[: grid.MOST].detach().float().cpu().numpy().copy() for name, x in upright.items()}
             self.undrawn = partial(self._draw, shown, captions, step)
-            if max(self.spent, FIRST) <= SHARE * (time.monotonic() - self.started):
+            if self.spent <= SHARE * (time.monotonic() - self.started):
                 self.undrawn()
 
     def _draw(self, shown: Mapping[str, ndarray], captions: Mapping[str, Caption], step: int) -> None:
