@@ -82,8 +82,15 @@ class Board(Callback):
             self.undrawn()
         if self.writer is not None:
             self.writer.close()
-            if self.further is not None:
-                self.further.finalize("success")
+        self._end("success")
+
+    def on_exception(self, trainer: Trainer, pl_module: Objective, exception: BaseException) -> None:
+        """Closes the further logger."""
+        self._end("failed")
+
+    def _end(self, status: str) -> None:
+        if self.writer is not None and self.further is not None:
+            self.further.finalize(status)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes named scalars."""
