@@ -48,8 +48,12 @@ def remember(search_path: Sequence[Path]) -> None:
 
 
 def of_run(path: str) -> tuple[Path, ...]:
-    """Returns the directory with which a run was made, if the user has given it before and it still exists."""
-    told = Run(Path(os.path.expanduser(path))).results.get("config_dir")
+    """Returns the directory with which a run was made, if the user has used it before and it still exists.
+
+    Raises:
+        Mistake: there is no run, or its files cannot be read or trusted.
+    """
+    told = Run.open(path).results.get("config_dir")
     return search_path(told) if told is not None and told in _known() and os.path.isdir(told) else ()
 
 
