@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dgmrun.errors import Mistake
-from dgmrun.run.directory import Run
+from dgmrun.run.directory import CONFIG, Run
 from dgmrun.run.files import locked, replace
 
 
@@ -51,8 +51,10 @@ def of_run(path: str) -> tuple[Path, ...]:
     """Returns the directory with which a run was made, if the user has used it before and it still exists.
 
     Raises:
-        Mistake: there is no run, or its files cannot be read or trusted.
+        Mistake: the files of the run cannot be read or trusted.
     """
+    if not Path(os.path.expanduser(path), CONFIG).is_file():
+        return ()
     told = Run.open(path).results.get("config_dir")
     return search_path(told) if told is not None and told in _known() and os.path.isdir(told) else ()
 
