@@ -23,6 +23,8 @@ OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" 
 ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
 DRAWN = drawing.rendered
+OF_PICTURES = ("test_pictures", "test_implicit", "test_latent")
+"""Tests beside those of reports that look at pictures."""
 _dot = io.BytesIO()
 Image.new("L", (1, 1)).save(_dot, "png")
 DOT = _dot.getvalue()
@@ -31,8 +33,8 @@ NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """In tests of stages and of reports pictures are drawn; elsewhere a dot stands for each, as drawing takes long."""
-    is_drawn = not {"stages", "report"}.isdisjoint(item.path.parts)
+    """In tests of reports and of pictures these are drawn; elsewhere a dot stands for each, as drawing takes long."""
+    is_drawn = "report" in item.path.parts or item.path.stem in OF_PICTURES
     drawing.rendered = DRAWN if is_drawn else lambda figure, ending: DOT
 
 
