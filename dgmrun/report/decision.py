@@ -19,7 +19,7 @@ from dgmrun.report.terminal import Column, plain
 FIRST = ("model", "objective")
 """The settings that every table starts with."""
 SCORE, DIFFERENCE, SEEDS, METHOD = "nats per example", "difference", "seeds", "by"
-UNRESOLVED, ONE_SEED, DOUBTED = "not resolved", "one seed", " ?"
+UNRESOLVED, ONE_SEED, NO_SPREAD, DOUBTED = "not resolved", "one seed", "no spread", " ?"
 
 
 class Contest(NamedTuple):
@@ -126,7 +126,7 @@ def of_rows(difference: Difference | None, is_full: bool) -> str:
     if difference is None:
         return "-"
     if difference.resolved is None:
-        return f"{difference.value:+.3f} {ONE_SEED}"
+        return f"{difference.value:+.3f} {ONE_SEED if difference.standard_error is None else NO_SPREAD}"
     return verdict(*difference, is_full)
 
 

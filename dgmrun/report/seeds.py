@@ -61,7 +61,10 @@ class Group:
 
 
 class Difference(NamedTuple):
-    """Difference of the means of two groups; its error and half-width are None if one of them has one seed."""
+    """Difference of the means of two groups; its error and half-width are None if one of them has one seed.
+
+    Where the scores of all seeds are the same, the error is 0 and the half-width None.
+    """
 
     value: float
     standard_error: float | None
@@ -97,7 +100,7 @@ def difference(one: Group, other: Group, pairs: int = 1) -> Difference:
         return Difference(value, None, None)
     squares = [error**2 for error in errors if error is not None]
     if not any(squares):  # the seed changes nothing, so that it tells nothing
-        return Difference(value, None, None)
+        return Difference(value, 0.0, None)
     error = math.sqrt(sum(squares))
     return Difference(value, error, half_width(error, _freedom(one, other, squares) + 1, pairs))
 

@@ -144,8 +144,7 @@ class Run:
         return with_paths(saved, self._found)
 
     def _found(self, path: str) -> str:
-        home = self.results.get("path")
-        if home is None or os.path.exists(path):
+        if os.path.exists(path) or (home := self.results.get("path")) is None:
             return path
         beside = os.path.normpath(self.path / os.path.relpath(path, home))
         return beside if os.path.exists(beside) else path
