@@ -38,6 +38,8 @@ def search_path(given: str | None) -> tuple[Path, ...]:
 
 def remember(search_path: Sequence[Path]) -> None:
     """Remembers directories with which the user has made or opened a run."""
+    if not search_path:
+        return
     with suppress(OSError, RuntimeError):  # no home, or none that can be written to
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)

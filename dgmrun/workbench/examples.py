@@ -97,7 +97,7 @@ def _tensor(name: str, part: Any, event: Event | None) -> Tensor:
     """
     assert event is not None
     tensor = part if isinstance(part, Tensor) else _of_numpy(name, part)
-    if tuple(tensor.shape[1:]) != event.shape or not len(tensor):
+    if not tensor.numel() or not tensor.dim() or tuple(tensor.shape[1:]) != event.shape:
         shape = ", ".join(map(str, ("N", *event.shape)))
         raise Mistake(f"`{name}` must be [{shape}], but is {list(tensor.shape)}")
     if not inside(tensor, event):
