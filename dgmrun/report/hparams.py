@@ -51,10 +51,11 @@ def write(run: Run) -> None:
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Value]:
-    """Returns the settings that define a run, by `section.key`, and the names of options by their groups."""
+    """Returns the settings that define a run, by `section.key`, its options, by their groups, and its name."""
     choices = config.get("choices")
-    named = {key: choices.get(key) for key in MADE_BY} if isinstance(choices, Mapping) else {}
-    return dict(_flat({key: config.get(key) for key in MADE_BY})) | dict(_flat(named))
+    chosen = {key: choices.get(key) for key in MADE_BY} if isinstance(choices, Mapping) else {}
+    named = {"name": plain(name)} if (name := config.get("name")) else {}
+    return named | dict(_flat({key: config.get(key) for key in MADE_BY})) | dict(_flat(chosen))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:

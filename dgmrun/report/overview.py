@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dgmrun.paths import short
 from dgmrun.report import decision
 from dgmrun.report.decision import Contest
 from dgmrun.report.figures import at, beside, cell, number
 from dgmrun.report.paired import ranking
-from dgmrun.report.runs import Entry, differing
+from dgmrun.report.runs import Entry, differing, folder
 from dgmrun.report.terminal import WIDE, Column, console, fitting, plain, show, table, tables, wrapped
 
 NARROW = 80
@@ -87,6 +89,7 @@ def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
         show(section.title, "", table(kept), *told, "", width=width)
     closing = legend(entries, are_ranked)
     closing += [f"--wide shows more: {', '.join(left_out)}."] if left_out else []
+    closing += [plain(f"Curves, by the same names: tensorboard --logdir {shlex.quote(short(folder(entries)))}")]
     show("\n\n".join("\n".join(wrapped(note, "", width)) for note in closing), width=width)
 
 

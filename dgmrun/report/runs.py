@@ -66,14 +66,19 @@ def read(folders: Sequence[Path]) -> list[Entry]:
     entries = [entry for path in _find(folders) if (entry := _entry(path)) is not None]
     if not entries:
         raise Mistake(f"`DIR` must have a run that can be read, but {', '.join(map(str, folders))} has none")
-    common = Path(os.path.commonpath([entry.path for entry in entries]))
-    relative = [_relative(entry.path, common) for entry in entries]
+    common = folder(entries)
+    relative = [plain(str(entry.path.relative_to(common))) for entry in entries]
     often = Counter(entry.name for entry in entries)
     names = [
         place if not entry.name else entry.name if often[entry.name] == 1 else f"{entry.name} ({place})"
         for entry, place in zip(entries, relative, strict=True)
     ]
     return [replace(entry, name=name) for entry, name in zip(entries, names, strict=True)]
+
+
+def folder(entries: Sequence[Entry]) -> Path:
+    """Returns the folder below which runs are named, as by TensorBoard with it as `--logdir`."""
+    return Path(os.path.commonpath([entry.path.parent for entry in entries]))
 
 
 def differing(entries: Sequence[Entry]) -> list[str]:
@@ -135,7 +140,3 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             continue
         flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: plain(value)}
     return flat
-
-
-def _relative(path: Path, common: Path) -> str:
-    return plain(path.name if path == common else str(path.relative_to(common)))

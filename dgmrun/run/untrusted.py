@@ -32,6 +32,8 @@ UNPACKED, PACKING = 2**26, 100
 """Bytes that any archive may unpack to, and the largest compression ratio beyond that; DEFLATE can reach 1032."""
 NUMPY = (b"\x93NUMPY", b"PK")
 """How .npy and .npz files begin."""
+SECTION = re.compile(r"^(?=\w)(?!\A)", re.MULTILINE)
+"""Before each key of the outermost mapping but the first."""
 KEY = re.compile(r"[^\W_][\w-]*|_target_")
 RESERVED = ("hydra", "defaults")
 
@@ -66,27 +68,28 @@ def config(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file holds anything else.
     """
-    return deepcopy(_config(_text(file, LARGEST_CONFIG)))
-
-
-@lru_cache(maxsize=8)
-def _config(text: str) -> dict[str, Any]:
-    """Parses a configuration; the last ones are kept, as a command asks for the same ones several times."""
+    text = _text(file, LARGEST_CONFIG)
     try:
-        found = yaml.load(text, _Fast)
-    except yaml.YAMLError:
-        found = _loaded_exactly(text)
+        sections = [_mapping(part, _Fast) for part in SECTION.split(text)]
+        found = {key: value for section in sections for key, value in section.items()}
+        if len(found) == sum(map(len, sections)):
+            return deepcopy(found)
+    except (ValueError, yaml.YAMLError):  # it is written otherwise than a run writes it, or it is wrong
+        pass
+    try:
+        return deepcopy(_mapping(text, _Exact))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+@lru_cache(maxsize=512)
+def _mapping(text: str, loader: type[_Fast | _Exact]) -> dict[str, Any]:
+    """Parses a configuration or a section; the last ones are kept, as runs of a sweep have most in common."""
+    found = yaml.load(text, loader)
     if not isinstance(found, dict):
         raise ValueError(f"it is no mapping but {type(found).__name__}")
     _refuse_dispatch(found)
     return found
-
-
-def _loaded_exactly(text: str) -> Any:
-    try:
-        return yaml.load(text, _Exact)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
 
 
 def results(file: Path) -> dict[str, Any]:

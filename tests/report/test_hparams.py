@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.util.tensor_util import make_ndarray
 
 from dgmrun.report.hparams import hyperparameters, write
+from dgmrun.report.runs import folder, read
 from dgmrun.run.directory import Run
 
 Command = Callable[..., int]
@@ -102,7 +103,7 @@ def run(dgmrun: Command, tmp_path: Path) -> Run:
     return Run.open(tmp_path / "runs" / "a")
 
 
-def test_runs_side_by_side(dgmrun: Command, run: Run) -> None:
+def test_runs_side_by_side(dgmrun: Command, run: Run, tmp_path: Path) -> None:
     asked = (
         "objective=cd",
         "model.hidden=4",
@@ -117,7 +118,9 @@ def test_runs_side_by_side(dgmrun: Command, run: Run) -> None:
         write(one)
         write(one)
     tab = Tab(run.path.parent)
-    assert set(tab.groups) == {"a", "b"}
+    entries = read([tmp_path])
+    assert set(tab.groups) == {entry.name for entry in entries} == {"a", "b"}
+    assert folder(entries) == run.path.parent
     assert tab.settings("a").items() >= MADE.items()
     changes = {"objective": "cd", "model.hidden": 4.0, "seed": 1.0}
     assert tab.settings("b").items() >= (MADE | changes).items()
@@ -153,6 +156,7 @@ def test_values() -> None:
     }
     assert type(known["model.tied"]) is bool
     assert hyperparameters({"seed": 10**400, "choices": None, "optimizer": {"lr": float("nan")}}) == {}
+    assert hyperparameters({"name": "mine\n", "seed": 3}) == {"name": "mine?", "seed": 3}
 
 
 def test_the_last_writing_counts(run: Run) -> None:
