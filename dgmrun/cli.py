@@ -144,10 +144,11 @@ def _run(argv: list[str]) -> Run | None:
     build.check_targets(config, given.search_path)
     own.remember(given.search_path)
     with _log():
+        completed = build.completed(config)
         from dgmrun.command import execution
         from dgmrun.workbench.setup import Setup
 
-        setup = Setup(build.completed(config), given.search_path, None if given.run is None else directory)
+        setup = Setup(completed, given.search_path, None if given.run is None else directory)
         if given.run is not None and Run.open(directory).is_claimed:
             run, stages = execution.take_up(setup, directory, given.names_stages)
         else:

@@ -22,6 +22,7 @@ from torch import Tensor
 from dgmrun.data.pictures import check_colour, opaque
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named, without_valid
 from dgmrun.errors import Mistake
+from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 from dgmrun.run.files import visible
 
@@ -111,7 +112,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read(files: Sequence[Path], shape: tuple[int, ...], background: str) -> Tensor:
-    return torch.stack([_picture(file, shape, background) for file in files]) / 255
+    return torch.stack([_picture(file, shape, background) for file in tracked(files)]) / 255
 
 
 def _picture(file: Path, shape: tuple[int, ...], background: str) -> Tensor:

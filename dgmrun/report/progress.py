@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,13 +31,14 @@ def bars(what: str, figures: str = "") -> Progress:
 
 
 def is_shown(progress: Progress) -> bool:
-    """Returns whether bars can be seen: on a terminal or in a notebook."""
-    return progress.console.is_terminal or progress.console.is_jupyter
+    """Returns whether bars can be seen: on a terminal or in a notebook, of a process that says what it does."""
+    is_silent = not logging.getLogger("dgmrun").isEnabledFor(logging.WARNING)
+    return not is_silent and (progress.console.is_terminal or progress.console.is_jupyter)
 
 
 @contextmanager
 def bar(what: str) -> Iterator[None]:
-    """Shows the loops that are tracked within, one after another; the bar is removed at the end."""
+    """Shows that something takes time, and the loops that are tracked within; the bar is removed at the end."""
     progress = bars(what)
     if not is_shown(progress):
         yield

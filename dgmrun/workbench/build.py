@@ -23,6 +23,7 @@ from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import methods, options, sections
 from dgmrun.protocols.models import UnnormalisedDensity, fits, roles
 from dgmrun.protocols.values import Event, Modes
+from dgmrun.report.progress import bar
 from dgmrun.run.files import thawed
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
@@ -173,7 +174,8 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
         Mistake: the event is not specified and cannot be read from the files.
     """
     dataset = dict(config["dataset"])
-    maker("dataset", dataset)
+    with bar("loading"):
+        maker("dataset", dataset)
     if dataset["transform"] is None:
         dataset["transform"] = _transform(config["model"], dataset)
     for key in ("event", "labels"):

@@ -21,6 +21,7 @@ from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
 from dgmrun.protocols.models import MarkovChain, roles, takes_context
 from dgmrun.protocols.values import Batch, Event
+from dgmrun.report.progress import bar
 from dgmrun.run import weights as parameters
 from dgmrun.run.directory import Run
 from dgmrun.run.files import frozen
@@ -76,15 +77,15 @@ class Setup:
             Mistake: it is missing, or does not match its configuration.
         """
         dataset = self.config["dataset"]
-        loaded = build.maker("dataset", dataset)(data_dir(self.config.get("data_dir")))
-        return prepare(
-            loaded,
-            event=build.event(dataset["event"]),
-            labels=self._labels,
-            binarisation=dataset["binarisation"],
-            transform=dataset["transform"],
-            pixel_order=dataset["pixel_order"],
-        )
+        with bar("data"):
+            return prepare(
+                build.maker("dataset", dataset)(data_dir(self.config.get("data_dir"))),
+                event=build.event(dataset["event"]),
+                labels=self._labels,
+                binarisation=dataset["binarisation"],
+                transform=dataset["transform"],
+                pixel_order=dataset["pixel_order"],
+            )
 
     @property
     def doubts(self) -> list[str]:
