@@ -199,6 +199,8 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm model.hiden=3", "`model.hiden`", None),
     ("model=rbm modell.hidden=3", "`modell.hidden`", None),
     ("model=rbm model.hidden=abc", "`model.hidden` must be a whole number", None),
+    ("model=rbm model.hidden=[5]", "hint: model.hidden=5\n", None),
+    ("model=gan dataset=digits", "but is binary: dataset.binarisation=none makes it so", None),
     ("model=rbm seed=abc", "`seed` must be a whole number", None),
     ("model=rbm optimizer.lr=fast", "`optimizer.lr` must be a number", None),
     ("model=rbm optimizer.lr=null", "`optimizer.lr` must be a number", None),

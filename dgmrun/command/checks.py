@@ -48,8 +48,16 @@ def replace(config: DictConfig, override: Override) -> None:
     value = OmegaConf.select(config, key)
     settles = section == "dataset" and default == AUTO
     if not settles and not _is_like(value, default):
-        cure = f"{key}=[{value}]" if OmegaConf.is_list(default) and value and isinstance(value, (int, str)) else None
-        raise Mistake(f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", cure)
+        raise Mistake(
+            f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", _cure(key, value, default)
+        )
+
+
+def _cure(key: str, value: Any, default: Any) -> str | None:
+    """Returns a list of the value, or the one value of a list, where that is of the type of the default."""
+    if OmegaConf.is_list(value):
+        return f"{key}={value[0]}" if len(value) == 1 and _is_like(value[0], default) else None
+    return f"{key}=[{value}]" if OmegaConf.is_list(default) and value and isinstance(value, (int, str)) else None
 
 
 def check_sizes(config: dict[str, Any]) -> None:

@@ -23,9 +23,11 @@ MADE_BY = {
     ("unit", "real"): "dataset.transform=logit",
     ("counts", "real"): "dataset.transform=jitter",
     ("counts", "binary"): "dataset.kind=unit dataset.binarisation=threshold",
+    ("binary", "unit"): "dataset.binarisation=none",
 }
 """Settings that make data of one kind data of another."""
-UP_TO_255 = ", where no number is above 255"
+LIMITS = {("counts", "binary"): ", where no number is above 255", ("binary", "unit"): ", where they were grey"}
+"""Where such settings do so, if not everywhere."""
 ONE_SIDED = 0.99865
 """Probability below the upper end of a 99.7 % interval: that of a Gaussian up to three standard deviations."""
 
@@ -108,8 +110,8 @@ class Event:
         """
         if self.kind not in kinds:
             cures = [MADE_BY[self.kind, kind] for kind in kinds if (self.kind, kind) in MADE_BY]
-            limit = UP_TO_255 if self.kind == "counts" and "real" not in kinds else ""
-            cure = f": {' or '.join(cures)} makes it so{limit}" if cures else ""
+            limits = {LIMITS.get((self.kind, kind), "") for kind in kinds if (self.kind, kind) in MADE_BY}
+            cure = f": {' or '.join(cures)} makes it so{min(limits)}" if cures else ""
             raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")
 
 
