@@ -57,5 +57,7 @@ def train(*words: str) -> Trained:
     from dgmrun.cli import run
     from dgmrun.command.trained import Trained
 
-    kept = [word for word in words if word.partition("=")[0].partition(".")[0] in ("data_dir", "device")]
-    return Trained(run(list(words)), *kept)
+    made = run(list(words))
+    return Trained(
+        made, *(word for word in words if word.partition("=")[0].partition(".")[0] in ("data_dir", "device"))
+    )

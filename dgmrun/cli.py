@@ -99,6 +99,8 @@ def run(argv: list[str]) -> Path:
     """
     from dgmrun.command import arguments
 
+    if strange := [word for word in argv if not isinstance(word, str)]:
+        raise Mistake(f"each word must be a text, but one is {strange[0]!r}", 'dgmrun.train("model=rbm", "seed=1")')
     given, kept = arguments.parse(argv), list(sys.argv)
     of_ranks = {key: os.environ[key] for key in children.OF_RANKS if key in os.environ}
     if given.is_sweep or given.only_prints:

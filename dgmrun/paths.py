@@ -19,7 +19,7 @@ INPUTS = {"weights": "weights", "objective.teacher": "teacher", "log_z.proposal"
 """Keys that name runs or files from which a run is made or measured, and their roles."""
 PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir", "hydra.sweep.dir")
 """Keys that hold a path or a list of paths."""
-TEXTS = ("name", "tags", "notes")
+TEXTS = ("name", "tags", "notes", "sweep.name")
 """Keys that hold a text or a list of texts."""
 QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 ITEM = re.compile(rf"\s*({QUOTED}|\[[^\[\]]*\]|[^,]*?)\s*(?:,|\Z)")

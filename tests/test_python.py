@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,15 @@ def test_train_is_the_command_and_log_z_is_kept(tmp_path: Path, monkeypatch: pyt
     assert [each.path for each in package.runs(tmp_path)] == [run.path]
 
 
+def test_a_training_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor() as threads:
+        run = threads.submit(
+            package.train, "model=nade", "model.hidden=3", *BINARY, *SHORT, "hydra.run.dir=run"
+        ).result()
+    assert run.run.results["status"] == "done"
+
+
 def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = package.load(teacher)
@@ -105,7 +115,13 @@ def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch:
         "`method` must be given with num_chains": lambda: run.log_z(num_chains=3),
         r"`x` must be \[N, 1, 2, 2\], but is \[1, 2, 2\]": lambda: run.log_prob(run.data()[0]),
         "`x` must hold binary values": lambda: run.log_prob(run.data() / 2),
-        "`split` must be train, valid, test, but is tset": lambda: run.data("tset"),
+        "`split` must be one of train, valid, test, but is 'tset'": lambda: run.data("tset"),
+        "`split` must be one of train, valid, test, but is None": lambda: run.data(None),  # type: ignore[arg-type]
+        "`method` must be the name of a method": lambda: run.log_z(["ais"]),  # type: ignore[arg-type]
+        "`given` must be None with a split": lambda: run.log_prob("test", given=[1]),
+        "`DIR` must be the path of a folder, but is None": lambda: package.load(None),  # type: ignore[arg-type]
+        "each word must be a text": lambda: package.train(["model=rbm"]),  # type: ignore[arg-type]
+        "`model` must be a value that Hydra can read": lambda: package.train("model=rbm dataset=digits"),
         "`given` must be None": lambda: run.log_prob(run.data(), given=[1]),
         "`x` must hold numbers": lambda: run.log_prob([["a", "b"], ["c", "d"]]),
         "`sample.count` must be a whole number and at least 1": lambda: run.sample(0),

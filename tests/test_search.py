@@ -76,7 +76,10 @@ def test_mistakes_are_refused_before_a_trial(
         "`search.sampler` must be tpe or random": (*SEARCH, "search.sampler=grid"),
         "`search.trials` must be a whole number": (*SEARCH, "search.trials=0"),
         "`stages` must have train": (*SEARCH, "likelihood"),
-        "`optimizer.lr` must be a range of values": (*SEARCH[:4], "optimizer.lr=interval(1,0.5)"),
+        "`optimizer.lr` must be a range from low to high": (*SEARCH[:4], "optimizer.lr=interval(1,0.5)"),
+        "`model.hidden` must be a range from low to high, but is from 8 to 2": (*SEARCH[:4], "model.hidden=range(8,2)"),
+        "`optimizer.lr` must be a range above 0 for log": (*SEARCH[:4], "optimizer.lr=tag(log,interval(0,1))"),
+        "are ranges (did you mean `interval`?)": (*SEARCH[:4], "optimizer.lr=intervall(0,1)"),
         "there is no key `optimizer.lrr`": (*SEARCH[:4], "optimizer.lrr=interval(0,1)"),
         "`search.goal` must be a figure of every trial": (*SEARCH, "search.goal=valid/loss", "search.trials=3"),
         "`search.space.optimizer.lr` must be a range": (*SEARCH[:4], "optimizer.lr=glob(*)"),
@@ -90,6 +93,22 @@ def test_mistakes_are_refused_before_a_trial(
     assert dgmrun(*SEARCH, "search.trials=1", "sweep.name=a") == 0
     assert dgmrun(*SEARCH[:-1], "search.trials=1", "sweep.name=a") == 2
     assert "has a search of other settings" in capsys.readouterr().err
+
+
+def test_a_journal_that_a_kill_left_half_written_goes_on_and_a_damaged_one_is_refused(
+    played: Played, dgmrun: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert dgmrun(*SEARCH, "search.trials=2") == 0
+    journal = tmp_path / "outputs" / "sweeps" / "default" / "search.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + whole[:30])
+    assert dgmrun(*SEARCH, "search.trials=3") == 0
+    assert len(played.jobs) == 3
+    journal.write_bytes(b"garbage\n" + whole)
+    assert dgmrun(*SEARCH, "search.trials=3") == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert "search.journal cannot" in told[0]
+    assert told[-1].startswith("hint: rm outputs/sweeps/default/search.journal")
 
 
 def test_an_experiment_may_hold_the_ranges_and_a_trial_that_does_not_compose_is_refused(

@@ -13,7 +13,7 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import INPUTS, PATHS, TEXTS, items, options, quoted, unquoted, words
+from dgmrun.paths import INPUTS, PATHS, TEXTS, items, options, quoted, tools, unquoted, words
 from dgmrun.run import own
 from dgmrun.run.directory import UNSAVED
 from dgmrun.stages import FOUND_ANEW, changeable
@@ -75,7 +75,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         raise Mistake(said.getvalue().strip().splitlines()[-1].partition("error: ")[2], "dgmrun --help") from None
     positional = [*known.overrides, *(word for word in unknown if not word.startswith("-"))]
     if strange := [word for word in unknown if word.startswith("-")]:
-        raise Mistake(f"there is no flag `{strange[0]}`", "dgmrun --help")
+        known_flags = re.findall(r"--[a-z-]+", get_args_parser().format_usage())
+        raise Mistake(f"there is no flag `{strange[0]}`{nearest(strange[0], known_flags)}", "dgmrun --help")
     for word in ("config_name", "config_path", "experimental_rerun"):
         if getattr(known, word):
             raise Mistake(f"there is no flag `--{word.replace('_', '-')}`", "dgmrun --help")
@@ -86,7 +87,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     for word in stages:
         if word not in words():
             raise Mistake(
-                f"the word `{word}` must be one of {', '.join(words())}{nearest(word, words())}",
+                f"the word `{word}` must be one of {', '.join(words())}{nearest(word, [*words(), *tools()])}",
                 "dgmrun --help",
             )
     overrides = [_quoted(word, known.multirun) for word in positional if word not in stages]
@@ -110,7 +111,7 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
         raise Mistake(f"`{key}` must be a path, but is empty")
     if key in ("run", "hydra.run.dir") and value in ("", "null"):
         raise Mistake(f"`{key}` must be a folder, but is {value or 'empty'}")
-    if key in ("dataset.name", "sweep.name") and not re.fullmatch(r"[\w-]+", value):
+    if key in ("dataset.name", "sweep.name") and not re.fullmatch(r"[\w-]+", unquoted(value)):
         raise Mistake(f"`{key}` must be a word, as a folder is named after it, but is {value}")
     if key in TEXTS and "${" in value:
         raise Mistake(f"`{key}` must be a text without `${{`, but is {value}")

@@ -38,12 +38,13 @@ def replace(config: DictConfig, override: Override) -> None:
     is_new = override.is_add() or override.is_force_add()
     if not OmegaConf.is_dict(node) or (leaf not in list(node) and not (is_new and "_target_" in node)):
         ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
-        known = [name for name, _ in leaves(OmegaConf.to_container(ours))]  # type: ignore[arg-type]
+        known = [*map(str, ours), *(name for name, _ in leaves(OmegaConf.to_container(ours)))]  # type: ignore[arg-type]
         *_, whole = [key, *(name for name in known if name.endswith(f".{key}"))]  # those of stages come first
         raise Mistake(f"there is no key `{key}`{nearest(whole, known)}", SHOW_KEYS)
     if value is None and OmegaConf.is_missing(node, leaf):
         raise Mistake(f"`{key}` must be given, but is null")
     default = deepcopy(OmegaConf.select(config, key, throw_on_missing=False))
+    value = [value] if key == "report.format" and isinstance(value, str) else value
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
     settles = section == "dataset" and default == AUTO
@@ -54,10 +55,12 @@ def replace(config: DictConfig, override: Override) -> None:
 
 
 def _cure(key: str, value: Any, default: Any) -> str | None:
-    """Returns a list of the value, or the one value of a list, where that is of the type of the default."""
+    """Returns a list of the value, as long as the default, or the one value of a list, where either is of its type."""
     if OmegaConf.is_list(value):
         return f"{key}={value[0]}" if len(value) == 1 and _is_like(value[0], default) else None
-    return f"{key}=[{value}]" if OmegaConf.is_list(default) and value and isinstance(value, (int, str)) else None
+    if not value or not _is_list(default) or not _is_like([value], default):
+        return None
+    return f"{key}=[{','.join([str(value)] * max(1, len(default)))}]"
 
 
 def check_sizes(config: dict[str, Any]) -> None:

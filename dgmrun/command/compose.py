@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from dgmrun.stages import FOUND_ANEW, changeable
 
 OF_TEACHER = "of_teacher"
 """Option of the group `dataset` that stands for the dataset of the teacher."""
+RANGES = "interval(low, high), range(start, stop), choice(a, b), tag(log, interval(low, high))"
 NEW, SAVED = "new", "saved"
 """Names of the primary configurations of a new and of an existing run."""
 
@@ -259,15 +261,23 @@ def _mistake(error: Exception, arguments: Arguments) -> Mistake:
     if isinstance(error, OverrideParseException):
         key, value = split(error.override)
         hint = f"dgmrun ... {shlex.quote(f'{key}={literal(value)}')} makes it a text"
+        if called := re.match(r"(\w+)\(", value):
+            hint = f"{RANGES}: these are ranges{nearest(called[1], re.findall('[a-z]+', RANGES))}"
+        elif re.search(r"\s[\w.]+=", value):
+            hint = "each key=value as a word of its own"
         return Mistake(f"`{key}` must be a value that Hydra can read, but is {value}", hint)
     text = " ".join(str(causes[0]).split())
     if text.startswith("You must specify 'model'"):
-        return Mistake("`model` must be given, but is not", f"dgmrun model={next(iter(options('model')))} train")
+        meant = [f"model={value}" for key, value in map(split, arguments.overrides) if nearest(key, ["model"])]
+        return Mistake("`model` must be given, but is not", f"dgmrun {[*meant, 'model=rbm'][0]} train")
     for group, _ in map(split, arguments.overrides):
         if f"Could not find '{group}/" in text:
             value = text.split(f"'{group}/")[1].split("'")[0]
             known = options(group, arguments.search_path)
-            return Mistake(f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}")
+            of_file = f"dataset=file dataset.path={value}" if group == "dataset" and os.path.exists(value) else None
+            return Mistake(
+                f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}", of_file
+            )
     for key, _ in map(split, arguments.overrides):
         if f"'{key}'" in text and ("not in struct" in " ".join(map(str, causes)) or "Could not override" in text):
             return Mistake(f"there is no key `{key}`", checks.SHOW_KEYS)

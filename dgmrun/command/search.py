@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import threading
 import warnings
@@ -24,9 +25,9 @@ from dgmrun.command.arguments import Arguments, split
 from dgmrun.command.space import GOALS, Compose, Plan, plan
 from dgmrun.command.sweep import Job, Pool, run_hash
 from dgmrun.errors import Mistake, RunFailed
-from dgmrun.paths import options
+from dgmrun.paths import options, short
 from dgmrun.report import sweep as report
-from dgmrun.run.files import locked
+from dgmrun.run.files import locked, replace
 from dgmrun.run.metrics import METRICS, curves
 
 if TYPE_CHECKING:
@@ -73,19 +74,34 @@ def run(arguments: Arguments) -> None:
         trials.say_best()
 
 
+def _whole(journal: Path) -> Path:
+    """Takes from a journal the line that a kill left half written, as Optuna would add the next line to it."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if not content.endswith(b"\n") and content:
+        replace(journal, content[: content.rfind(b"\n") + 1])
+    return journal
+
+
 def _study(found: Plan) -> Study:
     """Opens the study of a directory, with a sampler that repeats no suggestion of before.
 
     Raises:
-        Mistake: the directory has a study of other ranges.
+        Mistake: the directory has a study of other ranges, or one that cannot be read.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(found.folder / JOURNAL)))
-    study = optuna.create_study(storage=storage, study_name="dgmrun", load_if_exists=True)
+    journal = found.folder / JOURNAL
+    try:
+        storage = JournalStorage(JournalFileBackend(str(_whole(journal))))
+        study = optuna.create_study(storage=storage, study_name="dgmrun", load_if_exists=True)
+    except ValueError as error:
+        must = f"`sweep.name` must be of a search whose journal can be read, but {short(journal)} cannot: {error}"
+        raise Mistake(
+            must, f"rm {shlex.quote(short(journal))} and the same command: trials that are done count"
+        ) from None
     what = {
         "space": sorted(map(repr, found.space.items())),
         "fixed": sorted(found.fixed),

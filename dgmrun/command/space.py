@@ -95,11 +95,14 @@ def _range(one: Override) -> BaseDistribution:
     if not isinstance(value, (ChoiceSweep, IntervalSweep, RangeSweep)):
         raise Mistake(f"`search.space.{key}` must be a range, but is {value}", f"{key}: interval(0, 1)")
     is_log = "log" in value.tags
+    if not isinstance(value, ChoiceSweep):
+        low, high = value.start or 0, (value.end if isinstance(value, IntervalSweep) else value.stop) or 0
+        if low >= high:
+            raise Mistake(f"`{key}` must be a range from low to high, but is from {low} to {high}")
+        if is_log and low <= 0:
+            raise Mistake(f"`{key}` must be a range above 0 for log, but is from {low} to {high}")
     try:
         if isinstance(value, IntervalSweep):
-            low, high = value.start or 0, value.end or 0
-            if type(low) is type(high) is int:
-                return IntDistribution(low, high, is_log)
             return FloatDistribution(low, high, is_log)
         if isinstance(value, RangeSweep) and all(type(each) is int for each in (value.start, value.stop, value.step)):
             return IntDistribution(int(value.start or 0), int(value.stop or 0) - 1, is_log, int(value.step))

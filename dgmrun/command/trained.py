@@ -53,7 +53,7 @@ class Trained:
     """
 
     def __init__(self, path: str | Path, *words: str) -> None:
-        self.run, self.words = Run.open(path), words
+        self.run, self.words = Run.open(_folder(path)), words
 
     def __repr__(self) -> str:
         """One line: model, objective, dataset and directory."""
@@ -180,6 +180,9 @@ class Trained:
 
     def _with_method(self, word: str, method: str | None, settings: Mapping[str, Any]) -> Setup:
         """Returns the run's configuration with one method of a stage, or with those that apply by default."""
+        if not isinstance(method, str | None):
+            raise Mistake(f"`method` must be the name of a method, but is {method!r}")
+        method = None if method == "auto" else method
         if method is None and settings:
             raise Mistake(f"`method` must be given with {', '.join(settings)}, but is None")
         setup = self._setup
@@ -196,7 +199,19 @@ def runs(folders: Sequence[str | Path]) -> list[Trained]:
     Raises:
         Mistake: a directory has none.
     """
-    return [Trained(entry.path) for entry in read([Path(folder) for folder in folders])]
+    return [Trained(entry.path) for entry in read(list(map(_folder, folders)))]
+
+
+def _folder(path: Any) -> Path:
+    """Returns a path.
+
+    Raises:
+        Mistake: it is none.
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        raise Mistake(f"`DIR` must be the path of a folder, but is {path!r}") from None
 
 
 def _row(label: str, figure: Figure, weights: str | None) -> dict[str, Any]:

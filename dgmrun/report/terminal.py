@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from dgmrun.errors import Mistake, printable
+from dgmrun.errors import Mistake, nearest, printable
 
 WIDE = 10_000
 """Number of columns if the output is not a terminal, so that nothing is wrapped or truncated."""
@@ -27,6 +27,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuses the arguments."""
+        what, _, flag = message.partition(" arguments: ")
+        if what == "unrecognized":
+            message = f"has no {flag}{nearest(flag, flags(self))}"
         raise Mistake(f"`{self.prog}` {message}", f"{self.prog} --help")
 
 

@@ -38,6 +38,8 @@ def scores(run: Run, setup: Setup, model: nn.Module, x: Any, given: Any) -> Iter
         Mistake: the model has no likelihood, or the examples do not suit it.
     """
     name = split(x) if isinstance(x, str) else None
+    if name is not None and given is not None:
+        raise Mistake("`given` must be None with a split, which has contexts of its own, but is not")
     found = _scored(setup, x, given) if name is None else of_split(setup, name, "likelihood")
     every = prepared(run, setup, "likelihood", model)
     for label, method in ({key: one for key, one in every.items() if one.is_exact} or every).items():
@@ -72,7 +74,7 @@ def split(name: str) -> str:
         Mistake: there is no such split.
     """
     if name not in SPLITS:
-        raise Mistake(f"`split` must be {', '.join(SPLITS)}, but is {name}{nearest(name, SPLITS)}")
+        raise Mistake(f"`split` must be one of {', '.join(SPLITS)}, but is {name!r}{nearest(str(name), SPLITS)}")
     return name
 
 
@@ -100,6 +102,8 @@ def _tensor(name: str, part: Any, event: Event | None) -> Tensor:
     if not tensor.numel() or not tensor.dim() or tuple(tensor.shape[1:]) != event.shape:
         shape = ", ".join(map(str, ("N", *event.shape)))
         raise Mistake(f"`{name}` must be [{shape}], but is {list(tensor.shape)}")
+    if tensor.is_floating_point() and bool((tensor.abs() > torch.finfo(torch.float32).max).any()):
+        raise Mistake(f"`{name}` must hold numbers that 32 bits hold, but holds {tensor.abs().max():g}")
     if not inside(tensor, event):
         size = "" if event.size is None else f", 0 to {event.size - 1}"
         raise Mistake(f"`{name}` must hold {event.kind} values{size}, in original units, but holds others")

@@ -241,7 +241,8 @@ class Setup:
     def model_of(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights, in training mode and with gradients enabled."""
         if not run.weights_file.exists():
-            raise RunFailed(f"{run.path} must have weights, but has none", f"dgmrun train run={run.path}")
+            state = "is still being trained" if run.results.get("status") == "running" else "has none"
+            raise RunFailed(f"{run.path} must have weights, but {state}", f"dgmrun train run={run.path}")
         model = self.new_model()
         parameters.load(model, parameters.read(run.weights_file), run.weights_file)
         return model.to(self.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from types import FrameType
@@ -86,10 +87,14 @@ class Limits(Callback):
         self.before = before
 
     def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
-        """Starts the clock, and replaces Lightning's handlers of Ctrl-C and SIGTERM; a second Ctrl-C stops at once."""
+        """Starts the clock, and replaces Lightning's handlers of Ctrl-C and SIGTERM; a second Ctrl-C stops at once.
+
+        Other threads than the first one cannot have handlers.
+        """
         self.started = time.monotonic()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._interrupt)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._interrupt)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: object, batch_idx: int
