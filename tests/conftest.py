@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -30,6 +31,8 @@ Image.new("L", (1, 1)).save(_dot, "png")
 DOT = _dot.getvalue()
 NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
 """A model of real numbers."""
+gc.set_threshold(20_000, 20, 100)
+"""By default a seventh of the time of a command goes to searching torch and matplotlib for garbage again and again."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -46,8 +49,9 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True)
 def _state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is remembered in the user's home."""
+    """Nothing is remembered in the user's home, and no write waits for the disk: a test outlives no power failure."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
 @pytest.fixture(scope="session")
