@@ -24,8 +24,6 @@ OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" 
 ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
 DRAWN = drawing.rendered
-OF_PICTURES = ("test_pictures", "test_implicit", "test_latent")
-"""Tests beside those of reports that look at pictures."""
 _dot = io.BytesIO()
 Image.new("L", (1, 1)).save(_dot, "png")
 DOT = _dot.getvalue()
@@ -36,9 +34,8 @@ gc.set_threshold(20_000, 20, 100)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """In tests of reports and of pictures these are drawn; elsewhere a dot stands for each, as drawing takes long."""
-    is_drawn = "report" in item.path.parts or item.path.stem in OF_PICTURES
-    drawing.rendered = DRAWN if is_drawn else lambda figure, ending: DOT
+    """Tests that look at pictures are marked `drawn`; elsewhere a dot stands for each, as drawing takes long."""
+    drawing.rendered = DRAWN if item.get_closest_marker("drawn") else lambda figure, ending: DOT
 
 
 @pytest.fixture(autouse=True)
