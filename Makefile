@@ -1,7 +1,7 @@
 # Everything happens in .venv, which the first target that needs it makes.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 export DGMRUN_DATA := $(or $(DGMRUN_DATA),$(realpath ../shared/data))
 
 .PHONY: help install run test test-all lint docs bench clean

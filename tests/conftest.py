@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -23,19 +24,18 @@ OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" 
 ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
 DRAWN = drawing.rendered
-OF_PICTURES = ("test_pictures", "test_implicit", "test_latent")
-"""Tests beside those of reports that look at pictures."""
 _dot = io.BytesIO()
 Image.new("L", (1, 1)).save(_dot, "png")
 DOT = _dot.getvalue()
 NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
 """A model of real numbers."""
+gc.set_threshold(20_000, 20, 100)
+"""By default a seventh of the time of a command goes to searching torch and matplotlib for garbage again and again."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """In tests of reports and of pictures these are drawn; elsewhere a dot stands for each, as drawing takes long."""
-    is_drawn = "report" in item.path.parts or item.path.stem in OF_PICTURES
-    drawing.rendered = DRAWN if is_drawn else lambda figure, ending: DOT
+    """Tests that look at pictures are marked `drawn`; elsewhere a dot stands for each, as drawing takes long."""
+    drawing.rendered = DRAWN if item.get_closest_marker("drawn") else lambda figure, ending: DOT
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +46,9 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True)
 def _state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is remembered in the user's home."""
+    """Nothing is remembered in the user's home, and no write waits for the disk: a test outlives no power failure."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
 @pytest.fixture(scope="session")

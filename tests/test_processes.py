@@ -48,8 +48,6 @@ class Probe(CD):
 
 
 STUB = Path(__file__).parent / "stub"
-OF_TWO = pytest.mark.xdist_group("two processes")
-"""Tests that share a training."""
 
 
 def probing(folder: Path) -> list[str]:
@@ -130,7 +128,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@OF_TWO
 def test_two_processes_take_the_steps_of_one(both: Path) -> None:
     """Shares of a batch, their means, the mean of these: the gradient of the whole batch, up to rounding."""
     for name in ("weights", "weights-ema"):
@@ -246,7 +243,6 @@ def test_several_nodes(probe: list[str], dgmrun: Command, tmp_path: Path) -> Non
     assert results(tmp_path / "two")["status"] == "done"
 
 
-@OF_TWO
 @pytest.mark.parametrize(
     ("before", "after"), [pytest.param("cpu", "ddp_cpu", marks=pytest.mark.slow), ("ddp_cpu", "cpu")]
 )

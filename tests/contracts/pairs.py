@@ -53,11 +53,8 @@ def pairs() -> list[Pair]:
 
 
 def of_pairs(quick: Callable[[str, str], bool] = lambda *pair: True) -> pytest.MarkDecorator:
-    """A test for every pair. One worker does all that is asked of a pair; what is not quick waits for `test-all`."""
-    cases = [
-        pytest.param(*pair, marks=[pytest.mark.xdist_group("-".join(pair)), *([] if quick(*pair) else [SLOW])])
-        for pair in pairs()
-    ]
+    """A test for every pair; what is not quick waits for `test-all`."""
+    cases = [pytest.param(*pair, marks=[] if quick(*pair) else [SLOW]) for pair in pairs()]
     return pytest.mark.parametrize(("model", "objective"), cases)
 
 

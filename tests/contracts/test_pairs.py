@@ -11,7 +11,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from dgmrun.command.execution import execute
 from dgmrun.protocols.values import QUANTITIES
+from dgmrun.run.directory import Run
+from dgmrun.workbench.setup import Setup
 from tests.contracts.pairs import Command as PairCommand
 from tests.contracts.pairs import Finished, Store, assert_same, of_pairs, outcome
 
@@ -50,9 +53,11 @@ def test_every_parameter_gets_a_gradient(finished: Finished) -> None:
 
 
 @of_pairs()
-def test_reloads_and_scores_the_same_to_the_last_bit(finished: Finished, dgmrun: Command, tmp_path: Path) -> None:
+def test_reloads_and_scores_the_same_to_the_last_bit(finished: Finished, tmp_path: Path) -> None:
+    """Of its files alone; that a command finds its saved settings is shown where a kill is taken up."""
     run, stages = Path(shutil.copytree(finished.run, tmp_path / "run")), finished.command.stages
-    assert dgmrun(*stages, f"run={run}") == 0
+    saved = Run.open(run)
+    execute(saved, Setup(saved.config, run=run), list(stages))
     again = json.loads((run / "results.json").read_text().replace(f'"{run}"', f'"{finished.run}"'))
     for word in stages:
         assert finished.results[word].keys() == again[word].keys()

@@ -17,6 +17,7 @@ RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(50, 4))
 
 
+@pytest.mark.drawn
 def test_each_format_has_its_numbers_beside_it(tmp_path: Path) -> None:
     figure = training.curves({"train/loss": [(1, 3.5), (2, 2.5)]}, {"train/loss": {2: 0.5}})
     first = drawing.save(tmp_path / "curve.png", figure, ["pdf", "png", "svg"])

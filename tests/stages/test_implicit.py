@@ -69,6 +69,7 @@ def test_modes_are_counted(dgmrun: Command) -> None:
     assert not {"modes", "covered", "near"} & results()["sample"].keys()
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("objective", ["gan", "wgan_gp"])
 def test_a_density_that_a_critic_fits_is_scored_and_its_critic_is_drawn(objective: str, dgmrun: Command) -> None:
     settings = ("experiment=two_modes", f"objective={objective}", "trainer.max_steps=20", "hydra.run.dir=run")

@@ -48,6 +48,7 @@ def test_every_method_says_what_it_is(dgmrun: Command) -> None:
     assert Path("run/figures/likelihood.png").exists()
 
 
+@pytest.mark.drawn
 def test_points_in_the_plane_are_drawn_as_points(dgmrun: Command) -> None:
     command = (*VAE, "dataset=moons", "dataset.sizes=[100,20,20]", "train", "likelihood", "sample")
     assert dgmrun(*command, "hydra.run.dir=run") == 0
@@ -92,7 +93,7 @@ def test_a_net_and_a_posterior_of_its_own_score_the_same_model(dgmrun: Command) 
     assert results("run")["likelihood"]["elbo"] | {"seconds": 0} == net | {"seconds": 0}
 
 
-@pytest.mark.parametrize("posterior", ["amortised", "local"])
+@pytest.mark.parametrize("posterior", [pytest.param("amortised", marks=pytest.mark.drawn), "local"])
 def test_pictures_of_a_model_of_pictures(posterior: str, dgmrun: Command) -> None:
     command = (*VAE, f"model.posterior={posterior}", "dataset=digits", "train", "sample", "sample.count=9")
     assert dgmrun(*command, "trainer.max_steps=3", "trainer.validate_every_n_steps=100", "hydra.run.dir=run") == 0

@@ -19,6 +19,7 @@ from dgmrun.report.hparams import write
 from dgmrun.run.directory import Run
 
 Command = Callable[..., int]
+pytestmark = pytest.mark.drawn
 DATA = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2] dataset.batch_size=4"
 CHAINS = "num_samples=40 num_chains=20 burn_in=3 thin=1".split()
 TINY = [
