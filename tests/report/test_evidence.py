@@ -67,6 +67,7 @@ def test_a_figure_without_an_interval_has_no_band() -> None:
     assert not any(len(path.vertices) for path in band.get_paths())
 
 
+@pytest.mark.drawn
 def test_each_model_has_a_panel_and_each_line_its_look() -> None:
     many = {f"method {number}": AIS for number in range(13)}
     figure = curves({"a": Curves(many, None), "b": Curves({}, 3.0), "c": Curves({}, None)})
@@ -139,6 +140,7 @@ def test_features_of_both() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["filters of the teacher", "filters of the student"]
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("name", ["$x_{", "_hidden", "语言", "a" * 500])
 def test_any_name_can_be_shown(name: str) -> None:
     png(curves({name: Curves({name: AIS}, None)}))
@@ -324,6 +326,7 @@ def test_what_cannot_be_drawn_is_left_out(
     assert "bad" in titles
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     "curve",
     [
