@@ -72,3 +72,6 @@ def test_another_logger_has_the_same_scalars(
         assert all(logged[step, tag] == pytest.approx(value) for step, value in points)
     assert dgmrun(*words, "logger=mlflow", "hydra.run.dir=other") == 2
     assert "`logger` must be one whose package is installed" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert dgmrun(*words, "logger=plain", "logger.save_dir=file", "hydra.run.dir=third") == 1
+    assert "`logger` must be one that can log, but NotADirectoryError" in capsys.readouterr().err

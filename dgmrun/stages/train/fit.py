@@ -212,6 +212,22 @@ def further_logger(setup: Setup) -> Logger | None:
         raise Mistake(f"`logger` must be one whose package is installed, but: {error}", "logger=null") from None
 
 
+def _opened_logger(setup: Setup) -> Logger | None:
+    """Returns the logger once it has logged the settings.
+
+    Raises:
+        RunFailed: its store or its server cannot be reached.
+    """
+    logger = further_logger(setup)
+    try:
+        if logger is not None:
+            logger.log_hyperparams(dict(leaves(setup.config)))
+    except Exception as error:  # a store or a server can fail in any way
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise RunFailed(f"`logger` must be one that can log, but {told}", "logger=null") from error
+    return logger
+
+
 def _callbacks(
     run: Run, setup: Setup, trained: Objective, source: Source, clock: Limits, saved: Saved | None
 ) -> list[Callback]:
@@ -219,9 +235,7 @@ def _callbacks(
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     device = next(trained.parameters()).device
     valid = _examples(setup, "valid", device)
-    if (logger := further_logger(setup)) is not None:
-        logger.log_hyperparams(dict(leaves(config)))
-    board = Board(run, max(1, every // 10), setup.upright, setup.formats, logger)
+    board = Board(run, max(1, every // 10), setup.upright, setup.formats, _opened_logger(setup))
     record = partial(history.record, run, source, clock)
     resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
     saving = Checkpoints(run, _checkpoint_every(config["checkpoint"], len(source)), resume, board, record)
