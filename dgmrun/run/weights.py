@@ -55,10 +55,13 @@ def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
     for name, parameter in state.items():
         if name not in named or len(named) < len(tensors):
             raise Mistake(f"{file} must have the parameters {', '.join(state)}, but has {', '.join(tensors)}")
-        if not named[name].is_floating_point():
-            raise Mistake(f"`{name}` in {file} must be floating-point numbers, but is {named[name].dtype}")
-        is_vector = parameter.dim() == 1 and named[name].numel() == len(parameter)
-        given = (named[name].reshape(-1) if is_vector else named[name]).to(parameter)
+        given = named[name]
+        is_float = given.is_floating_point()
+        if is_float != parameter.is_floating_point() or not (is_float or given.dtype == parameter.dtype):
+            must = "floating-point numbers" if parameter.is_floating_point() else parameter.dtype
+            raise Mistake(f"`{name}` in {file} must be {must}, but is {given.dtype}")
+        is_vector = parameter.dim() == 1 and given.numel() == len(parameter)
+        given = (given.reshape(-1) if is_vector else given).to(parameter)
         if given.shape != parameter.shape:
             raise Mistake(
                 f"`{name}` in {file} must have the shape {list(parameter.shape)} of the configured model, "
