@@ -97,7 +97,7 @@ class Chain(Distribution):
         self.bias = precise(bias)
 
     @abstractmethod
-    def _log_odds(self, z: Tensor) -> Tensor:
+    def log_odds(self, z: Tensor) -> Tensor:
         """Logit of every unit given those before it in `z` [..., units]."""
 
     @abstractmethod
@@ -106,7 +106,7 @@ class Chain(Distribution):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p of every unit given those before it, [..., units]."""
-        log_odds = self._log_odds(z)
+        log_odds = self.log_odds(z)
         return z * log_odds - softplus(log_odds)
 
     @torch.no_grad()
@@ -130,7 +130,7 @@ class LinearChain(Chain):
         super().__init__(bias)
         self.weight = weight
 
-    def _log_odds(self, z: Tensor) -> Tensor:
+    def log_odds(self, z: Tensor) -> Tensor:
         return self.bias + z @ self.weight.tril(-1).t()
 
     def _draw(self, z: Tensor) -> None:
@@ -146,7 +146,7 @@ class HiddenChain(Chain):
         super().__init__(bias)
         self.hidden_bias, self.weight, self.output_weight = hidden_bias, weight, output_weight
 
-    def _log_odds(self, z: Tensor) -> Tensor:
+    def log_odds(self, z: Tensor) -> Tensor:
         hidden_bias = self.hidden_bias.expand(*z.shape[:-1], -1).flatten(0, -2)
         found = products(z.flatten(0, -2), self.weight, self.output_weight, hidden_bias)
         return self.bias + found.reshape(z.shape)

@@ -80,6 +80,12 @@ def test_killed_with_local_posteriors_and_taken_up_is_never_killed(
     assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
 
 
+def test_killed_with_several_masks_and_taken_up_is_never_killed(store: Store, dgmrun: Command, tmp_path: Path) -> None:
+    """Which mask is next is told by the state of the generators."""
+    finished = store.get("made", "mle", "model.masks=3")
+    assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
+
+
 OF_DOUBLES = {("vae", "elbo"), ("nade", "distill_mix")}
 
 

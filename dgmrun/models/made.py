@@ -1,0 +1,169 @@
+r"""Masked autoencoder for distribution estimation: all conditionals of an autoregressive model by one masked network.
+
+.. math:: p(x) = \frac{1}{M} \sum_m \prod_d p_m(x_d \mid x_{<_m d})
+
+where every mask m has an order :math:`<_m` of the dimensions and a connectivity of its own, and all share their
+weights. The mean over masks is a mixture, so that p is normalised. Training ascends the mean of log p_m, which is at
+most log p, by one random mask at a time.
+
+References:
+    Germain, Gregor, Murray and Larochelle (2015), MADE: masked autoencoder for distribution estimation,
+    https://arxiv.org/abs/1502.03509, section 4 and algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from dgmrun.models.nade import permutation
+from dgmrun.nn.context import ContextVector, beside
+from dgmrun.nn.families import FAMILIES
+from dgmrun.nn.masked import MaskedMLP, hidden_numbers
+from dgmrun.nn.mlp import ACTIVATIONS
+from dgmrun.protocols.values import Event
+from dgmrun.rng import seeded
+
+SAMPLED = 1000
+"""Number of samples that are drawn together."""
+
+
+class MADE(nn.Module):
+    """A masked autoencoder: log p(x) costs M passes through its network, or one in training, and a sample costs D.
+
+    Args:
+        event: event of one example; conditionals are Bernoulli for binary, categorical for levels and categorical,
+            and Gaussian for real data.
+        hidden: number of units of each hidden layer.
+        order: order of the dimensions in the first mask: null for that of the data, an integer as the seed of a random
+            permutation, or the permutation as a list. The orders of further masks are random.
+        masks: number of masks M. They depend on these settings alone, and are the same for every seed of a run.
+        direct: whether there are also weights from inputs to outputs.
+        activation: activation of hidden layers: tanh, relu, leaky_relu, elu or softplus.
+        context: event of the context, if any, whose vector is an input that all dimensions come after.
+
+    Raises:
+        ValueError: a setting is invalid; the message names its key.
+
+    Example:
+        >>> made = MADE(Event((1, 2, 2), "binary"), hidden=[3], masks=2)
+        >>> made.log_prob(made.sample(5)).shape
+        torch.Size([5])
+    """
+
+    orders: Tensor
+    connectivity: Tensor
+
+    def __init__(
+        self,
+        event: Event,
+        hidden: Sequence[int] = (500,),
+        order: int | Sequence[int] | None = None,
+        masks: int = 1,
+        direct: bool = True,
+        activation: str = "relu",
+        context: Event | None = None,
+    ) -> None:
+        super().__init__()
+        event.require(tuple(FAMILIES), "a MADE")
+        is_list = isinstance(hidden, Sequence) and len(hidden) > 0
+        if not is_list or not all(type(units) is int and units > 0 for units in hidden):
+            raise ValueError(f"`model.hidden` must be a list of sizes, one for each hidden layer, but is {hidden}")
+        if masks < 1:
+            raise ValueError(f"`model.masks` must be at least 1, but is {masks}")
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
+            raise ValueError(f"`model.activation` must be one of {', '.join(ACTIVATIONS)}, but is {activation}")
+        self.event, self.context, self.hidden = event, context, list(hidden)
+        self.units, self.vector = ContextVector(event), ContextVector(context)
+        self.family = FAMILIES[event.kind](event)
+        inputs = self.units.size + self.vector.size
+        self.network = MaskedMLP(inputs, hidden, event.dims * self.family.size, activation, direct)
+        least = 1 if context is None and event.dims > 1 else 0  # units numbered 0 see the context alone
+        with seeded(0, "masks"):
+            orders = [permutation(order, event.dims), *(torch.randperm(event.dims) for _ in range(1, masks))]
+            connectivity = [hidden_numbers(hidden, event.dims, least) for _ in range(masks)]
+        self.register_buffer("orders", torch.stack(orders), persistent=False)
+        self.register_buffer("connectivity", torch.stack(connectivity), persistent=False)
+        self.drawn_by: int | None = None
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Sets the output biases so that the conditionals start near the marginal distributions of `x`."""
+        self.network.output.bias.copy_(self.family.start(x.reshape(len(x), -1)).flatten())
+
+    def numbers(self, mask: int) -> list[Tensor]:
+        """Numbers of the units of each layer, by which they are masked: places in the order, 1 to D, and 0 for context.
+
+        An input or output has that of its dimension; a hidden unit sees dimensions up to its own.
+        """
+        place = self.orders[mask].argsort() + 1
+        inputs = place.repeat_interleave(self.units.size // self.event.dims)
+        inputs = torch.cat((inputs, place.new_zeros(self.vector.size)))
+        return [inputs, *self.connectivity[mask].split(self.hidden), place.repeat_interleave(self.family.size)]
+
+    def conditionals(self, x: Tensor, y: Tensor | None, mask: int, of: slice = slice(None)) -> Distribution:
+        """p_m(x_d | x_<d) of dimensions d, [batch, dimensions].
+
+        Args:
+            x: examples [batch, D].
+            y: vectors of their contexts, if any.
+            mask: the mask m.
+            of: which dimensions are wanted.
+        """
+        size, seen = self.family.size, self.units(x, self.network.output.weight)
+        assert seen is not None
+        entries = of if of == slice(None) else slice(of.start * size, of.stop * size)
+        found: Tensor = self.network(beside(seen, y), self.numbers(mask), entries)
+        return self.family(found.unflatten(1, (-1, size)))
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, [batch].
+
+        In training it is log p_m(x) of one mask, drawn at random, or the one that has just drawn samples.
+        """
+        every: Sequence[int] = range(len(self.orders))
+        if self.training:
+            every, self.drawn_by = [self._random() if self.drawn_by is None else self.drawn_by], None
+        flat, y = x.reshape(len(x), -1), self.vector(context, self.network.output.weight)
+        return _log_each([self.conditionals(flat, y, mask) for mask in every], flat).logsumexp(0) - math.log(len(every))
+
+    def _random(self) -> int:
+        return int(torch.randint(len(self.orders), ()))
+
+    @torch.no_grad()
+    def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """p(x_d = 1 | x_<d) of each dimension of binary x, [num, *event.shape], averaged over the masks given x."""
+        flat, y = x.reshape(len(x), -1), self.vector(context, self.network.output.weight)
+        each = [self.conditionals(flat, y, mask) for mask in range(len(self.orders))]
+        weight = _log_each(each, flat).softmax(0).unsqueeze(-1)
+        return (weight * torch.stack([one.mean for one in each])).sum(0).reshape(x.shape)
+
+    @torch.no_grad()
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
+        """Independent samples [num, *event.shape], drawn one dimension after another; in training all by one mask."""
+        weight = self.network.output.weight
+        y = self.vector(context, weight)
+        self.drawn_by = self._random() if self.training else None
+        which = (
+            torch.randint(len(self.orders), (num,)) if self.drawn_by is None else torch.tensor([self.drawn_by] * num)
+        )
+        dtype = weight.dtype if self.event.dtype.is_floating_point else self.event.dtype
+        x = torch.zeros(num, self.event.dims, dtype=dtype, device=weight.device)
+        for mask in which.unique().tolist():
+            for rows in (which == mask).nonzero()[:, 0].to(weight.device).split(SAMPLED):
+                x[rows] = self._sample(x[rows], None if y is None else y[rows], mask)
+        return x.reshape(-1, *self.event.shape)
+
+    def _sample(self, x: Tensor, y: Tensor | None, mask: int) -> Tensor:
+        for d in self.orders[mask].tolist():
+            x[:, d] = self.conditionals(x, y, mask, slice(d, d + 1)).sample()[:, 0]
+        return x
+
+
+def _log_each(each: Sequence[Distribution], x: Tensor) -> Tensor:
+    """log p_m(x) by the conditionals of each mask m, [masks, batch], for x [batch, D]."""
+    return torch.stack([conditionals.log_prob(x).sum(1) for conditionals in each])

@@ -1,0 +1,91 @@
+"""Families of distributions of one dimension, each for a kind of data: what outputs of a network or a table mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, Normal
+
+from dgmrun.nn.binary import Bernoulli, marginal_logits, precise
+from dgmrun.nn.observation import LEAST_SCALE
+from dgmrun.protocols.values import Event
+
+
+class Family(ABC):
+    """Maps outputs [..., D, size] to a distribution of each dimension [..., D].
+
+    Args:
+        event: event of one example.
+    """
+
+    size: int
+    """Number of outputs for each dimension."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor) -> Distribution:
+        """Returns the distributions, in single precision or higher."""
+
+    @abstractmethod
+    def start(self, x: Tensor) -> Tensor:
+        """Returns outputs [D, size] that fit examples x [N, D], independently in each dimension."""
+
+
+class BinaryFamily(Family):
+    """Bernoulli distributions; outputs are logits."""
+
+    size = 1
+
+    def __call__(self, outputs: Tensor) -> Bernoulli:
+        """Returns the distributions of bits."""
+        return Bernoulli(outputs.squeeze(-1))
+
+    def start(self, x: Tensor) -> Tensor:
+        """Returns the logits of the smoothed means."""
+        return marginal_logits(x).unsqueeze(-1)
+
+
+class RealFamily(Family):
+    """Gaussians; outputs are means and log-scales. A scale has a lower limit, without which densities are unbounded."""
+
+    size = 2
+
+    def __call__(self, outputs: Tensor) -> Normal:
+        """Returns the distributions of real numbers."""
+        mean, log_scale = precise(outputs).unbind(-1)
+        return Normal(mean, log_scale.exp() + LEAST_SCALE, validate_args=False)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Returns means and logarithms of standard deviations."""
+        scale, mean = torch.std_mean(x, 0, correction=0)
+        return torch.stack((mean, scale.clamp(min=LEAST_SCALE).log()), -1)
+
+
+class FiniteFamily(Family):
+    """Categorical distributions of levels or classes; outputs are unnormalised log-probabilities."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event)
+        assert event.size is not None
+        self.size = event.size
+
+    def __call__(self, outputs: Tensor) -> Categorical:
+        """Returns the distributions of whole numbers from 0."""
+        return Categorical(logits=precise(outputs), validate_args=False)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Returns the logarithms of the smoothed frequencies."""
+        counts = torch.stack([torch.bincount(column, minlength=self.size) for column in x.t()])
+        return torch.log((counts + 0.5) / (len(x) + 0.5 * self.size))
+
+
+FAMILIES: dict[str, type[Family]] = {
+    "binary": BinaryFamily,
+    "real": RealFamily,
+    "levels": FiniteFamily,
+    "categorical": FiniteFamily,
+}
