@@ -3,7 +3,10 @@ r"""Real-valued neural autoregressive density estimator: each conditional is a m
 .. math:: p(x) = \prod_d \sum_k \alpha_{dk}\, p(x_d; \mu_{dk}, \sigma_{dk}), \quad
           h_d = \max(0, \rho_d (c + \textstyle\sum_{i<d} x_i W_i)), \\
           \alpha_d = \mathrm{softmax}(V^\alpha_d h_d + b^\alpha_d), \quad \mu_d = V^\mu_d h_d + b^\mu_d, \quad
-          \sigma_d = \exp(V^\sigma_d h_d + b^\sigma_d)
+          \sigma_d = \epsilon + \exp(V^\sigma_d h_d + b^\sigma_d)
+
+x is standardised first, and :math:`\epsilon` is a thousandth of a standard deviation: values that are repeated in the data
+would otherwise let a scale shrink, and the density grow, without end.
 
 References:
     Uria, Murray and Larochelle (2013), RNADE: the real-valued neural autoregressive density-estimator, equations 2 to 9
@@ -24,6 +27,8 @@ from dgmrun.nn.standardise import Standardise
 from dgmrun.protocols.values import Event
 
 FAMILIES = {"gaussian": Normal, "laplace": Laplace}
+LEAST_SCALE = 1e-3
+"""Of a component, in standard deviations of its dimension."""
 
 
 class RNADE(nn.Module):
@@ -92,7 +97,7 @@ class RNADE(nn.Module):
             torch.einsum("ndh,dhok->ndok", h, self.output_weight[which]) + self.output_bias[which]
         ).unbind(2)
         mixed = Categorical(logits=logits, validate_args=False)
-        components = self.family(mean, log_scale.exp(), validate_args=False)
+        components = self.family(mean, LEAST_SCALE + log_scale.exp(), validate_args=False)
         return MixtureSameFamily(mixed, components, validate_args=False)
 
     @torch.no_grad()
