@@ -5,8 +5,8 @@ r"""Real-valued neural autoregressive density estimator: each conditional is a m
           \alpha_d = \mathrm{softmax}(V^\alpha_d h_d + b^\alpha_d), \quad \mu_d = V^\mu_d h_d + b^\mu_d, \quad
           \sigma_d = \epsilon + \exp(V^\sigma_d h_d + b^\sigma_d)
 
-x is standardised first, and :math:`\epsilon` is a thousandth of a standard deviation: values that are repeated in the data
-would otherwise let a scale shrink, and the density grow, without end.
+x is standardised first, and :math:`\epsilon` is a thousandth of a standard deviation: values that are repeated in the
+data would otherwise let a scale shrink, and the density grow, without end.
 
 References:
     Uria, Murray and Larochelle (2013), RNADE: the real-valued neural autoregressive density-estimator, equations 2 to 9
