@@ -105,7 +105,7 @@ def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch:
         "`method` must be given with num_chains": lambda: run.log_z(num_chains=3),
         r"`x` must be \[N, 1, 2, 2\], but is \[1, 2, 2\]": lambda: run.log_prob(run.data()[0]),
         "`x` must hold binary values": lambda: run.log_prob(run.data() / 2),
-        "`split` must be train, valid, test, but is tset": lambda: run.data("tset"),
+        "`split` must be one of train, valid, test, but is tset": lambda: run.data("tset"),
         "`given` must be None": lambda: run.log_prob(run.data(), given=[1]),
         "`x` must hold numbers": lambda: run.log_prob([["a", "b"], ["c", "d"]]),
         "`sample.count` must be a whole number and at least 1": lambda: run.sample(0),

@@ -72,7 +72,8 @@ def split(name: str) -> str:
         Mistake: there is no such split.
     """
     if name not in SPLITS:
-        raise Mistake(f"`split` must be {', '.join(SPLITS)}, but is {name}{nearest(name, SPLITS)}")
+        must = f"`split` must be one of {', '.join(SPLITS)}"
+        raise Mistake(f"{must}, but is {name or 'empty'}{nearest(name, SPLITS)}")
     return name
 
 
