@@ -173,7 +173,10 @@ def unquoted(value: str) -> str:
 
 
 def quoted(override: str) -> str:
-    """Quotes the value of an override `key=value` if it is a path or a text, which may hold characters of Hydra's."""
+    """Quotes the value of an override `key=value` if it is a path, a text or a list of names of columns.
+
+    These may hold characters of Hydra's.
+    """
     key, _, value = override.partition("=")
     name = key.lstrip("+")
     if name == COLUMNS and re.fullmatch(r"\[[^\[\]]*\]", value):

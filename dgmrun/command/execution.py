@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dgmrun import children
 from dgmrun.command.arguments import root
-from dgmrun.errors import Busy, Interrupted, Mistake, printable
+from dgmrun.errors import Busy, Interrupted, Mistake
 from dgmrun.paths import short, value_at
 from dgmrun.report import hparams
 from dgmrun.report.stale import renewal
@@ -154,6 +154,6 @@ def farewell(run: Run) -> None:
     if renews is not None:
         log.info("stale       some of its figures or samples are of older weights, which the first of these renews")
     logs = f"tensorboard --logdir {folder} --samples_per_plugin images=1000000"
-    heads = ("next", "", "")
-    for head, command in zip(heads, filter(None, (renews, f"dgmrun compare {folder}", logs)), strict=False):
-        log.info("%-11s %s", head, printable(command))
+    commands = filter(None, (renews, f"dgmrun compare {folder}", logs))
+    for head, command in zip(("next", "", ""), commands, strict=False):
+        log.info("%-11s %s", head, command)

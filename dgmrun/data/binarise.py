@@ -25,7 +25,7 @@ def binarised(event: Event, binarisation: str) -> Event:
     """Returns the event after binarisation; raises Mistake if `binarisation` does not suit `event`."""
     fitting = [name for name, kind in NEEDED.items() if kind in (None, event.kind)]
     if binarisation not in fitting:
-        near = nearest(binarisation, fitting)
+        near = nearest(str(binarisation), fitting)
         raise Mistake(
             f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.kind} data, but is {binarisation}{near}",
             hint=None

@@ -59,7 +59,7 @@ class Preparation:
             Mistake: the order is unknown, or does not suit the data.
         """
         if self.pixel_order not in (None, "row", "column"):
-            near = nearest(self.pixel_order, ("row", "column"))
+            near = nearest(str(self.pixel_order), ("row", "column"))
             raise Mistake(f"`dataset.pixel_order` must be row, column or null, but is {self.pixel_order}{near}")
         if self.pixel_order != "column":
             return x

@@ -76,7 +76,7 @@ def transformed(event: Event, transform: str, binarisation: str) -> Event:
         )
     fitting = [name for name, each in TRANSFORMS.items() if each.takes is None or event.kind in each.takes]
     if transform not in fitting:
-        near = nearest(transform, fitting)
+        near = nearest(str(transform), fitting)
         raise Mistake(
             f"`dataset.transform` must be {' or '.join(fitting)} for {event.kind} data, but is {transform}{near}",
             hint=None if near else "dataset.transform=none",

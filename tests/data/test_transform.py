@@ -271,3 +271,5 @@ def test_what_is_spelt_otherwise_is_suggested() -> None:
         transformed(Event((3,), "real"), "standardize", "none")
     with pytest.raises(Mistake, match=r"but is threshhold \(did you mean `threshold`\?\)$"):
         binarised(Event((3,), "unit"), "threshhold")
+    with pytest.raises(Mistake, match="real data, but is 3"):
+        transformed(Event((3,), "real"), 3, "none")  # type: ignore[arg-type]
