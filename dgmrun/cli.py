@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
-from dgmrun.paths import short, tools
+from dgmrun.paths import tools
 
 if TYPE_CHECKING:
     from dgmrun.run.directory import Run
@@ -43,6 +43,9 @@ def main() -> int:
     """Entry point of the console script."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a program in the background may start with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # a shell has closed it, as by >&-
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     children.attach()
     try:
         _command(sys.argv[1:])
@@ -159,15 +162,8 @@ def _run(argv: list[str]) -> Run | None:
         with _log_file(run.path / "run.log"):
             execution.execute(run, setup.of_run(run.path), stages)
         if not children.is_rank():
-            _farewell(run)
+            execution.farewell(run)
     return run
-
-
-def _farewell(run: Run) -> None:
-    folder = shlex.quote(short(run.path.parent))
-    log.info("\nrun         %s", short(run.path))
-    log.info("next        dgmrun compare %s", folder)
-    log.info("            tensorboard --logdir %s --samples_per_plugin images=1000000", folder)
 
 
 @contextmanager

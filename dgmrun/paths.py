@@ -21,6 +21,8 @@ PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir", "hydra.swe
 """Keys that hold a path or a list of paths."""
 TEXTS = ("name", "tags", "notes", "sweep.name")
 """Keys that hold a text or a list of texts."""
+COLUMNS = "dataset.drop"
+"""Key that holds a list of numbers and of names, which are texts."""
 QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 ITEM = re.compile(rf"\s*({QUOTED}|\[[^\[\]]*\]|[^,]*?)\s*(?:,|\Z)")
 """Patterns of a quoted value, and of what stands between commas that are neither in quotes nor in brackets."""
@@ -171,9 +173,15 @@ def unquoted(value: str) -> str:
 
 
 def quoted(override: str) -> str:
-    """Quotes the value of an override `key=value` if it is a path or a text, which may hold characters of Hydra's."""
+    """Quotes the value of an override `key=value` if it is a path, a text or a list of names of columns.
+
+    These may hold characters of Hydra's.
+    """
     key, _, value = override.partition("=")
     name = key.lstrip("+")
+    if name == COLUMNS and re.fullmatch(r"\[[^\[\]]*\]", value):
+        parts = [part if part.isdecimal() else literal(unquoted(part)) for part in items(value[1:-1])]
+        return f"{key}=[{','.join(parts)}]"
     if name not in (*PATHS, *TEXTS) or value in ("", "null") or "${" in value:
         return override
     if name in (*INPUTS, "tags") and value[0] == "[" and value[-1] == "]":

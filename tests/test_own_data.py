@@ -70,6 +70,24 @@ def test_too_few_examples_for_a_method_are_told_before_training(
     assert json.loads(Path("run/results.json").read_text())["fidelity"]["ratio@train"]["examples"] == 160
 
 
+def test_more_training_says_what_renews_the_figures(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", RNG.normal(size=(100, 2)))
+    assert dgmrun("model=gaussian", *FILE, *SHORT, "train", "likelihood") == 0
+    assert "stale" not in capsys.readouterr().err
+    assert dgmrun("train", "run=run", "trainer.max_steps=4") == 0
+    said = capsys.readouterr().err
+    (command,) = [line for line in said.splitlines() if line.startswith("next ")]
+    assert "\n\n\n" not in said
+    assert dgmrun("compare", ".") == 0
+    assert "run: its likelihood is stale: `dgmrun likelihood run=run` renews it" in capsys.readouterr().out
+    assert dgmrun(*command.split()[2:]) == 0
+    assert "stale" not in capsys.readouterr().err
+    assert dgmrun("compare", ".") == 0
+    assert "Not ranked" not in capsys.readouterr().out
+
+
 def test_one_example_of_validation_has_no_error(
     dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from dgmrun import children
 from dgmrun.command.arguments import root
 from dgmrun.errors import Busy, Interrupted, Mistake
-from dgmrun.paths import value_at
+from dgmrun.paths import short, value_at
 from dgmrun.report import hparams
+from dgmrun.report.stale import renewal
 from dgmrun.run.directory import Run
 from dgmrun.run.files import now, thawed
 from dgmrun.stages import FOUND_ANEW, finish, stage, unfinished
@@ -143,3 +144,16 @@ def _status(run: Run, word: str, otherwise: str) -> str:
     """Returns `done` while a stage other than train works on a completed training, or on given weights."""
     is_trained = run.weights_file.exists() and run.results.get("train", {}).get("complete", True)
     return "done" if word != "train" and is_trained else otherwise
+
+
+def farewell(run: Run) -> None:
+    """Says where the run is, and what may be done next: first of all, renewing what is of older weights."""
+    weights = run.weights_sha256() if run.weights_file.exists() else None
+    renews, folder = renewal(run.path, run.results, weights), shlex.quote(short(run.path.parent))
+    log.info("\nrun         %s", short(run.path))
+    if renews is not None:
+        log.info("stale       some of its figures or samples are of older weights, which the first of these renews")
+    logs = f"tensorboard --logdir {folder} --samples_per_plugin images=1000000"
+    commands = filter(None, (renews, f"dgmrun compare {folder}", logs))
+    for head, command in zip(("next", "", ""), commands, strict=False):
+        log.info("%-11s %s", head, command)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dgmrun.paths import GROUPS, options
 from dgmrun.report.header import header
+from dgmrun.report.terminal import wrapped
+
+WIDTH = 100
+"""Largest number of columns."""
 
 HELP = """\
 dgmrun trains deep generative models and scores them in nats, with an error bar.
@@ -41,6 +45,10 @@ Exit status: 0 done, 1 the run failed, 2 a mistake in the command, 130 interrupt
 
 def text(search_path: Sequence[Path] = ()) -> str:
     """Returns the help, with all available options, including those in `search_path`."""
-    groups = "".join(f"  {group + '=':13}{', '.join(options(group, search_path))}\n" for group in GROUPS)
-    stages = "".join(f"  {word:13}{header(file).lines[0]}\n" for word, file in options("stage").items())
+    groups = _aligned({f"{group}=": ", ".join(options(group, search_path)) for group in GROUPS})
+    stages = _aligned({word: header(file).lines[0] for word, file in options("stage").items()})
     return HELP.format(stages=stages, groups=groups)
+
+
+def _aligned(told: Mapping[str, str]) -> str:
+    return "".join(f"{line}\n" for word, text in told.items() for line in wrapped(text, f"  {word:13}", WIDTH))

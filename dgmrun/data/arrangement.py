@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, nearest
 from dgmrun.protocols.values import Batch, Event
 
 GIVEN = ("labels", "x")
@@ -31,7 +31,8 @@ class Arrangement:
 
     def __post_init__(self) -> None:
         if self.given not in (None, *GIVEN):
-            raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}")
+            near = nearest(str(self.given), GIVEN)
+            raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}{near}")
         if self.given is not None and self.labels is None:
             raise Mistake(
                 f"`given` must be null for a dataset without labels that are classes, but is {self.given}",

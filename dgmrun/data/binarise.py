@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, nearest
 from dgmrun.protocols.values import Event
 
 NEEDED = {"fixed": "binary", "threshold": "unit", "dynamic": "unit", "none": None}
@@ -25,9 +25,12 @@ def binarised(event: Event, binarisation: str) -> Event:
     """Returns the event after binarisation; raises Mistake if `binarisation` does not suit `event`."""
     fitting = [name for name, kind in NEEDED.items() if kind in (None, event.kind)]
     if binarisation not in fitting:
+        near = nearest(str(binarisation), fitting)
         raise Mistake(
-            f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.kind} data, but is {binarisation}",
-            hint=f"dataset.kind=unit dataset.binarisation={binarisation}, of grey levels from 0 to 255"
+            f"`dataset.binarisation` must be {' or '.join(fitting)} for {event.kind} data, but is {binarisation}{near}",
+            hint=None
+            if near
+            else f"dataset.kind=unit dataset.binarisation={binarisation}, of grey levels from 0 to 255"
             if event.kind == "counts"
             else f"dataset.binarisation={fitting[0]}",
         )

@@ -39,6 +39,7 @@ class Contents:
         label: label of each example, as numbers or as words, if there are any.
         split: name of the split of each example, if there are any.
         column: name of a dimension of x, by its number.
+        key: the same as `dataset.drop` takes it, if x is a table.
         place: name of an example, by its number.
         understood: what was understood of the file.
         doubts: what may be otherwise.
@@ -48,6 +49,7 @@ class Contents:
     label: NDArray[Any] | None = None
     split: NDArray[Any] | None = None
     column: Callable[[int], str] = "dimension {} (from 0)".format
+    key: Callable[[int], str] | None = None
     place: Callable[[int], str] = "row {} (from 0)".format
     understood: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -85,6 +87,7 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         None if of_label is None else _values(table, of_label),
         None if of_split is None else _values(table, of_split),
         lambda dimension: f"column {table.name(kept[dimension])}",
+        lambda dimension: key(table, kept[dimension]),
         table.place,
         [*table.understood, *said, *_of_labels(table, label, of_label, kept)],
         table.doubts,
@@ -112,11 +115,19 @@ def _position(table: Table, setting: str, which: str | int) -> int:
         return names.index(str(which))
     if type(which) is int and 0 <= which < columns:
         return which
-    known = ", ".join([*names[:MOST_NAMES], *(["..."] if len(names) > MOST_NAMES else [])])
+    known = ", ".join([*map(_apart, names[:MOST_NAMES]), *(["..."] if len(names) > MOST_NAMES else [])])
     must = f"{known}, or a number from 0 to {columns - 1}" if names else f"the number of one, from 0 to {columns - 1}"
+    whole = next((column for column, name in enumerate(names) if str(which) in re.split(r"\s*,\s*", name)), None)
+    is_list = setting == "drop"
     raise Mistake(
-        f"`dataset.{setting}` must be columns of the table: {must}, but is {which}{nearest(str(which), names)}"
+        f"`dataset.{setting}` must be columns of the table: {must}, but is {which}{nearest(str(which), names)}",
+        None if whole is None else f"dataset.{setting}={f'[{whole}]' if is_list else whole} is {_apart(names[whole])}",
     )
+
+
+def _apart(name: str) -> str:
+    """Returns a name of a column in quotes, unless it is a word."""
+    return name if re.fullmatch(r"\w+", name) else f'"{name}"'
 
 
 def _label(table: Table, dropped: set[int]) -> int | None:

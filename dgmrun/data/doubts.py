@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import ComposeTransform
 
-from dgmrun.data.splits import Splits
+from dgmrun.data.splits import Split, Splits
 from dgmrun.protocols.values import Event
 
 MOST_DIMS, MOST_ROWS, FEWEST_ROWS = 1024, 1000, 20
@@ -29,7 +29,7 @@ COARSE = 1e-3
 """Rounding to float32, in interquartile ranges of a dimension, that changes the data."""
 
 
-def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: bool) -> list[str]:
+def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: bool, is_noisy: bool = False) -> list[str]:
     """Returns doubts about splits as loaded.
 
     Args:
@@ -37,11 +37,13 @@ def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: boo
         event: event of their examples.
         back: maps what the model sees back to original units.
         is_density: whether the model has a density of them, without noise.
+        is_noisy: whether noise is added to them.
     """
     found = _shared(splits, event)
     if event.is_continuous or event.kind == "counts":
         x = splits["train"].x.double()
-        found += _nines(x.flatten(1))
+        found += _nines(x.flatten(1), splits["train"])
+        found += _large(x[:MOST_ROWS], back) if event.kind == "counts" and is_noisy else []
         found += _coarse((back.inv(x) if back.parts else x).flatten(1)[:MOST_ROWS], bool(back.parts))
         found += [*_flat(x.flatten(1)), *_repeated(x.flatten(1)[:MOST_ROWS])] if is_density else []
     return found
@@ -103,7 +105,15 @@ def _coarse(x: Tensor, is_standardised: bool) -> list[str]:
     return [f"values of {count} of {x.shape[1]} dimensions run together in float32: {cure}"] if count else []
 
 
-def _nines(x: Tensor) -> list[str]:
+def _large(x: Tensor, back: ComposeTransform) -> list[str]:
+    """Names the dimensions with counts that look to a model in float32 as one more does, so that noise is lost."""
+    same = back.inv(x).float() == back.inv(x + 1).float()
+    count = int(same.flatten(1).any(0).sum())
+    cure = "dataset.kind=real dataset.transform=standardise takes them as real numbers"
+    return [f"counts of {count} of {x[0].numel()} dimensions are too large for float32: {cure}"] if count else []
+
+
+def _nines(x: Tensor, train: Split) -> list[str]:
     """Names a number of nines, as stands for a missing value, that is far from all others of a dimension."""
     for extremes in (x.amin(0), x.amax(0)):
         for dimension, extreme in enumerate(extremes.tolist()):
@@ -111,6 +121,6 @@ def _nines(x: Tensor) -> list[str]:
                 continue
             others = x[:, dimension][x[:, dimension] != extreme]
             if len(others) > 1 and (extreme - others).abs().min() > others.max() - others.min():
-                where = f"{extreme:g} in dimension {dimension} (from 0) is far from all other values"
+                where = f"{extreme:g} in {train.column(dimension)} is far from all other values"
                 return [f"{where}: if it stands for a missing one, leave its entry empty and dataset.missing=drop"]
     return []

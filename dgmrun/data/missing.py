@@ -66,7 +66,8 @@ def filled(contents: Contents, train: Tensor | Sequence[int]) -> Contents:
     if empty.any():
         where = contents.column(int(empty.argmax()))
         must = f"`dataset.missing` must not be mean where {where} has no value in the training split"
-        raise Mistake(f"{must}, but is", "dataset.missing=drop, or dataset.drop=[...] with that column")
+        column = "..." if contents.key is None else contents.key(int(empty.argmax()))
+        raise Mistake(f"{must}, but is", f"dataset.missing=drop, or dataset.drop=[{column}] leaves it out")
     means = np.where(known, x[np.asarray(train)], 0).sum(0) / known.sum(0).clip(1)
     said = f"missing values as means of the training split: {int(holes.sum())}"
     full = np.where(holes, means, x).reshape(contents.x.shape)

@@ -12,7 +12,7 @@ from dgmrun.data import transform as transforms
 from dgmrun.data.binarise import bernoulli, binarised, threshold
 from dgmrun.data.check import check
 from dgmrun.data.splits import Splits
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, nearest
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
@@ -59,7 +59,8 @@ class Preparation:
             Mistake: the order is unknown, or does not suit the data.
         """
         if self.pixel_order not in (None, "row", "column"):
-            raise Mistake(f"`dataset.pixel_order` must be row, column or null, but is {self.pixel_order}")
+            near = nearest(str(self.pixel_order), ("row", "column"))
+            raise Mistake(f"`dataset.pixel_order` must be row, column or null, but is {self.pixel_order}{near}")
         if self.pixel_order != "column":
             return x
         if x.dim() < 3 or x.shape[-1] != x.shape[-2]:
@@ -141,7 +142,7 @@ def prepare(
     preparation = Preparation(binarisation, transform, pixel_order)
     noise, ordered = preparation.noise, preparation.ordered
     exact = {name: preparation.exact(split.x) for name, split in splits.items()}
-    back = transforms.inverse(transform, ordered(exact["train"]))
+    back = transforms.inverse(transform, ordered(exact["train"]), splits["train"], event.kind)
     found = Prepared({}, noise, back, splits, preparation)
     waiting = () if noise is None else ("train",)
     ready = {name: ordered(x) if name in waiting else found.seen(x, name) for name, x in exact.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,11 +37,15 @@ class Split:
             otherwise; grey levels lie in [0, 1].
         y: labels [N] int64, if there are any.
         population: whether `x` is the whole population, so that all splits may be identical.
+        column: name of a dimension of x, by its number.
+        key: the same as `dataset.drop` takes it, if x is a table.
     """
 
     x: Tensor
     y: Tensor | None = None
     population: bool = False
+    column: Callable[[int], str] = "dimension {} (from 0)".format
+    key: Callable[[int], str] | None = None
 
 
 Splits = dict[str, Split]

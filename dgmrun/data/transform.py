@@ -25,13 +25,16 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import AffineTransform, ComposeTransform, SigmoidTransform, Transform
 
-from dgmrun.errors import Mistake
+from dgmrun.data.splits import Split
+from dgmrun.errors import Mistake, nearest
 from dgmrun.protocols.values import Event
 
 LEVELS, ALPHA = 256, 1e-6
 TO_LEVELS = AffineTransform(0.0, float(LEVELS))
 UNSQUEEZE = AffineTransform(-ALPHA / (1 - 2 * ALPHA), 1 / (1 - 2 * ALPHA))
 BLOCK = 1000
+MOST_DROPPED = 12
+"""Most columns that a hint tells to drop."""
 
 
 class Conversion(NamedTuple):
@@ -73,9 +76,10 @@ def transformed(event: Event, transform: str, binarisation: str) -> Event:
         )
     fitting = [name for name, each in TRANSFORMS.items() if each.takes is None or event.kind in each.takes]
     if transform not in fitting:
+        near = nearest(str(transform), fitting)
         raise Mistake(
-            f"`dataset.transform` must be {' or '.join(fitting)} for {event.kind} data, but is {transform}",
-            hint="dataset.transform=none",
+            f"`dataset.transform` must be {' or '.join(fitting)} for {event.kind} data, but is {transform}{near}",
+            hint=None if near else "dataset.transform=none",
         )
     kind = TRANSFORMS[transform].gives
     return event if kind is None else replace(event, kind=kind, size=LEVELS if kind == "levels" else None)
@@ -87,15 +91,19 @@ def levels(x: Tensor, transform: str) -> Tensor:
     Raises:
         Mistake: they are not multiples of 1 / 255.
     """
-    scaled = x * (LEVELS - 1)
-    k = scaled.round()
-    if (scaled - k).abs().max() > 1e-3:
+    if not _are_levels(x):
+        cure = "none" if TRANSFORMS[transform].gives != "real" else None if _constant(x) else "standardise"
         raise Mistake(
             "`dataset.transform` must be none or standardise where grey levels are other fractions than k / 255, "
             f"but is {transform}",
-            hint="dataset.transform=none",
+            hint=cure and f"dataset.transform={cure}",
         )
-    return k.to(torch.uint8)
+    return (x * (LEVELS - 1)).round().to(torch.uint8)
+
+
+def _are_levels(x: Tensor) -> bool:
+    scaled = x * (LEVELS - 1)
+    return bool((scaled - scaled.round()).abs().max() <= 1e-3)
 
 
 def jittered(k: Tensor) -> Tensor:
@@ -103,12 +111,14 @@ def jittered(k: Tensor) -> Tensor:
     return k + torch.rand(k.shape, device=k.device)
 
 
-def inverse(transform: str, x: Tensor) -> ComposeTransform:
+def inverse(transform: str, x: Tensor, train: Split, kind: str) -> ComposeTransform:
     """Returns the map from what the model sees to original units.
 
     Args:
         transform: name of the transform.
         x: training split in original units [N, *event.shape].
+        train: training split as loaded.
+        kind: kind of its examples.
 
     Raises:
         Mistake: a dimension is constant, and cannot be standardised.
@@ -118,14 +128,29 @@ def inverse(transform: str, x: Tensor) -> ComposeTransform:
     deviation, mean = torch.std_mean(x.double(), dim=0, correction=0)
     if transform == "jitter":
         return ComposeTransform([AffineTransform(mean + 1 / 2, (deviation.square() + 1 / 12).sqrt())])
-    constant = (x.amax(0) == x.amin(0)).flatten().nonzero()
-    if len(constant):
+    if constant := _constant(x):
         raise Mistake(
             "`dataset.transform` must not be standardise where a dimension of the training split is constant, but "
-            f"dimension {int(constant[0])} (from 0) is, as are {len(constant)} in all",
-            hint="dataset.transform=none",
+            f"{train.column(constant[0])} is, as are {len(constant)} in all",
+            hint=_cure(constant, train, kind),
         )
     return ComposeTransform([AffineTransform(mean, deviation)])
+
+
+def _constant(x: Tensor) -> list[int]:
+    """Returns the dimensions that are constant."""
+    found: list[int] = (x.amax(0) == x.amin(0)).flatten().nonzero().flatten().tolist()
+    return found
+
+
+def _cure(constant: list[int], train: Split, kind: str) -> str | None:
+    """Returns the settings by which models of real numbers take data with constant dimensions, if there are any."""
+    if train.key is not None and len(constant) <= MOST_DROPPED and len(constant) < train.x[0].numel():
+        return f"dataset.drop=[{','.join(map(train.key, constant))}]"
+    if kind == "unit" and not _are_levels(train.x):
+        return None
+    cure = {"unit": "logit", "counts": "jitter"}.get(kind, "none")
+    return f"dataset.transform={cure}"
 
 
 def seen(back: ComposeTransform, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from dgmrun.data.classes import Classes
 from dgmrun.data.classes import of as classes_of
 from dgmrun.data.columns import AUTO, Contents
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named, without_valid
-from dgmrun.errors import Mistake, printable
+from dgmrun.errors import Mistake, nearest, printable
 from dgmrun.protocols.values import Event
 from dgmrun.run import untrusted
 
@@ -57,6 +57,8 @@ class Read(NamedTuple):
     classes: Classes | None
     understood: list[str]
     doubts: list[str]
+    column: Callable[[int], str]
+    key: Callable[[int], str] | None
 
 
 def load(
@@ -93,7 +95,10 @@ def load(
     log.info("data        %s", printable(f"{path}: {shape}, {', '.join([read.event.kind, *read.understood])}"))
     y = read.y
     cut = zip(SPLITS, read.rows, strict=True)
-    return {split: Split(read.x[rows], None if y is None else y[rows]) for split, rows in cut}
+    return {
+        split: Split(read.x[rows], None if y is None else y[rows], column=read.column, key=read.key)
+        for split, rows in cut
+    }
 
 
 def event(path: str, **reading: Any) -> Event:
@@ -140,13 +145,17 @@ def _read(name: str, drop: Any = (), **reading: Any) -> Read:
         raise Mistake(f"`dataset.header` must be true, false or null, but is {reading['header']}")
     for key, words in WORDS.items():
         if reading.get(key) not in (None, *words):
-            raise Mistake(f"`dataset.{key}` must be {', '.join(words)} or null, but is {reading[key]}")
+            near = nearest(str(reading[key]), words)
+            raise Mistake(f"`dataset.{key}` must be {', '.join(words)} or null, but is {reading[key]}{near}")
     if reading.get("background", pictures.NO_BACKGROUND) != pictures.NO_BACKGROUND:
         pictures.check_colour(reading["background"])
     dropped = tuple(drop) if isinstance(drop, (list, tuple)) else () if drop is None else (drop,)
     for key, each in (("label", reading.get("label")), *(("drop", one) for one in dropped)):
         if type(each) not in (str, int, type(None)) or (key == "drop" and each is None):
-            raise Mistake(f"`dataset.{key}` must be names or numbers of columns, but is {each}")
+            must = "the name or number of one column" if key == "label" else "a list of names or numbers of columns"
+            only = each[0] if isinstance(each, (list, tuple)) and len(each) == 1 else None
+            cure = f"dataset.{key}={only if key == 'label' else f'[{only}]'}"
+            raise Mistake(f"`dataset.{key}` must be {must}, but is {each}", None if only is None else cure)
     return _understood(path, path.stat().st_mtime_ns, dropped, **reading)
 
 
@@ -173,7 +182,8 @@ def _understood(
     seen = _event(x, kind)
     of_classes = [] if contents.label is None else [found.understood if found else "labels are no classes"]
     understood = [*contents.understood, *said, *_counts(x, seen), *of_classes, how]
-    return Read(_stored(x, seen), seen, rows, _y(contents, found), found, understood, contents.doubts)
+    y, named = _y(contents, found), (contents.column, contents.key)
+    return Read(_stored(x, seen), seen, rows, y, found, understood, contents.doubts, *named)
 
 
 def _contents(

@@ -11,6 +11,7 @@ background. What is understood of a folder is logged in one line.
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,12 +119,14 @@ def _read(files: Sequence[Path], shape: tuple[int, ...], background: str) -> Ten
 def _picture(file: Path, shape: tuple[int, ...], background: str) -> Tensor:
     """Reads one image, uint8 of `shape`."""
     channels, height, width = shape
+    must = "`dataset.path` must hold pictures that can be read"
     try:
         with Image.open(file) as opened:
             if opened.mode.startswith(("I", "F")):
-                raise ValueError(f"its pixels are {opened.mode}, not of 8 bits: {DEEP}")
+                raise Mistake(f"{must}, but {file} is not: its pixels are {opened.mode}, not of 8 bits", DEEP)
             upright = opaque(ImageOps.exif_transpose(opened), background).convert(MODES[channels])
             picture = ImageOps.fit(upright, (width, height))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Mistake(f"`dataset.path` must hold pictures that can be read, but {file} is not: {error}") from error
+        cure = f"mv {shlex.quote(str(file))} ELSEWHERE, or a copy of it that is whole"
+        raise Mistake(f"{must}, but {file} is not: {error}", cure) from error
     return torch.from_numpy(np.array(picture)).reshape(height, width, channels).permute(2, 0, 1)

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure as Plot
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from dgmrun.pictures import ENDINGS
 from dgmrun.report.hparams import DRAWN, EVENTS, event_file
 from dgmrun.report.terminal import plain
 from dgmrun.run.directory import Run
@@ -95,7 +96,7 @@ def write(run: Run, stage: str, figures: Mapping[str, Picture], formats: Sequenc
     """
     pictures = {name: png(figure) for name, figure in figures.items()}
     for name, figure in figures.items():
-        save(run.path / "figures" / f"{name}.png", figure, formats, pictures[name])
+        keep(run, name, figure, formats, pictures[name])
     step = run.identity().step
     summary = Summary(value=[_image(f"{stage}/{name}", content) for name, content in pictures.items()])
     ending = f"{DRAWN}{stage}-{step}"
@@ -113,8 +114,15 @@ def _image(tag: str, content: bytes) -> Summary.Value:
     return Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=content, width=width, height=height))
 
 
-def save(file: Path, figure: Picture, formats: Sequence[str] = ("png",), drawn: bytes | None = None) -> Path:
-    """Writes a plot in each format, with the numbers it was drawn from beside it; returns the first file.
+def keep(run: Run, name: str, figure: Picture, formats: Sequence[str], drawn: bytes | None = None) -> None:
+    """Writes a plot to figures/ as `save` does, and removes an earlier one in other formats."""
+    written = save(run.path / "figures" / f"{name}.png", figure, formats, drawn)
+    for old in {written[0].with_suffix(f".{ending}") for ending in ENDINGS} - {*written}:
+        old.unlink(missing_ok=True)
+
+
+def save(file: Path, figure: Picture, formats: Sequence[str] = ("png",), drawn: bytes | None = None) -> list[Path]:
+    """Writes a plot in each format, with the numbers it was drawn from beside it; returns the files.
 
     Args:
         file: where a PNG would be; the others have its name and their own ending.
@@ -129,4 +137,4 @@ def save(file: Path, figure: Picture, formats: Sequence[str] = ("png",), drawn: 
         contents.append(numbers(figure.data))
     for ending, content in contents:
         replace(file.with_suffix(f".{ending}"), content)
-    return file.with_suffix(f".{formats[0]}")
+    return [file.with_suffix(f".{ending}") for ending, _ in contents]

@@ -30,7 +30,7 @@ def write(entries: Sequence[Entry], folder: Path) -> None:
     drawn = {"samples": _samples(entries), "log_z": _log_z(entries, pools), "proposals": _proposals(entries, pools)}
     for name, figure in drawn.items():
         if figure is not None:
-            file = drawing.save(folder / f"{name}.png", figure)
+            file, *_ = drawing.save(folder / f"{name}.png", figure)
             print(plain(f"{name:11} {file}"), file=sys.stderr)
 
 

@@ -12,11 +12,13 @@ from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
 
 WIDE = 10
 """Ratio of the largest value to the smallest, if positive, from which on the axis is logarithmic."""
+FEW = 10
+"""Largest number of points that are marked, so that one alone is seen."""
 
 
 @rc_context(STYLE)
 def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[str, Mapping[int, float]]) -> Picture:
-    """Plots steps and values of each tag, with a band of one standard error where it is known.
+    """Plots steps and values of each tag, with a band, or bars at few points, of one standard error where it is known.
 
     Each tag has a panel of its own, as losses of many objectives are of another size than a likelihood.
     """
@@ -27,9 +29,12 @@ def curves(values: Mapping[str, Sequence[tuple[int, float]]], errors: Mapping[st
     for axes, (tag, rows), colour in zip(panels, values.items(), COLOURS, strict=False):
         step, value = numpy.array(rows).T
         error = numpy.array([errors[tag].get(int(place), 0.0) for place in step])
-        axes.plot(step, value, color=colour)
-        axes.fill_between(step, value - error, value + error, facecolor=(colour, 0.2), linewidth=0)
-        axes.set(title=f"{tag}{', band: one standard error' if error.any() else ''}", ylabel="nats")
+        if len(step) <= FEW:
+            axes.errorbar(step, value, error, color=colour, marker="o", markersize=4)
+        else:
+            axes.plot(step, value, color=colour)
+            axes.fill_between(step, value - error, value + error, facecolor=(colour, 0.2), linewidth=0)
+        axes.set(title=f"{tag}{', +- one standard error' if error.any() else ''}", ylabel="nats")
         if 0 < value.min() * WIDE < value.max():
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")

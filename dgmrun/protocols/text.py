@@ -31,6 +31,11 @@ def with_error(value: float | None, error: float | None, sign: str = "") -> str:
     return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
 
 
+def counted(number: int | None, what: str) -> str:
+    """Formats a number of things."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def interval(ends: tuple[float | None, float | None] | None) -> str:
     """Formats the 99.7 % interval."""
     if ends is None:

@@ -24,9 +24,16 @@ MADE_BY = {
     ("counts", "real"): "dataset.transform=jitter",
     ("counts", "binary"): "dataset.kind=unit dataset.binarisation=threshold",
     ("binary", "unit"): "dataset.binarisation=none",
+    ("binary", "real"): "dataset.binarisation=none dataset.transform=logit",
 }
 """Settings that make data of one kind data of another."""
-LIMITS = {("counts", "binary"): ", where no number is above 255", ("binary", "unit"): ", where they were grey"}
+LIMITS = {
+    ("counts", "binary"): ", where no number is above 255",
+    ("binary", "unit"): ", where they were grey",
+    ("binary", "real"): ", where they were grey levels k / 255",
+    ("unit", "real"): ", where they are grey levels k / 255",
+    ("unit", "levels"): ", where they are grey levels k / 255",
+}
 """Where such settings do so, if not everywhere."""
 ONE_SIDED = 0.99865
 """Probability below the upper end of a 99.7 % interval: that of a Gaussian up to three standard deviations."""
@@ -109,9 +116,9 @@ class Event:
             ValueError: it is not; the message names the settings that make it so, if there are any.
         """
         if self.kind not in kinds:
-            cures = [MADE_BY[self.kind, kind] for kind in kinds if (self.kind, kind) in MADE_BY]
-            limits = {LIMITS.get((self.kind, kind), "") for kind in kinds if (self.kind, kind) in MADE_BY}
-            cure = f": {' or '.join(cures)} makes it so{min(limits)}" if cures else ""
+            pairs = [(self.kind, kind) for kind in kinds if (self.kind, kind) in MADE_BY]
+            pair = min(pairs, key=lambda pair: len(MADE_BY[pair]), default=None)
+            cure = "" if pair is None else f": {MADE_BY[pair]} makes it so{LIMITS.get(pair, '')}"
             raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")
 
 

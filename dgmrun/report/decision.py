@@ -6,12 +6,12 @@ A setting is all that was configured except the seed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dgmrun.report.figures import MARKS, at, with_error
-from dgmrun.report.paired import Ground, grounds
+from dgmrun.report.paired import Ground, grounds, obstacle
 from dgmrun.report.runs import Entry, differing
 from dgmrun.report.seeds import Difference, Group, Row, rows
 from dgmrun.report.terminal import Column, plain
@@ -43,9 +43,10 @@ def contests(entries: Sequence[Entry]) -> list[Contest]:
 def facts(ground: Ground) -> dict[str, Any]:
     """Returns what the examples are: dataset, transform, context, split and number."""
     dataset = ground[0].entry.results["dataset"]
-    texts = {key: at(dataset, key) for key in ("name", "transform", "given")}
+    texts = {key: at(dataset, key) for key in ("transform", "given")}
     told = {key: None if text is None else plain(text) for key, text in texts.items()}
-    return told | {"split": plain(ground[0].figure.split), "examples": len(ground[0].index)}
+    split, examples = plain(ground[0].figure.split), len(ground[0].index)
+    return {"name": ground[0].entry.data, **told, "split": split, "examples": examples}
 
 
 def keys(entries: Sequence[Entry]) -> list[str]:
@@ -142,6 +143,21 @@ def unranked(entries: Sequence[Entry], found: Sequence[Contest]) -> list[Entry]:
     return [entry for entry in entries if entry.is_finished and entry.path not in ranked]
 
 
+def obstacles(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yields why these runs are in no contest, each reason once."""
+    return (f"{names}: {reason}." for reason, names in _by_text((entry, [obstacle(entry)]) for entry in entries))
+
+
+def _by_text(told: Iterable[tuple[Entry, Sequence[str]]]) -> Iterator[tuple[str, str]]:
+    """Yields each text that is told of runs, and the runs that it is told of."""
+    runs: dict[str, list[str]] = {}
+    for entry, texts in told:
+        for text in texts:
+            runs.setdefault(text, []).append(entry.name)
+    for text, names in runs.items():
+        yield text, f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}"
+
+
 def unfinished(entries: Sequence[Entry]) -> list[Entry]:
     """Returns the runs that failed, were interrupted, are running, or have yet to start."""
     return [entry for entry in entries if not entry.is_finished]
@@ -155,9 +171,5 @@ def status(entry: Entry) -> str:
 
 def doubts(entries: Sequence[Entry]) -> Iterator[str]:
     """Yields what is doubtful about the data of the runs, each once, with the runs that it is of."""
-    runs: dict[str, list[str]] = {}
-    for entry in entries:
-        for doubt in entry.doubts:
-            runs.setdefault(doubt, []).append(entry.name)
-    for doubt, names in runs.items():
-        yield f"Warning of the data of {names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {doubt}."
+    told = _by_text((entry, entry.doubts) for entry in entries)
+    return (f"Warning of the data of {names}: {doubt}." for doubt, names in told)

@@ -105,7 +105,7 @@ def _record(
     figure = None if group is None else group.runs[0].figure
     runs = [entry] if group is None else [run.entry for run in group.runs]
     return {
-        "dataset": facts.get("name", plain(at(entry.results, "dataset", "name") or "")),
+        "dataset": entry.data,
         **{key: facts.get(key) for key in ("split", "given", "examples")},
         "settings": {key: _value(entry.settings.get(key)) for key in told},
         "status": decision.status(entry),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ class Header:
 
     Args:
         lines: description of the option; the first line is a summary.
-        source: its publication, or empty.
+        source: its publication, or empty: to the end of the sentence that a line breaks off.
     """
 
     lines: list[str]
@@ -21,10 +22,12 @@ class Header:
 
 def header(file: Path) -> Header:
     """Returns the comment at the top of a YAML file."""
-    lines = []
-    for line in file.read_text().splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
-    sources = [line.removeprefix("Source:").strip() for line in lines if line.startswith("Source:")]
-    return Header([line for line in lines if not line.startswith(("@package", "Source:"))], " ".join(sources))
+    comment = takewhile(lambda line: line.startswith("#"), file.read_text().splitlines())
+    lines, sources = list[str](), list[str]()
+    for line in (line.removeprefix("#").strip() for line in comment):
+        goes_on = bool(sources) and not sources[-1].endswith(".")
+        if line.startswith("Source:") or goes_on:
+            sources.append(line.removeprefix("Source:").strip())
+        elif not line.startswith("@package"):
+            lines.append(line)
+    return Header(lines, " ".join(sources))

@@ -61,15 +61,16 @@ def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
         columns = _numbered(decision.table(contest, told, is_full))
         yield Section(f"{_where(contest)}: settings, best first", columns, optional, contest=contest)
         yield Section(f"{_where(contest)}: trained models, best first", _models(contest, is_full), ("seed",))
-    for title, some, further in (
-        ("Not ranked, as they have no likelihood to rank them by", decision.unranked(entries, contests), _figures),
-        ("Failed or not finished", decision.unfinished(entries), _progress),
+    unranked = decision.unranked(entries, contests)
+    for title, some, further, notes in (
+        ("Not ranked", unranked, _figures, decision.obstacles(unranked)),
+        ("Failed or not finished", decision.unfinished(entries), _progress, ()),
     ):
         if some:
             first, more = decision.settings(some, decision.keys(some)), further(some)
             optional = [heading for heading, _ in (*first[2:], *more)]
             columns = [*first, *more, ("run", list(map(decision.name, some)))]
-            yield Section(title, columns, optional, list(_errors(some)))
+            yield Section(title, columns, optional, [*notes, *_errors(some)])
 
 
 def legend(entries: Sequence[Entry], are_ranked: bool) -> list[str]:
@@ -79,18 +80,19 @@ def legend(entries: Sequence[Entry], are_ranked: bool) -> list[str]:
 
 def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
     """Prints the tables of a decision, within the width of the terminal unless `is_wide`."""
-    width = WIDE if is_wide else console().width if sys.stdout.isatty() else NARROW
+    readable = console().width if sys.stdout.isatty() else NARROW
+    width = WIDE if is_wide else readable
     left_out, are_ranked = dict[str, None](), False
     for section in sections(entries, is_wide):
         are_ranked |= section.contest is not None
         kept, dropped = fitting(section.columns, section.optional, width)
         left_out.update(dict.fromkeys(dropped))
-        told = [line for note in section.notes for line in ("", *wrapped(note, "", width))]
-        show(section.title, "", table(kept), *told, "", width=width)
+        told = [line for note in section.notes for line in ("", *wrapped(note, "", readable))]
+        show(section.title, "", table(kept, width), *told, "", width=width)
     closing = legend(entries, are_ranked)
     closing += [f"--wide shows more: {', '.join(left_out)}."] if left_out else []
     closing += [plain(f"Curves, by the same names: tensorboard --logdir {shlex.quote(short(folder(entries)))}")]
-    show("\n\n".join("\n".join(wrapped(note, "", width)) for note in closing), width=width)
+    show("\n\n".join("\n".join(wrapped(note, "", readable)) for note in closing), width=WIDE)
 
 
 def _where(contest: Contest) -> str:

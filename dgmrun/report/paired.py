@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from dgmrun.protocols.values import half_width
 from dgmrun.report.figures import at
 from dgmrun.report.runs import Entry
+from dgmrun.report.stale import renewal
 from dgmrun.report.terminal import warn
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure
@@ -116,14 +117,38 @@ def _scored(entry: Entry, split: str, label: str | None) -> Scored | None:
     """Returns the figure with this label, or else the most reliable one, that has stored scores."""
     every = sorted(_candidates(entry, split), key=lambda name: _rank(entry.figures[name]))
     for name in every if label is None else [label]:
-        method = name.partition(".")[2].partition("@")[0]
         for file in (entry.path / "per_example").glob("*.npz"):
-            if file.stem == f"{split}-{method}" and (scores := _scores(file)) is not None:
+            if file.name == _file(split, name) and (scores := _scores(file)) is not None:
                 return Scored(entry, name, entry.figures[name], *scores)
     return None
 
 
-def _candidates(entry: Entry, split: str) -> list[str]:
+def _file(split: str | None, label: str) -> str:
+    """Returns the name of the file that has the scores of a figure with this label."""
+    return f"{split}-{label.partition('.')[2].partition('@')[0]}.npz"
+
+
+def obstacle(entry: Entry) -> str:
+    """Says why a finished run is in no ranking."""
+    known = {label: figure for label, figure in entry.figures.items() if figure.known.is_ranked}
+    if not known:
+        return "no likelihood was measured"
+    fresh = {label: figure for label, figure in known.items() if not figure.is_stale(entry.weights)}
+    if not fresh:
+        step = at(entry.results, "train", "weights_step") or 0
+        if step in (figure.of.step for figure in known.values()):
+            return "its file of weights was changed or damaged since its likelihood was measured"
+        command = renewal(entry.path, entry.results, entry.weights, among=("likelihood",))
+        return f"its likelihood is stale: `{command}` renews it"
+    ranked = {label: each.split for label, each in fresh.items() if label in _candidates(entry, each.split)}
+    for label, split in ranked.items():
+        if split is not None and _same(entry, split) is not None:
+            return f"per_example/{_file(split, label)} is missing or damaged"
+    lacking = "its results.json does not tell which examples were scored"
+    return lacking if ranked else "an upper bound, or a figure without an interval, is not ranked"
+
+
+def _candidates(entry: Entry, split: str | None) -> list[str]:
     return [
         label
         for label, figure in entry.figures.items()

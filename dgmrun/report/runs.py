@@ -47,6 +47,12 @@ class Entry:
         return frozenset(item for item in self.settings.items() if item[0] != "seed")
 
     @property
+    def data(self) -> str:
+        """Name of its dataset; of the user's own, with that of the file and of its folder."""
+        name, path = at(self.results, "dataset", "name"), self.settings.get("dataset.path")
+        return plain(name or "") + ("" if path is None else f" {Path(*Path(path).parts[-2:])}")
+
+    @property
     def is_finished(self) -> bool:
         """Whether all that was asked of the run is done."""
         return self.results.get("status") == "done" and at(self.results, "train", "complete") is not False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,10 @@ from dgmrun.errors import Mistake, nearest, printable
 WIDE = 10_000
 """Number of columns if the output is not a terminal, so that nothing is wrapped or truncated."""
 GAP = 1
+JOINT = "\x00"
+"""Stands for a blank at which no line is broken."""
+LONGEST = 60
+"""Width of the longest cells that are not broken."""
 Column = tuple[str, Sequence[str]]
 
 
@@ -63,8 +68,10 @@ def show(*parts: RenderableType, width: int | None = None) -> None:
 def text(*parts: RenderableType, width: int | None = None) -> str:
     """Renders tables and lines, without trailing blanks."""
     out = console(width)
+    room = out.width
     with out.capture() as captured:
         for part in parts:
+            out.width = WIDE if isinstance(part, Table) else room  # a table has its widths
             out.print(part)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
@@ -76,11 +83,11 @@ def tables(columns: Sequence[Column]) -> Iterator[Table]:
     block, taken = [first], start
     for column in others:
         if taken + _width(column) > console().width and len(block) > 1:
-            yield table(block)
+            yield table(block, console().width)
             block, taken = [first], start
         block.append(column)
         taken += _width(column)
-    yield table(block)
+    yield table(block, console().width)
 
 
 def fitting(columns: Sequence[Column], optional: Sequence[str], width: int) -> tuple[list[Column], list[str]]:
@@ -94,7 +101,10 @@ def fitting(columns: Sequence[Column], optional: Sequence[str], width: int) -> t
 
 
 def wrapped(text: str, start: str, width: int | None = None) -> list[str]:
-    """Wraps a text after `start`, with further lines indented below its first one, to the terminal or to a width."""
+    """Wraps a text after `start`, with further lines indented below its first one, to the terminal or to a width.
+
+    A command between backticks stays on one line.
+    """
     wrapper = textwrap.TextWrapper(
         width=max(40, width or console().width),
         initial_indent=start,
@@ -102,7 +112,8 @@ def wrapped(text: str, start: str, width: int | None = None) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return wrapper.wrap(text) or [start.rstrip()]
+    whole = re.sub("`[^`]*`", lambda command: command[0].replace(" ", JOINT), text)
+    return [line.replace(JOINT, " ") for line in wrapper.wrap(whole)] or [start.rstrip()]
 
 
 def _width(column: Column) -> int:
@@ -110,11 +121,27 @@ def _width(column: Column) -> int:
     return max(map(cell_len, (heading, *cells))) + GAP + 1
 
 
-def table(columns: Sequence[Column]) -> Table:
-    """Returns a table of columns (heading, cells)."""
+def table(columns: Sequence[Column], room: int = WIDE) -> Table:
+    """Returns a table of columns (heading, cells) in so much room, or more where it would have to break cells."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0))
-    for heading, _ in columns:
-        made.add_column(heading, overflow="fold")
+    for (heading, _), width in zip(columns, _widths(columns, room), strict=True):
+        made.add_column(heading, overflow="fold", width=width)
     for cells in zip(*(cells for _, cells in columns), strict=True):
         made.add_row(*cells)
     return made
+
+
+def _widths(columns: Sequence[Column], room: int) -> list[int]:
+    """Returns the width of each column; headings are broken between words where there is no room for all of them."""
+    widths = [_width(column) - GAP - 1 for column in columns]
+    spare = [width - _least(column) for width, column in zip(widths, columns, strict=True)]
+    for _ in range(min(sum(spare), sum(map(_width, columns)) - GAP - 1 - room)):
+        widest = spare.index(max(spare))
+        spare[widest] -= 1
+        widths[widest] -= 1
+    return widths
+
+
+def _least(column: Column) -> int:
+    heading, cells = column
+    return min(LONGEST, max(map(cell_len, (*heading.split(), *cells))))

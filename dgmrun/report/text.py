@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dgmrun.protocols.text import shown, with_error
+from dgmrun.protocols.text import counted, shown, with_error
 from dgmrun.report.figures import beside
 from dgmrun.run.figures import Figure
 
@@ -21,7 +21,7 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
     """
     head = f"{f'{word}.{label}':24} {shown(figure)}"
     if figure.split:
-        head += f"; {figure.split}, {figure.examples} examples{_share(figure)}"
+        head += f"; {figure.split}, {counted(figure.examples, 'example')}{_share(figure)}"
     if figure.given:
         head += f", given {figure.given}"
     if (further := beside(figure, dataset)) is not None:

@@ -15,6 +15,7 @@ import io
 import json
 import math
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -140,7 +141,9 @@ class Run:
         try:
             saved = untrusted.config(self.path / CONFIG)
         except (OSError, ValueError) as error:
-            raise Mistake(f"{self.path / CONFIG} must be the configuration of a run, but: {error}") from None
+            must = f"{self.path / CONFIG} must be the configuration of a run, but: {error}"
+            cure = f"a copy of it; or dgmrun weights={shlex.quote(str(self.weights_file))} ... starts a new run"
+            raise Mistake(must, cure if self.weights_file.is_file() else None) from None
         return with_paths(saved, self._found)
 
     def _found(self, path: str) -> str:

@@ -78,8 +78,11 @@ def config(file: Path) -> dict[str, Any]:
         pass
     try:
         return deepcopy(_mapping(text, _Exact))
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise ValueError(f"{', '.join(filter(None, (error.context, error.problem)))}{line}") from None
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 @lru_cache(maxsize=512)

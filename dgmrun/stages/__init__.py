@@ -19,14 +19,14 @@ from typing import Any
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import every_section, sections, words
+from dgmrun.pictures import ENDINGS
+from dgmrun.pictures import FORMATS as FORMATS
 from dgmrun.run.directory import Run
 
 OF_A_RUN = ("run", "stages", "device", "logger", "resume", "data_dir", "name", "tags", "notes", "report")
 """Keys of config.yaml that may be overridden for an existing run."""
 
-FORMATS = ("png", "pdf", "svg")
-"""Formats of pictures."""
-FIGURES = tuple(f"figures/*.{ending}" for ending in (*FORMATS, "csv", "npz"))
+FIGURES = tuple(f"figures/*.{ending}" for ending in ENDINGS)
 """Pictures of a run, and the numbers they were drawn from."""
 
 FOUND_ANEW = ("dataset.path", "objective.teacher")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from dgmrun.errors import Mistake
 from dgmrun.report import export, overview, page
@@ -79,8 +79,10 @@ def _check_page(file: Path) -> None:
     """
     if file.suffix != ".html":
         raise Mistake(f"`--html` must be a file that ends in .html, but is {file}", "--html compare.html")
-    if file.is_dir() or not os.access(file.absolute().parent, os.W_OK):
-        raise Mistake(f"`--html` must be a file in a folder to write to, but is {file}")
+    must = f"`--html` must be a file in a folder to write to, but is {file}"
+    if file.is_dir():
+        raise Mistake(must)
+    _check_writable(file.absolute().parent, must)
 
 
 def _draw(entries: list[Entry], folder: Path) -> None:
@@ -98,9 +100,22 @@ def _check_folder(figures: str) -> None:
     folder = Path(figures).absolute()
     if not figures or any((above / CONFIG).is_file() for above in (folder, *folder.parents)):
         raise Mistake(f"`--figures` must be a folder outside of runs, but is {figures or 'empty'}")
+    must = f"`--figures` must be a folder to write to, but is {figures}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Mistake(f"`--figures` must be a folder to write to, but {figures}: {error.strerror}") from None
-    if not os.access(folder, os.W_OK):
-        raise Mistake(f"`--figures` must be a folder to write to, but {figures} is not")
+        raise Mistake(f"{must}: {error.strerror}") from None
+    _check_writable(folder, must)
+
+
+def _check_writable(folder: Path, must: str) -> None:
+    """Refuses a folder to which nothing can be written.
+
+    Raises:
+        Mistake: it is one.
+    """
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Mistake(f"{must}: {error.strerror}") from None

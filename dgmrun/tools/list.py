@@ -10,6 +10,7 @@ import yaml
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import GROUPS, config_dir, methods, options
 from dgmrun.report.header import header
+from dgmrun.report.progress import bar
 from dgmrun.report.terminal import Parser, wrapped
 from dgmrun.run import own
 
@@ -22,13 +23,17 @@ def main(argv: list[str]) -> None:
     """
     asked = parser().parse_args(argv)
     search_path = own.search_path(asked.config_dir)
-    if asked.choice is None:
-        lines = [line for group in groups(search_path) for line in _group(group, search_path)]
-    else:
-        group, _, option = asked.choice.partition("=")
-        _check(group, groups(search_path), "the group")
-        lines = list(_option(group, option, search_path) if option else _group(group, search_path))
+    with bar("loading"):
+        lines = list(_lines(asked.choice, search_path))
     print("\n".join(lines).strip(), flush=True)
+
+
+def _lines(choice: str | None, search_path: Sequence[Path]) -> Iterator[str]:
+    if choice is None:
+        return (line for group in groups(search_path) for line in _group(group, search_path))
+    group, _, option = choice.partition("=")
+    _check(group, groups(search_path), "the group")
+    return _option(group, option, search_path) if option else _group(group, search_path)
 
 
 def parser() -> Parser:

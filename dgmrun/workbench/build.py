@@ -27,6 +27,8 @@ from dgmrun.report.progress import bar
 from dgmrun.run.files import thawed
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
+LISTED = re.compile("must be one of (.*), but is (.*)$")
+"""Pattern of a message that lists the words that a setting may be."""
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "model": (),
     "objective": ("teacher_weights",),
@@ -131,11 +133,12 @@ def _at_fault(make: partial[Any], error: Exception, *args: Any, **kwargs: Any) -
 
 
 def checked(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Calls `make`; converts a ValueError to a mistake of the user."""
+    """Calls `make`; converts a ValueError to a mistake of the user, with the nearest of the words that it lists."""
     try:
         return make(*args, **kwargs)
     except ValueError as error:
-        raise Mistake(str(error)) from error
+        listed = LISTED.search(str(error))
+        raise Mistake(f"{error}{nearest(listed[2], listed[1].split(', ')) if listed else ''}") from error
     except (TypeError, OverflowError) as error:
         line = str(error).splitlines()[0]
         raise Mistake(f"the settings must have types and sizes that can be used, but: {line}") from error

@@ -92,10 +92,9 @@ class Setup:
         """Doubts about the data, in words."""
         has_density = roles(build.target(self.config["model"])).density is not None
         is_density = has_density and self.is_of_x and self.event.is_continuous and self.data.noise is None
-        dataset = self.config["dataset"]
-        return build.doubts(dataset) + doubts(
-            self.data.loaded, build.event(dataset["event"]), self.data.back, is_density
-        )
+        dataset, data = self.config["dataset"], self.data
+        event = build.event(dataset["event"])
+        return build.doubts(dataset) + doubts(data.loaded, event, data.back, is_density, data.noise is not None)
 
     @property
     def _labels(self) -> Event | None:

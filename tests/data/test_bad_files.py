@@ -134,7 +134,7 @@ def test_parquet_says_what_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_constant_column_is_not_standardised(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("".join(f"{each},0.5\n" for each in X[:, 0]))
-    with pytest.raises(Mistake, match=r"`dataset.transform` must not be standardise .* dimension 1 \(from 0\) is"):
+    with pytest.raises(Mistake, match=r"`dataset.transform` must not be standardise .* column 1 \(from 0\) is"):
         prepare(
             file.load(Path(), str(path)),
             event=file.event(str(path)),

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from torch import Tensor
 
 from dgmrun.data.splits import SPLITS, places
 from dgmrun.datasets import file
 from dgmrun.errors import Mistake
+from dgmrun.paths import quoted
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 2))
@@ -149,3 +151,33 @@ def test_words_of_a_file_never_reach_the_terminal_as_they_are(tmp_path: Path, ca
         file.load(Path(), path, label="kind")
     assert "\x1b" not in caplog.text
     assert "?[31mred" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        ({"label": ["kind"]}, "`dataset.label` must be the name or number of one column", "dataset.label=kind"),
+        ({"drop": [["a"]]}, "`dataset.drop` must be a list of names or numbers", "dataset.drop=[a]"),
+        ({"drop": ["my", "width"]}, 'table: a, "my, width", kind, or a number', 'dataset.drop=[1] is "my, width"'),
+        ({"drop": ["kin"]}, r"but is kin \(did you mean `kind`\?\)", None),
+        ({"missing": "dorp"}, r"but is dorp \(did you mean `drop`\?\)", None),
+    ],
+)
+def test_a_wrong_name_of_a_column_has_a_cure(
+    settings: dict[str, Any], message: str, hint: str | None, tmp_path: Path
+) -> None:
+    path = csv(tmp_path, 'a,"my, width",kind\n' + "1,2,3\n" * 20)
+    with pytest.raises(Mistake, match=message) as caught:
+        read(path, **settings)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [("c=d,a.b", ["c=d", "a.b"]), ('"my, width",0', ["my, width", 0]), ("a,'b'", ["a", "b"]), ("", [])],
+)
+def test_any_name_of_a_column_can_be_typed(typed: str, names: list[str | int]) -> None:
+    """As Hydra reads it; other values are left as they are."""
+    value = OverridesParser.create().parse_override(quoted(f"dataset.drop=[{typed}]")).value()
+    assert [each if isinstance(each, int) else str(getattr(each, "text", each)) for each in value] == names
+    assert quoted("dataset.drop=[a],[b]") == "dataset.drop=[a],[b]"

@@ -83,3 +83,15 @@ def test_nines_far_from_all_others_may_be_missing(nines: float, is_doubted: bool
     said = f"{nines:g} in dimension 2 (from 0) is far from all other values: if it stands for a missing one, "
     expected = [f"{said}leave its entry empty and dataset.missing=drop"] if is_doubted else []
     assert of(with_third(column), is_density=False) == expected
+
+
+@pytest.mark.parametrize(("largest", "is_doubted"), [(2**62, True), (2**20, False)])
+def test_counts_too_large_for_noise_are_doubted(largest: int, is_doubted: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randint(largest, (300, 3), generator=rng).double()
+    deviation, mean = torch.std_mean(x, 0)
+    back = ComposeTransform([AffineTransform(mean, deviation)])
+    found = doubts(cut(x, None, [200, 50, 50]), Event((3,), "counts"), back, False, is_noisy=True)
+    assert [doubt.partition(":")[0] for doubt in found] == is_doubted * [
+        "counts of 3 of 3 dimensions are too large for float32"
+    ]

@@ -159,8 +159,11 @@ def test_splits_without_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n and no more", b"BM"])
 def test_a_picture_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) -> None:
     (folder(tmp_path) / "21.png").write_bytes(content)
-    with pytest.raises(Mistake, match=r"`dataset.path` must hold pictures that can be read, but .*21.png is not: "):
+    with pytest.raises(
+        Mistake, match=r"`dataset.path` must hold pictures that can be read, but .*21.png is not: "
+    ) as caught:
         load(Path(), str(tmp_path), **SETTINGS)
+    assert caught.value.hint == f"mv {tmp_path}/21.png ELSEWHERE, or a copy of it that is whole"
 
 
 def test_pixels_of_more_than_8_bits_are_refused_not_clipped(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dgmrun.data import transform as transforms
+from dgmrun.data.binarise import binarised
 from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.source import InMemorySource
 from dgmrun.data.splits import Splits, cut, sha256
@@ -229,14 +230,46 @@ def test_other_fractions_are_no_levels(transform: str) -> None:
         )
 
 
-def test_a_constant_dimension_cannot_be_standardised() -> None:
-    splits = cut(torch.stack((torch.arange(30.0), torch.ones(30)), dim=1), None, [10, 10, 10])
-    with pytest.raises(Mistake, match=r"but dimension 1 \(from 0\) is, as are 1 in all"):
-        prepare(
-            splits,
-            event=Event((2,), "real"),
-            labels=None,
-            binarisation="none",
-            transform="standardise",
-            pixel_order=None,
-        )
+def of_kind(x: Tensor, kind: str, transform: str, key: Callable[[int], str] | None = None) -> Prepared:
+    splits = {name: replace(split, key=key) for name, split in cut(x, None, [10, 10, 10]).items()}
+    event = Event((2,), kind)
+    return prepare(splits, event=event, labels=None, binarisation="none", transform=transform, pixel_order=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "key", "cure"),
+    [
+        ("real", 1, None, "dataset.transform=none"),
+        ("real", 1, "column_{}".format, "dataset.drop=[column_1]"),
+        ("counts", 1, None, "dataset.transform=jitter"),
+        ("unit", 1 / 255, None, "dataset.transform=logit"),
+        ("unit", 1 / 29, None, None),
+    ],
+)
+def test_a_constant_dimension_is_not_standardised_and_the_cure_cures(
+    kind: str, scale: float, key: Callable[[int], str] | None, cure: str | None
+) -> None:
+    x = torch.stack((torch.arange(30.0), torch.full((30,), 29.0)), dim=1) * scale
+    with pytest.raises(Mistake, match=r"but dimension 1 \(from 0\) is, as are 1 in all") as caught:
+        of_kind(x, kind, "standardise", key)
+    assert caught.value.hint == cure
+    if cure is not None and "transform" in cure:
+        of_kind(x, kind, cure.partition("=")[2])
+
+
+@pytest.mark.parametrize(("varied", "cure"), [(True, "dataset.transform=standardise"), (False, None)])
+def test_no_cure_leads_back(varied: bool, cure: str | None) -> None:
+    """Fractions of 29 have no levels; a model of real numbers takes them standardised, if no dimension is constant."""
+    x = torch.stack((torch.arange(30.0), 29.0 * torch.ones(30) if not varied else torch.arange(30.0)), dim=1) / 29
+    with pytest.raises(Mistake, match="other fractions than k / 255, but is logit") as caught:
+        of_kind(x, "unit", "logit")
+    assert caught.value.hint == cure
+
+
+def test_what_is_spelt_otherwise_is_suggested() -> None:
+    with pytest.raises(Mistake, match=r"but is standardize \(did you mean `standardise`\?\)$"):
+        transformed(Event((3,), "real"), "standardize", "none")
+    with pytest.raises(Mistake, match=r"but is threshhold \(did you mean `threshold`\?\)$"):
+        binarised(Event((3,), "unit"), "threshhold")
+    with pytest.raises(Mistake, match="real data, but is 3"):
+        transformed(Event((3,), "real"), 3, "none")  # type: ignore[arg-type]

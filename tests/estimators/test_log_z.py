@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from dgmrun.errors import Mistake
 from dgmrun.estimators import enumeration
 from dgmrun.estimators.annealing import SPACINGS, anneal, linear, published
 from dgmrun.estimators.log_z.ais import AIS
@@ -14,6 +15,7 @@ from dgmrun.estimators.log_z.exact import Enumeration
 from dgmrun.estimators.log_z.reverse_ais import ReverseAIS
 from dgmrun.models.rbm import RBM
 from dgmrun.protocols.values import Event
+from dgmrun.workbench.build import checked
 
 BASE = torch.zeros(10, dtype=torch.float64)
 FAIR = torch.tensor([[0.0], [1.0]]).expand(2, 10)
@@ -142,3 +144,8 @@ def test_single_precision_loses_nothing_that_shows() -> None:
     truth = exact_log_z(rbm)
     estimate = AIS(num_chains=1000)(single, FAIR)
     assert abs(estimate.value - truth) < 4 * estimate.standard_error + 1e-4
+
+
+def test_the_nearest_of_the_listed_words_is_suggested() -> None:
+    with pytest.raises(Mistake, match=r"but is sigmoidal \(did you mean `sigmoid`\?\)$"):
+        checked(AIS, spacing="sigmoidal")

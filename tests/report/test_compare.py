@@ -7,15 +7,20 @@ import hashlib
 import io
 import json
 import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dgmrun import cli
 from dgmrun.errors import Mistake
 from dgmrun.report.paired import Place, Scored, _difference, grounds, ranking
 from dgmrun.report.runs import Entry, differing, read
+from dgmrun.report.stale import renewal
+from dgmrun.report.terminal import table, text, wrapped
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
 from dgmrun.tools.compare import main
@@ -256,6 +261,108 @@ def test_unreadable_scores_are_left_out(tmp_path: Path, capsys: pytest.CaptureFi
         np.savez(file, log_prob=values, **({} if content == "no index" else {"index": np.arange(50)}))
     assert rankings(read([tmp_path])) == []
     assert capsys.readouterr().err.startswith(f"warning: {file} is left out: ")
+
+
+def older(path: Path, step: int = 0, split: str = "test") -> None:
+    of = {**identity("0" * 64), "step": step}
+    run = write(path, {"exact" if split == "test" else f"exact@{split}": estimate(-20.0, of=of, split=split)})
+    run.merge({"train": {"weights_step": 200}, "sample": {"of": of}})
+
+
+def lost(path: Path) -> None:
+    (scored(path, LOG_PROB).path / "per_example" / "test-exact.npz").unlink()
+
+
+def bounded(path: Path) -> None:
+    write(path, {"exact": estimate(-20.0, kind="upper_bound")})
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (write, "no likelihood was measured"),
+        (older, "its likelihood is stale: `dgmrun likelihood run=a` renews it"),
+        (lambda path: older(path, split="valid"), "`dgmrun likelihood run=a likelihood.split=valid` renews it"),
+        (lambda path: older(path, 200), "its file of weights was changed or damaged since its likelihood was measured"),
+        (lost, "per_example/test-exact.npz is missing or damaged"),
+        (bounded, "an upper bound, or a figure without an interval, is not ranked"),
+        (lambda path: scored(path, LOG_PROB, dataset={"splits": None}), "does not tell which examples were scored"),
+    ],
+)
+def test_a_run_without_a_rank_is_told_why(
+    make: Callable[[Path], object],
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "a")
+    assert reason in " ".join(printed(capsys, tmp_path).partition("Not ranked")[2].split())
+
+
+def test_all_that_is_of_older_weights_is_renewed_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    figures = {"exact": estimate(-20.0), "exact@valid": estimate(-20.0, of=identity("0" * 64), split="valid")}
+    run = write(tmp_path / "a", figures)
+    run.merge({"log_z": {"exact": estimate(1.0, "log_z", of=identity("0" * 64), split=None)}})
+    run.merge({"$(rm)": {"x": estimate(1.0, of=identity("0" * 64))}, "sample": {"of": identity("0" * 64)}})
+    command = "dgmrun likelihood log_z sample run=a likelihood.split=valid"
+    assert renewal(run.path, run.results, SHA256) == command
+    assert renewal(run.path, run.results, None) is None
+
+
+def test_a_table_is_headed_by_the_file_that_it_is_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("a.csv", "b.csv")):
+        facts = {"name": "file", "splits": {"test": {"sha256": str(number) * 64}}}
+        settings = config(dataset={"name": "file", "path": f"/somewhere/mine/{name}"})
+        scored(tmp_path / name, LOG_PROB, dataset=facts, settings=settings)
+    headings = [line for line in printed(capsys, tmp_path).splitlines() if line.endswith("settings, best first")]
+    assert [heading.partition(",")[0] for heading in headings] == ["file mine/a.csv", "file mine/b.csv"]
+    assert "file mine/b.csv" in printed(capsys, tmp_path, "--markdown")
+
+
+def test_a_narrow_table_breaks_headings_between_words_alone() -> None:
+    columns = [("nats per example", ["-1.0 +- 0.2"] * 2), ("run", ["a-folder-with-a-long-name", "b"])]
+    shown = text(table(columns, 40))
+    assert max(map(len, shown.splitlines())) <= 40
+    shown = text(table(columns, 30))
+    assert {"nats", "per", "example", "a-folder-with-a-long-name"} <= set(shown.split())
+    assert "-1.0 +- 0.2" in shown
+
+
+def test_a_command_in_a_text_is_on_one_line() -> None:
+    assert wrapped("one two three `dgmrun likelihood run=a` renews it", "", 40) == [
+        "one two three `dgmrun likelihood run=a`",
+        "renews it",
+    ]
+
+
+@pytest.mark.parametrize("flags", [("--html", "/proc/x.html"), ("--figures", "/proc/self")])
+def test_a_folder_that_only_looks_writable_is_a_mistake(flags: tuple[str, str], tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    with pytest.raises(Mistake, match=f"`{flags[0]}` must be .* to write to, but is {flags[1]}: "):
+        main([*flags, str(tmp_path)])
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr", "stdin"])
+def test_a_closed_stream_is_no_mishap(stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a")
+    monkeypatch.setattr(sys, "argv", ["dgmrun", "compare", str(tmp_path)])
+    monkeypatch.setattr(sys, stream, None)
+    assert cli.main() == 0
+    getattr(sys, stream).close()
+
+
+def test_a_damaged_configuration_is_named_by_its_line(tmp_path: Path) -> None:
+    run = write(tmp_path / "a")
+    (run.path / "config.yaml").write_text("a: 1\nb: {[\nc: 2\n")
+    with pytest.raises(Mistake, match=r"/config.yaml must be the configuration of a run, but: .* in line 4") as caught:
+        Run.open(run.path)
+    assert "unicode" not in str(caught.value)
+    assert caught.value.hint == f"a copy of it; or dgmrun weights={run.path}/weights.safetensors ... starts a new run"
 
 
 def test_csv_of_runs_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

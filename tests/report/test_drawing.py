@@ -12,6 +12,7 @@ import pytest
 from dgmrun.pictures import drawing, gallery, latent, training
 from dgmrun.pictures.evidence import Curves, curves
 from dgmrun.pictures.pairs import pairs, suit
+from dgmrun.run.directory import Run
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(50, 4))
@@ -20,8 +21,8 @@ TABLE = RNG.normal(size=(50, 4))
 @pytest.mark.drawn
 def test_each_format_has_its_numbers_beside_it(tmp_path: Path) -> None:
     figure = training.curves({"train/loss": [(1, 3.5), (2, 2.5)]}, {"train/loss": {2: 0.5}})
-    first = drawing.save(tmp_path / "curve.png", figure, ["pdf", "png", "svg"])
-    assert first == tmp_path / "curve.pdf"
+    written = drawing.save(tmp_path / "curve.png", figure, ["pdf", "png", "svg"])
+    assert written == [tmp_path / f"curve.{ending}" for ending in ("pdf", "png", "svg", "csv")]
     heads = {"pdf": b"%PDF", "png": b"\x89PNG", "svg": b"<?xml"}
     assert all((tmp_path / f"curve.{ending}").read_bytes().startswith(head) for ending, head in heads.items())
     with (tmp_path / "curve.csv").open() as file:
@@ -33,6 +34,23 @@ def test_each_format_has_its_numbers_beside_it(tmp_path: Path) -> None:
     before = (tmp_path / "curve.svg").read_bytes()
     drawing.save(tmp_path / "curve.png", figure, ["svg"])
     assert (tmp_path / "curve.svg").read_bytes() == before
+
+
+def test_a_run_keeps_no_older_picture_in_another_format(tmp_path: Path) -> None:
+    run, figure = Run(tmp_path), training.curves({"train/loss": [(1, 3.5)]}, {"train/loss": {}})
+    drawing.keep(run, "curve", figure, ["png", "svg"])
+    (tmp_path / "figures" / "curve.txt").touch()
+    drawing.keep(run, "curve", figure, ["pdf"])
+    assert sorted(file.suffix for file in (tmp_path / "figures").iterdir()) == [".csv", ".pdf", ".txt"]
+
+
+def test_a_single_point_of_a_curve_is_seen() -> None:
+    values = {"valid/nll": [(50, 3.5)], "train/loss": [(step, 1.0 + step) for step in range(training.FEW + 1)]}
+    single, many = training.curves(values, {"valid/nll": {50: 0.5}, "train/loss": {}}).axes
+    (point, *_), (line, *_) = single.lines, many.lines
+    assert (point.get_marker(), line.get_marker()) == ("o", "None")
+    (bar,) = single.collections
+    assert np.array_equal(bar.get_segments(), [[[50, 3.0], [50, 4.0]]])
 
 
 def test_the_numbers_of_panels_are_the_examples(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import Protocol
 
 import pytest
 
+from dgmrun.command.help import text as help_text
 from dgmrun.errors import Mistake
 from dgmrun.paths import options
+from dgmrun.report.header import Header
 from dgmrun.tools.list import groups, header, main
 
 MODEL = """\
@@ -27,6 +29,15 @@ model:
   prior:
     std: 1.0e-8
 """
+
+
+def test_a_source_goes_on_to_the_end_of_its_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("# One.\n# Source: Someone 2001, table 1. Their\n# code is odd.\n# Two.\na: 1\n")
+    assert header(tmp_path / "a.yaml") == Header(["One.", "Two."], "Someone 2001, table 1. Their code is odd.")
+
+
+def test_help_is_not_wide() -> None:
+    assert max(map(len, help_text().splitlines())) <= 100
 
 
 class Model:

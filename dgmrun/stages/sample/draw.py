@@ -15,6 +15,7 @@ from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery
 from dgmrun.protocols.models import Averaged, Generative, LatentVariableModel, Pictured
+from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Batch
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
@@ -59,7 +60,8 @@ def draw(run: Run, setup: Setup) -> None:
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
     with drawing.harmless("the samples"):
         _show(run, setup, x, models, given)
-    log.info("sample      %d samples (%s): %s", count, how, short(run.path / "figures" / f"samples.{setup.formats[0]}"))
+    file = short(run.path / "figures" / f"samples.{' and .'.join(setup.formats)}")
+    log.info("sample      %s (%s): %s", counted(count, "sample"), how, file)
     if given.context is not None and (words := build.classes(setup.config["dataset"])):
         rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]
         log.info("rows        %s", printable(", ".join(rows)))

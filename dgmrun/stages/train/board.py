@@ -126,5 +126,5 @@ class Board(Callback):
             with drawing.harmless(name):
                 title = f"{name.replace('_', ' ')} at step {step}"
                 figure = gallery.valued(x, title, *captions.get(name, Caption()))
-                drawing.save(self.run.path / "figures" / f"{name}.png", figure, self.formats)
+                drawing.keep(self.run, name, figure, self.formats)
         self.spent += time.monotonic() - start

@@ -24,4 +24,4 @@ def draw(run: Run, formats: Sequence[str]) -> None:
 
     errors = {tag: dict(curves.get(f"{tag}_standard_error", ())) for tag in shown}
     with drawing.harmless("the training"):
-        drawing.save(run.path / "figures" / "curve.png", training.curves(shown, errors), formats)
+        drawing.keep(run, "curve", training.curves(shown, errors), formats)

@@ -62,11 +62,15 @@ class Bar(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: Objective) -> None:
         """Removes the bar."""
-        self.progress.stop()
+        self._remove()
 
     def on_exception(self, trainer: Trainer, pl_module: Objective, exception: BaseException) -> None:
         """Removes the bar before the error is printed."""
-        self.progress.stop()
+        self._remove()
+
+    def _remove(self) -> None:
+        if self.is_shown:  # else rich would print an empty line
+            self.progress.stop()
 
     def figures(self) -> str:
         """Formats the figures of the latest validation."""
