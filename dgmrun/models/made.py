@@ -127,12 +127,10 @@ class MADE(nn.Module):
         """
         every: Sequence[int] = range(len(self.orders))
         if self.training:
-            every, self.drawn_by = [self._random() if self.drawn_by is None else self.drawn_by], None
+            mask = int(torch.randint(len(self.orders), ())) if self.drawn_by is None else self.drawn_by
+            every, self.drawn_by = [mask], None
         flat, y = x.reshape(len(x), -1), self.vector(context, self.network.output.weight)
         return _log_each([self.conditionals(flat, y, mask) for mask in every], flat).logsumexp(0) - math.log(len(every))
-
-    def _random(self) -> int:
-        return int(torch.randint(len(self.orders), ()))
 
     @torch.no_grad()
     def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -147,10 +145,8 @@ class MADE(nn.Module):
         """Independent samples [num, *event.shape], drawn one dimension after another; in training all by one mask."""
         weight = self.network.output.weight
         y = self.vector(context, weight)
-        self.drawn_by = self._random() if self.training else None
-        which = (
-            torch.randint(len(self.orders), (num,)) if self.drawn_by is None else torch.tensor([self.drawn_by] * num)
-        )
+        which = torch.randint(len(self.orders), (1 if self.training else num,)).expand(num)
+        self.drawn_by = int(which[0]) if self.training else None
         dtype = weight.dtype if self.event.dtype.is_floating_point else self.event.dtype
         x = torch.zeros(num, self.event.dims, dtype=dtype, device=weight.device)
         for mask in which.unique().tolist():
