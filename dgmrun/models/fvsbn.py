@@ -9,7 +9,7 @@ terms that could be trained apart, and each is concave. With shared parameters, 
 
 References:
     Frey, Hinton and Dayan (1996), Does the wake-sleep algorithm produce good density estimators?
-    Larochelle and Murray (2011), The neural autoregressive distribution estimator, equation 5.
+    Larochelle and Murray (2011), The neural autoregressive distribution estimator, which names it.
 """
 
 from __future__ import annotations

@@ -95,29 +95,33 @@ class MADE(nn.Module):
         """Sets the output biases so that the conditionals start near the marginal distributions of `x`."""
         self.network.output.bias.copy_(self.family.start(x.reshape(len(x), -1)).flatten())
 
-    def numbers(self, mask: int) -> list[Tensor]:
-        """Numbers of the units of each layer, by which they are masked: places in the order, 1 to D, and 0 for context.
+    def masked(self, mask: int) -> list[Tensor]:
+        """The weights of the network that a mask leaves.
 
-        An input or output has that of its dimension; a hidden unit sees dimensions up to its own.
+        Units are numbered by places in the order, 1 to D, and 0 for context: an input or output has that of its
+        dimension, and a hidden unit sees inputs up to its own.
         """
         place = self.orders[mask].argsort() + 1
         inputs = place.repeat_interleave(self.units.size // self.event.dims)
         inputs = torch.cat((inputs, place.new_zeros(self.vector.size)))
-        return [inputs, *self.connectivity[mask].split(self.hidden), place.repeat_interleave(self.family.size)]
+        outputs = place.repeat_interleave(self.family.size)
+        return self.network.masked([inputs, *self.connectivity[mask].split(self.hidden), outputs])
 
-    def conditionals(self, x: Tensor, y: Tensor | None, mask: int, of: slice = slice(None)) -> Distribution:
+    def conditionals(
+        self, x: Tensor, y: Tensor | None, weights: Sequence[Tensor], of: slice = slice(None)
+    ) -> Distribution:
         """p_m(x_d | x_<d) of dimensions d, [batch, dimensions].
 
         Args:
             x: examples [batch, D].
             y: vectors of their contexts, if any.
-            mask: the mask m.
+            weights: those that the mask m leaves.
             of: which dimensions are wanted.
         """
         size, seen = self.family.size, self.units(x, self.network.output.weight)
         assert seen is not None
         entries = of if of == slice(None) else slice(of.start * size, of.stop * size)
-        found: Tensor = self.network(beside(seen, y), self.numbers(mask), entries)
+        found: Tensor = self.network(beside(seen, y), weights, entries)
         return self.family(found.unflatten(1, (-1, size)))
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -127,18 +131,18 @@ class MADE(nn.Module):
         """
         every: Sequence[int] = range(len(self.orders))
         if self.training:
-            every, self.drawn_by = [self._random() if self.drawn_by is None else self.drawn_by], None
+            mask = int(torch.randint(len(self.orders), ())) if self.drawn_by is None else self.drawn_by
+            every, self.drawn_by = [mask], None
         flat, y = x.reshape(len(x), -1), self.vector(context, self.network.output.weight)
-        return _log_each([self.conditionals(flat, y, mask) for mask in every], flat).logsumexp(0) - math.log(len(every))
-
-    def _random(self) -> int:
-        return int(torch.randint(len(self.orders), ()))
+        return _log_each([self.conditionals(flat, y, self.masked(mask)) for mask in every], flat).logsumexp(
+            0
+        ) - math.log(len(every))
 
     @torch.no_grad()
     def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """p(x_d = 1 | x_<d) of each dimension of binary x, [num, *event.shape], averaged over the masks given x."""
         flat, y = x.reshape(len(x), -1), self.vector(context, self.network.output.weight)
-        each = [self.conditionals(flat, y, mask) for mask in range(len(self.orders))]
+        each = [self.conditionals(flat, y, self.masked(mask)) for mask in range(len(self.orders))]
         weight = _log_each(each, flat).softmax(0).unsqueeze(-1)
         return (weight * torch.stack([one.mean for one in each])).sum(0).reshape(x.shape)
 
@@ -147,10 +151,8 @@ class MADE(nn.Module):
         """Independent samples [num, *event.shape], drawn one dimension after another; in training all by one mask."""
         weight = self.network.output.weight
         y = self.vector(context, weight)
-        self.drawn_by = self._random() if self.training else None
-        which = (
-            torch.randint(len(self.orders), (num,)) if self.drawn_by is None else torch.tensor([self.drawn_by] * num)
-        )
+        which = torch.randint(len(self.orders), (1 if self.training else num,)).expand(num)
+        self.drawn_by = int(which[0]) if self.training else None
         dtype = weight.dtype if self.event.dtype.is_floating_point else self.event.dtype
         x = torch.zeros(num, self.event.dims, dtype=dtype, device=weight.device)
         for mask in which.unique().tolist():
@@ -159,8 +161,9 @@ class MADE(nn.Module):
         return x.reshape(-1, *self.event.shape)
 
     def _sample(self, x: Tensor, y: Tensor | None, mask: int) -> Tensor:
+        weights = self.masked(mask)
         for d in self.orders[mask].tolist():
-            x[:, d] = self.conditionals(x, y, mask, slice(d, d + 1)).sample()[:, 0]
+            x[:, d] = self.conditionals(x, y, weights, slice(d, d + 1)).sample()[:, 0]
         return x
 
 

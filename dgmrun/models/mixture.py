@@ -6,7 +6,7 @@ where p(x_d | k) is Bernoulli with logit :math:`a_{kd}`, or Gaussian with mean :
 :math:`\sigma_{kd}`.
 
 References:
-    McLachlan and Peel (2000), Finite mixture models, chapters 2, 3 and 5.
+    McLachlan and Peel (2000), Finite mixture models.
 """
 
 from __future__ import annotations

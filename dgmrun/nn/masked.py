@@ -38,25 +38,33 @@ class MaskedMLP(nn.Module):
         self.output = linear(hidden[-1], outputs)
         self.direct = nn.Parameter(torch.zeros(outputs, inputs)) if direct else None
 
-    def forward(self, x: Tensor, numbers: Sequence[Tensor], of: slice = slice(None)) -> Tensor:
+    def masked(self, numbers: Sequence[Tensor]) -> list[Tensor]:
+        """Weights of each layer that the masks leave, those from inputs to outputs last.
+
+        Args:
+            numbers: numbers of the units of each layer, those of inputs first and of outputs last.
+        """
+        *below_output, mine = (each.unsqueeze(1) for each in numbers)
+        found = [
+            layer.get_parameter("weight") * (below.t() <= above)
+            for layer, (below, above) in zip(self.layers, pairwise(below_output), strict=True)
+        ]
+        found.append(self.output.weight * (below_output[-1].t() < mine))
+        return found if self.direct is None else [*found, self.direct * (below_output[0].t() < mine)]
+
+    def forward(self, x: Tensor, weights: Sequence[Tensor], of: slice = slice(None)) -> Tensor:
         """Outputs [batch, outputs].
 
         Args:
             x: inputs [batch, inputs].
-            numbers: numbers of the units of each layer, those of inputs first and of outputs last.
+            weights: what `masked` returns.
             of: which outputs are wanted.
         """
-        *below_output, mine = numbers
-        h, mine = x, mine[of].unsqueeze(1)
-        for layer, (below, above) in zip(self.layers, pairwise(below_output), strict=True):
-            assert isinstance(layer, nn.Linear)
-            mask = below <= above.unsqueeze(1)
-            h = self.activation(functional.linear(h, layer.weight * mask, layer.bias))
-        mask = below_output[-1] < mine
-        found = functional.linear(h, self.output.weight[of] * mask, self.output.bias[of])
-        return (
-            found if self.direct is None else found + functional.linear(x, self.direct[of] * (below_output[0] < mine))
-        )
+        h, depth = x, len(self.layers)
+        for layer, weight in zip(self.layers, weights[:depth], strict=True):
+            h = self.activation(functional.linear(h, weight, layer.get_parameter("bias")))
+        found = functional.linear(h, weights[depth][of], self.output.bias[of])
+        return found if self.direct is None else found + functional.linear(x, weights[-1][of])
 
 
 def hidden_numbers(hidden: Sequence[int], dims: int, least: int) -> Tensor:

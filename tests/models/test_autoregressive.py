@@ -55,8 +55,8 @@ def test_conditionals_depend_on_what_comes_before_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
-def test_the_jacobian_of_log_p_is_that_of_conditionals_which_look_back(name: str) -> None:
-    """The means are those of the density: log p is the sum of their logarithms."""
+def test_the_conditionals_are_those_of_the_density(name: str) -> None:
+    """So that what is shown of the means holds for log p: it is the sum of their logarithms."""
     model, x = made(name, 6, [3, 1, 5, 0, 2, 4]), states(6)
     p = model.means(x)
     assert torch.allclose(model.log_prob(x), torch.where(x > 0, p, 1 - p).log().sum(1))

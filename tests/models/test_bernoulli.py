@@ -37,7 +37,7 @@ def most(x: Tensor) -> float:
 
 
 def test_the_coin_is_the_frequency_of_heads() -> None:
-    """7 of 10: exactly, as one step of Newton's method at the optimum moves nothing."""
+    """7 of 10."""
     x = torch.tensor([1.0] * 7 + [0.0] * 3, dtype=torch.float64)[:, None]
     coin = trained(x)
     assert torch.sigmoid(coin.logits).item() == pytest.approx(0.7, abs=1e-9)

@@ -67,7 +67,7 @@ def test_the_jacobian_of_gaussian_conditionals_is_triangular_in_the_order() -> N
     x, order = torch.randn(6, dtype=torch.float64), model.orders[0]
     for part in ("mean", "stddev"):
         jacobian = torch.autograd.functional.jacobian(
-            lambda x, part=part: getattr(model.conditionals(x[None], None, 0), part)[0], x
+            lambda x, part=part: getattr(model.conditionals(x[None], None, model.masked(0)), part)[0], x
         )
         in_order = jacobian[order][:, order]
         assert (in_order.triu() == 0).all()
@@ -90,7 +90,7 @@ def test_gaussian_samples_have_their_density() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter *= 0.3
-    conditionals = model.conditionals(x := model.sample(num), None, 0)
+    conditionals = model.conditionals(x := model.sample(num), None, model.masked(0))
     z = (x - conditionals.mean) / conditionals.stddev
     assert (z.mean(0).abs() < 5 / math.sqrt(num)).all()
     assert ((z.square().mean(0) - 1).abs() < 5 * math.sqrt(2 / num)).all()
@@ -114,7 +114,7 @@ def test_it_starts_with_the_marginals_of_the_data() -> None:
         model = MADE(event, hidden=[3])
         model.initialise(x)
         torch.nn.init.zeros_(model.network.output.weight)
-        one = model.conditionals(x, None, 0)
+        one = model.conditionals(x, None, model.masked(0))
         if event.kind == "levels":
             assert torch.allclose(one.log_prob(torch.ones_like(x))[0].exp(), (x.sum(0) + 0.5) / 51.5)
         else:
@@ -143,7 +143,7 @@ def test_given_a_class_every_dimension_knows_it(event: Event, direct: bool) -> N
 
 def test_masks_differ_and_their_mean_is_the_density() -> None:
     model, x = made(BINARY, masks=3), every(BINARY)
-    each = torch.stack([model.conditionals(x, None, mask).log_prob(x).sum(1) for mask in range(3)])
+    each = torch.stack([model.conditionals(x, None, model.masked(mask)).log_prob(x).sum(1) for mask in range(3)])
     assert len(model.orders.unique(dim=0)) > 1
     assert torch.equal(model.orders[0], torch.arange(4))
     assert torch.allclose(model.log_prob(x), each.exp().mean(0).log())
@@ -152,7 +152,7 @@ def test_masks_differ_and_their_mean_is_the_density() -> None:
 
 def test_in_training_each_mask_has_its_turn_and_samples_are_scored_by_the_mask_that_drew_them() -> None:
     model, x = made(BINARY, masks=3).train(), every(BINARY)
-    each = [model.conditionals(x, None, mask).log_prob(x).sum(1) for mask in range(3)]
+    each = [model.conditionals(x, None, model.masked(mask)).log_prob(x).sum(1) for mask in range(3)]
 
     def scored_by() -> int:
         log_p = model.log_prob(x)
