@@ -395,7 +395,7 @@ def test_sizes(outputs: Path, capsys: pytest.CaptureFixture[str], size: int, sho
         ([], "`dgmrun clean` one of the arguments --failed --checkpoints is required"),
         (["--failed", "--checkpoints"], "not allowed with argument"),
         (["--fail"], "is required"),
-        (["--failed", "--all"], "unrecognized arguments: --all"),
+        (["--failed", "--all"], "has no --all"),
         (["nowhere", "--failed"], "`DIR` must be a folder with runs, but nowhere is no folder"),
     ],
 )

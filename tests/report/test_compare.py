@@ -454,7 +454,7 @@ def test_a_narrow_terminal_gets_several_tables(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--xml"], "`dgmrun compare` unrecognized arguments: --xml"),
+        (["--xml"], "`dgmrun compare` has no --xml"),
         (["--csv", "--json"], "not allowed with argument"),
         (["--latex", "--runs"], "`--runs` must be alone, or with --csv or --json, but is with --latex"),
         (["nowhere"], "`DIR` must be a folder with runs, but nowhere is no folder"),
