@@ -24,7 +24,7 @@ from dgmrun.models.nade import permutation
 from dgmrun.nn.context import ContextVector, beside
 from dgmrun.nn.families import FAMILIES
 from dgmrun.nn.masked import MaskedMLP, hidden_numbers
-from dgmrun.nn.mlp import ACTIVATIONS
+from dgmrun.nn.mlp import check_layers
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
@@ -70,13 +70,9 @@ class MADE(nn.Module):
     ) -> None:
         super().__init__()
         event.require(tuple(FAMILIES), "a MADE")
-        is_list = isinstance(hidden, Sequence) and len(hidden) > 0
-        if not is_list or not all(type(units) is int and units > 0 for units in hidden):
-            raise ValueError(f"`model.hidden` must be a list of sizes, one for each hidden layer, but is {hidden}")
+        check_layers(hidden, activation)
         if masks < 1:
             raise ValueError(f"`model.masks` must be at least 1, but is {masks}")
-        if not isinstance(activation, str) or activation not in ACTIVATIONS:
-            raise ValueError(f"`model.activation` must be one of {', '.join(ACTIVATIONS)}, but is {activation}")
         self.event, self.context, self.hidden = event, context, list(hidden)
         self.units, self.vector = ContextVector(event), ContextVector(context)
         self.family = FAMILIES[event.kind](event)
@@ -94,6 +90,10 @@ class MADE(nn.Module):
     def initialise(self, x: Tensor) -> None:
         """Sets the output biases so that the conditionals start near the marginal distributions of `x`."""
         self.network.output.bias.copy_(self.family.start(x.reshape(len(x), -1)).flatten())
+
+    def num_orders(self) -> int:
+        """Number of masks, each with an order, over which p(x) is a mean."""
+        return len(self.orders)
 
     def masked(self, mask: int) -> list[Tensor]:
         """The weights of the network that a mask leaves.

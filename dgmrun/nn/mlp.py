@@ -19,6 +19,19 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+def check_layers(hidden: Sequence[int], activation: str) -> None:
+    """Checks the settings `model.hidden`, a list of the sizes of hidden layers, and `model.activation`.
+
+    Raises:
+        ValueError: one is invalid; the message names its key.
+    """
+    is_list = isinstance(hidden, Sequence) and len(hidden) > 0
+    if not is_list or not all(type(units) is int and units > 0 for units in hidden):
+        raise ValueError(f"`model.hidden` must be a list of sizes, one for each hidden layer, but is {hidden}")
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(f"`model.activation` must be one of {', '.join(ACTIVATIONS)}, but is {activation}")
+
+
 def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
     """Linear layers of the given sizes, input and output included, with activations between them."""
     layers: list[nn.Module] = []

@@ -20,6 +20,8 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
         dataset: the dataset as recorded in results.json.
     """
     head = f"{f'{word}.{label}':24} {shown(figure)}"
+    if (orders := figure.diagnostics.get("orders") or 1) > 1:
+        head += f", of the mean over {orders:.0f} orders"
     if figure.split:
         head += f"; {figure.split}, {counted(figure.examples, 'example')}{_share(figure)}"
     if figure.given:

@@ -13,14 +13,21 @@ from torch import Tensor
 
 from dgmrun.estimators.density import NORMALISED, less, log_density, log_likelihood
 from dgmrun.estimators.likelihood.closed_form import ClosedForm
+from dgmrun.estimators.likelihood.exact import Exact
 from dgmrun.estimators.likelihood.reverse_ais import upper_bound
 from dgmrun.estimators.marginal import lower_bound
+from dgmrun.models.deep_nade import DeepNADE
 from dgmrun.models.gaussian import Gaussian
 from dgmrun.models.ising import Ising
 from dgmrun.models.linear_vae import LinearVAE
+from dgmrun.models.made import MADE
 from dgmrun.models.rbm import RBM
 from dgmrun.protocols.values import Batch, Estimate, Event, Evidence
+from dgmrun.report.text import line
+from dgmrun.run.figures import Figure, Identity
+from tests.figure import identity
 
+BITS = Event((4,), "binary")
 LOG_F = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
 T3 = 9.2187018
 """0.99865 quantile of Student's t with 3 degrees of freedom, the root of its distribution function in closed form."""
@@ -198,3 +205,13 @@ def test_each_side_of_less_is_made_of_one_side_of_both(f: Any, z: Any, expected:
 def test_less_has_no_error_where_one_of_both_has_none() -> None:
     assert less(replace(of_f(), standard_error=None), of_z()).standard_error is None
     assert less(of_f(), replace(of_z(), standard_error=None)).standard_error is None
+
+
+@pytest.mark.parametrize("model", [DeepNADE(BITS, [3], orders=3), MADE(BITS, [3], masks=3)], ids=["orders", "masks"])
+def test_a_likelihood_that_is_a_mean_over_orders_says_so(model: DeepNADE | MADE) -> None:
+    batch = Batch(model.sample(10), torch.arange(10))
+    _, estimate = Exact()(model, Evidence(batch, batch))
+    figure = Figure.made(estimate, of=Identity(**identity("0" * 64)), seconds=0.0, split="test", examples=10)
+    assert "exact, of the mean over 3 orders; test, 10 examples" in line("likelihood", "exact", figure)
+    alone = replace(figure, diagnostics=estimate.diagnostics | {"orders": 1})
+    assert "orders" not in line("likelihood", "exact", alone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from jaxtyping import Float64
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgmrun.estimators.density import NORMALISED, log_density, log_likelihood
 from dgmrun.protocols.methods import LikelihoodMethod
-from dgmrun.protocols.models import TractableDensity
+from dgmrun.protocols.models import OrderEnsemble, TractableDensity
 from dgmrun.protocols.values import Estimate, Evidence
 
 
@@ -26,6 +26,8 @@ class Exact(LikelihoodMethod):
         return self
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
-        """Returns log p of each example, and their mean."""
+        """Returns log p of each example, and their mean; of a mean over orders, diagnostics have their number."""
         log_p = log_density(model, evidence.batch)
-        return log_p, log_likelihood(log_p, NORMALISED, evidence.population)
+        estimate = log_likelihood(log_p, NORMALISED, evidence.population)
+        orders = {"orders": model.num_orders()} if isinstance(model, OrderEnsemble) else {}
+        return log_p, replace(estimate, diagnostics=estimate.diagnostics | orders)
