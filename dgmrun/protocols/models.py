@@ -229,7 +229,6 @@ class Averaged(Protocol):
         """Probability of each unit in the last step that drew the samples `x`, [num, *event.shape]."""
 
 
-@runtime_checkable
 class Learnable(UnnormalisedDensity, Initialised, Protocol):
     """An unnormalised density with parameters to learn, which start from training data."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import cache
@@ -198,3 +199,17 @@ def test_nothing_is_trained(dgmrun: Callable[..., int], capsys: pytest.CaptureFi
     ):
         assert dgmrun("model=posterior", *words) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_student_of_a_posterior_measures_its_evidence(
+    dgmrun: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgmrun.estimators.proposal.ANNEALED", 20)
+    few = [f"log_z.bridge.{each}" for each in ("num_samples=400", "num_chains=40", "burn_in=10", "thin=1")]
+    assert dgmrun("model=posterior", "log_z.methods=[laplace]", "hydra.run.dir=teacher") == 0
+    taught = ("model=gaussian", "objective=distill_kl", "objective.teacher=teacher", "objective.stream.burn_in=2")
+    short = ("trainer.max_steps=5", "log_z.methods=[bridge]", *few)
+    assert dgmrun(*taught, *short, "train", "log_z", "hydra.run.dir=student") == 0
+    measured = [json.loads(Path(run, "results.json").read_text())["log_z"] for run in ("teacher", "student")]
+    assert [sorted(each) for each in measured] == [["bridge", "laplace"], ["bridge"]]
+    assert measured[0]["bridge"]["value"] == measured[1]["bridge"]["value"]
