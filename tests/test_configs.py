@@ -149,8 +149,10 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("experiment", list(options("experiment")))
 def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
     run = tmp_path / "run"
-    other = [f"objective.teacher={teacher}"] if "distill" in options("experiment")[experiment].read_text() else []
-    command = (f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, "train", f"hydra.run.dir={run}")
+    text = options("experiment")[experiment].read_text()
+    other = [f"objective.teacher={teacher}"] if "distill" in text else []
+    words = [] if "stages:" in text else ["train"]
+    command = (f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, *words, f"hydra.run.dir={run}")
     assert dgmrun(*command) == 0
     assert results(run)["status"] == "done"
 
