@@ -75,8 +75,11 @@ class Posterior(nn.Module):
         self.register_buffer("mean", known.mean)
         self.register_buffer("scale", known.scale)
         mode = maximum(self.log_unnormalised, known.mean)
+        precision = -hessian(self.log_unnormalised, mode)
+        if not precision.isfinite().all() or torch.linalg.cholesky_ex(precision.float()).info:
+            raise ValueError("`dataset.outcomes` must be such that the posterior has a peak, but none was found")
         self.register_buffer("mode", mode)
-        self.register_buffer("precision", -hessian(self.log_unnormalised, mode))
+        self.register_buffer("precision", precision)
         self.to(torch.get_default_dtype())
 
     def log_prior(self, x: Tensor) -> Tensor:

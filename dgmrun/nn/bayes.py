@@ -82,13 +82,15 @@ def knowledge(
         raise ValueError(f"`dataset.columns` must be from 0 to {len(inputs)}, but is {columns}")
     x = torch.tensor(inputs[:columns], dtype=torch.float64).reshape(columns, len(outcomes)).t()
     y = torch.tensor(outcomes, dtype=torch.float64)
+    if not (x.isfinite().all() and y.isfinite().all()):
+        raise ValueError("`dataset.inputs` and `dataset.outcomes` must be finite numbers")
     return _of_groups(x, y, scale) if likelihood == "hierarchical" else _of_bits(x, y, scale)
 
 
 def _of_bits(x: Tensor, y: Tensor, scale: float) -> Knowledge:
     if not y.eq(y.ne(0)).all():
         raise ValueError("`dataset.outcomes` must be 0 or 1 for a logistic likelihood")
-    deviation = x.std(0, correction=0)
+    deviation = (x - x.mean(0)).square().mean(0).sqrt()
     if not deviation.gt(0).all():
         raise ValueError("`dataset.inputs` must be columns of different numbers for a logistic likelihood")
     inputs = torch.cat([torch.ones_like(y)[:, None], (x - x.mean(0)) / deviation], 1)

@@ -58,6 +58,14 @@ def evidence_of_two() -> float:
     return float(torch.logsumexp(log_f, 0)) + 2 * math.log(24 / 800)
 
 
+def evidence_of_a_constant() -> float:
+    """Of seven failures in 23 flights of the same probability."""
+    theta = torch.linspace(-12, 12, 2001, dtype=torch.float64)
+    p = torch.sigmoid(theta)
+    log_f = 7 * p.log() + 16 * (1 - p).log() + Normal(0.0, 3.0).log_prob(theta)
+    return float(torch.logsumexp(log_f, 0)) + math.log(24 / 2000)
+
+
 def evidence_of_schools(scale: float = 5.0) -> float:
     """log p(y), with effects and mean integrated in closed form, and the logarithm of the spread by quadrature."""
     its = known("eight_schools", scale=scale)
@@ -69,11 +77,18 @@ def evidence_of_schools(scale: float = 5.0) -> float:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "exact"), [("challenger", evidence_of_two), ("eight_schools", evidence_of_schools)]
+    ("dataset", "columns", "exact"),
+    [
+        ("challenger", 0, evidence_of_a_constant),
+        ("challenger", 1, evidence_of_two),
+        ("eight_schools", 1, evidence_of_schools),
+    ],
 )
-def test_annealing_from_the_prior_gives_the_evidence(dataset: str, exact: Callable[[], float]) -> None:
+def test_annealing_from_the_prior_gives_the_evidence(dataset: str, columns: int, exact: Callable[[], float]) -> None:
     with seeded(0, "evidence"):
-        estimate = AIS(num_chains=500, num_temperatures=60, spacing="sigmoid")(posterior(dataset), torch.zeros(1))
+        estimate = AIS(num_chains=500, num_temperatures=60, spacing="sigmoid")(
+            posterior(dataset, columns=columns), torch.zeros(1)
+        )
     assert estimate.standard_error is not None
     assert estimate.standard_error < 0.1
     assert abs(estimate.value - exact()) < 4.5 * estimate.standard_error
@@ -172,6 +187,7 @@ def test_a_flat_prior_gives_the_published_regression() -> None:
         ("challenger", {"outcomes": [0, 1]}, "`dataset.inputs` must be columns of 2 numbers"),
         ("challenger", {"outcomes": [2.0] * 23}, "`dataset.outcomes` must be 0 or 1"),
         ("challenger", {"inputs": [[1] * 23]}, "`dataset.inputs` must be columns of different numbers"),
+        ("eight_schools", {"outcomes": [math.nan] * 8}, "`dataset.inputs` and `dataset.outcomes` must be finite"),
         ("eight_schools", {"columns": 0}, "`dataset.inputs` must be one column of positive numbers"),
         ("eight_schools", {"inputs": [[0] * 8]}, "`dataset.inputs` must be one column of positive numbers"),
     ],
@@ -184,6 +200,11 @@ def test_knowledge_that_no_posterior_has(dataset: str, changes: dict[str, Any], 
 def test_a_posterior_has_as_many_parameters_as_its_dataset() -> None:
     with pytest.raises(ValueError, match=r"`dataset.event` must have the shape \[2\], but has \[3\]"):
         Posterior(Event((3,), "real"), **settings("challenger"))
+
+
+def test_a_posterior_without_a_peak_is_refused() -> None:
+    with pytest.raises(ValueError, match="`dataset.outcomes` must be such that the posterior has a peak"):
+        posterior("eight_schools", outcomes=[1e30] * 8)
 
 
 def test_a_posterior_too_far_from_its_prior_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
