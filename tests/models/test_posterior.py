@@ -203,7 +203,7 @@ def test_a_posterior_has_as_many_parameters_as_its_dataset() -> None:
 
 
 def test_a_posterior_without_a_peak_is_refused() -> None:
-    with pytest.raises(ValueError, match="`dataset.outcomes` must be such that the posterior has a peak"):
+    with pytest.raises(ValueError, match=r"`dataset.outcomes` must be such that the posterior has a peak"):
         posterior("eight_schools", outcomes=[1e30] * 8)
 
 
@@ -228,6 +228,7 @@ def test_a_student_of_a_posterior_measures_its_evidence(
     monkeypatch.setattr("dgmrun.estimators.proposal.ANNEALED", 20)
     few = [f"log_z.bridge.{each}" for each in ("num_samples=400", "num_chains=40", "burn_in=10", "thin=1")]
     assert dgmrun("model=posterior", "log_z.methods=[laplace]", "hydra.run.dir=teacher") == 0
+    assert "no picture" not in Path("teacher/run.log").read_text()
     taught = ("model=gaussian", "objective=distill_kl", "objective.teacher=teacher", "objective.stream.burn_in=2")
     short = ("trainer.max_steps=5", "log_z.methods=[bridge]", *few)
     assert dgmrun(*taught, *short, "train", "log_z", "hydra.run.dir=student") == 0
