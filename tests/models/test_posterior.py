@@ -156,7 +156,7 @@ def test_chains_from_the_prior_come_to_the_posterior_of_schools_and_none_is_stuc
     model = posterior("eight_schools")
     with seeded(0, "walk"):
         draws = rejected("hierarchical", known("eight_schools"), 1000).float()
-        states = model.walk(model.annealed(draws).start(1000), 150)
+        states = model.walk(model.annealed(draws).start(1000), 120)
     for values in (model.log_likelihood, lambda x: x[:, 0], lambda x: x[:, 1]):
         a, b = values(draws), values(states)
         assert abs(a.mean() - b.mean()) < 4.5 * math.sqrt(float(a.var() + b.var()) / 1000)
