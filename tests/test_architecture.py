@@ -24,11 +24,11 @@ MAY_IMPORT = {
     "estimators": {"latent", "protocols", "rng", "errors", "rooms"},
     "objectives": {"gradients", "nn", "latent", "protocols", "rng", "rooms"},
     "data": {"protocols", "rng", "errors"},
-    "datasets": {"data", "run", "protocols", "rng", "errors"},
+    "datasets": {"data", "nn", "run", "protocols", "rng", "errors"},
     "report": {"run", "protocols", "errors", "paths"},
 }
 """Rooms that know little, and all that they know."""
-ROOMS, ARROWS = 24, 85
+ROOMS, ARROWS = 24, 86
 """At most so many, and so many pairs of rooms of which one imports the other."""
 ONLY_IN = {
     "lightning": {"objectives", "stages/train"},

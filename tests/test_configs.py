@@ -112,9 +112,10 @@ def test_a_folder_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", list(options("model")))
 def test_every_model(model: str, dgmrun: Command, tmp_path: Path) -> None:
     run = tmp_path / "run"
+    trained = ["train"] if partners("model", model)["objective"] else []
     scored = ["likelihood"] if partners("model", model)["likelihood"] else ["fidelity"]
     few = ["likelihood.importance.num_samples=20"] if "elbo" in partners("model", model)["likelihood"] else []
-    assert dgmrun(f"model={model}", *SHORT, *few, "train", *scored, "sample", f"hydra.run.dir={run}") == 0
+    assert dgmrun(f"model={model}", *SHORT, *few, *trained, *scored, "sample", f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"
 
 
@@ -148,8 +149,10 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("experiment", list(options("experiment")))
 def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
     run = tmp_path / "run"
-    other = [f"objective.teacher={teacher}"] if "distill" in options("experiment")[experiment].read_text() else []
-    command = (f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, "train", f"hydra.run.dir={run}")
+    text = options("experiment")[experiment].read_text()
+    other = [f"objective.teacher={teacher}"] if "distill" in text else []
+    words = [] if "stages:" in text else ["train"]
+    command = (f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, *words, f"hydra.run.dir={run}")
     assert dgmrun(*command) == 0
     assert results(run)["status"] == "done"
 

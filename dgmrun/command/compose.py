@@ -270,6 +270,12 @@ def _mistake(error: Exception, arguments: Arguments) -> Mistake:
     if text.startswith("You must specify 'model'"):
         meant = [f"model={value}" for key, value in map(split, arguments.overrides) if nearest(key, ["model"])]
         return Mistake("`model` must be given, but is not", f"dgmrun {[*meant, 'model=rbm'][0]} train")
+    if found := re.match(r"Interpolation key '(\w+)\.(\w+)' not found full_key: ([\w.]+)", text):
+        group, key, taker = found.groups()
+        return Mistake(
+            f"`{group}` must be one with the key {key}, from which `{taker}` is taken, but has not",
+            f"without {group}=..., that of the model",
+        )
     for group, _ in map(split, arguments.overrides):
         if f"Could not find '{group}/" in text:
             value = text.split(f"'{group}/")[1].split("'")[0]

@@ -103,6 +103,7 @@ def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
         Mistake: the configuration is invalid; the message names the key.
     """
     setup.check()
+    has_weights |= start.is_settled(setup.new_model())
     for word in stages:
         module = stage(word)
         has_weights |= word == "train"

@@ -70,8 +70,8 @@ class ThroughProposal(LogZMethod):
     Args:
         num_samples: number of samples of the proposal, and of states of the model's chains; a multiple of `num_chains`.
         num_chains: number of chains, even. Error bars treat chains, not their states, as independent.
-        burn_in: Gibbs sweeps before the first recorded state of a chain.
-        thin: Gibbs sweeps between recorded states of a chain.
+        burn_in: transitions before the first recorded state of a chain.
+        thin: transitions between recorded states of a chain.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.

@@ -88,6 +88,14 @@ class UnnormalisedDensity(Protocol):
 
 
 @runtime_checkable
+class Peaked(Protocol):
+    """A density of real numbers whose mode is known."""
+
+    def peak(self) -> tuple[Tensor, Tensor]:
+        """The mode, [*event.shape], and the negative Hessian of log f there, [D, D]."""
+
+
+@runtime_checkable
 class Topped(Protocol):
     """A latent variable model with an unnormalised top layer: log p of its traces omits the term -log Z."""
 
@@ -238,6 +246,10 @@ class Averaged(Protocol):
 
     def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Probability of each unit in the last step that drew the samples `x`, [num, *event.shape]."""
+
+
+class Learnable(UnnormalisedDensity, Initialised, Protocol):
+    """An unnormalised density with parameters to learn, which start from training data."""
 
 
 @runtime_checkable

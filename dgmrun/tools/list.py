@@ -14,6 +14,9 @@ from dgmrun.report.progress import bar
 from dgmrun.report.terminal import Parser, wrapped
 from dgmrun.run import own
 
+LONG = 80
+"""Length of a setting above which its comment has a line of its own."""
+
 
 def main(argv: list[str]) -> None:
     """Prints each option with a summary and its source, or all details of one option.
@@ -95,10 +98,13 @@ def keys(group: str, file: Path) -> Iterator[str]:
     text = file.read_text()
     prefix = "" if "@package _global_" in text else f"{group}."
     leaves = list(_leaves(yaml.compose(text, Loader=yaml.SafeLoader), prefix))
-    settings = [f"{key}={text[node.start_mark.index : node.end_mark.index].strip()}" for key, node in leaves]
-    margin = max(map(len, settings), default=0) + 6
+    settings = [f"{key}={' '.join(text[node.start_mark.index : node.end_mark.index].split())}" for key, node in leaves]
+    margin = max((len(setting) for setting in settings if len(setting) <= LONG), default=0) + 6
     for setting, (_, node) in zip(settings, leaves, strict=True):
         comment = text.splitlines()[node.end_mark.line].partition(" # ")[2]
+        if len(setting) > LONG:
+            yield from wrapped(setting, "    ")
+            setting = ""
         yield from wrapped(comment, f"    {setting}".ljust(margin))
 
 

@@ -129,8 +129,10 @@ def _draw(both: Sequence[Run], target: Run, is_drawn: bool, formats: Sequence[st
         if not (entries := found.of_weights(each.results, "log_z", of)):
             continue
         plots: dict[str, drawing.Picture] = {}
-        with drawing.harmless("log Z"):
-            plots["log_z"] = evidence.curves({"": found.curves(entries)})
+        known_curves = found.curves(entries)
+        if known_curves.methods or known_curves.exact is not None:
+            with drawing.harmless("log Z"):
+                plots["log_z"] = evidence.curves({"": known_curves})
         if is_drawn:
             with drawing.harmless("the proposal"):
                 plots["proposal"] = evidence.densities({"": found.points(each, of, found.best(known | entries))})

@@ -27,7 +27,7 @@ from dgmrun.protocols.values import Estimate
 class AIS(LogZMethod):
     """log Z in nats by annealing from the base to the model: unbiased for Z, so biased low for log Z.
 
-    Costs `num_chains * num_temperatures` Gibbs sweeps. More temperatures help more than more chains.
+    Costs `num_chains * num_temperatures` transitions. More temperatures help more than more chains.
 
     Args:
         num_chains: number of chains, at least 2.

@@ -32,13 +32,13 @@ from dgmrun.protocols.values import Estimate
 class ReverseAIS(LogZMethod):
     """Upper bound on log Z in expectation, in nats; together with `AIS`, which is biased low, it sandwiches log Z.
 
-    Costs `num_chains * num_temperatures` Gibbs sweeps, after those of the burn-in.
+    Costs `num_chains * num_temperatures` transitions, after those of the burn-in.
 
     Args:
         num_chains: number of chains, at least 2.
         num_temperatures: number of inverse temperatures from 1 to 0, both ends included, at least 2.
         spacing: as in `AIS`.
-        burn_in: Gibbs sweeps before annealing, if exact samples of the model are unavailable.
+        burn_in: transitions before annealing, if exact samples of the model are unavailable.
 
     Raises:
         ValueError: fewer than 2 chains or temperatures, an unknown spacing, or a negative burn-in.
@@ -64,7 +64,7 @@ class ReverseAIS(LogZMethod):
         inverse = log_mean(log_w)
         mean = inverse.reciprocal()
         is_exact = can_be_exact(model)
-        doubt = f"its chains start after {self.burn_in} Gibbs sweeps, not at exact samples: it is no bound"
+        doubt = f"its chains start after {self.burn_in} transitions, not at exact samples: it is no bound"
         return Estimate(
             "log_z",
             value=mean.value,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast
-from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.models import Learnable
 from dgmrun.protocols.values import Batch
 
 
@@ -28,7 +28,7 @@ class CD(Objective):
         ValueError: `k` is below 1.
     """
 
-    requires: ClassVar[type] = UnnormalisedDensity
+    requires: ClassVar[type] = Learnable
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1) -> None:
         super().__init__(model, optimization)

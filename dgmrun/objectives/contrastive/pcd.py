@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast
-from dgmrun.protocols.models import UnnormalisedDensity
+from dgmrun.protocols.models import Learnable
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
@@ -32,7 +32,7 @@ class PCD(Objective):
         ValueError: `k` or `num_chains` is below 1.
     """
 
-    requires: ClassVar[type] = UnnormalisedDensity
+    requires: ClassVar[type] = Learnable
     captions: ClassVar[dict[str, tuple[str, ...]]] = {"chains": ("x", "chain", "dimension")}
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, num_chains: int | None = None) -> None:

@@ -7,7 +7,7 @@ import torch
 from dgmrun.errors import Mistake
 from dgmrun.protocols.models import fits
 from dgmrun.stages.train import fit, processes, validation
-from dgmrun.workbench import build
+from dgmrun.workbench import build, start
 from dgmrun.workbench.setup import Setup
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
@@ -22,6 +22,11 @@ def check(setup: Setup) -> None:
     """
     model, node, names = setup.new_model(), setup.config["objective"], setup.config["choices"]
     objective = build.target(node)
+    if start.is_settled(model):
+        raise Mistake(
+            f"`stages` must not have train for {names['model']}, which has nothing to train",
+            f"dgmrun model={names['model']} log_z",
+        )
     if not fits(type(model), objective.requires):
         raise Mistake(
             f"`objective` must be one that fits the model {names['model']}: "
