@@ -38,7 +38,8 @@ def create(setup: Setup, path: Path, command: str) -> Run:
             "`run` must be given where `device.num_nodes` is above 1, as all nodes train one run",
             "dgmrun ... stages=[] makes it; then on every node dgmrun train run=DIR",
         )
-    check(setup, setup.config["stages"] or ["train"], has_weights=bool(setup.config["weights"]))
+    later = [] if start.is_settled(setup.new_model()) else ["train"]
+    check(setup, setup.config["stages"] or later, has_weights=bool(setup.config["weights"]))
     given = start.given_weights(setup)
     results = provenance.results(setup, command)
     for doubt in results["dataset"]["doubts"]:
