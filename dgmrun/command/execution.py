@@ -38,8 +38,8 @@ def create(setup: Setup, path: Path, command: str) -> Run:
             "`run` must be given where `device.num_nodes` is above 1, as all nodes train one run",
             "dgmrun ... stages=[] makes it; then on every node dgmrun train run=DIR",
         )
-    later = [] if start.is_settled(setup.new_model()) else ["train"]
-    check(setup, setup.config["stages"] or later, has_weights=bool(setup.config["weights"]))
+    has_weights = bool(setup.config["weights"]) or start.is_settled(setup.new_model())
+    check(setup, setup.config["stages"] or ([] if has_weights else ["train"]), has_weights)
     given = start.given_weights(setup)
     results = provenance.results(setup, command)
     for doubt in results["dataset"]["doubts"]:
@@ -104,7 +104,6 @@ def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
         Mistake: the configuration is invalid; the message names the key.
     """
     setup.check()
-    has_weights |= start.is_settled(setup.new_model())
     for word in stages:
         module = stage(word)
         has_weights |= word == "train"

@@ -30,19 +30,20 @@ def samples(panels: Mapping[str, ndarray], columns: int | None = None) -> Pictur
 
 
 @rc_context(STYLE)
-def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> Picture:
-    """Plots one row of titled panels.
+def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None, value: str | None = None) -> Picture:
+    """Plots one row of titled panels, and a colour bar if what a grey value is, from 0 to 1, is worth one.
 
     Args:
         panels: by title, images [num, channels, height, width], drawn as a grid, or anything else as a matrix; at most
             100 examples.
         columns: number of columns of the grids; None for as many as rows.
+        value: what a value is; None for no colour bar.
     """
     sheets = {title: pixels(x, columns) for title, x in panels.items()}
     sizes = [_size(sheet.shape) for sheet in sheets.values()]
     titles = [wrapped(title, max(width, NARROWEST) // LETTER) for title, (width, _) in zip(sheets, sizes, strict=True)]
     top = GAP + LINE * max(title.count("\n") + 1 for title in titles)
-    width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes)
+    width = GAP + sum(max(width, NARROWEST) + GAP for width, _ in sizes) + (0 if value is None else BAR + RIGHT)
     height = GAP + max(height for _, height in sizes) + top
     figure = Picture(figsize=(width / DPI, height / DPI), dpi=DPI)
     left = GAP
@@ -54,6 +55,9 @@ def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None) -> P
         axes.set_title(title)
         axes.set_axis_off()
         left += room + GAP
+    if value is not None:
+        bar = figure.add_axes((left / width, place[1], BAR / width, place[3]))
+        figure.colorbar(ScalarMappable(Normalize(0, 1), "gray"), cax=bar, label=value)
     figure.data = titled(panels)
     return figure
 

@@ -129,7 +129,7 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     mean = means(models[-1], setup, x["x"], given)
     if mean is not None and setup.event.is_picture:
         shown = {title: panels[title], "means": drawable(setup.shown(mean))}
-        plots["means"] = gallery.side_by_side(shown, given.columns)
+        plots["means"] = gallery.side_by_side(shown, given.columns, "probability of a 1")
     seen = setup.seen(setup.scored("test").rows(slice(len(x["data"]))))
     pictures = [model.pictures(seen) for model in models if isinstance(model, Pictured)]
     filters = [each["filters"].reshape(-1, *setup.event.shape) for each in pictures if "filters" in each]
