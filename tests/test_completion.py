@@ -100,7 +100,7 @@ class Complete:
         ("dgmrun run=outputs/a mod", ""),
         ("dgmrun run=outputs/a log_z devi", "device= device."),
         ("dgmrun list model=rb", "model=rbm"),
-        ("dgmrun list log_z=", "log_z=ais log_z=bridge log_z=exact log_z=importance log_z=reverse_ais"),
+        ("dgmrun list log_z=", "log_z=ais log_z=bridge log_z=exact log_z=importance log_z=laplace log_z=reverse_ais"),
         ("dgmrun compare ", "outputs/ --csv --html --json --latex --markdown --figures --runs --wide"),
         ("dgmrun compare outputs/ outputs/", "outputs/a/"),
         ("dgmrun clean --", "--failed --checkpoints --yes"),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from dgmrun.paths import options
 
 Command = Callable[..., int]
-MODELS = list(options("model"))
+MODELS = [name for name, file in options("model").items() if "${dataset." not in file.read_text()]
+"""All but those whose data are settings of their own datasets."""
 TINY = (
     "dataset=file trainer.max_steps=4 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
     "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2 sample.count=4 "
