@@ -3,7 +3,7 @@
 #
 # Guess before running: all tests with the same mark `xdist_group` run in one worker, as documented.
 # Seen: two workers, each with about half of the group.
-# Hurts: suites that train a model once in a fixture of the session and group the tests that look at it: each worker trains
+# Hurts: suites that train a model once in a shared fixture and group the tests that look at it: each worker trains
 # its own. `--dist loadfile` keeps a file of tests together.
 set -euo pipefail
 folder=$(mktemp -d)
