@@ -23,6 +23,7 @@ from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, rend
 from dgmrun.paths import tools
 
 if TYPE_CHECKING:
+    from dgmrun.command.arguments import Arguments
     from dgmrun.run.directory import Run
 
 OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
@@ -131,13 +132,7 @@ def _run(argv: list[str]) -> Run | None:
 
     given = arguments.parse(argv)
     if given.is_sweep:
-        from dgmrun.command import search, sweep
-
-        if search.is_search(given):
-            search.run(given)
-            return None
-        with sweep.registered(given.search_path):
-            compose.compose_sweep(given)
+        _sweep(given)
         return None
     if (composed := compose.compose(given)) is None:
         return None
@@ -164,6 +159,17 @@ def _run(argv: list[str]) -> Run | None:
         if not children.is_rank():
             execution.farewell(run)
     return run
+
+
+def _sweep(given: Arguments) -> None:
+    """Executes the jobs of a sweep or of a search."""
+    from dgmrun.command import compose, search, sweep
+
+    if search.is_search(given):
+        search.run(given)
+        return
+    with sweep.registered(given.search_path):
+        compose.compose_sweep(given)
 
 
 @contextmanager

@@ -38,9 +38,8 @@ def create(setup: Setup, path: Path, command: str) -> Run:
             "`run` must be given where `device.num_nodes` is above 1, as all nodes train one run",
             "dgmrun ... stages=[] makes it; then on every node dgmrun train run=DIR",
         )
-    has_weights = bool(setup.config["weights"]) or start.is_settled(setup.new_model())
-    check(setup, setup.config["stages"] or ([] if has_weights else ["train"]), has_weights)
     given = start.given_weights(setup)
+    check(setup, setup.config["stages"] or (["train"] if given is None else []), given is not None)
     results = provenance.results(setup, command)
     for doubt in results["dataset"]["doubts"]:
         log.warning("warning: %s", doubt)

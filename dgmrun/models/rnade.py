@@ -23,12 +23,11 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Laplace, MixtureSameFamily, Normal
 
 from dgmrun.models.nade import permutation
+from dgmrun.nn.observation import LEAST_SCALE
 from dgmrun.nn.standardise import Standardise
 from dgmrun.protocols.values import Event
 
 FAMILIES = {"gaussian": Normal, "laplace": Laplace}
-LEAST_SCALE = 1e-3
-"""Of a component, in standard deviations of its dimension."""
 
 
 class RNADE(nn.Module):

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols.models import Orderless
+from dgmrun.protocols.orders import Orderless
 from dgmrun.protocols.values import Batch
 
 

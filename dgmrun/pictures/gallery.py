@@ -31,7 +31,7 @@ def samples(panels: Mapping[str, ndarray], columns: int | None = None) -> Pictur
 
 @rc_context(STYLE)
 def side_by_side(panels: Mapping[str, ndarray], columns: int | None = None, value: str | None = None) -> Picture:
-    """Plots one row of titled panels, and a colour bar if what a grey value is, from 0 to 1, is worth one.
+    """Plots one row of titled panels, and a colour bar of greys from 0 to 1 if it is said what they are.
 
     Args:
         panels: by title, images [num, channels, height, width], drawn as a grid, or anything else as a matrix; at most

@@ -47,25 +47,6 @@ class TractableDensity(Protocol):
 
 
 @runtime_checkable
-class OrderEnsemble(Protocol):
-    """A density that is a mean over orders of its dimensions, as figures of it say."""
-
-    def num_orders(self) -> int:
-        """Number of orders."""
-
-
-@runtime_checkable
-class Orderless(Protocol):
-    """A model that has the conditionals of every order of its dimensions."""
-
-    def log_conditionals(self, x: Tensor, seen: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x_d | x_S) of every dimension d, [batch, D], where S is where `seen` [batch, D] is 1.
-
-        Those of d in S are not used.
-        """
-
-
-@runtime_checkable
 class MarkovChain(Protocol):
     """A model that is sampled by Markov chain Monte Carlo."""
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dgmrun.estimators.density import NORMALISED, log_density, log_likelihood
 from dgmrun.protocols.methods import LikelihoodMethod
-from dgmrun.protocols.models import OrderEnsemble, TractableDensity
+from dgmrun.protocols.models import TractableDensity
+from dgmrun.protocols.orders import OrderEnsemble
 from dgmrun.protocols.values import Estimate, Evidence
 
 
