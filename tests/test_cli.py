@@ -285,7 +285,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm train log_z log_z.methods=[exact]", "must not have exact above 25 units", None),
     ("model=rbm train log_z log_z.methods=[]", "but has none", None),
     ("model=rbm train log_z log_z.exact.max_bits=60", "`log_z.exact.max_bits` must be from 1 to 25", None),
-    ("model=rbm train log_z log_z.ais.spacing=cubic", "`log_z.ais.spacing` must be one of", None),
+    ("model=rbm train log_z log_z.ais.spacing=quartic", "`log_z.ais.spacing` must be one of", None),
     ("model=rbm likelihood.split=[] train likelihood", "but has none", None),
     ("model=rbm objective=null", "`objective` must be one of", None),
     ("model=rbm device=null", "`device` must be one of", None),

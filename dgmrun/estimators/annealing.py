@@ -32,6 +32,14 @@ def quadratic(num: int) -> Float64[Tensor, "temperatures"]:
     return 1 - (1 - linear(num)) ** 2
 
 
+def cubic(num: int) -> Float64[Tensor, "temperatures"]:
+    r""":math:`\beta = u^3` for equally spaced u: denser towards the base, for a posterior annealed from its prior.
+
+    Friel and Pettitt (2008), Marginal likelihood estimation via power posteriors, section 4.
+    """
+    return linear(num) ** 3
+
+
 def published(num: int) -> Float64[Tensor, "temperatures"]:
     """Salakhutdinov and Murray's 14,500 (500 to 0.5, 4,000 to 0.9, 10,000 to 1), or `num` in the same proportions."""
     beta = numpy.interp(14_500 * linear(num).numpy(), (0, 500, 4_500, 14_500), (0, 0.5, 0.9, 1))
@@ -50,7 +58,7 @@ def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
 CURE = "raise `log_z.{}.num_temperatures`"
 
 
-SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, published, sigmoid)}
+SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, cubic, published, sigmoid)}
 
 
 @torch.no_grad()

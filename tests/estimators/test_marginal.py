@@ -185,7 +185,7 @@ def test_reverse_annealing_bounds_simulated_data_from_above() -> None:
         (lambda: Importance(local_steps=True), "importance.local_steps"),
         (lambda: LatentAIS(num_chains=0), "ais.num_chains"),
         (lambda: LatentAIS(num_temperatures=1), "ais.num_temperatures"),
-        (lambda: LatentAIS(spacing="cubic"), "ais.spacing"),
+        (lambda: LatentAIS(spacing="quartic"), "ais.spacing"),
         (lambda: LatentReverseAIS(num_examples=1), "reverse_ais.num_examples"),
     ],
 )

@@ -45,7 +45,7 @@ class LatentAIS(LikelihoodMethod):
     Args:
         num_chains: number of chains of each example.
         num_temperatures: number of inverse temperatures from 0 to 1, both ends included.
-        spacing: `sigmoid`, `linear`, `quadratic` or `published`.
+        spacing: `sigmoid`, `linear`, `quadratic`, `cubic` or `published`.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.

@@ -32,8 +32,8 @@ class AIS(LogZMethod):
     Args:
         num_chains: number of chains, at least 2.
         num_temperatures: number of inverse temperatures from 0 to 1, both ends included, at least 2.
-        spacing: `linear`, `quadratic`, `published` or `sigmoid`. On trained models, linear spacing can miss modes
-            without any sign of it in the weights; see RESULTS.md.
+        spacing: `linear`, `quadratic`, `cubic`, `published` or `sigmoid`. On trained models, linear spacing can miss
+            modes without any sign of it in the weights; see RESULTS.md.
 
     Raises:
         ValueError: fewer than 2 chains or temperatures, or an unknown spacing.
