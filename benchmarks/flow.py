@@ -1,4 +1,4 @@
-"""A masked autoregressive flow, five layers with 100, 100 hidden units each, in batches of 100, through the train stage."""
+"""Masked autoregressive flow, five layers with 100, 100 hidden units each, batches of 100, through the train stage."""
 
 from __future__ import annotations
 

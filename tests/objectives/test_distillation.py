@@ -262,3 +262,8 @@ def test_streams_that_cannot_be_are_refused(settings: dict[str, int], said: str)
 def test_chains_must_be_dealt_out_in_whole_batches(rbm: RBM) -> None:
     with pytest.raises(ValueError, match="multiple"):
         TeacherStream(rbm, StreamSettings(num_chains=10), source())
+
+
+@pytest.mark.parametrize(("batch_size", "chains"), [(20, 2000), (100, 2000), (256, 2048), (5000, 5000)])
+def test_chains_are_about_2000_in_whole_batches_if_not_asked_for(batch_size: int, chains: int) -> None:
+    assert StreamSettings().chains(batch_size) == chains

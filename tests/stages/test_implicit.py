@@ -125,3 +125,14 @@ def test_the_critic_is_in_the_checkpoint_and_not_in_the_weights(objective: str, 
         assert max(float(part.abs().max()) for part in critic) <= torch.tensor(0.01).item()
     assert not any("critic" in name for name in load_file("run/weights.safetensors"))
     assert Path("run/weights-ema.safetensors").exists()
+
+
+def test_the_likelihood_of_its_student_is_said_not_to_be_its_own(
+    dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun(*GAN, "dataset.batch_size=30", "train") == 0
+    student = ("model=gaussian", "objective=distill_kl", "objective.teacher=run", "trainer.max_steps=30")
+    assert dgmrun(*student, "hydra.run.dir=student", "train", "likelihood") == 0
+    assert "its teacher, a gan, has no density" in capsys.readouterr().err
+    of_student = json.loads(Path("student/results.json").read_text())["likelihood"]["exact"]
+    assert "nor bounds it" in of_student["warnings"][-1]

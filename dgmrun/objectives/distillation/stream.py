@@ -14,6 +14,9 @@ from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
 
+CHAINS = 2000
+"""Number of chains, about, that are made where none is asked for."""
+
 
 @dataclass(frozen=True)
 class StreamSettings:
@@ -24,7 +27,8 @@ class StreamSettings:
     teacher that can be sampled exactly, `num_chains` independent samples are drawn whenever all have been used.
 
     Args:
-        num_chains: number of chains (samples) of all processes together; a multiple of the batch size.
+        num_chains: number of chains (samples) of all processes together, a multiple of the batch size; null for the
+            multiple that is nearest to 2,000.
         burn_in: steps of each chain before the first batch.
         thin: steps before each batch; with 0, the samples are a fixed set that is reused.
 
@@ -32,14 +36,29 @@ class StreamSettings:
         ValueError: a setting is invalid; the message names its key.
     """
 
-    num_chains: int = 2000
+    num_chains: int | None = None
     burn_in: int = 2000
     thin: int = 1
 
     def __post_init__(self) -> None:
         for key, least in (("num_chains", 1), ("burn_in", 0), ("thin", 0)):
-            if (value := getattr(self, key)) < least:
+            if (value := getattr(self, key)) is not None and value < least:
                 raise ValueError(f"`objective.stream.{key}` must be at least {least}, but is {value}")
+
+    def chains(self, batch_size: int) -> int:
+        """Returns the number of chains for batches of a size.
+
+        Raises:
+            ValueError: it is no multiple of the size.
+        """
+        if self.num_chains is None:
+            return batch_size * max(1, round(CHAINS / batch_size))
+        if self.num_chains % batch_size:
+            raise ValueError(
+                f"`objective.stream.num_chains` must be null or a multiple of `dataset.batch_size`, {batch_size}, "
+                f"but is {self.num_chains}"
+            )
+        return self.num_chains
 
 
 class TeacherStream:
@@ -56,11 +75,7 @@ class TeacherStream:
 
     def __init__(self, teacher: nn.Module, settings: StreamSettings, data: Source) -> None:
         self.batch_size, self.seed, self.rank, self.world_size = data.batch_size, data.seed, data.rank, data.world_size
-        if settings.num_chains % self.batch_size:
-            raise ValueError(
-                f"`objective.stream.num_chains` must be a multiple of `dataset.batch_size`, {self.batch_size}, "
-                f"but is {settings.num_chains}"
-            )
+        self.batches = settings.chains(self.batch_size) // self.batch_size
         self.teacher, self.settings, self.data = teacher, settings, data
         self.share = self.batch_size // self.world_size
         self.position = 0
@@ -69,7 +84,7 @@ class TeacherStream:
 
     def __len__(self) -> int:
         """Returns the number of batches until a chain is used again: an epoch, as far as Lightning is concerned."""
-        return self.settings.num_chains // self.batch_size
+        return self.batches
 
     def __iter__(self) -> Iterator[Batch]:
         """Yields batches until the first chain is used again."""
