@@ -29,14 +29,14 @@ def plain(x: Tensor, steps: int) -> float:
     place = torch.arange(dims)
     numbers = [place, torch.randint(dims - 1, (HIDDEN,)), place - 1]
     masks = [(above[:, None] >= below).float() for below, above in pairwise(numbers)]
-    layers = nn.ModuleList([nn.Linear(dims, HIDDEN), nn.Linear(HIDDEN, dims)])
-    optimizer = torch.optim.Adam(layers.parameters(), 0.001)
+    hidden, output = nn.Linear(dims, HIDDEN), nn.Linear(HIDDEN, dims)
+    optimizer = torch.optim.Adam([*hidden.parameters(), *output.parameters()], 0.001)
     data = batches(x)
     start = perf_counter()
     for _ in range(steps):
         v = next(data)
-        first, second = (layer.weight * mask for layer, mask in zip(layers, masks, strict=True))
-        logits = linear(linear(v, first, layers[0].bias).relu(), second, layers[1].bias)
+        h = linear(v, hidden.weight * masks[0], hidden.bias).relu()
+        logits = linear(h, output.weight * masks[1], output.bias)
         optimizer.zero_grad()
         binary_cross_entropy_with_logits(logits, v, reduction="none").sum(1).mean().backward()
         optimizer.step()

@@ -241,7 +241,7 @@ def test_a_student_of_a_posterior_measures_its_evidence(
 def test_intervals_of_annealing_cover_the_evidence_of_synthetic_observations() -> None:
     """200 parameters of the prior and 23 observations of each: no more than 2 % warned, at least 99 % covered."""
     axis = torch.linspace(-20, 20, 401, dtype=torch.float64)
-    theta, anneal = torch.cartesian_prod(axis, axis), AIS(num_chains=100, num_temperatures=200, spacing="cubic")
+    theta, anneal = torch.cartesian_prod(axis, axis), AIS(num_chains=400, num_temperatures=100, spacing="cubic")
     covered = []
     for repetition in range(200):
         with seeded(repetition, "observations"):
