@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy
 from numpy import ndarray
 
-from dgmrun.pictures import drawing, evidence, found, gallery
+from dgmrun.pictures import drawing, evidence, found, gallery, students
 from dgmrun.pictures.drawing import Picture
+from dgmrun.report.figures import at
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run.directory import Run
@@ -27,7 +28,12 @@ Pool = dict[str, Figure]
 def write(entries: Sequence[Entry], folder: Path) -> None:
     """Writes the plots to a directory; warns of what cannot be plotted."""
     pools = _pools(entries)
-    drawn = {"samples": _samples(entries), "log_z": _log_z(entries, pools), "proposals": _proposals(entries, pools)}
+    drawn = {
+        "samples": _samples(entries),
+        "log_z": _log_z(entries, pools),
+        "proposals": _proposals(entries, pools),
+        "students": _students(entries),
+    }
     for name, figure in drawn.items():
         if figure is not None:
             file, *_ = drawing.save(folder / f"{name}.png", figure)
@@ -88,13 +94,36 @@ def _figures(entry: Entry) -> Iterator[tuple[str, str | None, str, Figure]]:
 
 
 def _log_z(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Picture | None:
-    names = {entry.weights: entry.name for entry in entries}
     panels = {of: panel for of, pool in pools.items() if (panel := found.curves(pool)).methods}
     if len(panels) > MOST:
         warn(f"log_z.png has room for {MOST} models, and shows the first of them only")
-    titles = {of: f"log Z of {names.get(of) or f'the weights {plain(of)[:12]}'}" for of in panels}
+    titles = _titles(entries, panels)
     shown = {titles[of]: panels[of] for of in list(panels)[:MOST]}
     return evidence.curves(shown) if shown else None
+
+
+def _titles(entries: Sequence[Entry], of: Iterable[str]) -> dict[str, str]:
+    """Names quantities by the run whose weights they are of, else by the sha256 of these."""
+    names = {entry.weights: entry.name for entry in entries}
+    return {each: f"log Z of {names.get(each) or f'the weights {plain(each)[:12]}'}" for each in of}
+
+
+def _students(entries: Sequence[Entry]) -> Picture | None:
+    """Plots what log Z through each student cost, for each model that at least two students measured."""
+    every: dict[str, list[students.Measure]] = {}
+    for entry in entries:
+        training, own = found.drawable(at(entry.results, "train", "seconds")), [*_figures(entry)]
+        mine = [(of, method, figure) for of, through, method, figure in own if through == entry.weights]
+        measuring = found.drawable(sum(figure.seconds or 0.0 for *_, figure in mine))
+        if not (training and measuring and training > 0 and measuring > 0):
+            continue
+        for of, method, figure in mine:
+            low, high = map(found.drawable, figure.interval or (None, None))
+            half = None if low is None or high is None else (high - low) / 2
+            every.setdefault(of, []).append(students.Measure(entry.name, method, training, measuring, half))
+    shown = {of: some for of, some in every.items() if len({each.student for each in some}) > 1}
+    titles = _titles(entries, shown)
+    return students.draw({titles[of]: some for of, some in shown.items()}) if shown else None
 
 
 def _proposals(entries: Sequence[Entry], pools: Mapping[str, Pool]) -> Picture | None:
