@@ -108,7 +108,9 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
     critic.draw(run, setup, trained)
-    curve.draw(run, setup.formats)
+    if found := curve.draw(run, setup):
+        kept = "trainer.patience=10 would keep" if weights_step == steps else "the run has"
+        log.info("train       %s; %s the weights of that step", found, kept)
     for doubt in trained.doubts():
         log.warning("warning: %s", doubt)
 
