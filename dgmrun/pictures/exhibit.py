@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy
 from numpy import ndarray
 
-from dgmrun.pictures import drawing, evidence, found, gallery
+from dgmrun.pictures import drawing, evidence, found, gallery, scores
 from dgmrun.pictures.drawing import Picture
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import plain, warn
@@ -28,6 +28,7 @@ def write(entries: Sequence[Entry], folder: Path) -> None:
     """Writes the plots to a directory; warns of what cannot be plotted."""
     pools = _pools(entries)
     drawn = {"samples": _samples(entries), "log_z": _log_z(entries, pools), "proposals": _proposals(entries, pools)}
+    drawn["scores"] = scores.of(entries)
     for name, figure in drawn.items():
         if figure is not None:
             file, *_ = drawing.save(folder / f"{name}.png", figure)
@@ -62,6 +63,8 @@ def _samples(entries: Sequence[Entry]) -> Picture | None:
             raise ValueError("its samples are of other data than those of the first run")
         return x
 
+    if not any((entry.path / "samples.npz").is_file() for entry in entries):
+        return None
     shown = _each(entries, read, "samples.png")
     return gallery.samples({"data": first[0]} | shown) if shown else None
 
