@@ -16,7 +16,7 @@ from dgmrun.gradients.exact import bound
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.vimco import VIMCO
 from dgmrun.protocols.values import Batch
-from dgmrun.stages.gradients.measure import Measured
+from dgmrun.stages.gradients.measure import truth
 from tests.binary import gradient, sbn
 from tests.conftest import BINARY
 
@@ -57,12 +57,11 @@ def test_every_estimator_is_measured(dgmrun: Command) -> None:
 
 def test_the_truth_of_several_samples_is_that_of_their_bound() -> None:
     model, x = sbn([2, 1]), torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
-    one = Measured("vimco", VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2))
-    truth = one.truth(Batch(x, torch.arange(1)), 6)
+    one, batch = VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2), Batch(x, torch.arange(1))
     expected = [gradient(model, -bound(partial(model.trace, x), x, model.hidden, k).mean()) for k in (1, 2)]
-    torch.testing.assert_close(truth, expected[1])
+    torch.testing.assert_close(truth(one, batch, 6), expected[1])
     assert (expected[1] - expected[0]).abs().max() > 0.01
-    assert one.truth(Batch(x, torch.arange(1)), 5) is None
+    assert truth(one, batch, 5) is None
 
 
 def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Command) -> None:

@@ -115,13 +115,15 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
         log.warning("warning: %s", doubt)
 
 
-def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
-    """Returns the source of the training split, on the device."""
+def in_memory(
+    setup: Setup, device: torch.device, rank: int, world_size: int, batch_size: int | None = None
+) -> InMemorySource:
+    """Returns the source of the training split, on the device, in batches of the configured size if none is given."""
     dataset, train = setup.config["dataset"], setup.data.splits["train"]
     return InMemorySource(
         train.x.to(device),
         None if train.y is None or setup.context is None else train.y.to(device),
-        dataset["batch_size"],
+        batch_size or dataset["batch_size"],
         setup.config["seed"],
         rank,
         world_size,
