@@ -52,11 +52,11 @@ def measure(run: Run, setup: Setup) -> None:
         drawing.write(run, "gradients", {"gradients": draw(figures)}, setup.formats)
 
 
-def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
-    """Returns the objectives that `gradients.methods` selects, applied to the model.
+def check_settings(setup: Setup, model: nn.Module) -> None:
+    """Refuses invalid settings.
 
     Raises:
-        Mistake: the model has no estimators, or a selected one is unknown or does not apply.
+        Mistake: one is invalid; the message names the key.
     """
     config = setup.config["gradients"]
     if config["lr"] <= 0:
@@ -65,10 +65,27 @@ def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
         raise Mistake(f"`gradients.exact_bits` must be at most {EXACT_BITS}, but is {config['exact_bits']}")
     if isinstance(model, Reparameterised) and model.is_local:
         raise Mistake("`model.posterior` must be amortised for gradients, as a run keeps no table, but is local")
+    if config["batch_sizes"] is not None and config["methods"] != "auto":
+        raise Mistake(
+            "`gradients.methods` must be auto with gradients.batch_sizes, which are of the run's own objective, but is "
+            f"{config['methods']}"
+        )
+
+
+def objectives(setup: Setup, model: nn.Module) -> dict[str, Variational]:
+    """Returns the objectives that `gradients.methods` selects, applied to the model.
+
+    Raises:
+        Mistake: the model has no estimators, or a selected one is unknown or does not apply.
+    """
+    config = setup.config["gradients"]
     made, refused = _fitting(setup, model)
     if not made:
         name = setup.config["choices"]["model"]
-        raise Mistake(f"`gradients` must have a latent variable model, but `model` is {name}")
+        raise Mistake(
+            f"`gradients` must have a latent variable model, but `model` is {name}",
+            "gradients.batch_sizes=[1,10] measures the objective of any run that is a mean over examples",
+        )
     if config["methods"] == "auto":
         for name, reason in refused.items():
             log.info("gradients   without %s: %s", name, reason)
