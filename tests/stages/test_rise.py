@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from dgmrun.protocols.values import Estimate, half_width
+from dgmrun.report.overfitting import Overfitting, overfitting
 from dgmrun.run.metrics import Curves
-from dgmrun.stages.train.rise import Overfitting, Scores, overfitting, rise
+from dgmrun.stages.train.rise import Scores, rise
 
 EXAMPLES = 100
 REPETITIONS, ALARMS = 1000, 9

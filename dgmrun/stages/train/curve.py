@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dgmrun.report.overfitting import Overfitting, overfitting
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
-from dgmrun.stages.train.rise import Overfitting, overfitting
 from dgmrun.stages.train.validation import WATCHED
 from dgmrun.workbench.setup import Setup
 
