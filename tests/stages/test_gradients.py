@@ -96,7 +96,7 @@ def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
             "whole numbers from 1 to 5, below the 6 training",
         ),
         (("model=nade", *BINARY, "gradients.batch_sizes=[]"), "`gradients.batch_sizes` must be null or whole numbers"),
-        (("model=nade", *BINARY, "gradients.batch_sizes=x"), "`gradients.batch_sizes` must be null or whole numbers"),
+        (("model=nade", *BINARY, "gradients.batch_sizes=1.5"), "`gradients.batch_sizes` must be null or whole numbers"),
         (
             ("model=rbm", *BINARY, "gradients.batch_sizes=[1]"),
             "for gradients.batch_sizes, but is pcd",

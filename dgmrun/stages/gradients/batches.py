@@ -87,8 +87,8 @@ def _sizes(setup: Setup) -> list[int]:
         Mistake: one is no number of examples that leaves some out.
     """
     asked, num = setup.config["gradients"]["batch_sizes"], len(setup.data.splits["train"].x)
-    sizes = [asked] if isinstance(asked, int) else asked
-    if isinstance(sizes, str) or not sizes or not all(type(size) is int and 1 <= size < num for size in sizes):
+    sizes = asked if isinstance(asked, list) else [asked]
+    if not sizes or not all(type(size) is int and 1 <= size < num for size in sizes):
         raise Mistake(
             f"`gradients.batch_sizes` must be null or whole numbers from 1 to {num - 1}, below the {num} training "
             f"examples, but is {asked}",

@@ -91,7 +91,7 @@ class Validation(Callback):
             int(state_dict["step"]),
         )
         self.latest = {str(name): float(value) for name, value in state_dict["latest"].items()}
-        least = state_dict["least"]
+        least = state_dict.get("least")  # an older checkpoint has none
         self.least = None if least is None else Scores(least["log_prob"].double(), float(least["log_z_error"]))
         if self.latest and not {*WATCHED} & self.latest.keys():
             raise ValueError(f"its latest figures must be among {', '.join(WATCHED)}, but are {', '.join(self.latest)}")
