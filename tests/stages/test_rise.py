@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from dgmrun.protocols.values import Estimate, half_width
 from dgmrun.report.overfitting import Overfitting, overfitting
-from dgmrun.run.metrics import Curves
+from dgmrun.run.metrics import Curves, curves
 from dgmrun.stages.train.rise import Scores, rise
 
 EXAMPLES = 100
@@ -22,14 +23,14 @@ and more than 9 have a chance of 1e-5."""
 
 def logged(validations: Sequence[Tensor], gaps: Sequence[float]) -> Curves:
     """The curves of a training with these scores of validation examples, validated every 10 steps."""
-    curves: Curves = {}
+    found: Curves = {}
     least: Scores | None = None
     for place, (log_prob, gap) in enumerate(zip(validations, gaps, strict=True), 1):
         now = Scores(log_prob, 0.0)
         for tag, value in {"nll": -float(log_prob.mean()), "gap": gap, **rise(now, least, None)}.items():
-            curves.setdefault(f"valid/{tag}", []).append((10 * place, value))
+            found.setdefault(f"valid/{tag}", []).append((10 * place, value))
         least = now if least is None or log_prob.mean() > least.log_prob.mean() else least
-    return curves
+    return found
 
 
 def test_the_error_is_paired_and_has_that_of_log_z() -> None:
@@ -53,8 +54,7 @@ def test_a_rise_beyond_chance_is_over_fitting_from_the_least_on() -> None:
     ease = 10 * torch.randn(EXAMPLES)
     noise = torch.randn(4, EXAMPLES)
     shifts = torch.tensor([-1.0, 0.0, -0.5, -2.0])[:, None]
-    curves = logged(list(ease + shifts + noise), [0.0, 1.0, 2.0, 4.0])
-    found = overfitting(curves, EXAMPLES)
+    found = overfitting(logged(list(ease + shifts + noise), [0.0, 1.0, 2.0, 4.0]), EXAMPLES)
     assert found is not None
     assert found.step == 20
     d = (noise[1] - noise[3] + 2).double()
@@ -65,8 +65,7 @@ def test_a_rise_beyond_chance_is_over_fitting_from_the_least_on() -> None:
 
 def test_a_model_that_is_worse_on_training_examples_too_is_only_shaken() -> None:
     ease = torch.randn(EXAMPLES)
-    curves = logged([ease, ease - 2 - 0.1 * torch.rand(EXAMPLES)], [1.0, 1.0])
-    assert overfitting(curves, EXAMPLES) is None
+    assert overfitting(logged([ease, ease - 2 - 0.1 * torch.rand(EXAMPLES)], [1.0, 1.0]), EXAMPLES) is None
 
 
 def test_validation_that_falls_or_was_never_compared_is_none() -> None:
@@ -82,3 +81,20 @@ def test_chance_is_rarely_over_fitting() -> None:
     for _ in range(REPETITIONS):
         found.append(overfitting(logged(list(torch.randn(10, EXAMPLES)), range(10)), EXAMPLES))
     assert sum(each is not None for each in found) <= ALARMS
+
+
+@pytest.mark.parametrize(("patience", "kept"), [("null", "trainer.patience=10 would keep"), ("3", "the run has")])
+def test_a_training_says_that_it_over_fits(
+    patience: str, kept: str, dgmrun: Callable[..., int], data_dir: Path, tmp_path: Path
+) -> None:
+    words = (
+        "experiment=regularisation",
+        "optimizer.lr=0.02",
+        "trainer.max_steps=50",
+        "trainer.validate_every_n_steps=10",
+    )
+    assert dgmrun(*words, f"data_dir={data_dir}", f"trainer.patience={patience}", "hydra.run.dir=run", "train") == 0
+    assert f"since step 20, its least; {kept} the weights of that step" in (tmp_path / "run" / "run.log").read_text()
+    found = overfitting(curves(tmp_path / "run"), EXAMPLES)
+    assert found is not None
+    assert found.step == 20
