@@ -135,6 +135,24 @@ def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch:
             call()
 
 
+def test_the_training_of_a_coin_ends_at_the_frequency_of_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = package.train("experiment=coin", "hydra.run.dir=run")
+    theta, frequency = torch.sigmoid(run.model.logits).item(), run.data("train").double().mean().item()  # type: ignore[arg-type]
+    assert abs(theta - frequency) < 1e-6
+    assert frequency != 0.7, "the true p"
+
+
+@pytest.mark.slow
+def test_the_way_of_a_coin_is_drawn(tmp_path: Path) -> None:
+    words = [sys.executable, str(Path(__file__).parents[1] / "examples" / "coin.py")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *_, theta, _, frequency, picture = done.stdout.splitlines()[-1].split()
+    assert float(theta) == pytest.approx(float(frequency), abs=1e-6)
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = json.loads((Path(__file__).parents[1] / "examples" / "notebook.ipynb").read_text())

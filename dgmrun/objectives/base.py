@@ -59,6 +59,8 @@ class Objective(LightningModule):
     """Whether batches may have a context."""
     stops_by_watched: ClassVar[bool] = True
     """Whether the quantity returned by `watched` is suitable for early stopping (lower is better)."""
+    is_mean: ClassVar[bool] = True
+    """Whether the loss is a mean over the examples of the batch, each of which contributes independently."""
 
     def __init__(self, model: nn.Module, optimization: Optimization) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy
 from numpy import ndarray
 
-from dgmrun.pictures import drawing, evidence, found, gallery, students
+from dgmrun.pictures import drawing, evidence, found, gallery, scores, students
 from dgmrun.pictures.drawing import Picture
 from dgmrun.report.figures import at
 from dgmrun.report.runs import Entry
@@ -33,6 +33,7 @@ def write(entries: Sequence[Entry], folder: Path) -> None:
         "log_z": _log_z(entries, pools),
         "proposals": _proposals(entries, pools),
         "students": _students(entries),
+        "scores": scores.of(entries),
     }
     for name, figure in drawn.items():
         if figure is not None:
@@ -68,6 +69,8 @@ def _samples(entries: Sequence[Entry]) -> Picture | None:
             raise ValueError("its samples are of other data than those of the first run")
         return x
 
+    if not any((entry.path / "samples.npz").is_file() for entry in entries):
+        return None
     shown = _each(entries, read, "samples.png")
     return gallery.samples({"data": first[0]} | shown) if shown else None
 

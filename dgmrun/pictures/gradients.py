@@ -1,14 +1,14 @@
-"""Plot of gradient estimators, ordered by variance."""
+"""Plots of gradients: estimators, ordered by variance, and variance against the number of examples in a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy
 from matplotlib import rc_context
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
-from dgmrun.report.gradients import steadiest
+from dgmrun.report.gradients import of_one, steadiest
 from dgmrun.run.figures import Figure
 
 
@@ -40,4 +40,28 @@ def draw(figures: Mapping[str, Figure]) -> Picture:
         "high": ends[1],
         **{key: [figure.diagnostics[key] for figure in every.values()] for key in ("signal_to_noise", "milliseconds")},
     }
+    return plot
+
+
+@rc_context(STYLE)
+def draw_sizes(figures: Sequence[Figure]) -> Picture:
+    """Plots the variance of the gradient against the number of examples, with its law, on logarithmic axes."""
+    plot = Picture(figsize=(6.4, 4.4), dpi=DPI, layout="constrained")
+    axes = plot.subplots()
+    num = figures[0].settings["of"]
+    n = numpy.array([figure.examples for figure in figures])
+    value, low, high = numpy.exp([(figure.value, *(figure.interval or ())) for figure in figures]).T
+    single, errors = numpy.array([of_one(figure) for figure in figures]).T
+    mean = numpy.average(single, weights=errors**-2.0)
+    grid = numpy.geomspace(n[0], num, 300)[:-1]
+    axes.plot(grid, mean / grid, color="0.6", linestyle="--", label="variance of one / n")
+    law = mean / grid * (num - grid) / (num - 1)
+    axes.plot(grid, law, color="0.3", linewidth=1, label=f"... times (N - n) / (N - 1), N = {num}")
+    axes.errorbar(n, value, (value - low, high - value), fmt="o", color=COLOURS[0], capsize=3, label="measured, 99.7 %")
+    axes.set(xscale="log", yscale="log", xlabel="examples n", ylabel="variance, mean over parameters")
+    axes.set_title(f"gradient of {figures[0].settings['objective']}")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend()
+    plot.data = {"examples": n, "variance": value, "low": low, "high": high, "variance_of_one": single}
     return plot

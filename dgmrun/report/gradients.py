@@ -1,8 +1,9 @@
-"""Table of gradient estimators, ordered by variance."""
+"""Tables of gradients: of estimators, ordered by variance, and of batches, ordered by their number of examples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from dgmrun.protocols.text import with_error
 from dgmrun.report.terminal import tables, text
@@ -29,6 +30,29 @@ def table(figures: Mapping[str, Figure]) -> str:
 def steadiest(figures: Mapping[str, Figure]) -> dict[str, Figure]:
     """Returns the figures in the order of their variance, smallest first."""
     return dict(sorted(figures.items(), key=lambda pair: pair[1].value))
+
+
+def table_of_sizes(figures: Sequence[Figure]) -> str:
+    """Returns a table with a row for each number of examples, and the variance of one example that each implies."""
+    single = [of_one(figure) for figure in figures]
+    columns = [
+        ("examples", [str(figure.examples) for figure in figures]),
+        ("log variance", [with_error(figure.value, figure.standard_error) for figure in figures]),
+        ("variance of one", [f"{value:.3g} +- {error:.1g}" for value, error in single]),
+        ("signal to noise", [_short(figure.diagnostics["signal_to_noise"]) for figure in figures]),
+        ("time", [f"{figure.diagnostics['milliseconds']:.2f} ms" for figure in figures]),
+    ]
+    return text(*tables(columns))
+
+
+def of_one(figure: Figure) -> tuple[float, float]:
+    """Returns the variance of the gradient of one example that a figure of n of N examples implies, and its error.
+
+    It is n (N - 1) / (N - n) times theirs.
+    """
+    n, num = figure.settings["batch_size"], figure.settings["of"]
+    value = math.exp(figure.value) * n * (num - 1) / (num - n)
+    return value, value * (figure.standard_error or 0.0)
 
 
 def _short(value: float | None) -> str:

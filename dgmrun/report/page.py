@@ -13,7 +13,8 @@ from typing import Any
 
 from dgmrun.report import overview
 from dgmrun.report.decision import Contest
-from dgmrun.report.figures import at
+from dgmrun.report.figures import at, number
+from dgmrun.report.overfitting import OF_LIKELIHOOD, overfitting
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run import metrics
@@ -47,7 +48,7 @@ def _data(entries: Sequence[Entry]) -> dict[str, Any]:
             }
             for section in sections
         ],
-        "curves": [{"run": entry.name, "tags": tags} for entry in best if (tags := _curves(entry))],
+        "curves": [curves for entry in best if (curves := _curves(entry))["tags"]],
         "samples": [{"run": entry.name, "picture": picture} for entry in best if (picture := _samples(entry))],
         "families": _families(entries),
         "names": [entry.name for entry in entries],
@@ -68,11 +69,14 @@ def _bars(contest: Contest) -> Iterator[dict[str, Any]]:
         yield {"label": label, "mean": group.mean, "error": group.standard_error, "scores": group.scores}
 
 
-def _curves(entry: Entry) -> metrics.Curves:
-    """Returns the loss and all that was validated, thinned."""
+def _curves(entry: Entry) -> dict[str, Any]:
+    """Returns the loss and all that was validated, thinned, and where a training that over-fits validated best."""
     curves = metrics.curves(entry.path)
     shown = [tag for tag in curves if tag == "train/loss" or (tag.startswith("valid/") and "standard_error" not in tag)]
-    return {plain(tag): _thinned(curves[tag]) for tag in shown}
+    examples = number(at(entry.results, "dataset", "splits", "valid", "examples")) or 0
+    found = overfitting(curves, int(examples)) if examples > 1 else None
+    least = [(tag, row) for tag in OF_LIKELIHOOD for row in curves.get(tag, ()) if found and row[0] == found.step]
+    return {"run": entry.name, "tags": {plain(tag): _thinned(curves[tag]) for tag in shown}, "least": dict(least)}
 
 
 def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

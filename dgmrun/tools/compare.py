@@ -67,7 +67,7 @@ def parser() -> Parser:
         type=Path,
         help="a page to open, with curves and samples (compare.html)",
     )
-    parsed.add_argument("--figures", metavar="FOLDER", help="draw samples, log Z and proposals into it")
+    parsed.add_argument("--figures", metavar="FOLDER", help="draw scores, samples, log Z and proposals into it")
     return parsed
 
 

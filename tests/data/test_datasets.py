@@ -23,7 +23,7 @@ from dgmrun.data.check import inside
 from dgmrun.data.prepare import prepare
 from dgmrun.data.splits import SPLITS, Splits, sha256
 from dgmrun.data.transform import transformed
-from dgmrun.datasets import bars_and_stripes, correlated_gaussian, gaussians
+from dgmrun.datasets import bars_and_stripes, coin, correlated_gaussian, gaussians
 from dgmrun.datasets.omniglot_area import area_averages
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
@@ -252,6 +252,15 @@ def test_correlated_gaussian_has_the_entropy_it_says(dims: int, correlation: flo
     x = correlated_gaussian.load(Path(), [50_000, 5, 5], dims, correlation)["train"].x.double()
     nats = -correlated_gaussian.density(dims, correlation).log_prob(x)
     assert abs(nats.mean() - correlated_gaussian.entropy(dims, correlation)) <= 4 * nats.std() / math.sqrt(len(x))
+
+
+def test_a_coin_has_its_p() -> None:
+    """Within 4.5 standard errors, beyond which chance is below 1e-5."""
+    x = coin.load(Path(), [10_000, 1, 1], p=0.3)["train"].x
+    assert abs(float(x.double().mean()) - 0.3) < 4.5 * math.sqrt(0.3 * 0.7 / 10_000)
+    for p in (-0.1, 1.1, math.nan):
+        with pytest.raises(Mistake, match=r"`dataset\.p` must be from 0 to 1, but is"):
+            coin.load(Path(), [1, 1, 1], p)
 
 
 def test_moons_the_swiss_roll_and_the_segment_lie_on_their_curves(load: Load) -> None:

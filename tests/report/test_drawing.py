@@ -53,6 +53,19 @@ def test_a_single_point_of_a_curve_is_seen() -> None:
     assert np.array_equal(bar.get_segments(), [[[50, 3.0], [50, 4.0]]])
 
 
+@pytest.mark.parametrize("start", [100, 900])
+def test_over_fitting_is_shaded_from_the_least_validation_on(start: int) -> None:
+    rows = [(step, 1.0 + step) for step in range(100, 1001, 100)]
+    values = {"valid/nll": rows, "train/loss": rows}
+    for axes in training.curves(values, {tag: {} for tag in values}, start).axes:
+        (shade,) = axes.patches
+        assert shade.get_bbox().intervalx.tolist() == [start, 1000]
+    (text,) = training.curves(values, {tag: {} for tag in values}, start).axes[0].texts
+    assert text.get_text() == f"least at step {start}, over-fitting after it"
+    assert text.get_horizontalalignment() == ("left" if start == 100 else "right")
+    assert not training.curves(values, {tag: {} for tag in values}).axes[0].patches
+
+
 def test_the_numbers_of_panels_are_the_examples(tmp_path: Path) -> None:
     panels = {"data": TABLE, "../a: b": TABLE[:9]}
     drawing.save(tmp_path / "samples.png", gallery.samples(panels))

@@ -47,6 +47,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in (student, teacher):
         for step in range(1000):
             metrics.append(run.path, {"train/loss": 1 / (step + 1), NAME: 1.0, "valid/bound": 20.0}, step)
+    teacher.merge({"dataset": {"splits": {"valid": {"sha256": "b" * 64, "examples": 50}}}})
+    for step in range(3):
+        rows = {"valid/nll": 20.0 + step, "valid/gap": 2.0 * step, "valid/rise": step, "valid/rise_standard_error": 0.1}
+        metrics.append(teacher.path, rows, step)
     (student.path / "figures").mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(student.path / "figures" / "samples.png")
     (teacher.path / "figures").mkdir()
@@ -81,8 +85,10 @@ def test_it_has_curves_samples_and_families(file: Path) -> None:
     assert [len(bar["scores"]) for bar in data["sections"][0]["chart"]] == [3, 1, 1, 1]
     curves = {each["run"]: each["tags"] for each in data["curves"]}
     assert curves.keys() == {"teacher", NAME, "extreme"}
-    assert all(tags.keys() == {"train/loss", "valid/bound"} for tags in curves.values())
-    assert all(100 < len(rows) <= 200 for rows in curves["teacher"].values())
+    assert all(curves[run].keys() == {"train/loss", "valid/bound"} for run in (NAME, "extreme"))
+    assert all(100 < len(curves["teacher"][tag]) <= 200 for tag in ("train/loss", "valid/bound"))
+    least = {each["run"]: each["least"] for each in data["curves"]}
+    assert least == {"teacher": {"valid/nll": [0, 20.0], "valid/bound": [0, 20.0]}, NAME: {}, "extreme": {}}
     assert [each["run"] for each in data["samples"]] == [NAME]
     (pair,) = data["families"]
     assert (names[pair["number"]], names[pair["of"]]) == (NAME, "teacher")
@@ -131,6 +137,8 @@ def test_in_a_browser(page: Any) -> None:
         return [row.split("\t")[3] for row in rows.all_inner_texts()]
 
     assert page.title() == "dgmrun compare"
+    assert (page.locator("polyline").count(), page.locator("circle.least").count()) == (1, 1)
+    page.get_by_label("quantity").select_option("valid/bound")
     assert page.get_by_text(NAME, exact=True).count() >= 4
     assert page.locator("main img").count() == 1
     assert page.locator(".tree .tree, .tree ul").inner_text() == NAME

@@ -1,4 +1,4 @@
-"""The picture of students: what log Z of their teacher cost, for those that have an interval and those that have none."""
+"""The picture of students: what log Z of their teacher cost, and which figures have an interval."""
 
 from __future__ import annotations
 

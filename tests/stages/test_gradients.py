@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ import pytest
 import torch
 from torch.optim import Adam
 
+import dgmrun as package
 from dgmrun.gradients.exact import bound
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.vimco import VIMCO
+from dgmrun.pictures.gradients import draw_sizes
 from dgmrun.protocols.values import Batch
-from dgmrun.stages.gradients.measure import Measured
+from dgmrun.report.gradients import of_one, table_of_sizes
+from dgmrun.run.figures import Figure
+from dgmrun.stages.gradients.measure import truth
 from tests.binary import gradient, sbn
 from tests.conftest import BINARY
+from tests.figure import entry
 
 Command = Callable[..., int]
 SBN = ("model=sbn", "model.hidden=[2,1]", *BINARY, "trainer.max_steps=20", "hydra.run.dir=run")
@@ -57,12 +64,11 @@ def test_every_estimator_is_measured(dgmrun: Command) -> None:
 
 def test_the_truth_of_several_samples_is_that_of_their_bound() -> None:
     model, x = sbn([2, 1]), torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
-    one = Measured("vimco", VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2))
-    truth = one.truth(Batch(x, torch.arange(1)), 6)
+    one, batch = VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2), Batch(x, torch.arange(1))
     expected = [gradient(model, -bound(partial(model.trace, x), x, model.hidden, k).mean()) for k in (1, 2)]
-    torch.testing.assert_close(truth, expected[1])
+    torch.testing.assert_close(truth(one, batch, 6), expected[1])
     assert (expected[1] - expected[0]).abs().max() > 0.01
-    assert one.truth(Batch(x, torch.arange(1)), 5) is None
+    assert truth(one, batch, 5) is None
 
 
 def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Command) -> None:
@@ -85,6 +91,17 @@ def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
     ("overrides", "message"),
     [
         (("model=nade", *BINARY), "`gradients` must have a latent variable model"),
+        (
+            ("model=nade", *BINARY, "gradients.batch_sizes=[1,6]"),
+            "whole numbers from 1 to 5, below the 6 training",
+        ),
+        (("model=nade", *BINARY, "gradients.batch_sizes=[]"), "`gradients.batch_sizes` must be null or whole numbers"),
+        (("model=nade", *BINARY, "gradients.batch_sizes=1.5"), "`gradients.batch_sizes` must be null or whole numbers"),
+        (
+            ("model=rbm", *BINARY, "gradients.batch_sizes=[1]"),
+            "for gradients.batch_sizes, but is pcd",
+        ),
+        ((*SBN, "gradients.batch_sizes=[1]", "gradients.methods=nvil"), "`gradients.methods` must be auto"),
         ((*SBN, "gradients.methods=[nvil,rebrar]"), "`gradients.methods` must be auto or among"),
         ((*SBN, "gradients.methods=[]"), "`gradients.methods` must be auto or among"),
         ((*SBN, "gradients.lr=0"), "`gradients.lr` must be positive"),
@@ -99,3 +116,47 @@ def test_what_cannot_be_measured_is_refused_before_the_run_is_made(
     assert dgmrun(*overrides, "train", "gradients") == 2
     assert message in capsys.readouterr().err
     assert not Path("run/results.json").exists()
+
+
+def test_the_variance_of_batches_falls_as_their_number_of_examples_and_as_those_left_out(dgmrun: Command) -> None:
+    """The gradient of a coin's logit is p less the frequency of ones in the batch."""
+    num, sizes = 20, (1, 5, 19)
+    coin = ("experiment=coin", f"dataset.sizes=[{num},5,5]", f"dataset.batch_size={num}", "trainer.max_steps=1")
+    words = (f"gradients.batch_sizes=[{','.join(map(str, sizes))}]", "gradients.num_samples=600", "hydra.run.dir=run")
+    assert dgmrun(*coin, "train", "gradients", *words) == 0
+    frequency = package.load("run").data("train").double().mean()
+    variance = float(frequency * (1 - frequency))
+    every = found()
+    assert list(every) == [f"n={size}" for size in sizes]
+    for size, each in zip(sizes, every.values(), strict=True):
+        truth = math.log(variance / size * (num - size) / (num - 1))
+        assert abs(each["value"] - truth) < CHANCE * each["standard_error"]
+        assert (each["examples"], each["settings"]["objective"], each["quantity"]) == (size, "mle", "log_variance")
+    assert Path("run/figures/batch_sizes.png").exists()
+
+
+def exactly(x: torch.Tensor, size: int) -> Figure:
+    """The figure of all batches of so many examples, whose gradients are x."""
+    variance = float(
+        torch.stack([x[list(rows)].mean() for rows in combinations(range(len(x)), size)]).var(correction=0)
+    )
+    ends, told = (math.log(variance) - 0.1, math.log(variance) + 0.1), {"batch_size": size, "of": len(x)}
+    settings = {**told, "objective": "mle"}
+    diagnostics = {"signal_to_noise": 0.5, "milliseconds": 1.0}
+    parts = {"examples": size, "interval": ends, "settings": settings, "diagnostics": diagnostics}
+    return Figure.from_json(entry("log_variance", math.log(variance), "a", **parts))
+
+
+def test_the_law_is_that_of_all_batches() -> None:
+    """Every batch that there is, of 7 gradients: each size implies the variance of one; lines follow."""
+    x = torch.randn(7, dtype=torch.float64)
+    figures = [exactly(x, size) for size in range(1, 7)]
+    single = float(x.var(correction=0))
+    assert [of_one(figure)[0] for figure in figures] == pytest.approx([single] * 6)
+    (axes,) = draw_sizes(figures).axes
+    inverse, law = axes.lines[:2]
+    for (n, y), (_, least) in zip(inverse.get_xydata(), law.get_xydata(), strict=True):
+        assert n * y == pytest.approx(single)
+        assert least == pytest.approx(y * (7 - n) / 6)
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert [line.split()[0] for line in table_of_sizes(figures).splitlines()[2:]] == list("123456")

@@ -52,6 +52,7 @@ class Adversarial(Objective, ABC):
     takes_context: ClassVar[bool] = False
     stops_by_watched: ClassVar[bool] = False
     """False: a poorly trained critic underestimates the divergence."""
+    is_mean: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module, optimization: Optimization, critic: Critic, k: int) -> None:
         super().__init__(model, optimization)

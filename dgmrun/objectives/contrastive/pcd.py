@@ -33,6 +33,8 @@ class PCD(Objective):
     """
 
     requires: ClassVar[type] = Learnable
+    is_mean: ClassVar[bool] = False
+    """False: the chains are those of all batches."""
     captions: ClassVar[dict[str, tuple[str, ...]]] = {"chains": ("x", "chain", "dimension")}
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, num_chains: int | None = None) -> None:

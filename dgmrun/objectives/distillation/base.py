@@ -130,6 +130,8 @@ class Distillation(Objective, ABC):
     """
 
     requires: ClassVar[type] = TractableDensity
+    is_mean: ClassVar[bool] = False
+    """False: the examples are samples of the teacher, from chains that may go on from batch to batch."""
     needs_density: ClassVar[bool] = True
 
     def __init__(self, model: nn.Module, optimization: Optimization, teacher: Teacher | Mixture) -> None:

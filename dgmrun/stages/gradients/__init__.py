@@ -1,4 +1,4 @@
-"""`gradients`: bias and variance of all applicable gradient estimators, at the parameters of a run."""
+"""`gradients`: bias and variance of gradient estimators, or of batches of several sizes, at the parameters of a run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,23 @@ LEAST = {"gradients.num_samples": 20, "gradients.tuning": 0, "gradients.exact_bi
 
 
 def check(setup: Setup) -> None:
-    """Refuses models without gradient estimators, and estimators that do not apply."""
-    from dgmrun.stages.gradients import measure
+    """Refuses models without gradient estimators, estimators that do not apply, and batches that there are not."""
+    from dgmrun.stages.gradients import batches, measure
 
-    measure.objectives(setup, setup.new_model())
+    model = setup.new_model()
+    measure.check_settings(setup, model)
+    if _are_of_batches(setup):
+        batches.check(setup, model)
+    else:
+        measure.objectives(setup, model)
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Measures the selected estimators; prints a table and plots the results."""
-    from dgmrun.stages.gradients import measure
+    """Measures the selected estimators, or batches; prints a table and plots the results."""
+    from dgmrun.stages.gradients import batches, measure
 
-    measure.measure(run, setup)
+    (batches if _are_of_batches(setup) else measure).measure(run, setup)
+
+
+def _are_of_batches(setup: Setup) -> bool:
+    return setup.config["gradients"]["batch_sizes"] is not None

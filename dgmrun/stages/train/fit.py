@@ -108,18 +108,22 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
     critic.draw(run, setup, trained)
-    curve.draw(run, setup.formats)
+    if found := curve.draw(run, setup):
+        kept = "trainer.patience=10 would keep" if weights_step == steps else "the run has"
+        log.info("train       %s; %s the weights of that step", found, kept)
     for doubt in trained.doubts():
         log.warning("warning: %s", doubt)
 
 
-def in_memory(setup: Setup, device: torch.device, rank: int, world_size: int) -> InMemorySource:
-    """Returns the source of the training split, on the device."""
+def in_memory(
+    setup: Setup, device: torch.device, rank: int, world_size: int, batch_size: int | None = None
+) -> InMemorySource:
+    """Returns the source of the training split, on the device, in batches of the configured size if none is given."""
     dataset, train = setup.config["dataset"], setup.data.splits["train"]
     return InMemorySource(
         train.x.to(device),
         None if train.y is None or setup.context is None else train.y.to(device),
-        dataset["batch_size"],
+        batch_size or dataset["batch_size"],
         setup.config["seed"],
         rank,
         world_size,

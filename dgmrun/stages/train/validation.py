@@ -20,6 +20,7 @@ from dgmrun.rng import seeded
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.limits import Limits
+from dgmrun.stages.train.rise import Scores, rise
 from dgmrun.workbench.partition import unnormalised
 from dgmrun.workbench.selection import made, quick_method
 from dgmrun.workbench.setup import Setup
@@ -74,10 +75,13 @@ class Validation(Callback):
         self.limits, self.board, self.checkpoints = limits, board, checkpoints
         self.best, self.waited, self.step = math.inf, 0, 0
         self.latest: dict[str, float] = {}
+        self.now: Scores | None = None
+        self.least: Scores | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the best figure so far, the number of validations since then, and the latest figures."""
-        return {"best": self.best, "waited": self.waited, "step": self.step, "latest": self.latest}
+        """Returns the best figure so far and its scores, the validations since then, and the latest figures."""
+        least = None if self.least is None else self.least._asdict()
+        return {"best": self.best, "waited": self.waited, "step": self.step, "latest": self.latest, "least": least}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores them."""
@@ -87,6 +91,8 @@ class Validation(Callback):
             int(state_dict["step"]),
         )
         self.latest = {str(name): float(value) for name, value in state_dict["latest"].items()}
+        least = state_dict.get("least")  # an older checkpoint has none
+        self.least = None if least is None else Scores(least["log_prob"].double(), float(least["log_z_error"]))
         if self.latest and not {*WATCHED} & self.latest.keys():
             raise ValueError(f"its latest figures must be among {', '.join(WATCHED)}, but are {', '.join(self.latest)}")
 
@@ -112,7 +118,7 @@ class Validation(Callback):
             self.board.words(objective.doubts(), self.step)
         self.latest = trainer.strategy.broadcast(terms)
         if self.latest[self.watched] < self.best:
-            self.best, self.waited = self.latest[self.watched], 0
+            self.best, self.waited, self.least = self.latest[self.watched], 0, self.now
             self.checkpoints.save_best(trainer)
         else:
             self.waited += 1
@@ -126,11 +132,13 @@ class Validation(Callback):
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(valid), self.valid.log_jacobian)
         log_prob_train, _ = in_original_units(score(train), self.train.log_jacobian)
+        self.now = Scores.of(log_prob, estimate)
         name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
             name: -estimate.value,
             f"{name}_standard_error": math.nan if estimate.standard_error is None else estimate.standard_error,
             "gap": float(log_prob_train.mean() - log_prob.mean()),
+            **rise(self.now, self.least, estimate.diagnostics.get("population")),
         } | ({"bound": -estimate.value} if estimate.kind == "exact" else {})  # on the chart of those with a bound alone
 
     @property
