@@ -34,8 +34,7 @@ def load(data_dir: Path, sizes: Sequence[int], blades: int) -> Splits:
         sizes: number of examples in train, valid and test.
         blades: number of blades K.
     """
-    if blades < 1:
-        raise Mistake(f"`dataset.blades` must be at least 1, but is {blades}")
+    _check(blades)
 
     def draw(size: int) -> Split:
         y, z = torch.randint(blades, (size,)), torch.tensor(MEAN) + torch.tensor(DEVIATION) * torch.randn(size, 2)
@@ -46,6 +45,7 @@ def load(data_dir: Path, sizes: Sequence[int], blades: int) -> Splits:
 
 def labels(sizes: Sequence[int], blades: int) -> Event:
     """Returns the event of y, the blade."""
+    _check(blades)
     return Event((), "categorical", blades)
 
 
@@ -55,6 +55,12 @@ def log_density(x: Tensor, blades: int) -> Tensor:
     back = _turned(z, -_angles(z, torch.arange(blades), blades))
     blade = Normal(x.new_tensor(MEAN), x.new_tensor(DEVIATION), validate_args=False)
     return blade.log_prob(back).sum(-1).logsumexp(1) - math.log(blades * SCALE**2)
+
+
+def _check(blades: int) -> None:
+    """Raises Mistake if there is no blade."""
+    if blades < 1:
+        raise Mistake(f"`dataset.blades` must be at least 1, but is {blades}")
 
 
 def _angles(z: Tensor, blade: Tensor, blades: int) -> Tensor:

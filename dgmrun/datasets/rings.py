@@ -31,10 +31,7 @@ def load(data_dir: Path, sizes: Sequence[int], radii: Sequence[float], noise: fl
         radii: radius of each ring.
         noise: standard deviation of the noise of each coordinate.
     """
-    if not radii or min(radii) < 0:
-        raise Mistake(f"`dataset.radii` must be numbers of at least 0, but is {list(radii)}")
-    if not noise > 0:
-        raise Mistake(f"`dataset.noise` must be above 0, but is {noise}")
+    _check(radii, noise)
 
     def draw(size: int) -> Split:
         y, angle = torch.randint(len(radii), (size,)), math.tau * torch.rand(size)
@@ -46,6 +43,7 @@ def load(data_dir: Path, sizes: Sequence[int], radii: Sequence[float], noise: fl
 
 def labels(sizes: Sequence[int], radii: Sequence[float], noise: float) -> Event:
     """Returns the event of y, the ring."""
+    _check(radii, noise)
     return Event((), "categorical", len(radii))
 
 
@@ -54,3 +52,11 @@ def log_density(x: Tensor, radii: Sequence[float], noise: float) -> Tensor:
     distance, r = x.norm(dim=1, keepdim=True) / noise, x.new_tensor(radii) / noise
     of_rings = torch.special.i0e(distance * r).log() - (distance - r).square() / 2
     return of_rings.logsumexp(1) - math.log(math.tau * noise**2 * len(radii))
+
+
+def _check(radii: Sequence[float], noise: float) -> None:
+    """Raises Mistake if a setting is out of range."""
+    if not radii or min(radii) < 0:
+        raise Mistake(f"`dataset.radii` must be numbers of at least 0, but is {list(radii)}")
+    if not noise > 0:
+        raise Mistake(f"`dataset.noise` must be above 0, but is {noise}")

@@ -88,7 +88,9 @@ def test_the_radius_tells_the_angle_on_a_spiral() -> None:
     ("make", "message"),
     [
         (lambda: rings.load(Path(), SIZES, [], 0.1), r"`dataset.radii` must be numbers of at least 0, but is \[\]"),
+        (lambda: rings.labels(SIZES, [-1.0], 0.1), r"`dataset.radii` must be numbers of at least 0, but is \[-1.0\]"),
         (lambda: rings.load(Path(), SIZES, [1.0], 0.0), "`dataset.noise` must be above 0, but is 0.0"),
+        (lambda: pinwheel.labels(SIZES, -1), "`dataset.blades` must be at least 1, but is -1"),
         (lambda: pinwheel.load(Path(), SIZES, 0), "`dataset.blades` must be at least 1, but is 0"),
         (lambda: two_spirals.load(Path(), SIZES, -1.0), "`dataset.noise` must not be negative, but is -1.0"),
     ],
