@@ -21,7 +21,7 @@ from dgmrun.pictures import drawing
 Command = Callable[..., int]
 BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" in file.read_text()}
-ELSEWHERE = {"cifar10", "fashion_mnist", "omniglot_burda"}
+ELSEWHERE = set("cifar10 fashion_mnist omniglot_burda power gas hepmass miniboone bsds300".split())
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
 DRAWN = drawing.rendered
 _dot = io.BytesIO()

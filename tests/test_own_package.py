@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Command
 
 PACKAGE = Path(__file__).parents[1] / "examples" / "own_package"
-WORDS = ("model=laplace", "objective=mle_noisy", "dataset=rings", "trainer.max_steps=3", "hydra.run.dir=run")
+WORDS = ("model=laplace", "objective=mle_noisy", "dataset=hoops", "trainer.max_steps=3", "hydra.run.dir=run")
 
 
 def test_a_package_beside_the_configuration_is_found_and_found_again(

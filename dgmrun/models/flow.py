@@ -22,6 +22,7 @@ from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.flows.coupling import GeneralCouplingTransform
 from zuko.lazy import Flow as Layers
 from zuko.lazy import UnconditionalDistribution
+from zuko.nn import MaskedLinear
 from zuko.transforms import MonotonicAffineTransform, MonotonicRQSTransform
 
 from dgmrun.nn.context import ContextVector
@@ -87,6 +88,8 @@ class Flow(nn.Module):
                 transforms.append(GeneralCouplingTransform(event.dims, mask=mask, **of_all))
             else:
                 layer = MaskedAutoregressiveTransform(event.dims, order=places, **of_all)
+                if event.dims > 1:
+                    _spread(layer, places)
                 transforms.append(layer.inv if kind == "iaf" else layer)
         zero, one = torch.zeros(event.dims), torch.ones(event.dims)
         self.layers = Layers(transforms, UnconditionalDistribution(DiagNormal, zero, one, buffer=True))
@@ -113,6 +116,26 @@ def orders(dims: int, layers: int, order: str) -> list[Tensor]:
     if order == "random":
         return [torch.randperm(dims) for _ in range(layers)]
     return [torch.arange(dims).flip(0) if layer % 2 else torch.arange(dims) for layer in range(layers)]
+
+
+def _spread(layer: MaskedAutoregressiveTransform, places: Tensor) -> None:
+    """Spreads hidden units evenly over the numbers of dimensions that they read.
+
+    As zuko (1.6.0) numbers them, a layer of fewer than D - 1 units reads the first dimensions of the order alone, and
+    no conditional depends on the others; in wider ones nothing changes. A unit reads those below with lower numbers.
+    """
+    masked = [each for each in layer.hyper if isinstance(each, MaskedLinear)]
+    inputs, outputs = masked[0].in_features, masked[-1].out_features
+    least, most = int(inputs == len(places)), len(places) - 1
+    below = torch.cat((places + 1, places.new_zeros(inputs - len(places))))
+    for linear in masked:
+        units, span = linear.out_features, most - least + 1
+        every = least + torch.arange(units) % span
+        above = every if units >= span else torch.linspace(least, most, units).round()
+        if linear is masked[-1]:
+            above = places.repeat_interleave(outputs // len(places))
+        linear.mask.copy_(below <= above[:, None])
+        below = above
 
 
 def _check(dims: int, kind: str, layers: int, hidden: Sequence[int], order: str, kept: int | None, bins: int) -> None:

@@ -275,7 +275,7 @@ def test_moons_the_swiss_roll_and_the_segment_lie_on_their_curves(load: Load) ->
     assert 1.5 * math.pi - 1 < roll.norm(dim=1).min() < roll.norm(dim=1).max() < 4.5 * math.pi + 1
 
 
-@pytest.mark.parametrize("name", ["moons", "swiss_roll", "segment", "gaussians", "correlated_gaussian"])
+@pytest.mark.parametrize("name", sorted(name for name in CONFIGS if "sizes" in own_settings(name)))
 def test_synthetic_draws_are_the_same_for_every_run(name: str, load: Load) -> None:
     torch.rand(7)
     again = loader(name)(Path(), **own_settings(name))

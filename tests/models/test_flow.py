@@ -87,6 +87,27 @@ def test_a_gaussian_is_fitted_to_its_entropy(kind: str, layers: int, steps: int)
         assert float((data.log_prob(x) - flow.log_prob(x)).mean()) == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.parametrize("order", ["alternating", "random"])
+@pytest.mark.parametrize("context", [None, CLASSES])
+@pytest.mark.parametrize("hidden", [[2, 2], [3, 50], [40, 30]])
+def test_a_narrow_network_reads_every_dimension(order: str, context: Event | None, hidden: list[int]) -> None:
+    """With positive weights no unit is off: what is not moved is masked, in a wide network nothing."""
+    dims = 12
+    flow = Flow(Event((dims,), "real"), layers=2, hidden=hidden, order=order, context=context).double()
+    for weight in flow.layers.parameters():
+        weight.data = weight.abs() + 0.1
+    c = flow.vector(None if context is None else torch.tensor([1]), flow.standardise.mean)
+    x = torch.rand(1, dims, dtype=torch.float64)
+    for layer in flow.layers.transform.transforms:
+        moved = jacrev(lambda x, layer=layer: layer(c)(x))(x)[0, :, 0] != 0
+        order_of = layer.order.argsort()
+        moved = moved[order_of][:, order_of]
+        assert moved.diagonal().all()
+        assert not moved.triu(1).any()
+        assert moved[-1].all(), "the last dimension is moved by all"
+        assert (min(hidden) < dims) or bool(moved.tril().sum() == dims * (dims + 1) // 2)
+
+
 @pytest.mark.parametrize(
     ("dims", "settings", "message"),
     [

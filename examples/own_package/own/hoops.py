@@ -1,4 +1,4 @@
-"""Two rings in the plane, one around the other, and y, which of them an example is on."""
+"""Two hoops in the plane, one around the other, and y, which of them an example is on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load(data_dir: Path, sizes: Sequence[int], radii: Sequence[float], noise: fl
     Args:
         data_dir: unused.
         sizes: number of examples in train, valid and test.
-        radii: radius of each ring.
+        radii: radius of each hoop.
         noise: standard deviation of the noise of each coordinate.
     """
 
@@ -27,4 +27,4 @@ def load(data_dir: Path, sizes: Sequence[int], radii: Sequence[float], noise: fl
         x = torch.tensor(list(radii))[y, None] * torch.stack([angle.cos(), angle.sin()], 1)
         return Split(x + noise * torch.randn(size, 2), y)
 
-    return drawn("rings", sizes, draw)
+    return drawn("hoops", sizes, draw)
