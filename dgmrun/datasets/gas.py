@@ -3,7 +3,7 @@
 A quarter of the moments, drawn at random, in random order; of each pair of sensors whose correlation is above 0.98 the
 earlier is left out. All rows, of test too, are standardised together, as by the authors. They drew their quarter
 without a seed and keep it as a pickle, which could execute anything and is not read: here the quarter is another one,
-drawn from the original, so that figures agree with published ones within their standard errors.
+drawn from the original, so that it differs from theirs by chance alone.
 
 Fonollosa, Sheik, Huerta and Marco 2015, https://doi.org/10.24432/C5WP4C.
 """

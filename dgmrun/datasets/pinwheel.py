@@ -4,8 +4,8 @@ r"""A pinwheel: K Gaussian blades around the origin, the outer parts of which ar
 
 R(a) turns by an angle a, and k is any blade. What turns every circle around the origin as a whole leaves areas as they
 are, so that the density is that of z, over 4. Of Johnson, Duvenaud, Wiltschko, Datta and Adams 2016, Composing
-graphical models with neural networks (https://github.com/mattjj/svae), who turn by z_1 in place of |z|, and have no
-density; twice as large, as for FFJORD (https://github.com/rtqichen/ffjord, lib/toy_data.py).
+graphical models with neural networks (https://github.com/mattjj/svae), who turn by z_1 in place of |z|, so
+that a density asks for a root; twice as large, as for FFJORD (https://github.com/rtqichen/ffjord, lib/toy_data.py).
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@ r"""Two interleaved spirals in the plane, of one and a half turns, with isotropi
 
 .. math:: x = \pm \frac{t}{3} (-\cos t, \sin t) + \epsilon, \qquad t = 3 \pi \sqrt{u}, \quad u \sim U(0, 1)
 
-The root spreads examples evenly along the spirals. Nearly as of Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud
-2019, FFJORD (https://github.com/rtqichen/ffjord, lib/toy_data.py, 2spirals), whose noise is uniform, too.
+The root spreads examples evenly along the spirals, but for their middle. Nearly as of Grathwohl, Chen, Bettencourt,
+Sutskever and Duvenaud 2019, FFJORD (https://github.com/rtqichen/ffjord, lib/toy_data.py, 2spirals), whose noise has a
+uniform part as well.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Tables of real numbers from the UCI repository, prepared as for RNADE, in ten folds.
 
-Uria, Murray and Larochelle 2013 leave out discrete attributes and one of each pair whose correlation is above 0.98, and
-standardise by the mean and the standard deviation of the training rows. Here an attribute of fewer than 50 values is
-discrete, and the earlier of a pair is left out, which leaves as many attributes of each table as they have.
+Uria, Murray and Larochelle 2013 leave out discrete attributes and one of each pair whose correlation is above 0.98 in
+absolute value, and standardise by the mean and the standard deviation of the training rows. Here an attribute of fewer
+than 50 values is discrete, and the earlier of a pair is left out, which leaves as many attributes of each table as they
+have.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ from torch import Tensor
 from dgmrun.protocols.models import AnnealingPath
 from dgmrun.protocols.progress import tracked
 
+CURE = "raise `log_z.{}.num_temperatures`"
+"""What helps against few effective samples of a method."""
+
 
 def linear(num: int) -> Float64[Tensor, "temperatures"]:
     """`num` equally spaced inverse temperatures from 0 to 1."""
@@ -35,7 +38,8 @@ def quadratic(num: int) -> Float64[Tensor, "temperatures"]:
 def cubic(num: int) -> Float64[Tensor, "temperatures"]:
     r""":math:`\beta = u^3` for equally spaced u: denser towards the base, for a posterior annealed from its prior.
 
-    Friel and Pettitt (2008), Marginal likelihood estimation via power posteriors, section 4.
+    A power of u, as for the power posteriors of Friel and Pettitt (2008), Marginal likelihood estimation via power
+    posteriors; they integrate over them, and here chains are annealed along them.
     """
     return linear(num) ** 3
 
@@ -53,9 +57,6 @@ def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
     """
     beta = torch.sigmoid(8 * linear(num) - 4)
     return (beta - beta[0]) / (beta[-1] - beta[0])
-
-
-CURE = "raise `log_z.{}.num_temperatures`"
 
 
 SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, cubic, published, sigmoid)}

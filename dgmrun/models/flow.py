@@ -3,7 +3,7 @@ r"""Normalising flows by zuko: x is the inverse of an invertible map f of Gaussi
 .. math:: \log p(x) = \log N(f(x); 0, I) + \log \left| \det \frac{\partial f}{\partial x} \right|
 
 References:
-    Dinh, Sohl-Dickstein and Bengio (2017), Density estimation using Real NVP, equations 3 and 6 to 8.
+    Dinh, Sohl-Dickstein and Bengio (2017), Density estimation using Real NVP, equations 3 to 8.
     Papamakarios, Pavlakou and Murray (2017), Masked autoregressive flow for density estimation, equations 4 to 6.
     Kingma, Salimans, Jozefowicz, Chen, Sutskever and Welling (2016), Improved variational inference with inverse
     autoregressive flow, equation 10.
@@ -49,7 +49,7 @@ class Flow(nn.Module):
         order: `alternating`: every other layer has the order reversed, or the other half of the dimensions changed;
             `random`: each layer has a random permutation.
         kept: number d of dimensions that a coupling layer leaves as they are, from which it computes how to change the
-            others; null for half of them.
+            others; null for half of them, and no more than that in alternating orders, so that all are changed.
         bins: bins of a spline, on [-5, 5] standard deviations; beyond it is the identity.
         context: event of the context, if any, whose vector extends the inputs of the networks.
 
@@ -99,9 +99,10 @@ class Flow(nn.Module):
         self.standardise.fit(x)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x) in nats, [batch]."""
-        c = self.vector(context, self.standardise.mean)
-        return self.layers(c).log_prob(self.standardise(x)) + self.standardise.log_jacobian()
+        """log p(x) in nats, [batch]; in full precision, as errors of layers add up."""
+        with torch.autocast(x.device.type, enabled=False):
+            c = self.vector(context, self.standardise.mean)
+            return self.layers(c).log_prob(self.standardise(x)) + self.standardise.log_jacobian()
 
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
@@ -121,17 +122,19 @@ def orders(dims: int, layers: int, order: str) -> list[Tensor]:
 def _spread(layer: MaskedAutoregressiveTransform, places: Tensor) -> None:
     """Spreads hidden units evenly over the numbers of dimensions that they read.
 
-    As zuko (1.6.0) numbers them, a layer of fewer than D - 1 units reads the first dimensions of the order alone, and
-    no conditional depends on the others; in wider ones nothing changes. A unit reads those below with lower numbers.
+    As zuko (1.6.0) numbers them, a layer of fewer than D - 1 units, or D with a context, reads the first dimensions of
+    the order alone, and no conditional depends on the others; in wider ones nothing changes. A unit reads those below
+    with lower numbers.
     """
     masked = [each for each in layer.hyper if isinstance(each, MaskedLinear)]
     inputs, outputs = masked[0].in_features, masked[-1].out_features
-    least, most = int(inputs == len(places)), len(places) - 1
+    least = int(inputs == len(places))
+    span = len(places) - least
     below = torch.cat((places + 1, places.new_zeros(inputs - len(places))))
     for linear in masked:
-        units, span = linear.out_features, most - least + 1
+        units = linear.out_features
         every = least + torch.arange(units) % span
-        above = every if units >= span else torch.linspace(least, most, units).round()
+        above = every if units >= span else torch.linspace(least, len(places) - 1, units).round()
         if linear is masked[-1]:
             above = places.repeat_interleave(outputs // len(places))
         linear.mask.copy_(below <= above[:, None])
@@ -151,6 +154,8 @@ def _check(dims: int, kind: str, layers: int, hidden: Sequence[int], order: str,
         raise ValueError(f"`model.layers` must be at least 1, but is {layers}")
     if not hidden or min(hidden) < 1:
         raise ValueError(f"`model.hidden` must be sizes of at least 1, but is {list(hidden)}")
+    if kind not in COUPLING and min(hidden) < min(3, dims):
+        raise ValueError(f"`model.hidden` must be sizes of at least {min(3, dims)} for {kind}, but is {list(hidden)}")
     if bins < 2:
         raise ValueError(f"`model.bins` must be at least 2, but is {bins}")
     if kind in COUPLING and dims < 2:
@@ -159,3 +164,5 @@ def _check(dims: int, kind: str, layers: int, hidden: Sequence[int], order: str,
         raise ValueError(f"`model.kept` must be null for {kind}, which has no coupling, but is {kept}")
     if kept is not None and not (type(kept) is int and 0 < kept < dims):
         raise ValueError(f"`model.kept` must be null or from 1 to {dims - 1}, but is {kept}")
+    if kept is not None and order == "alternating" and 2 * kept > dims:
+        raise ValueError(f"`model.kept` must be at most {dims // 2}, unless `model.order` is random, but is {kept}")

@@ -25,6 +25,7 @@ from dgmrun.nn.context import ContextVector, beside
 from dgmrun.nn.families import FAMILIES
 from dgmrun.nn.masked import MaskedMLP, hidden_numbers
 from dgmrun.nn.mlp import check_layers
+from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
@@ -37,7 +38,7 @@ class MADE(nn.Module):
 
     Args:
         event: event of one example; conditionals are Bernoulli for binary, categorical for levels and categorical,
-            and Gaussian for real data.
+            and Gaussian for real data, which are standardised first.
         hidden: number of units of each hidden layer.
         order: order of the dimensions in the first mask: null for that of the data, an integer as the seed of a random
             permutation, or the permutation as a list. The orders of further masks are random.
@@ -75,7 +76,7 @@ class MADE(nn.Module):
             raise ValueError(f"`model.masks` must be at least 1, but is {masks}")
         self.event, self.context, self.hidden = event, context, list(hidden)
         self.units, self.vector = ContextVector(event), ContextVector(context)
-        self.family = FAMILIES[event.kind](event)
+        self.family, self.standardise = FAMILIES[event.kind](event), first_layer(event)
         inputs = self.units.size + self.vector.size
         self.network = MaskedMLP(inputs, hidden, event.dims * self.family.size, activation, direct)
         least = 1 if context is None and event.dims > 1 else 0  # units numbered 0 see the context alone
@@ -89,7 +90,8 @@ class MADE(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets the output biases so that the conditionals start near the marginal distributions of `x`."""
-        self.network.output.bias.copy_(self.family.start(x.reshape(len(x), -1)).flatten())
+        self.standardise.fit(x)
+        self.network.output.bias.copy_(self.family.start(self.standardise(x)).flatten())
 
     def num_orders(self) -> int:
         """Number of masks, each with an order, over which p(x) is a mean."""
@@ -113,7 +115,7 @@ class MADE(nn.Module):
         """p_m(x_d | x_<d) of dimensions d, [batch, dimensions].
 
         Args:
-            x: examples [batch, D].
+            x: examples [batch, D], standardised.
             y: vectors of their contexts, if any.
             weights: those that the mask m leaves.
             of: which dimensions are wanted.
@@ -133,10 +135,9 @@ class MADE(nn.Module):
         if self.training:
             mask = int(torch.randint(len(self.orders), ())) if self.drawn_by is None else self.drawn_by
             every, self.drawn_by = [mask], None
-        flat, y = x.reshape(len(x), -1), self.vector(context, self.network.output.weight)
-        return _log_each([self.conditionals(flat, y, self.masked(mask)) for mask in every], flat).logsumexp(
-            0
-        ) - math.log(len(every))
+        z, y = self.standardise(x), self.vector(context, self.network.output.weight)
+        each = _log_each([self.conditionals(z, y, self.masked(mask)) for mask in every], z)
+        return each.logsumexp(0) - math.log(len(every)) + self.standardise.log_jacobian()
 
     @torch.no_grad()
     def means(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -158,7 +159,7 @@ class MADE(nn.Module):
         for mask in which.unique().tolist():
             for rows in (which == mask).nonzero()[:, 0].to(weight.device).split(SAMPLED):
                 x[rows] = self._sample(x[rows], None if y is None else y[rows], mask)
-        return x.reshape(-1, *self.event.shape)
+        return self.standardise.inverse(x).reshape(-1, *self.event.shape)
 
     def _sample(self, x: Tensor, y: Tensor | None, mask: int) -> Tensor:
         weights = self.masked(mask)

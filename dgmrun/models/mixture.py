@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from dgmrun.nn.families import FAMILIES
+from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Batch, Event
 
 FEW = 10
@@ -49,26 +50,28 @@ class Mixture(nn.Module):
         event.require(("binary", "real"), "a mixture")
         if components < 1:
             raise ValueError(f"`model.components` must be at least 1, but is {components}")
-        self.event, self.family = event, FAMILIES[event.kind](event)
+        self.event, self.family, self.standardise = event, FAMILIES[event.kind](event), first_layer(event)
         self.weights = nn.Parameter(torch.zeros(components))
         self.outputs = nn.Parameter(torch.randn(components, event.dims, self.family.size))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Fits each component to a few examples of `x`."""
-        drawn = torch.randint(len(x), (len(self.outputs), FEW))
-        self.outputs.copy_(torch.stack([self.family.start(x[few].flatten(1)) for few in drawn]))
+        self.standardise.fit(x)
+        z, drawn = self.standardise(x), torch.randint(len(x), (len(self.outputs), FEW))
+        self.outputs.copy_(torch.stack([self.family.start(z[few]) for few in drawn]))
 
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, k) of every component k, [batch, K]."""
-        return self.weights.log_softmax(0) + self._log_given(x.reshape(len(x), -1))
+        log_given = self._log_given(self.standardise(x)) + self.standardise.log_jacobian()
+        return self.weights.log_softmax(0) + log_given
 
-    def _log_given(self, x: Tensor) -> Tensor:
-        """log p(x | k), [batch, K]; of bits by a product of matrices, as [batch, K, D] terms would not fit a cache."""
+    def _log_given(self, z: Tensor) -> Tensor:
+        """log p(z | k), [batch, K]; of bits by a product of matrices, as [batch, K, D] terms would not fit a cache."""
         if self.event.kind == "binary":
             logits = self.outputs.squeeze(-1)
-            return x @ logits.t() - softplus(logits).sum(-1)
-        return self.family(self.outputs).log_prob(x.unsqueeze(1)).sum(-1)
+            return z @ logits.t() - softplus(logits).sum(-1)
+        return self.family(self.outputs).log_prob(z.unsqueeze(1)).sum(-1)
 
     def log_prob(self, x: Tensor, context: None = None) -> Tensor:
         """log p(x) in nats, [batch]; x may be real-valued, for gradients in x."""
@@ -78,10 +81,11 @@ class Mixture(nn.Module):
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
         k = torch.multinomial(self.weights.softmax(0), num, replacement=True)
-        return self.family(self.outputs[k]).sample().reshape(-1, *self.event.shape)
+        return self.standardise.inverse(self.family(self.outputs[k]).sample()).reshape(-1, *self.event.shape)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Mean of each component, [K, *event.shape], the one with the greatest weight first."""
         likeliest = self.weights.argsort(descending=True)
-        return {"components": self.family(self.outputs[likeliest]).mean.reshape(-1, *self.event.shape)}
+        mean = self.standardise.inverse(self.family(self.outputs[likeliest]).mean)
+        return {"components": mean.reshape(-1, *self.event.shape)}

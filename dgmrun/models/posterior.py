@@ -16,12 +16,14 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.functional import hessian
+from torch.autograd.functional import hessian, jacobian
 
 from dgmrun.nn.bayes import LIKELIHOODS, knowledge, maximum
 from dgmrun.nn.hmc import hmc
 from dgmrun.protocols.values import Event
 
+FLAT = 1e-6
+"""Largest gain in nats, twice, that a parabola promises at the mode."""
 STEP, SHORTER = 0.16, 50
 """Largest mean step size, of which LEAPFROGS are a quarter of a period of a standard normal, and by how much the least
 is shorter: where f is steep, only short steps are taken, and chains would be stuck without them."""
@@ -76,7 +78,9 @@ class Posterior(nn.Module):
         self.register_buffer("scale", known.scale)
         mode = maximum(self.log_unnormalised, known.mean)
         precision = -hessian(self.log_unnormalised, mode)
-        if not precision.isfinite().all() or torch.linalg.cholesky_ex(precision.float()).info:
+        slope = jacobian(self.log_unnormalised, mode)
+        is_peak = precision.isfinite().all() and not torch.linalg.cholesky_ex(precision.float()).info
+        if not is_peak or slope @ torch.linalg.solve(precision, slope) > FLAT:
             raise ValueError("`dataset.outcomes` must be such that the posterior has a peak, but none was found")
         self.register_buffer("mode", mode)
         self.register_buffer("precision", precision)

@@ -62,7 +62,7 @@ class RealFamily(Family):
     def start(self, x: Tensor) -> Tensor:
         """Returns means and logarithms of standard deviations."""
         scale, mean = torch.std_mean(x, 0, correction=0)
-        return torch.stack((mean, scale.clamp(min=LEAST_SCALE).log()), -1)
+        return torch.stack((mean, (scale - LEAST_SCALE).clamp(min=LEAST_SCALE).log()), -1)
 
 
 class FiniteFamily(Family):

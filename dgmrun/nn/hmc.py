@@ -83,9 +83,9 @@ def hmc(log_f: LogDensity, z: Tensor, step_size: Tensor) -> tuple[Tensor, Tensor
 
     Args:
         log_f: log-density of the target, up to a constant.
-        z: current state, [chains, batch, units].
-        step_size: step size of each example [batch], or of all; each chain scales it by a random factor between 0.5 and
-            1.5, to avoid periodic trajectories.
+        z: current state, [..., units].
+        step_size: step size, [...], broadcast against the state; each chain scales it by a random factor between 0.5
+            and 1.5, to avoid periodic trajectories.
     """
     step = (step_size * (0.5 + torch.rand_like(z[..., 0]))).unsqueeze(-1)
     momentum = torch.randn_like(z)

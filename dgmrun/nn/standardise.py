@@ -1,9 +1,11 @@
-"""Standardisation of real data, as the first layer of a density: z = (x - mean) / scale."""
+"""The first layer of a density: real data are standardised, z = (x - mean) / scale, and all others left as they are."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from dgmrun.protocols.values import Event
 
 
 class Standardise(nn.Module):
@@ -24,14 +26,14 @@ class Standardise(nn.Module):
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """Takes mean and scale from examples; a constant dimension has the scale 1."""
-        flat = x.flatten(1).double()
-        scale = flat.std(0, correction=0)
+        flat = x.reshape(len(x), -1).double()
+        is_constant = flat.amin(0) == flat.amax(0)
         self.mean.copy_(flat.mean(0))
-        self.scale.copy_(scale.where(scale > 0, 1.0))
+        self.scale.copy_(flat.std(0, correction=0).where(~is_constant, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """z [batch, D]."""
-        return (x.flatten(1) - self.mean) / self.scale
+        return (x.reshape(len(x), -1) - self.mean) / self.scale
 
     def inverse(self, z: Tensor) -> Tensor:
         """x [batch, D]."""
@@ -40,3 +42,27 @@ class Standardise(nn.Module):
     def log_jacobian(self) -> Tensor:
         """log |det dz/dx|, a scalar."""
         return -self.scale.log().sum()
+
+
+class Unchanged(nn.Module):
+    """Stands in for `Standardise` where x are no real numbers: z = x [batch, D]."""
+
+    def fit(self, x: Tensor) -> None:
+        """Does nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """z [batch, D]."""
+        return x.reshape(len(x), -1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """x [batch, D]."""
+        return z
+
+    def log_jacobian(self) -> Tensor:
+        """0, a scalar."""
+        return torch.zeros(())
+
+
+def first_layer(event: Event) -> Standardise | Unchanged:
+    """Returns the first layer of a density of such examples."""
+    return Standardise(event.dims) if event.kind == "real" else Unchanged()

@@ -12,6 +12,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from dgmrun.objectives.average import average
+from dgmrun.objectives.decay import decayed
 from dgmrun.objectives.players import Player, Seat, frozen, seats
 from dgmrun.objectives.state import NonFiniteError, all_alike, first_non_finite
 from dgmrun.protocols.models import Pictured
@@ -203,8 +204,8 @@ class Objective(LightningModule):
         return optimizers if len(optimizers) > 1 else optimizers[0]
 
     def _optimizer(self, player: Player) -> Any:
-        """Makes an optimiser and its schedule; weight decay applies only to weight matrices of the model."""
-        weights = {parameter for parameter in self.model.parameters() if parameter.dim() > 1}
+        """Makes an optimiser and its schedule."""
+        weights = decayed(self.model)
         groups: list[dict[str, Any]] = [
             {"params": [parameter for parameter in player.parameters if parameter in weights]},
             {"params": [parameter for parameter in player.parameters if parameter not in weights], "weight_decay": 0.0},

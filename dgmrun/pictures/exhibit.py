@@ -117,10 +117,10 @@ def _students(entries: Sequence[Entry]) -> Picture | None:
     for entry in entries:
         training, own = found.drawable(at(entry.results, "train", "seconds")), [*_figures(entry)]
         mine = [(of, method, figure) for of, through, method, figure in own if through == entry.weights]
-        measuring = found.drawable(sum(figure.seconds or 0.0 for *_, figure in mine))
-        if not (training and measuring and training > 0 and measuring > 0):
-            continue
         for of, method, figure in mine:
+            measuring = found.drawable(sum(each.seconds for its, _, each in mine if its == of))
+            if not (training and measuring and training > 0 and measuring > 0):
+                continue
             low, high = map(found.drawable, figure.interval or (None, None))
             half = None if low is None or high is None else (high - low) / 2
             every.setdefault(of, []).append(students.Measure(entry.name, method, training, measuring, half))

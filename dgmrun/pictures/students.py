@@ -45,8 +45,8 @@ def draw(panels: Mapping[str, Sequence[Measure]]) -> Picture:
         markers = dict(zip(dict.fromkeys(each.method for each in measures), itertools.cycle(MARKERS), strict=False))
         for each in measures:
             look = {"color": colours[each.student], "marker": markers[each.method], "linestyle": "none"}
-            label = f"{each.student}, {each.method}{'' if each.half_width else ': no interval'}"
-            y = [each.half_width or float("nan")]
+            label = f"{each.student}, {each.method}{': no interval' if each.half_width is None else ''}"
+            y = [float("nan") if each.half_width is None else each.half_width]
             training.plot([each.training], y, **look)
             measuring.plot([each.measuring], y, **look, label=wrapped(label, 32))
         training.set(xlabel="seconds of training", ylabel="half of the 99.7 % interval of log Z (nats)")

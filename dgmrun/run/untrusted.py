@@ -52,7 +52,7 @@ SHAPE = {
     "dataset": DATASET,
     "train": TRAIN,
     "stages": {...: str},
-    "inputs": [{"run": str, "role": str, "weights_sha256": str}],
+    "inputs": [{"run": str, "role": str, "weights_sha256": str, "model": str, "has_density": bool}],
     "sample": {},
 }
 """Schema of the parts of results.json that are read elsewhere: a type, a tuple of allowed words, a mapping (`...`

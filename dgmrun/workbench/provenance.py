@@ -17,7 +17,9 @@ import torch
 from dgmrun import __version__, paths
 from dgmrun.data.splits import sha256
 from dgmrun.paths import PACKAGE
+from dgmrun.protocols.models import roles
 from dgmrun.protocols.values import Batch
+from dgmrun.run.directory import Run
 from dgmrun.run.files import now
 from dgmrun.run.files import sha256 as file_sha256
 from dgmrun.run.weights import locate
@@ -79,12 +81,21 @@ def _split(batch: Batch) -> dict[str, Any]:
 
 
 def inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the runs and weight files from which a run is made."""
+    """Returns the runs and weight files from which a run is made; of teachers, also what they are."""
     return [
-        {"run": str(Path(given.path).absolute()), "weights_sha256": file_sha256(locate(given.path)), "role": given.role}
+        {
+            **{"run": str(Path(given.path).absolute()), "weights_sha256": file_sha256(locate(given.path))},
+            **{"role": given.role, **(_kind(Run(Path(given.path)).config) if given.role == "teacher" else {})},
+        }
         for given in paths.inputs(config)
         if given.role != "proposal"
     ]
+
+
+def _kind(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the name of a run's model, and whether it has a density, if only up to a constant or by a bound."""
+    density = roles(build.target(config["model"])).density
+    return {"model": config["choices"]["model"], "has_density": density is not None}
 
 
 def _device(device: torch.device) -> str:

@@ -24,7 +24,7 @@ from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.workbench import build, inputs
+from dgmrun.workbench import build
 from dgmrun.workbench.partition import stored
 from dgmrun.workbench.selection import check_unused, log_z_methods, scoring_methods
 from dgmrun.workbench.setup import Setup
@@ -94,17 +94,16 @@ def score(run: Run, setup: Setup, word: str) -> None:
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
             if word == "likelihood":
-                figure.warnings.extend(caveats(setup))
+                figure.warnings.extend(caveats(run))
             _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
 
 
-def caveats(setup: Setup) -> list[str]:
+def caveats(run: Run) -> list[str]:
     """Returns what the likelihood of a student does not say of its teachers, of those without a density."""
-    kinds = {its.name: roles(build.target(its.setup.config["model"])) for its in inputs.teachers(setup)}
+    without = [str(given.get("model")) for given in run.results.get("inputs", []) if given.get("has_density") is False]
     return [
         f"of the student alone: its teacher, a {name}, has no density, and this neither is its likelihood nor bounds it"
-        for name, its in kinds.items()
-        if its.density is None
+        for name in dict.fromkeys(without)
     ]
 
 

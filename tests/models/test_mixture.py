@@ -59,7 +59,7 @@ def two_kinds(kind: str) -> Tensor:
 
 @pytest.mark.parametrize("kind", ["binary", "real"])
 def test_training_finds_the_components_as_they_start_unequal(kind: str) -> None:
-    """4 standard errors of the share of 600 examples are 0.08."""
+    """Every third example is of the second kind; 5 standard errors of the mean of its 200 are 0.035 and 0.18."""
     x = two_kinds(kind)
     mixture = Mixture(Event(tuple(x.shape[1:]), kind), components=2)
     mixture.initialise(x)
@@ -70,10 +70,10 @@ def test_training_finds_the_components_as_they_start_unequal(kind: str) -> None:
         (-mixture.log_prob(x).mean()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert mixture.log_prob(x).mean() > start + 0.5
-    assert mixture.weights.softmax(0).max().item() == pytest.approx(2 / 3, abs=0.08)
+    assert mixture.weights.softmax(0).max().item() == pytest.approx(2 / 3, abs=0.005)
     means = mixture.pictures(Batch(x, torch.arange(len(x))))["components"].mean(1)
     truth = torch.tensor([0.1, 0.9] if kind == "binary" else [-4.0, 4.0])
-    assert torch.allclose(means, truth, atol=0.03 if kind == "binary" else 0.15)
+    assert torch.allclose(means, truth, atol=0.035 if kind == "binary" else 0.18)
 
 
 @pytest.mark.parametrize("kind", ["binary", "real"])
