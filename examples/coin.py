@@ -5,6 +5,8 @@ One run is trained to step 1, then to step 2, 4 and so on: a training that is ta
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+
 import torch
 from matplotlib import rc_context
 from torch.distributions import Bernoulli
@@ -17,6 +19,7 @@ STEPS = (1, 2, 4, 8, 16, 32, 100)
 
 def main() -> None:
     """Trains and draws; prints where training ended, and the frequency of ones."""
+    ArgumentParser(description=__doc__).parse_args()
     theta, words = [0.5], "experiment=coin"
     for step in STEPS:
         run = dgmrun.train(words, f"trainer.max_steps={step}", "train")

@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="where the picture is written")
     parser.add_argument("--dims", type=int, nargs="+", default=[2**power for power in range(1, 10)])
     arguments = parser.parse_args()
+    if len(arguments.dims) < 3 or arguments.dims != sorted({*arguments.dims}) or arguments.dims[0] < 1:
+        parser.error("--dims must be at least three numbers from 1 on that grow, such as 2 4 8")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     times: dict[str, list[float]] = {}

@@ -20,3 +20,15 @@ def test_both_ways_to_the_determinant_are_timed(tmp_path: Path, monkeypatch: pyt
     assert [row.pop("dims") for row in rows] == ["2", "4", "8"]
     assert all(float(milliseconds) > 0 for row in rows for milliseconds in row.values())
     assert (tmp_path / "cost.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "words", [["coin.py", "coin.png"], ["log_determinant.py", "cost.png", "--dims", "4", "2", "8"]]
+)
+def test_words_that_an_example_does_not_take_are_refused(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(EXAMPLES / words[0]), run_name="__main__")
+    assert f"{words[0]}: error: " in capsys.readouterr().err

@@ -39,3 +39,13 @@ def test_what_is_of_the_package_is_listed(dgmrun: Command, capsys: pytest.Captur
     assert "laplace" in capsys.readouterr().out
     assert dgmrun("list", "--config-dir=nowhere") == 2
     assert "`--config-dir` must be a folder" in capsys.readouterr().err
+
+
+def test_a_name_that_dgmrun_has_itself_is_refused(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine/dataset").mkdir(parents=True)
+    Path("mine/dataset/moons.yaml").write_text("_target_: own.hoops.load\n")
+    for words in (("model=gaussian", "dataset=moons"), ("list",)):
+        assert dgmrun(*words, "--config-dir=mine") == 2
+        error = capsys.readouterr().err
+        assert "`--config-dir` must have names of its own, but dataset/moons.yaml is one of dgmrun's, too" in error
+        assert "hint: mv mine/dataset/moons.yaml mine/dataset/my_moons.yaml" in error

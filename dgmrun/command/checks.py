@@ -143,5 +143,7 @@ def _kind(default: Any) -> str:
         str: "a word or a list of words",
     }
     if _is_list(default):
+        if default and _is_list(default[0]):
+            return f"a list of lists, each {_kind(default[0])}"
         return f"a list with {_kind(default[0])} in each place" if default else "a list"
     return names.get(type(default), "a group of keys")

@@ -70,7 +70,10 @@ class Posterior(nn.Module):
         event.require(("real",), "a posterior")
         known = knowledge(likelihood, inputs, outcomes, columns, scale)
         if event.shape != known.mean.shape:
-            raise ValueError(f"`dataset.event` must have the shape {list(known.mean.shape)}, but has {[*event.shape]}")
+            raise ValueError(
+                f"`dataset.event` must have the shape {list(known.mean.shape)} of the model's settings, but "
+                f"has {[*event.shape]}: dataset.columns={columns}, and the like, is for both"
+            )
         self.event, self.likelihood = event, LIKELIHOODS[likelihood]
         self.inputs = nn.Parameter(known.inputs, requires_grad=False)
         self.outcomes = nn.Parameter(known.outcomes, requires_grad=False)
@@ -81,7 +84,10 @@ class Posterior(nn.Module):
         slope = jacobian(self.log_unnormalised, mode)
         is_peak = precision.isfinite().all() and not torch.linalg.cholesky_ex(precision.float()).info
         if not is_peak or slope @ torch.linalg.solve(precision, slope) > FLAT:
-            raise ValueError("`dataset.outcomes` must be such that the posterior has a peak, but none was found")
+            raise ValueError(
+                "`dataset.outcomes` and `dataset.scale` must be such that the posterior has a peak that can be found, "
+                "but it has none, or too narrow a one"
+            )
         self.register_buffer("mode", mode)
         self.register_buffer("precision", precision)
         self.to(torch.get_default_dtype())

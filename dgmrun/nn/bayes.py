@@ -99,8 +99,10 @@ def _of_bits(x: Tensor, y: Tensor, scale: float) -> Knowledge:
 
 
 def _of_groups(x: Tensor, y: Tensor, scale: float) -> Knowledge:
-    if x.shape[1] != 1 or not x.gt(0).all():
-        raise ValueError("`dataset.inputs` must be one column of positive numbers for a hierarchical likelihood")
+    if x.shape[1] != 1:
+        raise ValueError(f"`dataset.columns` must be 1 for a hierarchical likelihood, but is {x.shape[1]}")
+    if not x.gt(0).all():
+        raise ValueError("`dataset.inputs` must be positive numbers for a hierarchical likelihood")
     mean, deviation = y.new_zeros(len(y) + 2), y.new_ones(len(y) + 2)
     mean[1], deviation[0] = math.log(scale), scale
     return Knowledge(x, y, mean, deviation)

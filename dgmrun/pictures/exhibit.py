@@ -39,6 +39,8 @@ def write(entries: Sequence[Entry], folder: Path) -> None:
         if figure is not None:
             file, *_ = drawing.save(folder / f"{name}.png", figure)
             print(plain(f"{name:11} {file}"), file=sys.stderr)
+    if not any(drawn.values()):
+        warn(f"{folder} gets no plot: no samples, no log Z, and no scores against the one number that differs")
 
 
 def _each(entries: Sequence[Entry], read: Callable[[Entry], T], what: str) -> dict[str, T]:
@@ -122,10 +124,13 @@ def _students(entries: Sequence[Entry]) -> Picture | None:
             if not (training and measuring and training > 0 and measuring > 0):
                 continue
             low, high = map(found.drawable, figure.interval or (None, None))
-            half = None if low is None or high is None else (high - low) / 2
+            half = None if low is None or high is None or low >= high else (high - low) / 2
             every.setdefault(of, []).append(students.Measure(entry.name, method, training, measuring, half))
-    shown = {of: some for of, some in every.items() if len({each.student for each in some}) > 1}
-    titles = _titles(entries, shown)
+    several = {of: some for of, some in every.items() if len({each.student for each in some}) > 1}
+    shown = {of: some for of, some in several.items() if any(each.half_width for each in some)}
+    titles = _titles(entries, several)
+    for of in several.keys() - shown.keys():
+        warn(f"{titles[of]} is left out of students.png: none of its figures has an interval")
     return students.draw({titles[of]: some for of, some in shown.items()}) if shown else None
 
 

@@ -62,8 +62,8 @@ def _point(group: Group, name: str) -> Point | None:
     """Returns a point with the error over seeds or, of one seed, over examples; None if no axis can show it."""
     one = group.runs[0]
     value, score = _number(one.entry.settings.get(name)), drawable(group.mean)
-    error = one.figure.standard_error if group.standard_error is None else group.standard_error
-    return None if value is None or score is None else Point(value, score, drawable(error) or 0.0, group.seeds)
+    known = drawable(one.figure.standard_error if group.standard_error is None else group.standard_error)
+    return None if value is None or score is None else Point(value, score, max(known or 0.0, 0.0), group.seeds)
 
 
 @rc_context(STYLE)
@@ -78,13 +78,18 @@ def draw(name: str, splits: Mapping[str, Sequence[Point]]) -> Picture:
     if "valid" in splits:
         best = max(splits["valid"], key=lambda point: point.score).value
         axes.axvline(best, color="black", linewidth=1, linestyle="--", label=f"best of valid: {best:g}")
-    most = max(point.seeds for point in every)
-    of_what = "one seed, +- one standard error over examples" if most == 1 else "mean +- one standard error over seeds"
-    axes.set(xlabel=wrapped(name, 60), ylabel="nats per example", title=of_what)
+    axes.set(xlabel=wrapped(name, 60), ylabel="nats per example", title=_title({point.seeds for point in every}))
     _scale(axes, sorted({point.value for point in every}))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.data = _told(splits)
     return figure
+
+
+def _title(seeds: set[int]) -> str:
+    if 1 not in seeds:
+        return "mean +- one standard error over seeds"
+    of_one = "one seed, +- one standard error over examples"
+    return of_one if seeds == {1} else f"mean +- one standard error over seeds; where there is {of_one}"
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:

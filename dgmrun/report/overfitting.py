@@ -2,7 +2,7 @@
 
 A training over-fits if at its end validation is higher than at its least by more than chance, of as many comparisons as
 there were validations, although the likelihood of training examples has grown since: a model that has only been shaken,
-by a large learning rate, is worse on both.
+by a large learning rate, is worse on both. One validation after the least shows no trend, and is not taken for one.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def overfitting(curves: Curves, examples: int) -> Overfitting | None:
     if not steps or steps[-1] not in rises.keys() & errors.keys():
         return None
     least, last = min(steps, key=loss.__getitem__), steps[-1]
+    if least not in steps[:-2]:
+        return None
     is_trained = loss[last] - gap[last] < loss[least] - gap[least]
     is_higher = rises[last] > half_width(errors[last], examples, len(steps))
     return Overfitting(least, rises[last], errors[last]) if is_trained and is_higher else None

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dgmrun.errors import Mistake
+from dgmrun.paths import config_dir, short
 from dgmrun.run.directory import CONFIG, Run
 from dgmrun.run.files import locked, replace
 
@@ -24,13 +25,24 @@ def search_path(given: str | None) -> tuple[Path, ...]:
     """Returns the directory that `--config-dir` names, if any, with the packages beside it importable.
 
     Raises:
-        Mistake: it is no directory.
+        Mistake: it is no directory, or has a file whose name is one of dgmrun's own, which would be read in its place.
     """
     if not given:
         return ()
     folder = Path(os.path.abspath(os.path.expanduser(given)))
     if not folder.is_dir():
         raise Mistake(f"`--config-dir` must be a folder, but is {given}")
+    for file in sorted(folder.glob("*/*.yaml")):
+        name = file.relative_to(folder)
+        if (config_dir() / name).is_file() and folder != config_dir():
+            raise Mistake(
+                f"`--config-dir` must have names of its own, but {name} is one of dgmrun's, too",
+                f"mv {short(file)} {short(file.with_stem(f'my_{file.stem}'))}",
+            )
+    return _importable(folder)
+
+
+def _importable(folder: Path) -> tuple[Path, ...]:
     if str(folder.parent) not in sys.path:
         sys.path.append(str(folder.parent))
     return (folder,)
@@ -58,7 +70,7 @@ def of_run(path: str) -> tuple[Path, ...]:
     if not Path(os.path.expanduser(path), CONFIG).is_file():
         return ()
     told = Run.open(path).results.get("config_dir")
-    return search_path(told) if told is not None and told in _known() and os.path.isdir(told) else ()
+    return _importable(Path(told)) if told is not None and told in _known() and os.path.isdir(told) else ()
 
 
 def _file() -> Path:

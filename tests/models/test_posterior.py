@@ -188,8 +188,8 @@ def test_a_flat_prior_gives_the_published_regression() -> None:
         ("challenger", {"outcomes": [2.0] * 23}, "`dataset.outcomes` must be 0 or 1"),
         ("challenger", {"inputs": [[1] * 23]}, "`dataset.inputs` must be columns of different numbers"),
         ("eight_schools", {"outcomes": [math.nan] * 8}, "`dataset.inputs` and `dataset.outcomes` must be finite"),
-        ("eight_schools", {"columns": 0}, "`dataset.inputs` must be one column of positive numbers"),
-        ("eight_schools", {"inputs": [[0] * 8]}, "`dataset.inputs` must be one column of positive numbers"),
+        ("eight_schools", {"columns": 0}, "`dataset.columns` must be 1 for a hierarchical likelihood, but is 0"),
+        ("eight_schools", {"inputs": [[0] * 8]}, "`dataset.inputs` must be positive numbers"),
     ],
 )
 def test_knowledge_that_no_posterior_has(dataset: str, changes: dict[str, Any], message: str) -> None:
@@ -198,12 +198,12 @@ def test_knowledge_that_no_posterior_has(dataset: str, changes: dict[str, Any], 
 
 
 def test_a_posterior_has_as_many_parameters_as_its_dataset() -> None:
-    with pytest.raises(ValueError, match=r"`dataset.event` must have the shape \[2\], but has \[3\]"):
+    with pytest.raises(ValueError, match=r"`dataset.event` must have the shape \[2\] of .* \[3\]: dataset.columns=1"):
         Posterior(Event((3,), "real"), **settings("challenger"))
 
 
 def test_a_posterior_without_a_peak_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`dataset.outcomes` must be such that the posterior has a peak"):
+    with pytest.raises(ValueError, match=r"`dataset.outcomes` and `dataset.scale` must be such that"):
         posterior("eight_schools", outcomes=[1e30] * 8)
 
 

@@ -238,6 +238,15 @@ def test_without_the_teacher_its_log_z_is_by_the_bridge(runs: Path) -> None:
         found.best({"ais": replace(known["bridge"], value=1e300)})
 
 
+def test_without_anything_to_draw_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "runs" / "a", {})
+    (tmp_path / "runs" / "a" / "samples.npz").unlink()
+    assert drawn(monkeypatch, tmp_path / "runs", "--figures", tmp_path / "figures") == {}
+    assert "figures gets no plot: no samples" in capsys.readouterr().err
+
+
 def test_pictures_are_turned_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "runs" / "a", {}, dataset={"pixel_order": "column"})
     figure = drawn(monkeypatch, tmp_path / "runs", "--figures", tmp_path)["samples.png"]

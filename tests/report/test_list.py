@@ -92,6 +92,13 @@ def test_whatever_has_an_author_names_a_source(group: str) -> None:
     assert [name for name, file in options(group).items() if not header(file).source] == []
 
 
+@pytest.mark.parametrize("group", groups(()))
+def test_the_line_of_an_option_is_whole(group: str) -> None:
+    """It is the first of the file's alone: what goes on in the second would be cut off."""
+    cut = [name for name, file in options(group).items() if not header(file).lines[0].endswith((".", "?"))]
+    assert cut == []
+
+
 def test_a_group_alone(capsys: pytest.CaptureFixture[str]) -> None:
     main(["device"])
     assert capsys.readouterr().out.startswith("device\n  auto  ")

@@ -17,10 +17,15 @@ from tests.report.test_compare import LOG_PROB, config, estimate, score, write
 SHIFTS = {"train": 2.0, "valid": 1.0, "test": 0.0}
 
 
-def runs(folder: Path, key: str, values: Sequence[Any], peak: float, seeds: int = 1, **more: Any) -> Picture | None:
-    """Draws runs with a value each, that are the better on valid and test the nearer they are to `peak`."""
+def runs(
+    folder: Path, key: str, values: Sequence[Any], peak: float, seeds: int = 1, more_seeds: int = 0, **more: Any
+) -> Picture | None:
+    """Draws runs with a value each, that are the better on valid and test the nearer they are to `peak`.
+
+    The first value has `more_seeds` seeds more.
+    """
     for number, value in enumerate(values):
-        for seed in range(seeds):
+        for seed in range(seeds + (0 if number else more_seeds)):
             off = {name: shift - 0.1 * abs(number - peak) + 0.01 * seed for name, shift in SHIFTS.items()}
             figures = {
                 "exact" if name == "test" else f"exact@{name}": estimate(LOG_PROB.mean() + shift, split=name)
@@ -57,6 +62,27 @@ def test_over_seeds_it_is_mean_and_standard_error(tmp_path: Path) -> None:
     assert columns["score"][-2:] == pytest.approx(LOG_PROB.mean() + np.array([0.01, -0.09]))
     assert columns["standard_error"] == pytest.approx([0.01 / np.sqrt(3)] * 6)
     assert columns["seeds"] == [3] * 6
+
+
+@pytest.mark.parametrize(
+    ("seeds", "more_seeds", "title"),
+    [
+        (1, 0, "one seed, +- one standard error over examples"),
+        (2, 0, "mean +- one standard error over seeds"),
+        (1, 1, "mean +- one standard error over seeds; where there is one seed, +- one standard error over examples"),
+    ],
+)
+def test_the_title_says_what_errors_are_over(seeds: int, more_seeds: int, title: str, tmp_path: Path) -> None:
+    picture = runs(tmp_path, "hidden", [1, 2], peak=0, seeds=seeds, more_seeds=more_seeds)
+    assert picture is not None
+    assert picture.axes[0].get_title() == title
+
+
+def test_an_error_below_0_of_an_edited_file_is_no_bar(tmp_path: Path) -> None:
+    runs(tmp_path, "hidden", [1, 2], peak=0)
+    for file in tmp_path.glob("*/results.json"):
+        file.write_text(file.read_text().replace('"standard_error": 0.25', '"standard_error": -5.0'))
+    assert told(scores.of(read([tmp_path])))["standard_error"] == [0.0] * 6
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,10 @@ def test_one_student_or_one_of_unknown_cost_is_not_compared(tmp_path: Path, seco
     student(tmp_path / "good", bridge=[4.9, 5.1])
     student(tmp_path / "spoilt", seconds=seconds, bridge=[4.9, 5.1])
     assert exhibit._students(entries(tmp_path)) is None
+
+
+def test_students_without_any_interval_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    student(tmp_path / "poor", bridge=[5.0, 5.0])
+    student(tmp_path / "edited", bridge=[5.1, 4.9])
+    assert exhibit._students(entries(tmp_path)) is None
+    assert "log Z of the weights teacher is left out of students.png: none of" in capsys.readouterr().err

@@ -95,6 +95,11 @@ def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
             ("model=nade", *BINARY, "gradients.batch_sizes=[1,6]"),
             "whole numbers from 1 to 5, below the 6 training",
         ),
+        (("model=nade", *BINARY, "gradients.batch_sizes=[9]"), "hint: gradients.batch_sizes=[1]"),
+        (
+            ("model=nade", "dataset=coin", "dataset.sizes=[1,1,1]", "gradients.batch_sizes=[1]"),
+            "`gradients.batch_sizes` must be null where there is one training example",
+        ),
         (("model=nade", *BINARY, "gradients.batch_sizes=[]"), "`gradients.batch_sizes` must be null or whole numbers"),
         (("model=nade", *BINARY, "gradients.batch_sizes=1.5"), "`gradients.batch_sizes` must be null or whole numbers"),
         (

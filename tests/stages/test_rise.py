@@ -65,7 +65,15 @@ def test_a_rise_beyond_chance_is_over_fitting_from_the_least_on() -> None:
 
 def test_a_model_that_is_worse_on_training_examples_too_is_only_shaken() -> None:
     ease = torch.randn(EXAMPLES)
-    assert overfitting(logged([ease, ease - 2 - 0.1 * torch.rand(EXAMPLES)], [1.0, 1.0]), EXAMPLES) is None
+    worse = ease - 2 - 0.1 * torch.rand(EXAMPLES)
+    assert overfitting(logged([ease, worse, worse], [1.0, 1.0, 1.0]), EXAMPLES) is None
+
+
+def test_one_validation_after_the_least_is_no_trend() -> None:
+    ease = torch.randn(EXAMPLES)
+    worse = ease - 2 - 0.1 * torch.rand(EXAMPLES)
+    assert overfitting(logged([ease, worse], [0.0, 4.0]), EXAMPLES) is None
+    assert overfitting(logged([ease, worse, worse], [0.0, 4.0, 4.0]), EXAMPLES) is not None
 
 
 def test_validation_that_falls_or_was_never_compared_is_none() -> None:

@@ -88,11 +88,13 @@ def _sizes(setup: Setup) -> list[int]:
     """
     asked, num = setup.config["gradients"]["batch_sizes"], len(setup.data.splits["train"].x)
     sizes = asked if isinstance(asked, list) else [asked]
+    if num == 1:
+        raise Mistake(f"`gradients.batch_sizes` must be null where there is one training example, but is {asked}")
     if not sizes or not all(type(size) is int and 1 <= size < num for size in sizes):
         raise Mistake(
             f"`gradients.batch_sizes` must be null or whole numbers from 1 to {num - 1}, below the {num} training "
             f"examples, but is {asked}",
-            "gradients.batch_sizes=[1,10]",
+            f"gradients.batch_sizes={'[1,10]' if num > 10 else '[1]'}",
         )
     return sorted(set(sizes))
 

@@ -85,7 +85,10 @@ class Measured:
         """Returns the figure: the log of the variance averaged over parameters, with diagnostics."""
         variance, error = self.gradients.variance()
         if variance == 0:
-            raise RunFailed(f"gradients of {self.name} must differ, but are all the same: the model is saturated")
+            raise RunFailed(
+                f"gradients of {self.name} must differ, but are all the same: examples are all the same, or the model "
+                "is saturated"
+            )
         value, standard_error = math.log(variance), error / variance
         half = half_width(standard_error, len(self.gradients.halves))
         num = self.gradients.num
