@@ -92,11 +92,14 @@ def is_noisy(objective: Objective, source: InMemorySource, seed: int) -> bool:
     """Returns whether gradients of the same examples differ, by noise of the objective or of the data."""
     if source.draw is not None:
         return True
-    batch, found = batch_of(source, 0), list[Tensor]()
-    for place in range(DRAWS):
+    batch = batch_of(source, 0)
+
+    def drawn(place: int) -> Tensor:
         with seeded(seed, "noise", place):
-            found.append(gradient("the objective", objective.model, objective.loss(batch)[0]))
-    return any(not torch.equal(g, found[0]) for g in found)
+            return gradient("the objective", objective.model, objective.loss(batch)[0])
+
+    first = drawn(0)
+    return any(not torch.equal(drawn(place), first) for place in range(1, DRAWS))
 
 
 def _sizes(setup: Setup) -> list[int]:
