@@ -64,7 +64,7 @@ def rise(now: Scores, least: Scores | None, population: float | None) -> dict[st
     if now.train is not None and least.train is not None:
         sizes.append(len(now.train))
         found |= _with_error("gain", now.train - least.train, of_log_z, None)
-    return {**found, "rise_standard_error_size": min(sizes)}
+    return {**found, "rise_standard_error_size": float(min(sizes))}
 
 
 def _with_error(name: str, d: Tensor, of_log_z: float, population: float | None) -> dict[str, float]:
