@@ -94,7 +94,11 @@ def _interval(value: float, of_examples: float | None, log_z: Estimate) -> tuple
 def _errors(log_z: Estimate) -> dict[str, float | None]:
     """Diagnostics by which figures that rest on different log Z are compared."""
     widths = [abs(end - log_z.value) for end in log_z.interval or () if end is not None]
-    return {"standard_error_log_z": log_z.standard_error, "half_width_log_z": max(widths, default=None)}
+    return {
+        "standard_error_log_z": log_z.standard_error,
+        "half_width_log_z": max(widths, default=None),
+        "samples_log_z": log_z.samples,
+    }
 
 
 def less(log_f: Estimate, log_z: Estimate) -> Estimate:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
-from dgmrun.report.gradients import of_one, steadiest
+from dgmrun.report.gradients import is_noisy, of_one, steadiest
 from dgmrun.run.figures import Figure
+
+LEAST = 1e-6
+"""Least standard error of a log variance that is believed, so that one of 0 has a weight, too."""
 
 
 @rc_context(STYLE)
@@ -45,23 +51,34 @@ def draw(figures: Mapping[str, Figure]) -> Picture:
 
 @rc_context(STYLE)
 def draw_sizes(figures: Sequence[Figure]) -> Picture:
-    """Plots the variance of the gradient against the number of examples, with its law, on logarithmic axes."""
+    """Plots the variance of the gradient against the number of examples, with its law if known, on logarithmic axes."""
     plot = Picture(figsize=(6.4, 4.4), dpi=DPI, layout="constrained")
     axes = plot.subplots()
-    num = figures[0].settings["of"]
     n = numpy.array([figure.examples for figure in figures])
     value, low, high = numpy.exp([(figure.value, *(figure.interval or ())) for figure in figures]).T
-    single, errors = numpy.array([of_one(figure) for figure in figures]).T
-    mean = numpy.average(single, weights=errors**-2.0)
-    grid = numpy.geomspace(n[0], num, 300)[:-1]
-    axes.plot(grid, mean / grid, color="0.6", linestyle="--", label="variance of one / n")
-    law = mean / grid * (num - grid) / (num - 1)
-    axes.plot(grid, law, color="0.3", linewidth=1, label=f"... times (N - n) / (N - 1), N = {num}")
+    plot.data = {"examples": n, "variance": value, "low": low, "high": high}
+    if is_noisy(figures):
+        axes.plot(n, value[0] * n[0] / n, color="0.6", linestyle="--", label="1 / n, from the first")
+    else:
+        plot.data |= {"variance_of_one": _draw_law(axes, figures)}
     axes.errorbar(n, value, (value - low, high - value), fmt="o", color=COLOURS[0], capsize=3, label="measured, 99.7 %")
     axes.set(xscale="log", yscale="log", xlabel="examples n", ylabel="variance, mean over parameters")
-    axes.set_title(f"gradient of {figures[0].settings['objective']}")
+    noise = ", with noise drawn for each example" if is_noisy(figures) else ""
+    axes.set_title(f"gradient of {figures[0].settings['objective']}{noise}")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.legend()
-    plot.data = {"examples": n, "variance": value, "low": low, "high": high, "variance_of_one": single}
     return plot
+
+
+def _draw_law(axes: Axes, figures: Sequence[Figure]) -> NDArray[Any]:
+    """Plots the law of batches that are drawn without replacement; returns the variance of one that each implies."""
+    num = figures[0].settings["of"]
+    single, errors = numpy.array([of_one(figure) for figure in figures]).T
+    relative = numpy.maximum(errors / single, LEAST)
+    mean = numpy.exp(numpy.average(numpy.log(single), weights=relative**-2.0))
+    grid = numpy.geomspace(figures[0].settings["batch_size"], num, 300)[:-1]
+    axes.plot(grid, mean / grid, color="0.6", linestyle="--", label="variance of one / n")
+    law = mean / grid * (num - grid) / (num - 1)
+    axes.plot(grid, law, color="0.3", linewidth=1, label=f"... times (N - n) / (N - 1), N = {num}")
+    return single

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ MOST_TICKS = 9
 
 
 class Point(NamedTuple):
-    """A score in nats at a value of the setting, its standard error, 0 if unknown, and the number of seeds."""
+    """A score in nats at a value of the setting, its standard error, nan if unknown, and the number of seeds."""
 
     value: float
     score: float
@@ -49,21 +50,32 @@ def _number(text: str | None) -> float | None:
 
 
 def _of_splits(entries: Sequence[Entry], name: str) -> dict[str, list[Point]]:
-    """Returns the scores of each split at two or more values of a setting: the first contest of each."""
+    """Returns the scores of each split at two or more values of a setting: the first contest of each.
+
+    All errors are of one kind: over seeds if any score has several, so that one with a single seed has none.
+    """
     found: dict[str, list[Point]] = {}
     for contest in decision.contests(entries):
         points = sorted(point for row in contest.rows if (point := _point(row.group, name)) is not None)
         if len(points) > 1:
             found.setdefault(str(contest.ground[0].figure.split), points)
+    if any(point.seeds > 1 for points in found.values() for point in points):
+        found = {split: [_over_seeds(point) for point in points] for split, points in found.items()}
     return {split: found[split] for split in SPLITS if split in found}
+
+
+def _over_seeds(point: Point) -> Point:
+    return point if point.seeds > 1 else point._replace(error=math.nan)
 
 
 def _point(group: Group, name: str) -> Point | None:
     """Returns a point with the error over seeds or, of one seed, over examples; None if no axis can show it."""
     one = group.runs[0]
     value, score = _number(one.entry.settings.get(name)), drawable(group.mean)
-    known = drawable(one.figure.standard_error if group.standard_error is None else group.standard_error)
-    return None if value is None or score is None else Point(value, score, max(known or 0.0, 0.0), group.seeds)
+    error = drawable(one.figure.standard_error if group.standard_error is None else group.standard_error)
+    if value is None or score is None:
+        return None
+    return Point(value, score, math.nan if error is None else max(error, 0.0), group.seeds)
 
 
 @rc_context(STYLE)
@@ -78,18 +90,17 @@ def draw(name: str, splits: Mapping[str, Sequence[Point]]) -> Picture:
     if "valid" in splits:
         best = max(splits["valid"], key=lambda point: point.score).value
         axes.axvline(best, color="black", linewidth=1, linestyle="--", label=f"best of valid: {best:g}")
-    axes.set(xlabel=wrapped(name, 60), ylabel="nats per example", title=_title({point.seeds for point in every}))
+    axes.set(xlabel=wrapped(name, 60), ylabel="nats per example", title=_of_what({point.seeds for point in every}))
     _scale(axes, sorted({point.value for point in every}))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.data = _told(splits)
     return figure
 
 
-def _title(seeds: set[int]) -> str:
-    if 1 not in seeds:
-        return "mean +- one standard error over seeds"
-    of_one = "one seed, +- one standard error over examples"
-    return of_one if seeds == {1} else f"mean +- one standard error over seeds; where there is {of_one}"
+def _of_what(seeds: set[int]) -> str:
+    if seeds == {1}:
+        return "one seed, +- one standard error over examples"
+    return f"mean +- one standard error over seeds{'; no bar: one seed' if 1 in seeds else ''}"
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:

@@ -9,6 +9,8 @@ from dgmrun.protocols.text import with_error
 from dgmrun.report.terminal import tables, text
 from dgmrun.run.figures import Figure
 
+NOISY = "The objective draws noise for each example, which all of them have, too: no variance of one follows."
+
 
 def table(figures: Mapping[str, Figure]) -> str:
     """Returns a table with a row for each estimator."""
@@ -34,21 +36,27 @@ def steadiest(figures: Mapping[str, Figure]) -> dict[str, Figure]:
 
 def table_of_sizes(figures: Sequence[Figure]) -> str:
     """Returns a table with a row for each number of examples, and the variance of one example that each implies."""
-    single = [of_one(figure) for figure in figures]
     columns = [
         ("examples", [str(figure.examples) for figure in figures]),
         ("log variance", [with_error(figure.value, figure.standard_error) for figure in figures]),
-        ("variance of one", [f"{value:.3g} +- {error:.1g}" for value, error in single]),
         ("signal to noise", [_short(figure.diagnostics["signal_to_noise"]) for figure in figures]),
         ("time", [f"{figure.diagnostics['milliseconds']:.2f} ms" for figure in figures]),
     ]
-    return text(*tables(columns))
+    if is_noisy(figures):
+        return f"{text(*tables(columns))}\n{NOISY}"
+    single = [f"{value:.3g} +- {error:.1g}" for value, error in map(of_one, figures)]
+    return text(*tables([*columns[:2], ("variance of one", single), *columns[2:]]))
+
+
+def is_noisy(figures: Sequence[Figure]) -> bool:
+    """Returns whether gradients have noise besides the choice of examples, so that none implies the variance of one."""
+    return any(figure.settings["is_noisy"] for figure in figures)
 
 
 def of_one(figure: Figure) -> tuple[float, float]:
     """Returns the variance of the gradient of one example that a figure of n of N examples implies, and its error.
 
-    It is n (N - 1) / (N - n) times theirs.
+    It is n (N - 1) / (N - n) times theirs if nothing but the choice of examples is random.
     """
     n, num = figure.settings["batch_size"], figure.settings["of"]
     value = math.exp(figure.value) * n * (num - 1) / (num - n)

@@ -13,7 +13,7 @@ from typing import Any
 
 from dgmrun.report import overview
 from dgmrun.report.decision import Contest
-from dgmrun.report.figures import at, number
+from dgmrun.report.figures import at
 from dgmrun.report.overfitting import OF_LIKELIHOOD, overfitting
 from dgmrun.report.runs import Entry
 from dgmrun.report.terminal import plain, warn
@@ -73,8 +73,7 @@ def _curves(entry: Entry) -> dict[str, Any]:
     """Returns the loss and all that was validated, thinned, and where a training that over-fits validated best."""
     curves = metrics.curves(entry.path)
     shown = [tag for tag in curves if tag == "train/loss" or (tag.startswith("valid/") and "standard_error" not in tag)]
-    examples = number(at(entry.results, "dataset", "splits", "valid", "examples")) or 0
-    found = overfitting(curves, int(examples)) if examples > 1 else None
+    found = overfitting(curves)
     least = [(tag, row) for tag in OF_LIKELIHOOD for row in curves.get(tag, ()) if found and row[0] == found.step]
     return {"run": entry.name, "tags": {plain(tag): _thinned(curves[tag]) for tag in shown}, "least": dict(least)}
 

@@ -47,10 +47,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in (student, teacher):
         for step in range(1000):
             metrics.append(run.path, {"train/loss": 1 / (step + 1), NAME: 1.0, "valid/bound": 20.0}, step)
-    teacher.merge({"dataset": {"splits": {"valid": {"sha256": "b" * 64, "examples": 50}}}})
     for step in range(3):
-        rows = {"valid/nll": 20.0 + step, "valid/gap": 2.0 * step, "valid/rise": step, "valid/rise_standard_error": 0.1}
-        metrics.append(teacher.path, rows, step)
+        rows = {"nll": 20.0 + step, "rise": step, "rise_standard_error": 0.1, "rise_standard_error_size": 50}
+        rows |= {"gain": step, "gain_standard_error": 0.1}
+        metrics.append(teacher.path, {f"valid/{name}": value for name, value in rows.items()}, step)
     (student.path / "figures").mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(student.path / "figures" / "samples.png")
     (teacher.path / "figures").mkdir()

@@ -64,12 +64,26 @@ def test_over_seeds_it_is_mean_and_standard_error(tmp_path: Path) -> None:
     assert columns["seeds"] == [3] * 6
 
 
+def test_one_seed_beside_several_has_no_error(tmp_path: Path) -> None:
+    runs(tmp_path / "many", "hidden", [10], peak=0, seeds=3)
+    runs(tmp_path / "one", "hidden", [20], peak=0)
+    picture = scores.of(read([tmp_path]))
+    columns = told(picture)
+    assert columns["seeds"] == [3, 1] * 3
+    assert columns["standard_error"] == pytest.approx([0.01 / np.sqrt(3), np.nan] * 3, nan_ok=True)
+    assert picture is not None
+    (axes,) = picture.axes
+    assert axes.get_title() == "mean +- one standard error over seeds; no bar: one seed"
+    (line,) = axes.containers[0].lines[2]
+    assert [len(bar) for bar in line.get_segments()] == [2, 0], "ends of a bar"
+
+
 @pytest.mark.parametrize(
     ("seeds", "more_seeds", "title"),
     [
         (1, 0, "one seed, +- one standard error over examples"),
         (2, 0, "mean +- one standard error over seeds"),
-        (1, 1, "mean +- one standard error over seeds; where there is one seed, +- one standard error over examples"),
+        (1, 1, "mean +- one standard error over seeds; no bar: one seed"),
     ],
 )
 def test_the_title_says_what_errors_are_over(seeds: int, more_seeds: int, title: str, tmp_path: Path) -> None:

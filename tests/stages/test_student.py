@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from dgmrun.cli import main
+from dgmrun.run.metrics import curves
 
 Command = Callable[..., int]
 STUDENT = (
@@ -76,6 +77,12 @@ def tutor(teacher: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path
         request.getfixturevalue(student)
         return tmp_path / "teacher"
     return Path(shutil.copytree(teacher, tmp_path / "teacher"))
+
+
+def test_no_row_of_the_data_was_trained_on(student: Path, tutor: Path) -> None:
+    of_student, of_tutor = (curves(run).keys() for run in (student, tutor))
+    assert "valid/nll" in of_student & of_tutor
+    assert of_tutor - of_student >= {"valid/gap"}, "none to have learned by heart"
 
 
 def test_a_student_has_its_teachers_dataset_and_names_it(student: Path, tutor: Path) -> None:

@@ -5,8 +5,9 @@ Batches are drawn as those of training are, n different ones of N examples, so t
     var g_n = sigma^2 / n (N - n) / (N - 1)
 
 where sigma^2 is the variance of the gradient of one example (Cochran, 1977, Sampling techniques, theorem 2.2): it falls
-as 1/n as long as n is far below N, and the gradient of all examples has none. Noise of the objective itself, such as
-samples of z, falls as 1/n without the second factor.
+as 1/n as long as n is far below N, and the gradient of all examples has none. Noise drawn for each example, such as
+samples of z or bits of grey levels, has no second factor: where there is some, all examples have a variance, too, and
+nothing is said of that of one.
 """
 
 from __future__ import annotations
@@ -15,23 +16,28 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from dgmrun.errors import Mistake
 from dgmrun.protocols.models import fits
+from dgmrun.protocols.orders import OrderEnsemble, Orderless
 from dgmrun.protocols.progress import tracked
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
-from dgmrun.stages.gradients.measured import Measured, batch_of
+from dgmrun.stages.gradients.measured import Measured, batch_of, gradient
 from dgmrun.workbench import build
 from dgmrun.workbench.setup import Setup
 
 if TYPE_CHECKING:
+    from dgmrun.data.source import InMemorySource
     from dgmrun.objectives.base import Objective
 
 log = logging.getLogger("dgmrun")
+DRAWS = 20
+"""Gradients of the same examples that are compared to tell whether the objective draws noise."""
 
 
 def measure(run: Run, setup: Setup) -> None:
@@ -50,7 +56,7 @@ def measure(run: Run, setup: Setup) -> None:
 
 
 def check(setup: Setup, model: nn.Module) -> None:
-    """Refuses sizes that there are no such batches of, and an objective whose loss is no mean over examples.
+    """Refuses sizes that there are no such batches of, and a loss that is no mean over independent examples.
 
     Raises:
         Mistake: it is one of these; the message names the key.
@@ -68,16 +74,32 @@ def measured(setup: Setup, model: nn.Module) -> list[Measured]:
         objective = _objective(setup, model)
         name = setup.config["choices"]["objective"]
         Measured(name, objective, {}).learn(in_memory(setup, setup.device, 0, 1), config["tuning"])
+    sources = {size: in_memory(setup, setup.device, 0, 1, batch_size=size) for size in _sizes(setup)}
+    *_, largest = sources.values()
+    told = {"objective": name, "of": largest.size, "is_noisy": is_noisy(objective, largest, seed)}
     place = config["tuning"]
-    for size in _sizes(setup):
-        source = in_memory(setup, setup.device, 0, 1, batch_size=size)
-        one = Measured(f"n={size}", objective, {"objective": name, "batch_size": size, "of": source.size})
+    for size, source in sources.items():
+        one = Measured(f"n={size}", objective, {**told, "batch_size": size})
         with bar(f"gradients {one.name}"), seeded(seed, "gradients", one.name):
             for _ in tracked(range(config["num_samples"])):
                 place += 1
                 one.add(batch_of(source, place))
         every.append(one)
     return every
+
+
+def is_noisy(objective: Objective, source: InMemorySource, seed: int) -> bool:
+    """Returns whether gradients of the same examples differ, by noise of the objective or of the data."""
+    if source.draw is not None:
+        return True
+    batch = batch_of(source, 0)
+
+    def drawn(place: int) -> Tensor:
+        with seeded(seed, "noise", place):
+            return gradient("the objective", objective.model, objective.loss(batch)[0])
+
+    first = drawn(0)
+    return any(not torch.equal(drawn(place), first) for place in range(1, DRAWS))
 
 
 def _sizes(setup: Setup) -> list[int]:
@@ -100,7 +122,7 @@ def _sizes(setup: Setup) -> list[int]:
 
 
 def _objective(setup: Setup, model: nn.Module) -> Objective:
-    """Returns the objective of the run, which must be a mean over examples.
+    """Returns the objective of the run, which must be a mean over examples that contribute independently.
 
     Raises:
         Mistake: it is not.
@@ -114,6 +136,12 @@ def _objective(setup: Setup, model: nn.Module) -> Objective:
         raise Mistake(
             "`objective` must be one that fits the model and is a mean over examples for gradients.batch_sizes, "
             f"but is {name}"
+        )
+    if isinstance(model, OrderEnsemble) and not isinstance(model, Orderless) and model.num_orders() > 1:
+        raise Mistake(
+            "`model` must have one order for gradients.batch_sizes, as training draws one for a whole batch, but has "
+            f"{model.num_orders()}",
+            "measure a run whose model has one order or mask",
         )
     optimization = Optimization(partial(Adam, lr=setup.config["gradients"]["lr"]))
     objective: Objective = build.maker("objective", node)(model, optimization)

@@ -18,7 +18,7 @@ FEWEST = 5
 def draw(run: Run, setup: Setup) -> Overfitting | None:
     """Writes figures/curve.png from metrics.csv, if there is a curve; returns since when the training over-fits."""
     curves = metrics.curves(run.path)
-    found = overfitting(curves, len(setup.data.splits["valid"].x))
+    found = overfitting(curves)
     _draw(run, curves, found, setup.formats)
     return found
 

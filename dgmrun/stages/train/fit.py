@@ -238,7 +238,8 @@ def _callbacks(
     """Returns the callbacks in the order in which they run after a batch; a checkpoint saves those before it."""
     config, every = setup.config, setup.config["trainer"]["validate_every_n_steps"]
     device = next(trained.parameters()).device
-    valid = _examples(setup, "valid", device)
+    valid = validation.examples(setup, "valid", device)
+    is_of_data = source.epochs(1) is not None
     board = Board(run, max(1, every // 10), setup.upright, setup.formats, _opened_logger(setup))
     record = partial(history.record, run, source, clock)
     resume = Resume(source, saved, config["resume"], (config["schedule"] or {}).get("horizon"))
@@ -246,7 +247,7 @@ def _callbacks(
     validating = validation.Validation(
         scorer=validation.scorer(setup, trained.model),
         valid=valid,
-        train=_examples(setup, "train", device, len(valid.batch.x)),
+        train=validation.examples(setup, "train", device, len(valid.batch.x)) if is_of_data else None,
         every=every,
         patience=config["trainer"]["patience"],
         seed=config["seed"],
@@ -255,11 +256,6 @@ def _callbacks(
         checkpoints=saving,
     )
     return [resume, clock, validating, board, saving, Bar(clock, validating)]
-
-
-def _examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> validation.Examples:
-    batch = setup.seen(setup.scored(split).rows(slice(most)), device)
-    return validation.Examples(batch, setup.log_jacobian(split)[:most].to(device))
 
 
 def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:

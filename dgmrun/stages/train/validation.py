@@ -39,6 +39,16 @@ class Examples(NamedTuple):
     log_jacobian: Tensor
 
 
+def examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> Examples:
+    """Returns the examples of a split, or some of them at random, the same for every run."""
+    every = setup.scored(split)
+    which = torch.arange(len(every.x))
+    if most is not None:
+        with seeded(0, "examples", split):
+            which = torch.randperm(len(which))[:most]
+    return Examples(setup.seen(every.rows(which), device), setup.log_jacobian(split)[which].to(device))
+
+
 class Validation(Callback):
     """Periodic validation: negative log-likelihood or a bound on it, the best checkpoint, early stopping, and plots.
 
@@ -49,7 +59,7 @@ class Validation(Callback):
         scorer: makes an inexpensive log-likelihood (in nats) from a model; None if there is none, in which case
             the objective's `watched` values are used.
         valid: the validation split.
-        train: as many training examples, to measure the gap.
+        train: as many training examples, to measure the gap; None if none is trained on, but samples of a teacher.
         every: iterations between validations.
         patience: number of validations without improvement before training stops; None for no early stopping.
         seed: the run's seed.
@@ -62,7 +72,7 @@ class Validation(Callback):
         self,
         scorer: Scorer | None,
         valid: Examples,
-        train: Examples,
+        train: Examples | None,
         every: int,
         patience: int | None,
         seed: int,
@@ -91,8 +101,8 @@ class Validation(Callback):
             int(state_dict["step"]),
         )
         self.latest = {str(name): float(value) for name, value in state_dict["latest"].items()}
-        least = state_dict.get("least")  # an older checkpoint has none
-        self.least = None if least is None else Scores(least["log_prob"].double(), float(least["log_z_error"]))
+        least = state_dict.get("least") or {}
+        self.least = Scores.restored(least) if "valid" in least else None  # an older checkpoint has none
         if self.latest and not {*WATCHED} & self.latest.keys():
             raise ValueError(f"its latest figures must be among {', '.join(WATCHED)}, but are {', '.join(self.latest)}")
 
@@ -109,9 +119,9 @@ class Validation(Callback):
     def _validate(self, trainer: Trainer, objective: Objective) -> None:
         terms: dict[str, float] = {}
         if trainer.is_global_zero:
-            valid, train = (objective.as_precise(each.batch) for each in (self.valid, self.train))
+            valid = objective.as_precise(self.valid.batch)
             with objective.undisturbed():
-                terms = self._terms(objective, valid, train)
+                terms = self._terms(objective, valid)
                 shown = objective.pictures(valid.rows(slice(PICTURED)))
                 self.board.pictures(shown, captions(objective.model, objective), self.step)
             self.board.scalars({f"valid/{name}": value for name, value in terms.items()}, self.step)
@@ -125,19 +135,22 @@ class Validation(Callback):
             if self.patience is not None and self.waited >= self.patience:
                 self.limits.stop(trainer, "patience")
 
-    def _terms(self, objective: Objective, valid: Batch, train: Batch) -> dict[str, float]:
+    def _terms(self, objective: Objective, valid: Batch) -> dict[str, float]:
         if self.scorer is None:
             blocks = list(valid.blocks(BLOCK))
             return _spread([objective.watched(block) for block in blocks], [len(block.x) for block in blocks])
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(valid), self.valid.log_jacobian)
-        log_prob_train, _ = in_original_units(score(train), self.train.log_jacobian)
-        self.now = Scores.of(log_prob, estimate)
+        log_prob_train = None
+        if self.train is not None:
+            train = objective.as_precise(self.train.batch)
+            log_prob_train, _ = in_original_units(score(train), self.train.log_jacobian)
+        self.now = Scores.of(log_prob, log_prob_train, estimate)
         name = "bound" if estimate.kind == "lower_bound" else "nll"
         return {
             name: -estimate.value,
             f"{name}_standard_error": math.nan if estimate.standard_error is None else estimate.standard_error,
-            "gap": float(log_prob_train.mean() - log_prob.mean()),
+            **({} if log_prob_train is None else {"gap": float(log_prob_train.mean() - log_prob.mean())}),
             **rise(self.now, self.least, estimate.diagnostics.get("population")),
         } | ({"bound": -estimate.value} if estimate.kind == "exact" else {})  # on the chart of those with a bound alone
 
