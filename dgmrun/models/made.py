@@ -85,6 +85,8 @@ class MADE(nn.Module):
             connectivity = [hidden_numbers(hidden, event.dims, least) for _ in range(masks)]
         self.register_buffer("orders", torch.stack(orders), persistent=False)
         self.register_buffer("connectivity", torch.stack(connectivity), persistent=False)
+        for place, only in enumerate(self.masks(0) if masks == 1 else ()):
+            self.register_buffer(f"mask_{place}", only, persistent=False)
         self.drawn_by: int | None = None
 
     @torch.no_grad()
@@ -98,7 +100,14 @@ class MADE(nn.Module):
         return len(self.orders)
 
     def masked(self, mask: int) -> list[Tensor]:
-        """The weights of the network that a mask leaves.
+        """The weights of the network that a mask leaves."""
+        weights = self.network.weights()
+        several = len(self.orders) > 1
+        masks = self.masks(mask) if several else [self.get_buffer(f"mask_{place}") for place in range(len(weights))]
+        return [weight * its for weight, its in zip(weights, masks, strict=True)]
+
+    def masks(self, mask: int) -> list[Tensor]:
+        """Which weights of each layer a mask leaves.
 
         Units are numbered by places in the order, 1 to D, and 0 for context: an input or output has that of its
         dimension, and a hidden unit sees inputs up to its own.
@@ -107,7 +116,7 @@ class MADE(nn.Module):
         inputs = place.repeat_interleave(self.units.size // self.event.dims)
         inputs = torch.cat((inputs, place.new_zeros(self.vector.size)))
         outputs = place.repeat_interleave(self.family.size)
-        return self.network.masked([inputs, *self.connectivity[mask].split(self.hidden), outputs])
+        return self.network.masks([inputs, *self.connectivity[mask].split(self.hidden), outputs])
 
     def conditionals(
         self, x: Tensor, y: Tensor | None, weights: Sequence[Tensor], of: slice = slice(None)

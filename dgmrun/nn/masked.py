@@ -38,26 +38,29 @@ class MaskedMLP(nn.Module):
         self.output = linear(hidden[-1], outputs)
         self.direct = nn.Parameter(torch.zeros(outputs, inputs)) if direct else None
 
-    def masked(self, numbers: Sequence[Tensor]) -> list[Tensor]:
-        """Weights of each layer that the masks leave, those from inputs to outputs last.
+    def weights(self) -> list[Tensor]:
+        """Weights of each layer, those from inputs to outputs last."""
+        found = [layer.get_parameter("weight") for layer in (*self.layers, self.output)]
+        return found if self.direct is None else [*found, self.direct]
+
+    def masks(self, numbers: Sequence[Tensor]) -> list[Tensor]:
+        """Which weights are left, 1, and which are not, 0: floats, whose products take a tenth of those of booleans.
 
         Args:
             numbers: numbers of the units of each layer, those of inputs first and of outputs last.
         """
         *below_output, mine = (each.unsqueeze(1) for each in numbers)
-        found = [
-            layer.get_parameter("weight") * (below.t() <= above)
-            for layer, (below, above) in zip(self.layers, pairwise(below_output), strict=True)
-        ]
-        found.append(self.output.weight * (below_output[-1].t() < mine))
-        return found if self.direct is None else [*found, self.direct * (below_output[0].t() < mine)]
+        found = [below.t() <= above for below, above in pairwise(below_output)]
+        found += [below_output[-1].t() < mine, below_output[0].t() < mine]
+        weights = self.weights()
+        return [mask.to(weight.dtype) for mask, weight in zip(found, weights, strict=False)]
 
     def forward(self, x: Tensor, weights: Sequence[Tensor], of: slice = slice(None)) -> Tensor:
         """Outputs [batch, outputs].
 
         Args:
             x: inputs [batch, inputs].
-            weights: what `masked` returns.
+            weights: `weights`, each times its mask.
             of: which outputs are wanted.
         """
         h, depth = x, len(self.layers)
