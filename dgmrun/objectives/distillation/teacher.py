@@ -31,11 +31,6 @@ class Teacher(NamedTuple):
         """Whether `log_density` is available."""
         return roles(type(self.model)).density in (TractableDensity, UnnormalisedDensity)
 
-    @property
-    def name(self) -> str:
-        """The name of the class of the model."""
-        return type(self.model).__name__
-
     def log_density(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Returns log f(x), [batch]; without log Z if the teacher is unnormalised."""
         if roles(type(self.model)).density is TractableDensity:
@@ -83,11 +78,6 @@ class Mixture(NamedTuple):
     @property
     def log_z(self) -> None:
         """None: log Z of the mixture would be 0 if those of the teachers were exact, but its error is unknown."""
-
-    @property
-    def name(self) -> str:
-        """The names of the classes of the models."""
-        return " and ".join(teacher.name for teacher in self.teachers)
 
     def log_density(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Returns log p(x), [batch]."""
