@@ -138,8 +138,8 @@ class Distillation(Objective, ABC):
         super().__init__(model, optimization)
         if self.needs_density and not teacher.has_density:
             raise ValueError(
-                "`objective` must be one that needs only samples, distill_kl, for a teacher without a density, or several "
-                "without each log Z, but needs the density of `objective.teacher`"
+                "`objective` must be one that needs only samples, distill_kl, for a teacher without a density, or for "
+                "several without each log Z, but needs the density of `objective.teacher`"
             )
         self.teacher = teacher
 
