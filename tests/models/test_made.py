@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.models.made import MADE
+from dgmrun.models.nade import permutation
 from dgmrun.nn.binary import bits
 from dgmrun.protocols.values import Event
 
@@ -173,6 +174,14 @@ def test_the_same_settings_have_the_same_masks_whatever_the_seed() -> None:
     other = MADE(BINARY, masks=4)
     assert torch.equal(one.orders, other.orders)
     assert torch.equal(one.connectivity, other.connectivity)
+
+
+def test_masks_and_orders_are_those_that_kept_weights_were_made_with() -> None:
+    """They are drawn anew and not kept: of another random stream of torch, old weights would be another density."""
+    made = MADE(Event((6,), "binary"), [4], masks=2)
+    assert made.orders.tolist() == [[0, 1, 2, 3, 4, 5], [3, 1, 4, 2, 5, 0]]
+    assert made.connectivity.tolist() == [[2, 2, 1, 2], [3, 5, 1, 5]]
+    assert permutation(3, 6).tolist() == [5, 0, 1, 3, 2, 4]
 
 
 def test_the_means_of_exact_samples_average_to_the_marginals() -> None:
