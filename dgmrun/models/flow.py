@@ -107,8 +107,9 @@ class Flow(nn.Module):
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
-        c = self.vector(context, self.standardise.mean)
-        z = self.layers(c).sample((num,) if c is None else ())
+        with torch.autocast(self.standardise.mean.device.type, enabled=False):
+            c = self.vector(context, self.standardise.mean)
+            z = self.layers(c).sample((num,) if c is None else ())
         return self.standardise.inverse(z).reshape(num, *self.event.shape)
 
 

@@ -52,14 +52,14 @@ class Mixture(nn.Module):
             raise ValueError(f"`model.components` must be at least 1, but is {components}")
         self.event, self.family, self.standardise = event, FAMILIES[event.kind](event), first_layer(event)
         self.weights = nn.Parameter(torch.zeros(components))
-        self.outputs = nn.Parameter(torch.randn(components, event.dims, self.family.size))
+        self.output_bias = nn.Parameter(torch.randn(components, event.dims, self.family.size))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Fits each component to a few examples of `x`."""
         self.standardise.fit(x)
-        z, drawn = self.standardise(x), torch.randint(len(x), (len(self.outputs), FEW))
-        self.outputs.copy_(torch.stack([self.family.start(z[few]) for few in drawn]))
+        z, drawn = self.standardise(x), torch.randint(len(x), (len(self.output_bias), FEW))
+        self.output_bias.copy_(torch.stack([self.family.start(z[few]) for few in drawn]))
 
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, k) of every component k, [batch, K]."""
@@ -69,9 +69,9 @@ class Mixture(nn.Module):
     def _log_given(self, z: Tensor) -> Tensor:
         """log p(z | k), [batch, K]; of bits by a product of matrices, as [batch, K, D] terms would not fit a cache."""
         if self.event.kind == "binary":
-            logits = self.outputs.squeeze(-1)
+            logits = self.output_bias.squeeze(-1)
             return z @ logits.t() - softplus(logits).sum(-1)
-        return self.family(self.outputs).log_prob(z.unsqueeze(1)).sum(-1)
+        return self.family(self.output_bias).log_prob(z.unsqueeze(1)).sum(-1)
 
     def log_prob(self, x: Tensor, context: None = None) -> Tensor:
         """log p(x) in nats, [batch]; x may be real-valued, for gradients in x."""
@@ -81,11 +81,11 @@ class Mixture(nn.Module):
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
         k = torch.multinomial(self.weights.softmax(0), num, replacement=True)
-        return self.standardise.inverse(self.family(self.outputs[k]).sample()).reshape(-1, *self.event.shape)
+        return self.standardise.inverse(self.family(self.output_bias[k]).sample()).reshape(-1, *self.event.shape)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Mean of each component, [K, *event.shape], the one with the greatest weight first."""
         likeliest = self.weights.argsort(descending=True)
-        mean = self.standardise.inverse(self.family(self.outputs[likeliest]).mean)
+        mean = self.standardise.inverse(self.family(self.output_bias[likeliest]).mean)
         return {"components": mean.reshape(-1, *self.event.shape)}

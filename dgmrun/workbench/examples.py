@@ -17,7 +17,7 @@ from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.workbench.scoring import Scored, measured, of_batch, of_split, prepared
+from dgmrun.workbench.scoring import Scored, caveats, measured, of_batch, of_split, prepared
 from dgmrun.workbench.setup import Setup
 
 TYPES = {"b": numpy.uint8, "i": numpy.int64, "u": numpy.int64, "f": numpy.float64}
@@ -44,7 +44,9 @@ def scores(run: Run, setup: Setup, model: nn.Module, x: Any, given: Any) -> Iter
     every = prepared(run, setup, "likelihood", model)
     for label, method in ({key: one for key, one in every.items() if one.is_exact} or every).items():
         with seeded(setup.config["seed"], "likelihood", label, name or "test"):
-            yield measured(run, setup, method, model, found, name)
+            values, figure = measured(run, setup, method, model, found, name)
+        figure.warnings.extend(caveats(run))
+        yield values, figure
 
 
 def _scored(setup: Setup, x: Any, given: Any) -> Scored:

@@ -82,14 +82,13 @@ def _split(batch: Batch) -> dict[str, Any]:
 
 def inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the runs and weight files from which a run is made; of teachers, also what they are."""
-    return [
-        {
-            **{"run": str(Path(given.path).absolute()), "weights_sha256": file_sha256(locate(given.path))},
-            **{"role": given.role, **(_kind(Run(Path(given.path)).config) if given.role == "teacher" else {})},
-        }
-        for given in paths.inputs(config)
-        if given.role != "proposal"
-    ]
+    return [_input(given) for given in paths.inputs(config) if given.role != "proposal"]
+
+
+def _input(given: paths.Input) -> dict[str, Any]:
+    path = Path(given.path)
+    found = {"run": str(path.absolute()), "weights_sha256": file_sha256(locate(given.path)), "role": given.role}
+    return {**found, **_kind(Run(path).config)} if given.role == "teacher" else found
 
 
 def _kind(config: Mapping[str, Any]) -> dict[str, Any]:

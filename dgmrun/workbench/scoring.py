@@ -129,8 +129,7 @@ def measured(
 def of_split(setup: Setup, split: str, word: str) -> Scored:
     """Returns the examples of a split, or a random subset of `<word>.examples` that is the same for all runs."""
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
-    with seeded(0, "examples", split):
-        places = torch.randperm(len(batch.x))[: setup.config[word]["examples"]].sort().values
+    places = setup.places(split, setup.config[word]["examples"])
     return of_batch(setup, batch.rows(places), log_jacobian[places], setup.population(split))
 
 

@@ -22,6 +22,7 @@ from dgmrun.paths import data_dir
 from dgmrun.protocols.models import MarkovChain, roles, takes_context
 from dgmrun.protocols.values import Batch, Event
 from dgmrun.report.progress import bar
+from dgmrun.rng import seeded
 from dgmrun.run import weights as parameters
 from dgmrun.run.directory import Run
 from dgmrun.run.files import frozen
@@ -128,6 +129,11 @@ class Setup:
         """Returns a split for evaluation, in its stored dtype, on the CPU; any noise is the same for all runs."""
         x, y = self.data.scored(split), self.data.splits[split].y
         return self.arrangement.rows(x, y, torch.arange(len(x)))
+
+    def places(self, split: str, most: int | None) -> Tensor:
+        """Returns the places of all examples of a split, or of `most` at random, the same for every run, in order."""
+        with seeded(0, "examples", split):
+            return torch.randperm(len(self.data.splits[split].x))[:most].sort().values
 
     def population(self, split: str) -> int | None:
         """Returns the size of the population that a split is, or None if it is a sample, of examples or of noise."""

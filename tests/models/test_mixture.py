@@ -34,7 +34,7 @@ def test_bernoullis_sum_to_one_and_samples_follow_them() -> None:
 
 def test_gaussians_are_those_of_torch() -> None:
     mixture, x = made(Event((3,), "real")), torch.randn(50, 3, dtype=torch.float64)
-    mean, log_scale = mixture.outputs.unbind(-1)
+    mean, log_scale = mixture.output_bias.unbind(-1)
     each = Independent(Normal(mean, log_scale.exp() + LEAST_SCALE), 1)
     same = MixtureSameFamily(Categorical(logits=mixture.weights), each)
     assert torch.allclose(mixture.log_prob(x), same.log_prob(x))

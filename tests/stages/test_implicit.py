@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dgmrun import load
+
 Command = Callable[..., int]
 GAN = ("model=gan", "model.hidden=8", "dataset.sizes=[400,100,100]", "trainer.max_steps=30", "hydra.run.dir=run")
 
@@ -136,3 +138,5 @@ def test_the_likelihood_of_its_student_is_said_not_to_be_its_own(
     assert "its teacher, a gan, has no density" in capsys.readouterr().err
     of_student = json.loads(Path("student/results.json").read_text())["likelihood"]["exact"]
     assert "nor bounds it" in of_student["warnings"][-1]
+    _, estimate = load("student").log_prob("test")
+    assert estimate.warnings == of_student["warnings"]

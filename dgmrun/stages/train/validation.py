@@ -41,12 +41,9 @@ class Examples(NamedTuple):
 
 def examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> Examples:
     """Returns the examples of a split, or some of them at random, the same for every run."""
-    every = setup.scored(split)
-    which = torch.arange(len(every.x))
-    if most is not None:
-        with seeded(0, "examples", split):
-            which = torch.randperm(len(which))[:most]
-    return Examples(setup.seen(every.rows(which), device), setup.log_jacobian(split)[which].to(device))
+    places = setup.places(split, most)
+    batch = setup.seen(setup.scored(split).rows(places), device)
+    return Examples(batch, setup.log_jacobian(split)[places].to(device))
 
 
 class Validation(Callback):
