@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from dgmrun.report.overfitting import overfitting
 from dgmrun.run.metrics import Curves, curves
 from dgmrun.stages.train.rise import Scores, rise
 from dgmrun.stages.train.validation import examples
+from dgmrun.workbench.setup import Setup
 
 EXAMPLES, VALIDATIONS = 100, 10
 REPETITIONS, ALARMS = 10_000, 40
@@ -135,8 +137,12 @@ def test_some_training_examples_are_any_of_them() -> None:
     """Of a split in the order of its classes, the first would be of one class."""
     split = Batch(torch.arange(1000.0)[:, None], torch.arange(1000))
     setup: Any = SimpleNamespace(
-        scored=lambda _: split, seen=lambda batch, _: batch, log_jacobian=lambda _: split.x[:, 0]
+        data=SimpleNamespace(splits={"train": split}),
+        scored=lambda _: split,
+        seen=lambda batch, _: batch,
+        log_jacobian=lambda _: split.x[:, 0],
     )
+    setup.places = partial(Setup.places, setup)
     (some, log_jacobian), (again, _) = (examples(setup, "train", torch.device("cpu"), 100) for _ in range(2))
     assert len(set(some.index.tolist())) == 100
     assert torch.equal(some.index, again.index)
