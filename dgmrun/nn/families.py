@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Normal
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, Normal
 
 from dgmrun.nn.binary import Bernoulli, marginal_logits, precise
-from dgmrun.nn.observation import LEAST_SCALE
+from dgmrun.nn.observation import LEAST_SCALE, DiscretisedLogistic
 from dgmrun.protocols.values import Event
 
 
@@ -81,6 +81,35 @@ class FiniteFamily(Family):
         """Returns the logarithms of the smoothed frequencies."""
         counts = torch.stack([torch.bincount(column, minlength=self.size) for column in x.t()])
         return torch.log((counts + 0.5) / (len(x) + 0.5 * self.size))
+
+
+class LogisticMixture(Family):
+    """Mixtures of discretised logistics over levels; outputs are log-weights, locations from -1 to 1, and log-scales.
+
+    Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, https://arxiv.org/abs/1701.05517, equations 1 and 2, without
+    their linear dependence between colours.
+
+    Args:
+        event: event of one example.
+        components: number of components of each mixture.
+    """
+
+    def __init__(self, event: Event, components: int) -> None:
+        super().__init__(event)
+        assert event.size is not None
+        self.levels, self.size = event.size, 3 * components
+
+    def __call__(self, outputs: Tensor) -> MixtureSameFamily:
+        """Returns the distributions of levels."""
+        log_weight, location, log_scale = precise(outputs).chunk(3, -1)
+        components = DiscretisedLogistic(location, log_scale.exp() + LEAST_SCALE, self.levels)
+        return MixtureSameFamily(Categorical(logits=log_weight, validate_args=False), components, validate_args=False)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Returns equal weights, and locations from -1 to 1, as far apart as the scales are wide."""
+        location = torch.linspace(-1, 1, self.size // 3)
+        parts = (torch.zeros_like(location), location, torch.full_like(location, 3 / self.size).log())
+        return torch.cat(parts).expand(x.shape[1], -1)
 
 
 FAMILIES: dict[str, type[Family]] = {
