@@ -71,7 +71,7 @@ class CachedConv:
 
     def __init__(self, conv: CausalConv2d, num: int, width: int, y: Tensor | None) -> None:
         weight = conv.conv.weight * conv.mask
-        bias = conv.conv.bias if conv.told is None else conv.conv.bias + conv.told(y)
+        bias = conv.conv.get_parameter("bias") if conv.told is None else conv.conv.bias + conv.told(y)
         self.reach, self.bias = conv.reach, bias.expand(num, -1)
         self.above = weight[:, :, :-1] if conv.up else None
         self.left = weight[:, :, -1, : conv.reach + 1].flatten(1).t().contiguous()

@@ -154,7 +154,7 @@ class DiscretisedLogistic(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         """log p of levels: the log of a difference of sigmoids, computed without cancellation."""
         half = 1 / (self.levels - 1)
-        offset = (2 * half) * x - 1 - self.location
+        offset = (2 * half) * x.to(self.location.dtype) - 1 - self.location
         upper, lower = (offset + half) * self.inverse, (offset - half) * self.inverse
         width = 2 * half * self.inverse
         within = logsigmoid(upper) + logsigmoid(-lower) + torch.log(-torch.expm1(-width))

@@ -64,7 +64,7 @@ class First(Layer):
         self.rows = RowConv2d(len(below), rows, kernel, told) if rows else None
         self.pixels = CausalConv2d(below, own, kernel, looks_up=True, is_first=True, told=told)
 
-    def forward(self, v: None, h: Tensor, y: Tensor | None) -> Features:
+    def forward(self, v: Tensor | None, h: Tensor, y: Tensor | None) -> Features:
         """Returns the first features of x, passed as `h`."""
         return None if self.rows is None else self.rows(lowered(h), y), self.pixels(h, y)
 
@@ -80,7 +80,7 @@ class CachedFirst(Cached):
         self.pixels = layer.pixels.cached(num, width, y)
         self.rows = None if layer.rows is None else layer.rows.cached(num, width, y)
 
-    def row(self, v: None) -> Tensor | None:
+    def row(self, v: Tensor | None) -> Tensor | None:
         """Returns features of the row above, which is complete."""
         reach = self.pixels.reach
         above = self.pixels.seen[:, :, -1, reach : -reach or None]

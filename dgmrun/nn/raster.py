@@ -97,12 +97,16 @@ class Raster(nn.Module, ABC):
 
     def conditionals(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """p(x_d | x_<d) of each dimension, [batch, *event.shape], for x whose channels are in order."""
-        y, v, h = self.vector(context, self.like), None, self.seen(x)
+        return self.family(self.outputs(self.seen(x), context))
+
+    def outputs(self, seen: Tensor, context: Tensor | None = None) -> Tensor:
+        """Parameters of the conditionals [batch, *event.shape, size], given the input of the first layer."""
+        y, v, h = self.vector(context, seen), None, seen
         for layer in self._layers:
             v, h = layer(v, h, y)
         for conv in self.head:
             h = conv(h.relu())
-        return self.family(h.unflatten(1, (-1, self.family.size)).movedim(2, -1))
+        return h.unflatten(1, (-1, self.family.size)).movedim(2, -1)
 
     def seen(self, x: Tensor) -> Tensor:
         """Input of the first layer [batch, inputs, height, width]: bits and levels from -1 to 1, classes one-hot."""
