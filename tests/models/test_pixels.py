@@ -1,4 +1,4 @@
-"""Models of pixels in raster order, found by their YAML: normalised, looking back only, and sampled a pixel at a time."""
+"""Models of pixels, found by their YAML: normalised, looking back only, and sampled one pixel at a time."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_gated_stacks_see_what_masked_convolutions_do_not() -> None:
         model = PixelCNN(Event((1, 13, 13), "binary"), layers=4, channels=6, first=3, head=6, gated=gated).double()
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter)
-        x = torch.randn(20, 1, 13, 13, dtype=torch.float64, requires_grad=True)
+        x = torch.randn(300, 1, 13, 13, dtype=torch.float64, requires_grad=True)
         model.outputs(model.seen(x), None)[:, 0, 6, 6].sum().backward()
         assert x.grad is not None
         seen[gated] = x.grad.abs().amax((0, 1)) > 0
