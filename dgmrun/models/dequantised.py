@@ -78,13 +78,13 @@ class Dequantised(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Fits the RealNVP's standardisation and normalisations to uniformly dequantised `x`."""
+        """Fits the normalisations of the RealNVP to uniformly dequantised `x`."""
         self.flow.initialise(self._seen(x + torch.rand(x.shape, device=x.device)))
 
     def bound(self, batch: Batch) -> Tensor:
         """log q(u | k) - log p(k + u) in nats for one draw of u, [batch]: in expectation at least -log P(k)."""
         with torch.autocast(batch.x.device.type, enabled=False):
-            k = batch.x.to(self.flow.standardise.mean)
+            k = batch.x.to(next(self.parameters()))
             u, log_q = self._drawn(torch.rand_like(k).logit(TINY), k, batch.context)
             seen = self._seen(k + u)
             log_jacobian = math.log((1 - 2 * self.alpha) / self.levels) * self.event.dims - _log_slope(seen)

@@ -1,7 +1,7 @@
 r"""Multi-scale architecture of RealNVP: half of the dimensions leave after each scale, the rest are halved in size.
 
 A scale has three couplings with checkerboard masks, squeezes, and has three with channel-wise masks; the last has four
-with checkerboard masks.
+with checkerboard masks. Before all of them, each channel is given mean 0 and standard deviation 1.
 
 References:
     Dinh, Sohl-Dickstein and Bengio (2017), Density estimation using Real NVP, https://arxiv.org/abs/1605.08803,
@@ -16,7 +16,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from dgmrun.nn.coupling import Chain, Squeeze, channelwise, checkerboard, couplings
+from dgmrun.nn.coupling import ActNorm, Chain, Squeeze, channelwise, checkerboard, couplings
 
 
 def most_scales(shape: Sequence[int]) -> int:
@@ -57,6 +57,7 @@ class MultiScale(nn.Module):
             self.shapes.append(shape)
         masks = [checkerboard(shape, place) for place in range(4)]
         self.scales.append(Chain(couplings(masks, shape[0], told, feature_maps, blocks, norm)))
+        self.scales[0].insert(0, ActNorm(self.shapes[0][0]))  # type: ignore[operator]
 
     @torch.no_grad()
     def initialise(self, x: Tensor, c: Tensor | None) -> None:

