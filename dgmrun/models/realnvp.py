@@ -108,5 +108,5 @@ def _check(event: Event, scales: int | None, residual_blocks: int, feature_maps:
     for key, value, least in (("residual_blocks", residual_blocks, 0), ("feature_maps", feature_maps, 1)):
         if type(value) is not int or value < least:
             raise ValueError(f"`model.{key}` must be a whole number of at least {least}, but is {value}")
-    if norm not in NORMS:
+    if norm not in [*NORMS]:
         raise ValueError(f"`model.norm` must be one of {', '.join(NORMS)}, but is {norm}")
