@@ -91,6 +91,12 @@ def of_other_data() -> list[str]:
     return [name for name, file in options("model").items() if "/dataset" in file.read_text()]
 
 
+def small_data(model: str) -> list[str]:
+    """What a model is quickly trained on: bits, the same as grey pictures in place of MNIST, or its own dataset."""
+    text = options("model")[model].read_text()
+    return [*BINARY, "dataset.event.kind=unit"] if "/dataset: mnist" in text else [] if "/dataset" in text else BINARY
+
+
 def with_teacher(objective: str, teacher: Path) -> list[str]:
     """What an objective needs beside its name: a teacher and a short stream, or a turn for both players soon."""
     node = yaml.safe_load(options("objective")[objective].read_text())

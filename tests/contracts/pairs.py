@@ -19,7 +19,7 @@ from dgmrun.cli import main
 from dgmrun.paths import options
 from dgmrun.protocols.models import ImplicitModel, LatentVariableModel, TractableDensity, UnnormalisedDensity, fits
 from dgmrun.workbench import build
-from tests.conftest import BINARY, of_other_data, with_teacher
+from tests.conftest import of_other_data, small_data, with_teacher
 from tests.contracts.halfway.sitecustomize import before_renames, copier
 
 Pair = tuple[str, str]
@@ -59,8 +59,8 @@ def of_pairs(quick: Callable[[str, str], bool] = lambda *pair: True) -> pytest.M
 
 
 SLOW = pytest.mark.slow
-OF_TOYS = {"bound", "own"}
-"""Objectives that no shipped model is for: tests/test_toys.py trains by them."""
+OF_TOYS = {"own"}
+"""Objectives that no shipped model is trained by: tests/test_toys.py trains by them."""
 assert {objective for _, objective in pairs()} | OF_TOYS == set(options("objective")), "an objective fits no model"
 
 
@@ -77,13 +77,13 @@ class Command:
     def __init__(self, model: str, objective: str, teacher: Path, *more: str) -> None:
         kind = build.target(yaml.safe_load(options("model")[model].read_text())["model"])
         others = with_teacher(objective, teacher)
-        data = [] if model in of_other_data() else BINARY
         scored, implicit = [], fits(kind, ImplicitModel) and not fits(kind, TractableDensity)
         if implicit:
             scored = ["fidelity.methods=[ratio]", "fidelity.ratio.trees=30", "trainer.patience=null"]
         elif fits(kind, LatentVariableModel):
             scored = ["likelihood.importance.num_samples=500"]
-        self.training = (f"model={model}", f"objective={objective}", *others, *data, *TINY, *FEW, *scored, *more)
+        data = (*small_data(model), *TINY, *FEW)
+        self.training = (f"model={model}", f"objective={objective}", *others, *data, *scored, *more)
         has_log_z = fits(kind, UnnormalisedDensity) or any("teacher" in each for each in others)
         self.stages = ("log_z", "likelihood") if has_log_z else ("fidelity",) if implicit else ("likelihood",)
 
