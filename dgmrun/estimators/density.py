@@ -25,9 +25,15 @@ LONE = "one example has no standard error"
 
 
 @torch.no_grad()
-def log_density(model: Any, batch: Batch) -> Float[Tensor, "examples"]:
-    """log f of every example, or log p if the model is tractable, computed in blocks in double precision."""
-    same, whole = in_double(model, batch)
+def log_density(model: Any, batch: Batch, double: bool = True) -> Float[Tensor, "examples"]:
+    """log f of every example, or log p if the model is tractable, computed in blocks.
+
+    Args:
+        model: the model.
+        batch: the examples.
+        double: whether in double precision, in which convolutions take several times as long, or in the model's own.
+    """
+    same, whole = in_double(model, batch) if double else (model, batch)
     if roles(type(model)).density is TractableDensity:
         return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(BLOCK)])
     return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(BLOCK)])
