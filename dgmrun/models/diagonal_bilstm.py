@@ -1,9 +1,10 @@
-r"""Diagonal BiLSTM: an autoregressive model of pictures whose features see all pixels that come before.
+r"""Diagonal BiLSTM: an autoregressive model of pictures by convolutional LSTMs, diagonal after diagonal.
 
 .. math:: p(x) = \prod_i p(x_i \mid x_{<i})
 
 in raster order. Each layer reads a picture a diagonal after another, once from the upper left and once from the upper
-right.
+right, and so sees all pixels that come before; but the last one of the row above only where the first layer reaches it,
+as that row has no later pixel whose features would tell of it.
 
 References:
     van den Oord, Kalchbrenner and Kavukcuoglu (2016), Pixel recurrent neural networks, https://arxiv.org/abs/1601.06759,

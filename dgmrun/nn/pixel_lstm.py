@@ -77,7 +77,7 @@ class CachedRowLSTM(Cached):
 
 
 class DiagonalBiLSTM(Layer):
-    """h + W (LSTM(h) + lowered LSTM of h mirrored), with half as many states in either; it sees all pixels before.
+    """h + W (LSTM(h) + lowered LSTM of h mirrored), with half as many states in either; it sees h of all pixels before.
 
     Args:
         colour: colour of each channel of h.
@@ -93,7 +93,7 @@ class DiagonalBiLSTM(Layer):
     def forward(self, v: Tensor | None, h: Tensor, y: Tensor | None) -> Features:
         """See `Layer`."""
         found = self.left(h, y) + lowered(self.right(h.flip(-1), y).flip(-1))
-        return v, h + along(self.wide, found.movedim(2, 0), None).movedim(0, 2)
+        return v, h + self.wide(found.contiguous(memory_format=torch.channels_last))
 
     def cached(self, num: int, width: int, y: Tensor | None) -> Cached:
         """See `Layer`."""
@@ -139,12 +139,13 @@ class Diagonals(nn.Module):
     def forward(self, h: Tensor, y: Tensor | None) -> Tensor:
         """States [batch, states, height, width], given h [batch, channels, height, width]."""
         height, width = h.shape[2:]
-        gates = along(self.inputs, skew(h).unsqueeze(-1), y).squeeze(-1)
+        gates = skew(self.inputs(h.contiguous(memory_format=torch.channels_last), y))
         (h, c), found = zeros(gates[:0]), []
         for step, diagonal in enumerate(gates.split(lengths(height, width))):
-            outside = (0, 0, 0, 0, int(step < width), int(step < height))
-            h, c = pad(h, outside), pad(c, outside)
-            h, c = lstm(product(diagonal, torch.cat((h[1:], h[:-1]), -1), self.states.weight.t()), c[1:])
+            above = (0, 0, 0, 0, int(step < width), -int(step >= height))
+            left = (0, 0, 0, 0, -int(step >= width), int(step < height))
+            before = torch.cat((pad(h, left), pad(h, above)), -1)
+            h, c = lstm(product(diagonal, before, self.states.weight.t()), pad(c, left))
             found.append(h)
         return unskew(torch.cat(found), height, width)
 
@@ -212,8 +213,9 @@ def zeros(gates: Tensor) -> tuple[Tensor, Tensor]:
 def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the states h and c after a step, given the sums of gates o, f, i, g [..., 4 states] and c before it."""
     size = c.shape[-1]
-    o, f, i = gates[..., : 3 * size].sigmoid().chunk(3, -1)
-    c = f * c + i * gates[..., 3 * size :].tanh()
+    ofi, g = gates.split((3 * size, size), -1)
+    o, f, i = ofi.sigmoid().chunk(3, -1)
+    c = f * c + i * g.tanh()
     return o * c.tanh(), c
 
 
@@ -224,5 +226,4 @@ def product(start: Tensor, h: Tensor, weight: Tensor) -> Tensor:
 
 def sides(h: Tensor) -> Tensor:
     """Returns the states [batch, width, 3 states] to the left of, at and to the right of each of a row."""
-    around = pad(h, (0, 0, 1, 1))
-    return torch.cat((around[:, :-2], h, around[:, 2:]), -1)
+    return torch.cat((pad(h, (0, 0, 1, -1)), h, pad(h, (0, 0, -1, 1))), -1)
