@@ -23,7 +23,7 @@ def test_both_ways_to_the_determinant_are_timed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_a_pixel_sees_is_drawn_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without gates, the middle of 9 x 9 pixels does not see the last of the row above: it is too far for one of 7 x 7."""
+    """Without gates, the middle of 9 x 9 pixels misses the last of the row above, too far for a convolution of 7."""
     monkeypatch.setattr(sys, "argv", ["receptive_fields.py", str(tmp_path / "fields.png"), "--size", "9"])
     runpy.run_path(str(EXAMPLES / "receptive_fields.py"), run_name="__main__")
     rows = {row.pop("model"): row for row in csv.DictReader((tmp_path / "fields.csv").read_text().splitlines())}
