@@ -77,7 +77,9 @@ class CachedRowLSTM(Cached):
 
 
 class DiagonalBiLSTM(Layer):
-    """h + W (LSTM(h) + lowered LSTM of h mirrored), with half as many states in either; it sees h of all pixels before.
+    """h + W (LSTM(h) + LSTM(mirrored h)), with half as many states in either; it sees h of all pixels before.
+
+    The states of the second come from the right; they are shifted down by a row, so that none is of what comes after.
 
     Args:
         colour: colour of each channel of h.
@@ -142,6 +144,7 @@ class Diagonals(nn.Module):
         gates = skew(self.inputs(h.contiguous(memory_format=torch.channels_last), y))
         (h, c), found = zeros(gates[:0]), []
         for step, diagonal in enumerate(gates.split(lengths(height, width))):
+            # pads with zeros outside the picture, and where below zero drops a state that no pixel of the diagonal sees
             above = (0, 0, 0, 0, int(step < width), -int(step >= height))
             left = (0, 0, 0, 0, -int(step >= width), int(step < height))
             before = torch.cat((pad(h, left), pad(h, above)), -1)
