@@ -15,12 +15,13 @@ import yaml
 from PIL import Image
 
 from dgmrun.data.splits import Split, Splits
+from dgmrun.nn.raster import Raster
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
 from dgmrun.workbench import build
 from dgmrun.workbench.build import partners
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER
-from tests.contracts.pairs import pairs
+from tests.contracts.pairs import SLOW, pairs
 
 Command = Callable[..., int]
 SHORT = (
@@ -160,7 +161,18 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
         assert results(run)["status"] == "done"
 
 
-@pytest.mark.parametrize("experiment", list(options("experiment")))
+def of_pixels(experiment: str) -> bool:
+    """Whether an experiment is of a model of pixels, which takes ten times as long as another."""
+    defaults = yaml.safe_load(options("experiment")[experiment].read_text()).get("defaults", [])
+    names = [each["override /model"] for each in defaults if "override /model" in each]
+    nodes = [yaml.safe_load(options("model")[name].read_text())["model"] for name in names]
+    return any(issubclass(build.target(node), Raster) for node in nodes)
+
+
+EXPERIMENTS = [pytest.param(name, marks=[SLOW] if of_pixels(name) else []) for name in options("experiment")]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
     run = tmp_path / "run"
     text = options("experiment")[experiment].read_text()

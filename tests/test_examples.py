@@ -22,8 +22,24 @@ def test_both_ways_to_the_determinant_are_timed(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "cost.png").is_file()
 
 
+def test_what_a_pixel_sees_is_drawn_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gates, the middle of 9 x 9 pixels misses the last of the row above, too far for a convolution of 7."""
+    monkeypatch.setattr(sys, "argv", ["receptive_fields.py", str(tmp_path / "fields.png"), "--size", "9"])
+    runpy.run_path(str(EXAMPLES / "receptive_fields.py"), run_name="__main__")
+    rows = {row.pop("model"): row for row in csv.DictReader((tmp_path / "fields.csv").read_text().splitlines())}
+    assert rows["pixelcnn, gated"]["pixels seen of 40"] == "40.0"
+    assert {rows[name]["pixels seen of 40"] for name in ("pixelcnn, plain", "row_lstm", "diagonal_bilstm")} == {"39.0"}
+    assert all(float(value) > 0 for row in rows.values() for value in row.values())
+    assert (tmp_path / "fields.png").is_file()
+
+
 @pytest.mark.parametrize(
-    "words", [["coin.py", "coin.png"], ["log_determinant.py", "cost.png", "--dims", "4", "2", "8"]]
+    "words",
+    [
+        ["coin.py", "coin.png"],
+        ["log_determinant.py", "cost.png", "--dims", "4", "2", "8"],
+        ["receptive_fields.py", "fields.png", "--size", "2"],
+    ],
 )
 def test_words_that_an_example_does_not_take_are_refused(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

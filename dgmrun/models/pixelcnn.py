@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from dgmrun.nn.pixel_layers import First, Gated, Residual
-from dgmrun.nn.raster import Raster
+from dgmrun.nn.raster import Raster, check_layers
 from dgmrun.protocols.values import Event
 
 
@@ -63,11 +63,7 @@ class PixelCNN(Raster):
         context: Event | None = None,
     ) -> None:
         super().__init__(event, channels, head, levels, components, colour_order, context)
-        for key, size in (("kernel", kernel), ("first", first)):
-            if size < 3 or size % 2 == 0:
-                raise ValueError(f"`model.{key}` must be odd and at least 3, but is {size}")
-        if layers < 0:
-            raise ValueError(f"`model.layers` must be at least 0, but is {layers}")
+        check_layers(layers, kernel=kernel, first=first)
         layer, told = Gated if gated else Residual, self.vector.size
         begin = First(self.below, self.colour, first, rows=channels if gated else 0, told=told)
         self.layers = nn.ModuleList([begin, *(layer(self.colour, kernel, told) for _ in range(layers))])

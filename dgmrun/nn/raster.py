@@ -173,3 +173,16 @@ def _check(
     if colour_order is not None and sorted(colour_order) != list(range(number)):
         must = f"null or a permutation of 0 to {number - 1}"
         raise ValueError(f"`model.colour_order` must be {must}, but is {colour_order}")
+
+
+def check_layers(layers: int, **kernels: int) -> None:
+    """Refuses a number of layers or sizes of kernels, by their keys, that make no model.
+
+    Raises:
+        ValueError: a setting is invalid; the message names its key.
+    """
+    for key, size in kernels.items():
+        if size < 3 or size % 2 == 0:
+            raise ValueError(f"`model.{key}` must be odd and at least 3, but is {size}")
+    if layers < 0:
+        raise ValueError(f"`model.layers` must be at least 0, but is {layers}")
