@@ -79,14 +79,21 @@ class Setup:
         """
         dataset = self.config["dataset"]
         with bar("data"):
-            return prepare(
-                build.maker("dataset", dataset)(data_dir(self.config.get("data_dir"))),
-                event=build.event(dataset["event"]),
-                labels=self._labels,
-                binarisation=dataset["binarisation"],
-                transform=dataset["transform"],
-                pixel_order=dataset["pixel_order"],
-            )
+            loaded = build.maker("dataset", dataset)(data_dir(self.config.get("data_dir")))
+            try:
+                return prepare(
+                    loaded,
+                    event=build.event(dataset["event"]),
+                    labels=self._labels,
+                    binarisation=dataset["binarisation"],
+                    transform=dataset["transform"],
+                    pixel_order=dataset["pixel_order"],
+                )
+            except Mistake as mistake:
+                if self.run is None or "path" not in dataset:
+                    raise
+                cure = "dataset.path=FILE, with data of the shapes and values of those that the run was trained on"
+                raise Mistake(str(mistake), cure) from None
 
     @property
     def doubts(self) -> list[str]:
