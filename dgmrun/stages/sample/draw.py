@@ -16,7 +16,7 @@ from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery
 from dgmrun.protocols.models import Averaged, Generative, LatentVariableModel, Pictured
 from dgmrun.protocols.text import counted
-from dgmrun.protocols.values import Batch, Event
+from dgmrun.protocols.values import Batch
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
@@ -79,9 +79,9 @@ def check_classes(setup: Setup) -> None:
     asked, context = setup.config["sample"]["given"], setup.context
     if asked is None:
         return
-    if context is None or not (setup.is_of_x or _is_class(context)):
+    if context is None or not (setup.is_of_x or context.is_class):
         raise Mistake(f"`sample.given` must be null unless labels are given, but is {asked}")
-    if not _is_class(context):
+    if not context.is_class:
         contexts(asked, context)
         return
     most = (context.size or 2) - 1
@@ -104,10 +104,6 @@ def _classes(setup: Setup) -> list[Any]:
     return [words.index(each) if each in words else each for each in named]
 
 
-def _is_class(context: Event) -> bool:
-    return context.kind in ("binary", "categorical") and context.dims == 1
-
-
 def _are_numbers(words: Sequence[str]) -> bool:
     return any(word.isdecimal() for word in words)
 
@@ -117,7 +113,7 @@ def conditions(setup: Setup, test: Batch) -> Conditions:
     count, context = setup.config["sample"]["count"], setup.context
     if context is None or test.context is None:
         return Conditions(None, None)
-    asked, is_class = setup.config["sample"]["given"], _is_class(context)
+    asked, is_class = setup.config["sample"]["given"], context.is_class
     if asked is None and not is_class:
         places = torch.arange(count) % len(test.x)
         return Conditions(setup.seen(test.rows(places)).context, None, is_of_data=True)
