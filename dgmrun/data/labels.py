@@ -107,7 +107,7 @@ def _classes(label: NDArray[Any], place: Place, least: int) -> Labels:
 def _bits(label: NDArray[Any], place: Place) -> Labels:
     _refuse(label, ~np.isin(label, (0, 1)), "0 or 1", "dataset.label_kind=real takes any numbers", place)
     size = label.shape[1]
-    said = f"labels of {counted(size, 'attribute')}, 0 or 1"
+    said = counted(size, "binary attribute")
     return Labels(torch.from_numpy(label.astype(np.uint8)), Event((size,), "binary"), [], said)
 
 
@@ -115,7 +115,7 @@ def _numbers(label: NDArray[Any], place: Place) -> Labels:
     most = np.finfo(np.float32).max
     _refuse(label, ~(np.abs(label) <= most), "numbers that 32 bits hold", classes.OTHERWISE, place)
     size = label.shape[1]
-    said = f"labels of {counted(size, 'attribute')} from {label.min():g} to {label.max():g}"
+    said = f"{counted(size, 'real attribute')} from {label.min():g} to {label.max():g}"
     if size > 1 and _may_be_captions(label):
         said += " (dataset.label_kind=tokens takes them as captions)"
     return Labels(torch.from_numpy(label.astype(np.float32)), Event((size,), "real"), [], said)
@@ -126,7 +126,7 @@ def _captions(label: NDArray[Any], place: Place) -> Labels:
     _refuse(label, ~_are_words(label), f"whole numbers from 0 to {MOST - 1} as words", cure, place)
     _refuse(label, _follows_end(label), "only 0 after a 0, the end of a caption,", cure, place)
     length, size = label.shape[1], int(label.max()) + 1
-    said = f"labels as captions of up to {counted(length, 'word')}, numbered to {size - 1} ({cure})"
+    said = f"captions of up to {counted(length, 'word')}, numbered to {size - 1} ({cure})"
     return Labels(torch.from_numpy(label.astype(np.int64)), Event((length,), "tokens", size), [], said)
 
 

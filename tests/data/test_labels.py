@@ -36,16 +36,16 @@ def own(tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("y", "kind", "event", "said"),
     [
-        (BITS, None, Event((3,), "binary"), "labels of 3 attributes, 0 or 1"),
-        (BITS, "real", Event((3,), "real"), "labels of 3 attributes from 0 to 1"),
+        (BITS, None, Event((3,), "binary"), "3 binary attributes"),
+        (BITS, "real", Event((3,), "real"), "3 real attributes from 0 to 1"),
         (ONE_HOT, None, Event((), "categorical", 4), "labels by the place of the 1 among 4, 4 classes: 0 1 2 3"),
-        (ONE_HOT, "binary", Event((4,), "binary"), "labels of 4 attributes, 0 or 1"),
-        (REAL, None, Event((2,), "real"), "labels of 2 attributes from -"),
+        (ONE_HOT, "binary", Event((4,), "binary"), "4 binary attributes"),
+        (REAL, None, Event((2,), "real"), "2 real attributes from -"),
         (CAPTIONS, None, Event((4,), "tokens", 6), "captions of up to 4 words, numbered to 5 (dataset.label_kind=real"),
-        (CAPTIONS, "real", Event((4,), "real"), "labels of 4 attributes from 0 to 5 (dataset.label_kind=tokens"),
-        (RATINGS, None, Event((2,), "real"), "labels of 2 attributes from 1 to 5 (dataset.label_kind=tokens"),
+        (CAPTIONS, "real", Event((4,), "real"), "4 real attributes from 0 to 5 (dataset.label_kind=tokens"),
+        (RATINGS, None, Event((2,), "real"), "2 real attributes from 1 to 5 (dataset.label_kind=tokens"),
         (RATINGS, "tokens", Event((2,), "tokens", 6), "captions of up to 2 words, numbered to 5"),
-        (X[:, 0], "real", Event((1,), "real"), "labels of 1 attribute from -"),
+        (X[:, 0], "real", Event((1,), "real"), "1 real attribute from -"),
     ],
 )
 def test_what_labels_are_is_recognised_or_told(
@@ -124,7 +124,7 @@ def test_several_columns_are_attributes(tmp_path: Path, caplog: pytest.LogCaptur
     path = str(tmp_path / "a.csv")
     with caplog.at_level("INFO", logger="dgmrun"):
         splits = file.load(Path(), path, label=["smokes", "age"], drop=["kind"])
-    assert "labels from columns smokes and age, labels of 2 attributes from 0 to 9.5" in caplog.text
+    assert "labels from columns smokes and age, 2 real attributes from 0 to 9.5" in caplog.text
     for split in splits.values():
         expected = torch.stack([split.x[:, 0] % 2, split.x[:, 0] / 2], 1)
         torch.testing.assert_close(split.y, expected.float())
