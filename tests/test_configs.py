@@ -136,7 +136,7 @@ def conditional() -> list[Any]:
 @pytest.mark.parametrize(("model", "objective"), conditional())
 def test_every_objective_trains_given_labels(model: str, objective: str, dgmrun: Command, tmp_path: Path) -> None:
     words = (f"model={model}", f"objective={objective}", "given=labels", *SHORT)
-    method = next((each for each in ("exact", "elbo") if each in partners("model", model)["likelihood"]), None)
+    method = next((each for each in ("exact", "elbo", "bound") if each in partners("model", model)["likelihood"]), None)
     scored = [] if method is None else [f"likelihood.methods=[{method}]", "likelihood"]
     assert dgmrun(*words, "train", *scored, "sample", f"hydra.run.dir={tmp_path / 'run'}") == 0
     assert results(tmp_path / "run")["status"] == "done"

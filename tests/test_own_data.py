@@ -165,11 +165,22 @@ def test_labels_of_a_table_are_given_by_their_words(
     Path("iris.csv").write_text("long,wide,species\n" + "".join(f"{a},{b},{word}\n" for (a, b), word in pairs))
     nade = ("model=nade", "model.hidden=3", "given=labels")
     data = ("dataset=file", "dataset.path=iris.csv", "dataset.label=species")
-    assert dgmrun(*nade, *data, *SHORT, "train", "sample", "sample.given=[virginica,setosa]", "sample.count=4") == 0
+    words = ("train", "fidelity", "fidelity.methods=[accuracy]", "sample", "sample.given=[virginica,setosa]")
+    assert dgmrun(*nade, *data, *SHORT, *words, "sample.count=4") == 0
     assert config()["dataset"]["labels"] == {"shape": [], "kind": "categorical", "size": 2}
     assert json.loads(Path("run/results.json").read_text())["dataset"]["classes"] == ["setosa", "virginica"]
     assert "rows        virginica, setosa\n" in capsys.readouterr().err
-    assert np.load("run/samples.npz", allow_pickle=False)["given"].tolist() == [1, 1, 0, 0]
+    drawn, run = np.load("run/samples.npz", allow_pickle=False), trained("run")
+    assert drawn["given"].tolist() == [1, 1, 0, 0]
+    labels = run.labels()
+    assert labels is not None
+    alike = torch.cat([run.data()[labels == one][:2] for one in (1, 0)])
+    assert drawn["data"].tolist() == alike.tolist(), "examples of the same classes"
+    each = torch.stack([run.log_prob(run.data(), given=torch.full_like(labels, one)).log_prob for one in (0, 1)], 1)
+    prior = torch.bincount(run.labels("train")).double().log()  # type: ignore[arg-type]
+    hits = (each + prior).argmax(1).eq(labels)
+    (accuracy,) = (row["value"] for row in run.results if row["figure"] == "fidelity.accuracy")
+    assert accuracy == pytest.approx(float(hits.double().mean()))
     assert dgmrun("sample", "run=run", "sample.given=[rose]") == 2
     assert "classes from 0 to 1 or of setosa, virginica, but is ['rose']" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ import torch
 
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
-from dgmrun.stages.sample.told import contexts
+from dgmrun.stages.sample.told import alike, contexts
 
 BITS, REAL, CAPTION = Event((3,), "binary"), Event((2,), "real"), Event((4,), "tokens", 6)
 
@@ -48,3 +48,18 @@ def test_attributes_and_captions_are_lists(asked: Any, event: Event, expected: l
 def test_what_is_none_is_refused(asked: Any, event: Event, must: str) -> None:
     with pytest.raises(Mistake, match=f"`sample.given` must be null, {must}, or several such lists, but is "):
         contexts(asked, event)
+
+
+@pytest.mark.parametrize(
+    ("told", "of_data", "places"),
+    [
+        ([0, 0, 0, 2, 2], [2, 0, 1, 0, 2, 2], [1, 3, 1, 0, 4]),
+        ([1, 0, 1], [1, 0], [0, 1, 0]),
+        ([3], [2, 0], None),
+        ([[1, 0], [0, 0]], [[0, 0], [1, 0]], [1, 0]),
+        ([[1, 0], [1, 1]], [[0, 0], [1, 0]], None),
+    ],
+)
+def test_examples_beside_samples_have_their_contexts(told: Any, of_data: Any, places: list[int] | None) -> None:
+    found = alike(torch.tensor(told), torch.tensor(of_data))
+    assert (None if found is None else found.tolist()) == places

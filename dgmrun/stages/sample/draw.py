@@ -21,7 +21,7 @@ from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.stages.sample import latent
-from dgmrun.stages.sample.told import contexts
+from dgmrun.stages.sample.told import alike, contexts
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import TEACHER, teachers
 from dgmrun.workbench.setup import Setup
@@ -35,12 +35,12 @@ class Conditions(NamedTuple):
     Args:
         context: context of each sample, [count, ...]; None for an unconditional model.
         columns: number of columns of the plot, so that each class has a row; None for as many columns as rows.
-        is_of_data: whether they are those of the first test examples, in order.
+        alike: places of test examples of the same contexts, in order; None if some context has none.
     """
 
     context: Tensor | None
     columns: int | None
-    is_of_data: bool = False
+    alike: Tensor | None = None
 
 
 def draw(run: Run, setup: Setup) -> None:
@@ -48,7 +48,8 @@ def draw(run: Run, setup: Setup) -> None:
     test, model = setup.scored("test"), setup.trained_model(run)
     given = conditions(setup, test)
     count = setup.config["sample"]["count"] if given.context is None else len(given.context)
-    x, models = {"data": setup.original(setup.seen(test.rows(slice(count))).x)}, [model]
+    shown = slice(count) if given.alike is None else given.alike
+    x, models = {"data": setup.original(setup.seen(test.rows(shown)).x)}, [model]
     found = teachers(setup)
     if "teacher" in setup.config["objective"] and not found:
         log.warning("warning: no teacher is shown, as none is where it was: %s=DIR says where it is", TEACHER)
@@ -116,14 +117,15 @@ def conditions(setup: Setup, test: Batch) -> Conditions:
     asked, is_class = setup.config["sample"]["given"], context.is_class
     if asked is None and not is_class:
         places = torch.arange(count) % len(test.x)
-        return Conditions(setup.seen(test.rows(places)).context, None, is_of_data=True)
+        return Conditions(setup.seen(test.rows(places)).context, None, places[: len(test.x)])
     if is_class:
         rows = torch.arange(context.size or 2) if asked is None else torch.tensor(_classes(setup))
     else:
         rows = contexts(asked, context)
     each = max(1, count // len(rows))
     every = rows.repeat_interleave(each, 0).reshape(-1, *context.shape)
-    return Conditions(every.to(setup.device, context.dtype), each if len(rows) > 1 else None)
+    columns = each if len(rows) > 1 else None
+    return Conditions(every.to(setup.device, context.dtype), columns, alike(every, test.context))
 
 
 def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module], given: Conditions) -> None:
@@ -132,7 +134,7 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     def drawable(part: Tensor) -> ndarray:
         return part.cpu().float().numpy()
 
-    its = f" given the same {setup.config['given']}" if given.is_of_data else ""
+    its = f" given the same {setup.config['given']}" if given.alike is not None else ""
     title = f"{'student' if len(models) > 1 else 'samples'}{its}"
     panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
     plots = {"samples": gallery.samples(panels, given.columns)}

@@ -1,4 +1,4 @@
-"""Attributes and captions that `sample.given` asks for."""
+"""Attributes and captions that `sample.given` asks for, and examples of the same contexts as samples."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def contexts(asked: Any, event: Event) -> Tensor:
     found = torch.tensor([[*row, *[0] * (event.dims - len(row))] for row in rows], dtype=torch.float64)
     if not inside(found, event):
         raise _refusal(asked, event)
+    return found
+
+
+def alike(told: Tensor, contexts: Tensor) -> Tensor | None:
+    """Returns places of examples of these contexts, each with its own in turn; None if some context has none."""
+    found = torch.empty(len(told), dtype=torch.int64)
+    for one in told.unique(dim=0):
+        of_told, of_data = ((part == one).reshape(len(part), -1).all(1).nonzero()[:, 0] for part in (told, contexts))
+        if not len(of_data):
+            return None
+        found[of_told] = of_data[torch.arange(len(of_told)) % len(of_data)]
     return found
 
 
