@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
+
+from dgmrun import load as trained
+from dgmrun.errors import Mistake
 
 Command = Callable[..., int]
 SHORT = ("trainer.max_steps=2", "trainer.validate_every_n_steps=2", "hydra.run.dir=run")
@@ -160,13 +165,60 @@ def test_labels_of_a_table_are_given_by_their_words(
     Path("iris.csv").write_text("long,wide,species\n" + "".join(f"{a},{b},{word}\n" for (a, b), word in pairs))
     nade = ("model=nade", "model.hidden=3", "given=labels")
     data = ("dataset=file", "dataset.path=iris.csv", "dataset.label=species")
-    assert dgmrun(*nade, *data, *SHORT, "train", "sample", "sample.given=[virginica,setosa]", "sample.count=4") == 0
+    words = ("train", "fidelity", "fidelity.methods=[accuracy]", "sample", "sample.given=[virginica,setosa]")
+    assert dgmrun(*nade, *data, *SHORT, *words, "sample.count=4") == 0
     assert config()["dataset"]["labels"] == {"shape": [], "kind": "categorical", "size": 2}
     assert json.loads(Path("run/results.json").read_text())["dataset"]["classes"] == ["setosa", "virginica"]
     assert "rows        virginica, setosa\n" in capsys.readouterr().err
-    assert np.load("run/samples.npz", allow_pickle=False)["given"].tolist() == [1, 1, 0, 0]
+    drawn, run = np.load("run/samples.npz", allow_pickle=False), trained("run")
+    assert drawn["given"].tolist() == [1, 1, 0, 0]
+    labels = run.labels()
+    assert labels is not None
+    alike = torch.cat([run.data()[labels == one][:2] for one in (1, 0)])
+    assert drawn["data"].tolist() == alike.tolist(), "examples of the same classes"
+    each = torch.stack([run.log_prob(run.data(), given=torch.full_like(labels, one)).log_prob for one in (0, 1)], 1)
+    prior = torch.bincount(run.labels("train")).double().log()  # type: ignore[arg-type]
+    hits = (each + prior).argmax(1).eq(labels)
+    (accuracy,) = (row["value"] for row in run.results if row["figure"] == "fidelity.accuracy")
+    assert accuracy == pytest.approx(float(hits.double().mean()))
     assert dgmrun("sample", "run=run", "sample.given=[rose]") == 2
     assert "classes from 0 to 1 or of setosa, virginica, but is ['rose']" in capsys.readouterr().err
+
+
+def test_captions_are_trained_on_resumed_scored_and_sampled_from(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = RNG.integers(2, size=(100, 4)), RNG.integers(1, 6, size=(100, 3))
+    y[::2, 2] = 0
+    np.savez("own.npz", x=x, y=y)
+    np.savez("longer.npz", x=x, y=np.pad(y, ((0, 0), (0, 1))))
+    np.savez("larger.npz", x=x, y=np.where(y > 4, 9, y))
+    data = ("dataset=file", "dataset.path=own.npz", "given=labels", "dataset.batch_size=8")
+    nade = ("model=nade", "model.hidden=3", "optimizer=adam", "optimizer.ema=0.9", *data, "train")
+    assert dgmrun(*nade, "trainer.max_steps=4", "likelihood", "sample", "hydra.run.dir=whole") == 0
+    assert dgmrun(*nade, "trainer.max_steps=2", "hydra.run.dir=cut") == 0
+    assert dgmrun("train", "run=cut", "trainer.max_steps=4") == 0
+    whole, cut = (load_file(f"{run}/weights.safetensors") for run in ("whole", "cut"))
+    assert "vector.caption.words.weight" in whole
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    run = trained("whole")
+    drawn = np.load("whole/samples.npz", allow_pickle=False)
+    labels = run.labels()
+    assert labels is not None
+    assert torch.equal(torch.from_numpy(drawn["given"][:10]), labels), "those of the test split, in order"
+    assert torch.equal(torch.from_numpy(drawn["data"]), run.data().to(torch.uint8))
+    assert run.log_prob().mean.value == pytest.approx(run.log_prob(run.data(), given=labels).mean.value)
+    assert torch.equal(run.sample(4, given=labels[:2]), run.sample(4, given=[[*row] for row in labels[:2].tolist()]))
+    capsys.readouterr()
+    for file, said in (("longer", "`dataset.labels.shape` must be [4]"), ("larger", "split, such as 9, but is tokens")):
+        assert dgmrun("likelihood", "run=whole", f"dataset.path={tmp_path / file}.npz") == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "hint: dataset.path=FILE, with data of the shapes and values of those that the run was trained" in error
+    with pytest.raises(Mistake, match="`given` must hold tokens values, 0 to 5"):
+        run.log_prob(run.data(), given=labels + 5)
+    assert dgmrun("model=gan", "dataset=file", "dataset.path=own.npz", "dataset.label=null", "given=labels") == 2
+    assert "`given` must be null for a dataset without labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", ["", "dataset.binarisation=threshold"])

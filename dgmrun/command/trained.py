@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from numpy import generic, ndarray
 from torch import Tensor, nn
 
 from dgmrun.command import arguments, compose, execution
@@ -89,7 +90,7 @@ class Trained:
     def sample(
         self,
         count: int = 64,
-        given: int | str | Sequence[int | str] | None = None,
+        given: Any = None,
         seed: int | None = None,
         **settings: Any,
     ) -> Tensor:
@@ -97,7 +98,8 @@ class Trained:
 
         Args:
             count: number of samples.
-            given: class or classes, numbers or words, each with an equal share of the samples; None for all in turn.
+            given: class or classes, numbers or words, or lists of attributes or of words of captions, each with an
+                equal share of the samples; None for all classes in turn, or attributes or captions of test examples.
             seed: seed of the samples; None: that of the run, with which the stage draws.
             settings: further settings of the section `sample`, e.g. `burn_in=1000`.
 
@@ -106,7 +108,7 @@ class Trained:
         """
         asked = {
             "count": count,
-            "given": given if given is None or isinstance(given, (int, str)) else list(given),
+            "given": _listed(given),
             **settings,
         }
         setup = self._asked({f"sample.{key}": value for key, value in asked.items()})
@@ -212,6 +214,13 @@ def _folder(path: Any) -> Path:
         return Path(path)
     except TypeError:
         raise Mistake(f"`DIR` must be the path of a folder, but is {path!r}") from None
+
+
+def _listed(given: Any) -> Any:
+    """Returns what is given as a number, a word or a list."""
+    if isinstance(given, (Tensor, ndarray, generic)):
+        return given.tolist()
+    return given if given is None or isinstance(given, (int, float, str)) else [_listed(each) for each in given]
 
 
 def _row(label: str, figure: Figure, weights: str | None) -> dict[str, Any]:

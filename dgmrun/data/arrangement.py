@@ -35,8 +35,9 @@ class Arrangement:
             raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}{near}")
         if self.given is not None and self.labels is None:
             raise Mistake(
-                f"`given` must be null for a dataset without labels that are classes, but is {self.given}",
-                "given=null",
+                f"`given` must be null for a dataset without labels that are classes, attributes or captions, "
+                f"but is {self.given}",
+                "given=null; dataset.label=NAME says which column or array of your own file has them",
             )
 
     @property

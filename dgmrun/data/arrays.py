@@ -1,7 +1,7 @@
 """Arrays of .npz, .npy and .mat: which is x, which are labels and splits.
 
 x is the array of that name, `data` or `images`, or the only one of numbers. Labels are `y`, `label`, `target`, `class`
-or their plurals: whole numbers, words, or rows that are 1 at their class and 0 elsewhere. Arrays by split, such as
+or their plurals: words [N], or numbers [N] or [N, K], described in dgmrun/data/labels.py. Arrays by split, such as
 `x_train`, `y_train`, `x_test`, `y_test`, are joined.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmrun.data import columns, pictures
-from dgmrun.data.columns import AUTO, Contents
+from dgmrun.data.columns import AUTO, Contents, Label
 from dgmrun.data.splits import SPLITS, split_named
 from dgmrun.data.tables import Table
 from dgmrun.errors import Mistake
@@ -30,12 +30,12 @@ NAMES = {
 """What an array is, by its name."""
 
 
-def contents(arrays: Arrays, label: str | int | None, drop: Sequence[str | int], layout: str | None) -> Contents:
+def contents(arrays: Arrays, label: Label, drop: Sequence[str | int], layout: str | None) -> Contents:
     """Returns what a file of arrays has.
 
     Args:
         arrays: its arrays, by name.
-        label: column or array of the labels; None for none, `auto` to recognise it.
+        label: array or column of the labels, or several columns; None for none, `auto` to recognise it.
         drop: columns of a table to leave out.
         layout: `examples_last` if the last axis is that of the examples; None to recognise it.
 
@@ -45,7 +45,7 @@ def contents(arrays: Arrays, label: str | int | None, drop: Sequence[str | int],
     named, said = _named(arrays, label)
     x = _checked(named["x"])
     y = named.get("y")
-    x, moved = pictures.examples_first(x, layout, None if y is None or y.ndim > 2 else max(y.shape, default=0))
+    x, moved = pictures.examples_first(x, layout, None if y is None or y.ndim > 2 else _number(y))
     _check_number(x)
     is_column = label not in (None, AUTO, *arrays)
     if x.ndim == 2 and x.dtype.kind in "biuf":
@@ -57,8 +57,7 @@ def contents(arrays: Arrays, label: str | int | None, drop: Sequence[str | int],
     else:
         found = Contents(x if x.dtype == np.uint8 else x.astype(np.float64))
     if y is not None and not is_column:
-        y, how = _label(y, len(x))
-        found, said = replace(found, label=y), [*said, *how]
+        found = replace(found, label=_label(y, len(x)))
     elif y is not None:
         said = [*said, "y left out"]
     split = named["split"].astype(str) if "split" in named else None
@@ -67,7 +66,7 @@ def contents(arrays: Arrays, label: str | int | None, drop: Sequence[str | int],
     return replace(found, split=split, understood=[*said, *moved, *found.understood])
 
 
-def _named(arrays: Arrays, label: str | int | None) -> tuple[Arrays, list[str]]:
+def _named(arrays: Arrays, label: Label) -> tuple[Arrays, list[str]]:
     """Returns the arrays under the names x, y and split, and which are left out."""
     names = {name: NAMES[name.lower()] for name in arrays if name.lower() in NAMES}
     if label is None or label in arrays:
@@ -117,6 +116,11 @@ def _joined(arrays: Arrays, has_labels: bool) -> tuple[Arrays, list[str]] | None
     return found, [f"arrays of {', '.join(order)} joined", *([f"{', '.join(unused)} left out"] if unused else [])]
 
 
+def _number(y: NDArray[Any]) -> int:
+    """Returns the number of labels: they may be a row."""
+    return y.size if 1 in y.shape else len(y) if y.ndim else 0
+
+
 def _checked(x: NDArray[Any]) -> NDArray[Any]:
     """Returns x if it has numbers in at least two axes.
 
@@ -142,8 +146,8 @@ def _of_another_shape(x: NDArray[Any], hint: str | None) -> Mistake:
     )
 
 
-def _label(y: NDArray[Any], rows: int) -> tuple[NDArray[Any], list[str]]:
-    """Returns labels as numbers or words [N], and what was understood.
+def _label(y: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Returns labels as numbers [N] or [N, K], or words [N].
 
     Raises:
         Mistake: they are not of `rows` examples.
@@ -151,12 +155,11 @@ def _label(y: NDArray[Any], rows: int) -> tuple[NDArray[Any], list[str]]:
     if y.shape in ((rows, 1), (1, rows)):
         y = y.reshape(rows)
     is_number = y.dtype.kind in "biuf"
-    if is_number and y.ndim == 2 and len(y) == rows and np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all():
-        return y.argmax(1).astype(np.float64), [f"labels by the place of the 1 among {y.shape[1]}"]
-    if y.shape != (rows,) or not (is_number or y.dtype.kind in "SU"):
+    is_row = is_number and y.ndim == 2 and y.size > 0
+    if y.shape[:1] != (rows,) or not (is_row or (y.ndim == 1 and (is_number or y.dtype.kind in "SU"))):
         kind = f"{y.dtype.name} {list(y.shape)}"
         hint = "dataset.label=null reads no labels, dataset.layout=examples_last x [..., N]"
-        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or no y, but y is {kind}", hint)
+        raise Mistake(f"`dataset.path` must hold labels y [{rows}] or [{rows}, K], or no y, but y is {kind}", hint)
     if is_number:
-        return y.astype(np.float64), []
-    return np.char.strip(np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y), []
+        return y.astype(np.float64)
+    return np.char.strip(np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y)

@@ -65,4 +65,8 @@ def _outside(split: str, key: str, x: Tensor, event: Event) -> Mistake:
             f"as the {split} split holds other values than 0 and 1",
             hint=f"{key}.kind=unit dataset.binarisation=dynamic",
         )
-    return Mistake(f"`{key}` must hold every value of the {split} split, but is {event.kind}")
+    low, high = _range(event)
+    outside = next((each for each in (x.min(), x.max()) if not low <= each <= high), None)
+    size = "" if event.size is None else f" from 0 to {high}"
+    which = "" if outside is None else f", such as {outside:g}"
+    return Mistake(f"`{key}` must hold every value of the {split} split{which}, but is {event.kind}{size}")

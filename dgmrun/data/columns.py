@@ -2,7 +2,7 @@
 
 A column is named by its heading, or by its number from 0. One of True and False is bits. A first column that numbers or
 names the rows is left out, as is a last one without name and entries. A column `split` of names of splits is that, and
-one called as in `LABELS` is the label if its entries are classes.
+one called as in `LABELS` is the label if its entries are classes. Several columns of labels are those of attributes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dgmrun.data.tables import ROW_NAMES, Table
 from dgmrun.errors import Mistake, nearest
 
 AUTO = "auto"
+Label = str | int | tuple[str | int, ...] | None
+"""Setting of the column or columns of labels."""
 LABELS = ("y", "label", "labels", "target", "targets", "class", "classes")
 SPLIT = ("split", "splits")
 INDEX = ("", "unnamed: 0", "index", "id", "__index_level_0__")
@@ -36,7 +38,7 @@ class Contents:
 
     Args:
         x: examples [N, ...], nan where an entry is missing.
-        label: label of each example, as numbers or as words, if there are any.
+        label: label of each example, as numbers [N] or [N, K] or as words [N], if there are any.
         split: name of the split of each example, if there are any.
         column: name of a dimension of x, by its number.
         key: the same as `dataset.drop` takes it, if x is a table.
@@ -55,12 +57,12 @@ class Contents:
     doubts: list[str] = field(default_factory=list)
 
 
-def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> Contents:
+def chosen(table: Table, label: Label, drop: Sequence[str | int]) -> Contents:
     """Chooses the columns of a table.
 
     Args:
         table: the table.
-        label: column of the labels; None for none, `auto` to recognise it.
+        label: column of the labels, or several; None for none, `auto` to recognise it.
         drop: columns to leave out.
 
     Raises:
@@ -69,12 +71,12 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
     _check_names(table)
     dropped = {_position(table, "drop", each) for each in drop}
     said = [f"{' and '.join(map(table.name, sorted(dropped)))} dropped"] if dropped else []
-    of_label = _label(table, dropped) if label == AUTO else None if label is None else _position(table, "label", label)
-    if of_label in dropped:
-        raise Mistake(f"`dataset.drop` must not have the column of `dataset.label`, but has {label}")
-    free = (each for each in range(len(table.x.T)) if each not in (*dropped, of_label))
+    of_labels = _labels(table, label, dropped)
+    if twice := dropped & {*of_labels}:
+        raise Mistake(f"`dataset.drop` must not have the column of `dataset.label`, but has {key(table, min(twice))}")
+    free = (each for each in range(len(table.x.T)) if each not in (*dropped, *of_labels))
     of_split = next((each for each in free if _is_split(table, each)), None)
-    taken = dropped | {of_label, of_split}
+    taken = {*dropped, *of_labels, of_split}
     for column, why in _left_out(table):
         if column not in taken:
             taken.add(column)
@@ -84,14 +86,28 @@ def chosen(table: Table, label: str | int | None, drop: Sequence[str | int]) -> 
         raise Mistake("`dataset.path` must have a column of numbers beside those of labels, splits and `dataset.drop`")
     return Contents(
         np.stack([_numbers(table, column) for column in kept], 1),
-        None if of_label is None else _values(table, of_label),
+        _label(table, label, of_labels),
         None if of_split is None else _values(table, of_split),
         lambda dimension: f"column {table.name(kept[dimension])}",
         lambda dimension: key(table, kept[dimension]),
         table.place,
-        [*table.understood, *said, *_of_labels(table, label, of_label, kept)],
+        [*table.understood, *said, *_said(table, label, of_labels, kept)],
         table.doubts,
     )
+
+
+def named(setting: str, value: Any) -> tuple[str | int, ...]:
+    """Returns the columns that a setting names: one, or a list.
+
+    Raises:
+        Mistake: they are no names or numbers.
+    """
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    if not all(type(each) in (str, int) for each in listed):
+        inner = listed[0] if len(listed) == 1 and isinstance(listed[0], (list, tuple)) else ()
+        must = f"`dataset.{setting}` must be the name or number of a column, or a list of them"
+        raise Mistake(f"{must}, but is {value}", f"dataset.{setting}=[{inner[0]}]" if len(inner) == 1 else None)
+    return tuple(listed)
 
 
 def key(table: Table, column: int) -> str:
@@ -130,7 +146,23 @@ def _apart(name: str) -> str:
     return name if re.fullmatch(r"\w+", name) else f'"{name}"'
 
 
-def _label(table: Table, dropped: set[int]) -> int | None:
+def _labels(table: Table, label: Label, dropped: set[int]) -> list[int]:
+    """Returns the columns of the labels."""
+    if label == AUTO:
+        found = _recognised(table, dropped)
+        return [] if found is None else [found]
+    named = label if isinstance(label, tuple) else () if label is None else (label,)
+    return [_position(table, "label", each) for each in named]
+
+
+def _label(table: Table, label: Label, of_labels: Sequence[int]) -> NDArray[Any] | None:
+    """Returns the entries of one column of labels, or the numbers of a list of columns, [N, K]."""
+    if isinstance(label, tuple):
+        return np.stack([_numbers(table, column) for column in of_labels], 1)
+    return _values(table, of_labels[0]) if of_labels else None
+
+
+def _recognised(table: Table, dropped: set[int]) -> int | None:
     """Returns the column that is called as labels are, if its entries are classes."""
     for column in _called_labels(table):
         if column in dropped:
@@ -143,10 +175,11 @@ def _label(table: Table, dropped: set[int]) -> int | None:
     return None
 
 
-def _of_labels(table: Table, label: str | int | None, of_label: int | None, kept: Sequence[int]) -> list[str]:
-    """Returns what to say of the column of labels, and of others that are called as one."""
+def _said(table: Table, label: Label, of_labels: Sequence[int], kept: Sequence[int]) -> list[str]:
+    """Returns what to say of the columns of labels, and of others that are called as one."""
     settled = " (dataset.label=null for none)" if label == AUTO else ""
-    said = [] if of_label is None else [f"labels from column {table.name(of_label)}{settled}"]
+    columns = f"column{'s' if len(of_labels) > 1 else ''} {' and '.join(map(table.name, of_labels))}"
+    said = [f"labels from {columns}{settled}"] if of_labels else []
     alike = [table.name(column) for column in _called_labels(table) if column in kept and label == AUTO]
     return said + [f"{name} as numbers, as it has no classes" for name in alike]
 

@@ -27,7 +27,7 @@ def without(contents: Contents, rule: str | None) -> Contents:
         Mistake: values are missing and not to be, or are infinite.
     """
     x = contents.x.reshape(len(contents.x), -1)
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" and rule != "drop":
         return contents
     _refuse(contents, np.isinf(x), "a finite number", "leave the entry empty, and dataset.missing=drop or mean")
     holes = np.isnan(x)
@@ -78,7 +78,7 @@ def _lacks_label(contents: Contents) -> NDArray[Any]:
     label = contents.label
     if label is None:
         return np.zeros(len(contents.x), dtype=bool)
-    return np.isnan(label) if label.dtype.kind == "f" else label == ""
+    return np.isnan(label).reshape(len(label), -1).any(1) if label.dtype.kind == "f" else label == ""
 
 
 def _refuse(contents: Contents, wrong: NDArray[Any], must: str, hint: str) -> None:

@@ -35,7 +35,7 @@ class Split:
     Args:
         x: examples [N, *event.shape]: uint8 if binary, float64 if a file has real numbers or counts, float32
             otherwise; grey levels lie in [0, 1].
-        y: labels [N] int64, if there are any.
+        y: labels [N, *labels.shape], int64 if they are classes or captions, if there are any.
         population: whether `x` is the whole population, so that all splits may be identical.
         column: name of a dimension of x, by its number.
         key: the same as `dataset.drop` takes it, if x is a table.

@@ -3,12 +3,13 @@
 - `.npz`, `.npy`, `.mat`: arrays, described in dgmrun/data/arrays.py: x [N, ...], labels y and names of splits if any.
 - `.csv`, `.tsv`, `.txt`, `.parquet`: a table, described in dgmrun/data/tables.py and dgmrun/data/columns.py.
 
-`dataset.label` names the column or array of the labels, whose words or whole numbers become classes 0, 1, ... in order;
-`dataset.drop` the columns to leave out. Missing values are refused, unless `dataset.missing` is `drop` or `mean`.
-Without a split, a permutation of the rows, the same for every run, is cut into 80 % train and 10 % each of valid and
-test; where only valid is lacking, it is cut from train. Images may be [N, h, w], [N, c, h, w], [N, h, w, c] or
-[h, w, c, N], and are described in dgmrun/data/pictures.py. Other whole numbers are counts. What is understood of a file
-is logged in one line.
+`dataset.label` names the column or array of the labels, whose words or whole numbers become classes 0, 1, ... in order,
+or several columns, of attributes; `dataset.label_kind` says what they are, of the kinds in dgmrun/data/labels.py, if
+that is not what is recognised. `dataset.drop` names columns to leave out. Missing values are refused, unless
+`dataset.missing` is `drop` or `mean`. Without a split, a permutation of the rows, the same for every run, is cut into
+80 % train and 10 % each of valid and test; where only valid is lacking, it is cut from train. Images may be [N, h, w],
+[N, c, h, w], [N, h, w, c] or [h, w, c, N], described in dgmrun/data/pictures.py. Other whole numbers are counts. What
+is understood of a file is logged in one line.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmrun.data import arrays, columns, matlab, parquet, pictures, tables
+from dgmrun.data import labels as label_kinds
 from dgmrun.data import missing as missing_values
 from dgmrun.data.check import inside
-from dgmrun.data.classes import Classes
-from dgmrun.data.classes import of as classes_of
-from dgmrun.data.columns import AUTO, Contents
+from dgmrun.data.columns import AUTO, Contents, Label
+from dgmrun.data.labels import Labels
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named, without_valid
 from dgmrun.errors import Mistake, nearest, printable
 from dgmrun.protocols.values import Event
@@ -41,20 +42,24 @@ log = logging.getLogger("dgmrun")
 TEXT, ARRAYS = (".csv", ".tsv", ".txt"), (".npz", ".npy", ".mat")
 ENDINGS = (*TEXT, ".parquet", *ARRAYS)
 KINDS = ("binary", "unit", "counts", "real")
-WORDS = {"layout": pictures.LAYOUTS, "kind": KINDS, "missing": missing_values.RULES}
+WORDS = {
+    "layout": pictures.LAYOUTS,
+    "kind": KINDS,
+    "label_kind": label_kinds.KINDS,
+    "missing": missing_values.RULES,
+}
 """Words that a setting may be, beside null."""
 LIGHT = 128
 """Largest whole number from which some may be grey levels."""
 
 
 class Read(NamedTuple):
-    """Contents of a file: examples x, their event, rows of each split, labels, classes, and what was understood."""
+    """Contents of a file: examples x, their event, rows of each split, labels, and what was understood."""
 
     x: Tensor
     event: Event
     rows: Sequence[Tensor]
-    y: Tensor | None
-    classes: Classes | None
+    labels: Labels | None
     understood: list[str]
     doubts: list[str]
     column: Callable[[int], str]
@@ -65,12 +70,13 @@ def load(
     data_dir: Path,
     path: str,
     header: bool | None = None,
-    label: str | int | None = AUTO,
+    label: str | int | Sequence[str | int] | None = AUTO,
     drop: str | int | Sequence[str | int] = (),
     missing: str | None = None,
     layout: str | None = None,
     background: str = pictures.NO_BACKGROUND,
     kind: str | None = None,
+    label_kind: str | None = None,
 ) -> Splits:
     """Loads x, and labels if there are any, from the file.
 
@@ -78,22 +84,32 @@ def load(
         data_dir: unused.
         path: path of the file.
         header: whether the first line of a text file is a heading; None to recognise it.
-        label: column or array of the labels, by name or number; None for none, `auto` to recognise it.
+        label: column or array of the labels, or a list of columns, by name or number; None for none, `auto` to
+            recognise it.
         drop: columns of a table to leave out, by name or number.
         missing: `drop` rows with missing values, or take the `mean` of the training split; None to refuse them.
         layout: `channels_first`, `channels_last` or `examples_last`, of images; None to recognise it.
         background: colour behind transparent images, a name or #rrggbb; `none` to keep the fourth channel.
         kind: kind of x, `binary`, `unit`, `counts` or `real`; None for the first that suits it.
+        label_kind: `classes`, `binary`, `real` or `tokens`; None to recognise it.
 
     Raises:
         Mistake: the file cannot be read, or its arrays are not as described above.
     """
     read = _read(
-        path, drop, header=header, label=label, missing=missing, layout=layout, background=background, kind=kind
+        path,
+        drop,
+        header=header,
+        label=label,
+        missing=missing,
+        layout=layout,
+        background=background,
+        kind=kind,
+        label_kind=label_kind,
     )
     shape = "x".join(map(str, read.x.shape))
     log.info("data        %s", printable(f"{path}: {shape}, {', '.join([read.event.kind, *read.understood])}"))
-    y = read.y
+    y = None if read.labels is None else read.labels.y
     cut = zip(SPLITS, read.rows, strict=True)
     return {
         split: Split(read.x[rows], None if y is None else y[rows], column=read.column, key=read.key)
@@ -108,13 +124,13 @@ def event(path: str, **reading: Any) -> Event:
 
 def labels(path: str, **reading: Any) -> Event | None:
     """Returns the event of labels; None if there are none, or they are no classes."""
-    found = _read(path, **reading).classes
-    return None if found is None else Event((), "categorical", len(found.words))
+    found = _read(path, **reading).labels
+    return None if found is None else found.event
 
 
 def classes(path: str, **reading: Any) -> list[str]:
     """Returns the word of each class."""
-    found = _read(path, **reading).classes
+    found = _read(path, **reading).labels
     return [] if found is None else found.words
 
 
@@ -149,14 +165,10 @@ def _read(name: str, drop: Any = (), **reading: Any) -> Read:
             raise Mistake(f"`dataset.{key}` must be {', '.join(words)} or null, but is {reading[key]}{near}")
     if reading.get("background", pictures.NO_BACKGROUND) != pictures.NO_BACKGROUND:
         pictures.check_colour(reading["background"])
-    dropped = tuple(drop) if isinstance(drop, (list, tuple)) else () if drop is None else (drop,)
-    for key, each in (("label", reading.get("label")), *(("drop", one) for one in dropped)):
-        if type(each) not in (str, int, type(None)) or (key == "drop" and each is None):
-            must = "the name or number of one column" if key == "label" else "a list of names or numbers of columns"
-            only = each[0] if isinstance(each, (list, tuple)) and len(each) == 1 else None
-            cure = f"dataset.{key}={only if key == 'label' else f'[{only}]'}"
-            raise Mistake(f"`dataset.{key}` must be {must}, but is {each}", None if only is None else cure)
-    return _understood(path, path.stat().st_mtime_ns, dropped, **reading)
+    label, dropped = reading.pop("label", AUTO), () if drop is None else columns.named("drop", drop)
+    named = None if label is None else columns.named("label", label)
+    label = (named or None) if isinstance(label, (list, tuple)) else label
+    return _understood(path, path.stat().st_mtime_ns, dropped, label=label, **reading)
 
 
 @lru_cache(maxsize=1)
@@ -165,11 +177,12 @@ def _understood(
     changed: int,
     drop: tuple[str | int, ...],
     header: bool | None = None,
-    label: str | int | None = AUTO,
+    label: Label = AUTO,
     missing: str | None = None,
     layout: str | None = None,
     background: str = pictures.NO_BACKGROUND,
     kind: str | None = None,
+    label_kind: str | None = None,
 ) -> Read:
     """Reads a file; the last one is kept, as event, labels and examples are asked for one after another."""
     contents = missing_values.without(_contents(path, header, label, drop, layout), missing)
@@ -177,17 +190,16 @@ def _understood(
         raise Mistake(f"`dataset.path` must hold at least 3 examples, but {path} has {len(contents.x)}")
     rows, how = _rows(contents)
     contents = missing_values.filled(contents, rows[0])
-    found = _classes(contents, label)
+    found = _labels(contents, label, label_kind)
     x, said = _x(contents.x, layout, background, kind)
     seen = _event(x, kind)
-    of_classes = [] if contents.label is None else [found.understood if found else "labels are no classes"]
-    understood = [*contents.understood, *said, *_counts(x, seen), *of_classes, how]
-    y, named = _y(contents, found), (contents.column, contents.key)
-    return Read(_stored(x, seen), seen, rows, y, found, understood, contents.doubts, *named)
+    of_labels = [] if found is None else [found.understood]
+    understood = [*contents.understood, *said, *_counts(x, seen), *of_labels, how]
+    return Read(_stored(x, seen), seen, rows, found, understood, contents.doubts, contents.column, contents.key)
 
 
 def _contents(
-    path: Path, header: bool | None, label: str | int | None, drop: tuple[str | int, ...], layout: str | None
+    path: Path, header: bool | None, label: Label, drop: tuple[str | int, ...], layout: str | None
 ) -> Contents:
     """Returns what a file has."""
     try:
@@ -233,25 +245,19 @@ def _stored(x: NDArray[Any], seen: Event) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, dtype=dtype))
 
 
-def _classes(contents: Contents, label: str | int | None) -> Classes | None:
-    """Returns the classes of the labels; None if labels that nobody named are no classes."""
+def _labels(contents: Contents, label: Label, kind: str | None) -> Labels | None:
+    """Returns the labels; those that nobody named may be no classes."""
     if contents.label is None:
+        if kind is not None:
+            raise Mistake(f"`dataset.label_kind` must be null without labels, but is {kind}", "dataset.label=NAME")
         return None
+    is_named = label != AUTO or kind is not None
     try:
-        return classes_of(contents.label, contents.place, 1 if label == AUTO else 2)
+        return label_kinds.of(contents.label, contents.place, kind, 2 if is_named else 1)
     except Mistake:
-        if label != AUTO:
+        if is_named or contents.label.ndim > 1:
             raise
-        return None
-
-
-def _y(contents: Contents, found: Classes | None) -> Tensor | None:
-    """Returns the class of each example, or its label if that is a whole number and no class."""
-    if found is not None:
-        return torch.from_numpy(found.y)
-    label = contents.label
-    is_whole = label is not None and label.dtype.kind == "f" and bool((label == label.round()).all())
-    return torch.from_numpy(label.astype(np.int64)) if label is not None and is_whole else None
+        return label_kinds.none(contents.label)
 
 
 def _rows(contents: Contents) -> tuple[Sequence[Tensor], str]:

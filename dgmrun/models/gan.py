@@ -1,10 +1,13 @@
 r"""Generator of a generative adversarial network: x = g(z), with z of independent units. It has no density.
 
+Given a context c, such as a class, it is x = g(z, c).
+
 References:
     Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville and Bengio (2014), Generative adversarial
     networks, https://arxiv.org/abs/1406.2661.
     Radford, Metz and Chintala (2016), Unsupervised representation learning with deep convolutional generative
     adversarial networks, https://arxiv.org/abs/1511.06434.
+    Mirza and Osindero (2014), Conditional generative adversarial nets, https://arxiv.org/abs/1411.1784.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
+from dgmrun.nn.context import ContextVector, beside
 from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
@@ -36,6 +40,7 @@ class Generator(nn.Module):
         hidden: units of each hidden layer of an MLP, or channels of the last hidden layer of a convolutional network.
         depth: number of hidden layers of an MLP, or of transposed convolutions, each of which doubles both sides.
         activation: activation of hidden layers: tanh, relu, leaky_relu, elu or softplus.
+        context: event of the context c, if any, whose vector extends z.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -56,6 +61,7 @@ class Generator(nn.Module):
         hidden: int = 1200,
         depth: int = 2,
         activation: str = "relu",
+        context: Event | None = None,
     ) -> None:
         super().__init__()
         event.require(("real", "unit"), "a generator")
@@ -70,7 +76,8 @@ class Generator(nn.Module):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
         self.event, self.latent, self.draw = event, latent, NOISES[prior]
-        self.net = NETWORKS[network](event.shape, hidden, depth, latent, activation)
+        self.context, self.vector = context, ContextVector(context)
+        self.net = NETWORKS[network](event.shape, hidden, depth, latent + self.vector.size, activation)
 
     @torch.no_grad()
     def noise(self, num: int) -> Tensor:
@@ -78,16 +85,16 @@ class Generator(nn.Module):
         like = next(self.parameters())
         return self.draw(like.new_empty(num, self.latent))
 
-    def generate(self, noise: Tensor, context: None = None) -> Tensor:
+    def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
         """Generates x [num, *event.shape] from z, differentiably."""
-        x: Tensor = self.net(noise)
+        x: Tensor = self.net(beside(noise, self.vector(context, noise)))
         return torch.sigmoid(x) if self.event.kind == "unit" else x
 
     @torch.no_grad()
-    def sample(self, num: int, context: None = None) -> Tensor:
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
-        return self.generate(self.noise(num))
+        return self.generate(self.noise(num), context)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """As many samples as there are examples, if these are images."""
-        return {"dreams": self.sample(len(batch.x))} if self.event.is_picture else {}
+        return {"dreams": self.sample(len(batch.x), batch.context)} if self.event.is_picture else {}

@@ -21,8 +21,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Laplace, MixtureSameFamily, Normal
+from torch.nn.functional import linear
 
 from dgmrun.models.nade import permutation
+from dgmrun.nn.context import ContextVector
 from dgmrun.nn.observation import LEAST_SCALE
 from dgmrun.nn.standardise import Standardise
 from dgmrun.protocols.values import Event
@@ -40,6 +42,7 @@ class RNADE(nn.Module):
         family: `gaussian` or `laplace`.
         order: order of the dimensions: null for that of the data, an integer as the seed of a random permutation, or
             the permutation as a list.
+        context: event of the context, if any, whose vector y shifts the biases of hidden units to c + B y.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -59,6 +62,7 @@ class RNADE(nn.Module):
         components: int = 10,
         family: str = "gaussian",
         order: int | Sequence[int] | None = None,
+        context: Event | None = None,
     ) -> None:
         super().__init__()
         event.require(("real",), "an RNADE")
@@ -68,6 +72,7 @@ class RNADE(nn.Module):
         if family not in FAMILIES:
             raise ValueError(f"`model.family` must be {' or '.join(FAMILIES)}, but is {family}")
         self.event, self.family = event, FAMILIES[family]
+        self.context, self.vector = context, ContextVector(context)
         self.weight = nn.Parameter(torch.randn(event.dims, hidden) / math.sqrt(event.dims))
         self.hidden_bias = nn.Parameter(torch.zeros(hidden))
         self.rescaling = nn.Parameter(1 / torch.arange(1.0, event.dims + 1).sqrt())
@@ -75,6 +80,8 @@ class RNADE(nn.Module):
         bias = torch.zeros(event.dims, 3, components)
         bias[:, 1] = torch.linspace(-1.5, 1.5, components) if components > 1 else 0.0
         self.output_bias = nn.Parameter(bias)
+        if context is not None:
+            self.hidden_told = nn.Parameter(torch.randn(hidden, self.vector.size) / math.sqrt(self.vector.size))
         self.standardise = Standardise(event.dims)
         self.register_buffer("order", permutation(order, event.dims), persistent=False)
 
@@ -82,11 +89,17 @@ class RNADE(nn.Module):
         """Fits the standardisation to `x`."""
         self.standardise.fit(x)
 
-    def log_prob(self, x: Tensor, context: None = None) -> Tensor:
+    def _hidden_bias(self, context: Tensor | None) -> Tensor:
+        """The bias c [1, H], or, given contexts, c + B y [batch, 1, H]."""
+        y = self.vector(context, self.weight)
+        bias = self.hidden_bias if y is None else linear(y, self.hidden_told, self.hidden_bias)
+        return bias.unsqueeze(-2)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x) in nats, [batch]."""
         z = self.standardise(x)[:, self.order]
         terms = z.unsqueeze(-1) * self.weight
-        a = self.hidden_bias + terms.cumsum(1) - terms
+        a = self._hidden_bias(context) + terms.cumsum(1) - terms
         return self._conditionals(a, slice(None)).log_prob(z).sum(1) + self.standardise.log_jacobian()
 
     def _conditionals(self, a: Tensor, which: slice) -> MixtureSameFamily:
@@ -100,9 +113,9 @@ class RNADE(nn.Module):
         return MixtureSameFamily(mixed, components, validate_args=False)
 
     @torch.no_grad()
-    def sample(self, num: int, context: None = None) -> Tensor:
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape], drawn one dimension after another."""
-        a, z = self.hidden_bias.expand(num, 1, -1), []
+        a, z = self._hidden_bias(context).expand(num, 1, -1), []
         for d, w in enumerate(self.weight):
             z.append(self._conditionals(a, slice(d, d + 1)).sample())
             a = a + z[-1].unsqueeze(-1) * w

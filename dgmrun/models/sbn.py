@@ -3,7 +3,7 @@ r"""Sigmoid belief network: layers of binary units, each given the layer above, 
 .. math:: p(x, z) = p(x \mid z_1)\, p(z_1 \mid z_2) \cdots p(z_L), \qquad
           q(z \mid x) = q(z_1 \mid x)\, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})
 
-Inputs of the networks are binary units as -1 and 1, and x minus its mean.
+Inputs of the networks are binary units as -1 and 1, x minus its mean, and what both p and q are given, if anything.
 
 References:
     Neal (1992), Connectionist learning of belief networks.
@@ -28,6 +28,7 @@ from dgmrun.latent.draws import Draw
 from dgmrun.latent.trace import Trace
 from dgmrun.nn.binary import bernoulli, log_bernoulli, precise
 from dgmrun.nn.binary_layers import LAYERS, Factorised
+from dgmrun.nn.context import ContextVector, beside
 from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
 from dgmrun.protocols.values import Batch, Event
 
@@ -44,6 +45,8 @@ class SBN(nn.Module):
         depth: number of deterministic hidden layers between stochastic ones; 0 for linear maps, as in the original.
         width: units of each deterministic layer, and hidden units of a `nade`.
         activation: activation of deterministic layers: tanh, relu, elu or softplus.
+        context: event of the context c, if any, which is an additional input of every network, p(x, z | c), that of the
+            prior included unless `alpha` is given; where networks are linear, it shifts the biases.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -71,6 +74,7 @@ class SBN(nn.Module):
         depth: int = 0,
         width: int = 200,
         activation: str = "tanh",
+        context: Event | None = None,
     ) -> None:
         super().__init__()
         _check(event, hidden, alpha, prior)
@@ -84,15 +88,16 @@ class SBN(nn.Module):
         for key, size, least in (("depth", depth, 0), ("width", width, 1)):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
-        self.event, self.hidden = event, list(hidden)
+        self.event, self.context, self.hidden = event, context, list(hidden)
+        self.vector = ContextVector(context)
 
         def net(inputs: int) -> Callable[[int], nn.Module]:
-            return lambda outputs: mlp([inputs, *[width] * depth, outputs], activation)
+            return lambda outputs: mlp([inputs + self.vector.size, *[width] * depth, outputs], activation)
 
         sizes = [event.dims, *hidden]
         self.encoders = nn.ModuleList([LAYERS[posterior](up, net(down), width) for down, up in pairwise(sizes)])
         self.decoders = nn.ModuleList([Factorised(down, net(up), width) for down, up in pairwise(sizes)])
-        self.top = LAYERS[prior](hidden[-1], Constant, width)
+        self.top = LAYERS[prior](hidden[-1], Constant if context is None or alpha is not None else net(0), width)
         if alpha is not None:
             bias = self.top.requires_grad_(False).get_parameter("net.value")
             nn.init.constant_(bias, math.log(alpha / (1 - alpha)))
@@ -111,45 +116,49 @@ class SBN(nn.Module):
         assert isinstance(last, nn.Linear)
         return last
 
-    def trace(self, x: Tensor, draw: Draw, context: None = None, local: None = None) -> Trace:
+    def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: None = None) -> Trace:
         """Draws z of each layer and returns it with all distributions; see `Inference`."""
+        c = self._told(context)
         q: list[Distribution] = []
         z: list[Tensor] = []
         below = x.flatten(1) - self.mean
         for layer, encoder in enumerate(self.encoders):
-            q.append(encoder(below))
+            q.append(encoder(beside(below, c)))
             z.append(draw(layer, q[-1]))
             below = _signs(z[-1])
-        return Trace(z, q, self.generated(z), self.log_likelihood(x, z[0]))
+        return Trace(z, q, self._generated(z, c), log_bernoulli(self._log_odds(z[0], c), x.flatten(1)))
 
-    def generated(self, z: Sequence[Tensor]) -> list[Distribution]:
-        """p of each layer given the layer above; the last is the prior."""
-        given_above = [net(_signs(above)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
-        return [*given_above, self.top(z[-1])]
+    def _told(self, context: Tensor | None) -> Tensor | None:
+        """The context as a vector, [batch, size], or None."""
+        return self.vector(context, self.mean)
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z_1) [samples, batch], given z_1 [samples, batch, units]."""
-        return log_bernoulli(self._log_odds(z), x.flatten(1))
+    def _generated(self, z: Sequence[Tensor], c: Tensor | None) -> list[Distribution]:
+        """p of each layer given the layer above and c; the last is the prior."""
+        given_above = [net(beside(_signs(above), c)) for net, above in zip(self.decoders[1:], z[1:], strict=True)]
+        return [*given_above, self.top(c)]
 
-    def _log_odds(self, z: Tensor) -> Tensor:
-        log_odds: Tensor = self.decoders[0].get_submodule("net")(_signs(z))
+    def _log_odds(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """Log-odds of p(x | z_1, c) [samples, batch, D], given z_1 [samples, batch, units]."""
+        log_odds: Tensor = self.decoders[0].get_submodule("net")(beside(_signs(z), c))
         return precise(log_odds)
 
-    def decode(self, z: Tensor, context: None = None) -> Tensor:
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Means of p(x | z_1) [samples, batch, *event.shape], given z_1 [samples, batch, units]."""
-        return torch.sigmoid(self._log_odds(z)).unflatten(-1, self.event.shape)
+        return torch.sigmoid(self._log_odds(z, self._told(context))).unflatten(-1, self.event.shape)
 
     @torch.no_grad()
-    def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:
+    def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Ancestral samples: x [num, *event.shape], and z of each layer [1, num, units], bottom first."""
-        z = [self.top(self.mean).sample((1, num))]
+        c = self._told(context)
+        prior = self.top(c)
+        z = [prior.sample((1,) if prior.batch_shape[:-1] else (1, num))]  # it may be the same for every context
         for decoder in reversed(self.decoders[1:]):
-            z.insert(0, decoder(_signs(z[0])).sample())
-        return bernoulli(self.decode(z[0]))[0], z
+            z.insert(0, decoder(beside(_signs(z[0]), c)).sample())
+        return bernoulli(self.decode(z[0], context))[0], z
 
-    def sample(self, num: int, context: None = None) -> Tensor:
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
-        return self.dream(num)[0]
+        return self.dream(num, context)[0]
 
     def latent_bits(self) -> int:
         """Number of latent units: there are 2^bits states z."""
@@ -160,9 +169,10 @@ class SBN(nn.Module):
         """For images: means of p(x|z), with z from the prior and from the posterior of each x, and output weights."""
         if not self.event.is_picture:
             return {}
+        x, _, context = batch
         return {
-            "dreams": self.decode(self.dream(len(batch.x))[1][0])[0],
-            "reconstructions": self.decode(self.trace(batch.x, draws.sampled(1)).z[0])[0],
+            "dreams": self.decode(self.dream(len(x), context)[1][0], context)[0],
+            "reconstructions": self.decode(self.trace(x, draws.sampled(1), context).z[0], context)[0],
             "filters": self._last.weight.t().unflatten(1, self.event.shape),
         }
 

@@ -65,6 +65,6 @@ class Constant(nn.Module):
         super().__init__()
         self.value = nn.Parameter(torch.zeros(size))
 
-    def forward(self, c: Tensor) -> Tensor:
+    def forward(self, c: Tensor | None) -> Tensor:
         """Returns the vector, [size]."""
         return self.value

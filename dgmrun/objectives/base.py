@@ -56,8 +56,6 @@ class Objective(LightningModule):
     """
 
     requires: ClassVar[type]
-    takes_context: ClassVar[bool] = True
-    """Whether batches may have a context."""
     stops_by_watched: ClassVar[bool] = True
     """Whether the quantity returned by `watched` is suitable for early stopping (lower is better)."""
     is_mean: ClassVar[bool] = True

@@ -83,6 +83,11 @@ class Event:
         return len(self.shape) == 3
 
     @property
+    def is_class(self) -> bool:
+        """Whether an example is one class, or one bit."""
+        return self.kind in ("binary", "categorical") and self.dims == 1
+
+    @property
     def is_continuous(self) -> bool:
         """Whether an example has a probability density rather than a probability mass."""
         return self.kind in CONTINUOUS
@@ -156,6 +161,7 @@ class Evidence(NamedTuple):
         modes: modes of the data distribution, if known.
         original: map from what the model sees to original units.
         population: size of the finite population that the examples are from, each at most once; None if it is infinite.
+        class_counts: number of training examples of each class that is given, [classes]; None unless one class is.
     """
 
     batch: Batch
@@ -164,6 +170,7 @@ class Evidence(NamedTuple):
     modes: Modes | None = None
     original: Callable[[Tensor], Tensor] = lambda x: x
     population: int | None = None
+    class_counts: Tensor | None = None
 
 
 class Quantity(NamedTuple):

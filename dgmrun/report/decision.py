@@ -18,6 +18,8 @@ from dgmrun.report.terminal import Column, plain
 
 FIRST = ("model", "objective")
 """The settings that every table starts with."""
+AUTO = "auto"
+"""Setting `dataset.label` that names no column."""
 SCORE, DIFFERENCE, SEEDS, METHOD = "nats per example", "difference", "seeds", "by"
 UNRESOLVED, ONE_SEED, NO_SPREAD, DOUBTED = "not resolved", "one seed", "no spread", " ?"
 
@@ -43,10 +45,32 @@ def contests(entries: Sequence[Entry]) -> list[Contest]:
 def facts(ground: Ground) -> dict[str, Any]:
     """Returns what the examples are: dataset, transform, context, split and number."""
     dataset = ground[0].entry.results["dataset"]
-    texts = {key: at(dataset, key) for key in ("transform", "given")}
+    texts = {"transform": at(dataset, "transform"), "given": _given(ground[0].entry)}
     told = {key: None if text is None else plain(text) for key, text in texts.items()}
     split, examples = plain(ground[0].figure.split), len(ground[0].index)
     return {"name": ground[0].entry.data, **told, "split": split, "examples": examples}
+
+
+def _given(entry: Entry) -> str | None:
+    """Says what a run is given: `labels`, and which if there are others than classes, or of which columns they are."""
+    given, labels = (at(entry.results, "dataset", key) for key in ("given", "labels"))
+    column = entry.settings.get("dataset.label", AUTO)
+    columns = "" if column == AUTO else column.strip("[]").replace('"', "")
+    parts = [part for part in (labels, columns) if part]
+    return f"labels ({': '.join(parts)})" if given == "labels" and parts else given
+
+
+def apart(contest: Contest, contests: Sequence[Contest]) -> list[str]:
+    """Says with which runs on the same split those of a contest are not ranked, as they are given something else."""
+    here, *others = (facts(each.ground) for each in (contest, *contests))
+    same = [each["given"] for each in others if (each["name"], each["split"]) == (here["name"], here["split"])]
+    told = [each or "nothing" for each in dict.fromkeys(same) if each != here["given"]]
+    if not told:
+        return []
+    return [
+        f"Given {here['given'] or 'nothing'}, and not ranked with runs given {', '.join(told)}: "
+        "their likelihoods are of different densities."
+    ]
 
 
 def keys(entries: Sequence[Entry]) -> list[str]:

@@ -59,7 +59,8 @@ def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
         told = decision.keys(contest.entries)
         optional = [heading for heading, _ in decision.settings([], told)[2:]] + [decision.METHOD]
         columns = _numbered(decision.table(contest, told, is_full))
-        yield Section(f"{_where(contest)}: settings, best first", columns, optional, contest=contest)
+        apart = decision.apart(contest, contests)
+        yield Section(f"{_where(contest)}: settings, best first", columns, optional, apart, contest)
         yield Section(f"{_where(contest)}: trained models, best first", _models(contest, is_full), ("seed",))
     unranked = decision.unranked(entries, contests)
     for title, some, further, notes in (

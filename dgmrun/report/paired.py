@@ -68,9 +68,10 @@ Ground = list[Scored]
 def grounds(entries: Iterable[Entry]) -> list[Ground]:
     """Returns the runs that were scored on each split of each dataset.
 
-    Runs are comparable only if they agree in the kind of data, transform, binarisation and context, in the sha256 of
-    the split and in the examples scored. Each run is compared by its most reliable figure that is neither stale nor an
-    upper bound; runs that differ in nothing but the seed by the same one, if all of them have one.
+    Runs are comparable only if they agree in the kind of data, transform and binarisation, in what is given, in the
+    sha256 of the split and its contexts, and in the examples scored. Each run is compared by its most reliable figure
+    that is neither stale nor an upper bound; runs that differ in nothing but the seed by the same one, if all of them
+    have one.
     """
     found: dict[tuple[object, ...], Ground] = {}
     settings: dict[object, list[Entry]] = {}
@@ -102,7 +103,8 @@ def ranking(ground: Ground) -> list[Place]:
 def _same(entry: Entry, split: str) -> tuple[str, ...] | None:
     dataset = entry.results.get("dataset")
     facts = [at(dataset, key) for key in ("kind", "transform", "binarisation")]
-    same = (split, *facts, at(dataset, "given") or "nothing", at(dataset, "splits", split, "sha256"))
+    given = (at(dataset, "given") or "nothing", at(dataset, "labels") or "")
+    same = (split, *facts, *given, at(dataset, "splits", split, "sha256"))
     return same if all(isinstance(fact, str) for fact in same) else None
 
 

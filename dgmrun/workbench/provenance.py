@@ -18,6 +18,7 @@ from dgmrun import __version__, paths
 from dgmrun.data.splits import sha256
 from dgmrun.paths import PACKAGE
 from dgmrun.protocols.models import roles
+from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Batch
 from dgmrun.run.directory import Run
 from dgmrun.run.files import now
@@ -60,6 +61,7 @@ def _dataset(setup: Setup) -> dict[str, Any]:
         "binarisation": dataset["binarisation"],
         "kind": setup.event.kind,
         "given": setup.config["given"],
+        "labels": _labels(setup),
         "transform": dataset["transform"],
         "levels": setup.levels,
         "dims": setup.event.dims,
@@ -67,6 +69,16 @@ def _dataset(setup: Setup) -> dict[str, Any]:
         "classes": build.classes(dataset),
         "doubts": setup.doubts,
     }
+
+
+def _labels(setup: Setup) -> str | None:
+    """Says what labels x is given, unless they are one class."""
+    event = setup.context
+    if event is None or event.is_class or not setup.is_of_x:
+        return None
+    if event.kind == "tokens":
+        return f"captions of up to {counted(event.dims, 'word')}"
+    return counted(event.dims, f"{event.kind} attribute")
 
 
 def splits(setup: Setup) -> dict[str, Any]:

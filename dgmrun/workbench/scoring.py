@@ -136,7 +136,14 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
 def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
     """Returns examples that a model may have seen or not, with the log-Jacobian of each [N]."""
     valid, modes = setup.seen(setup.scored("valid")), build.modes(setup.config["dataset"])
-    evidence = Evidence(setup.seen(batch), valid, modes=modes, original=setup.original, population=population)
+    evidence = Evidence(
+        setup.seen(batch),
+        valid,
+        modes=modes,
+        original=setup.original,
+        population=population,
+        class_counts=setup.class_counts,
+    )
     return Scored(evidence, batch.index, log_jacobian)
 
 

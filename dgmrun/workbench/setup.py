@@ -79,14 +79,21 @@ class Setup:
         """
         dataset = self.config["dataset"]
         with bar("data"):
-            return prepare(
-                build.maker("dataset", dataset)(data_dir(self.config.get("data_dir"))),
-                event=build.event(dataset["event"]),
-                labels=self._labels,
-                binarisation=dataset["binarisation"],
-                transform=dataset["transform"],
-                pixel_order=dataset["pixel_order"],
-            )
+            loaded = build.maker("dataset", dataset)(data_dir(self.config.get("data_dir")))
+            try:
+                return prepare(
+                    loaded,
+                    event=build.event(dataset["event"]),
+                    labels=self._labels,
+                    binarisation=dataset["binarisation"],
+                    transform=dataset["transform"],
+                    pixel_order=dataset["pixel_order"],
+                )
+            except Mistake as mistake:
+                if self.run is None or "path" not in dataset:
+                    raise
+                cure = "dataset.path=FILE, with data of the shapes and values of those that the run was trained on"
+                raise Mistake(str(mistake), cure) from None
 
     @property
     def doubts(self) -> list[str]:
@@ -157,6 +164,14 @@ class Setup:
         """
         is_binary = self.is_of_x and self.event.kind == "binary"
         return self.data.splits["train"].x if is_binary else self.scored("train").x
+
+    @property
+    def class_counts(self) -> Tensor | None:
+        """Number of training examples of each class that is given, [classes]; None unless one class is."""
+        event, y = self.context, self.data.splits["train"].y
+        if event is None or not event.is_class or not self.is_of_x or y is None:
+            return None
+        return torch.bincount(y.flatten().long(), minlength=event.size or 2)
 
     def log_jacobian(self, split: str) -> Tensor:
         """Returns the log-Jacobian that converts each log-probability of `scored(split)` to original units, in nats.

@@ -81,12 +81,12 @@ BAD: dict[str, tuple[str, Write, dict[str, Any], str]] = {
         *("a.npz", npz(x=np.where(X[4, 1] == X, np.inf, X)), {}),
         r"must have a finite number at row 4 \(from 0\) in column 1 \(from 0\), but has inf",
     ),
-    "labels of others": ("a.npz", npz(x=X, y=np.zeros(19)), {}, r"labels y \[20\] or no y, but y is float64 \[19\]"),
+    "labels of others": ("a.npz", npz(x=X, y=np.zeros(19)), {}, r"y .* or \[20, K\], or no y, but y is float64 \[19\]"),
     "no channels": (
         *("a.npz", npz(x=RNG.normal(size=(20, 8, 9, 2))), {}),
         r"`dataset.layout` must be .* where no axis has 1, 3 or 4 channels, but is null and x is \[20, 8, 9, 2\]",
     ),
-    "labels of columns": ("a.npz", npz(x=X, y=np.zeros(3)), {}, r"labels y \[20\] or no y, but y is float64 \[3\]"),
+    "labels of columns": ("a.npz", npz(x=X, y=np.zeros(3)), {}, r"y .* or \[20, K\], or no y, but y is float64 \[3\]"),
     "no such split": (
         *("a.csv", text("a,split\n1,train\n2,train\n3,test\n4,tset\n"), {}),
         "must hold a split of 4 names, .*, but its split holds 2 train, 1 test, 1 tset",

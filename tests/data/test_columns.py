@@ -156,8 +156,9 @@ def test_words_of_a_file_never_reach_the_terminal_as_they_are(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("settings", "message", "hint"),
     [
-        ({"label": ["kind"]}, "`dataset.label` must be the name or number of one column", "dataset.label=kind"),
-        ({"drop": [["a"]]}, "`dataset.drop` must be a list of names or numbers", "dataset.drop=[a]"),
+        ({"label": [["kind"]]}, "`dataset.label` must be the name or number of a column", "dataset.label=[kind]"),
+        ({"label": 1.5}, "`dataset.label` must be .*, or a list of them, but is 1.5", None),
+        ({"drop": [["a"]]}, "`dataset.drop` must be the name or number of a column", "dataset.drop=[a]"),
         ({"drop": ["my", "width"]}, 'table: a, "my, width", kind, or a number', 'dataset.drop=[1] is "my, width"'),
         ({"drop": ["kin"]}, r"but is kin \(did you mean `kind`\?\)", None),
         ({"missing": "dorp"}, r"but is dorp \(did you mean `drop`\?\)", None),

@@ -337,8 +337,8 @@ def test_wrong_examples(arrays: dict[str, Any], message: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"y": np.arange(19)}, r"labels y \[20\] or no y, but y is int64 \[19\]"),
-        ({"y": np.ones((20, 2))}, r"but y is float64 \[20, 2\]"),
+        ({"y": np.arange(19)}, r"labels y \[20\] or \[20, K\], or no y, but y is int64 \[19\]"),
+        ({"y": np.ones((20, 2, 2))}, r"but y is float64 \[20, 2, 2\]"),
         ({"split": np.array(["train"] * 18 + ["valid", "tset"])}, "holds 18 train, 1 valid, 1 tset"),
         ({"split": np.array(["train"] * 18 + ["valid"] * 2)}, "each at least once, .* 18 train, 2 valid"),
         ({"split": np.array(["train", "valid", "test"])}, "a split of 20 names"),

@@ -12,8 +12,10 @@ from torch import Tensor
 from dgmrun.estimators.fidelity.accuracy import Accuracy, binomial_interval
 from dgmrun.estimators.fidelity.coverage import Coverage
 from dgmrun.models.nade import NADE
+from dgmrun.nn.binary import bits
 from dgmrun.protocols.models import takes_context
 from dgmrun.protocols.values import Batch, Event, Evidence, Modes
+from dgmrun.rng import seeded
 
 NOTHING = Batch(torch.zeros(0, 2), torch.arange(0))
 CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
@@ -131,6 +133,7 @@ def test_a_binary_class_is_one_of_two_and_all_right_leaves_an_interval() -> None
         (Event((1,), "binary"), Event((4,), "real"), True),
         (Event((1,), "binary"), None, False),
         (Event((2,), "binary"), Event((4,), "real"), False),
+        (Event((2,), "binary"), Event((2,), "binary"), False),
     ],
 )
 def test_accuracy_is_of_one_class_given_something(event: Event, context: Event | None, suits: bool) -> None:
@@ -140,3 +143,50 @@ def test_accuracy_is_of_one_class_given_something(event: Event, context: Event |
     if not suits:
         with pytest.raises(ValueError, match=r"`fidelity\.methods` can have accuracy only for a model of one class"):
             Accuracy().check(model)
+
+
+BITS, CLASS = Event((1, 2, 2), "binary"), Event((), "categorical", 3)
+
+
+def of_every(counts: list[int]) -> tuple[NADE, Evidence, Tensor]:
+    """A model of 2 x 2 bits given a class, evidence of every x of every class, and log p(x, y), [16, 3]."""
+    with seeded(4, "bayes"):
+        model = NADE(BITS, 3, context=CLASS).double()
+        for parameter in model.parameters():
+            parameter.data = torch.randn_like(parameter)
+    x = bits(torch.arange(16), 4).double().reshape(16, 1, 2, 2)
+    log_p = torch.stack([model.log_prob(x, torch.full((16,), one)) for one in range(3)], 1).detach()
+    batch = Batch(x.repeat_interleave(3, 0), torch.arange(48), torch.arange(3).repeat(16))
+    prior = torch.tensor(counts, dtype=torch.float64)
+    evidence = Evidence(batch, batch, class_counts=torch.tensor(counts))
+    return model, evidence, log_p + (prior / prior.sum()).log()
+
+
+def test_a_model_given_a_class_is_as_accurate_as_the_classifier_by_the_rule_of_bayes() -> None:
+    model, evidence, joint = of_every([5, 3, 2])
+    assert not Accuracy().is_automatic(model)
+    Accuracy().check(model)
+    hits, estimate = Accuracy()(model, evidence)
+    assert float((hits.reshape(16, 3) * joint.exp()).sum()) == pytest.approx(float(joint.exp().max(1).values.sum()))
+    assert hits.reshape(16, 3).sum(1).tolist() == [1.0] * 16
+    assert estimate.value == pytest.approx(1 / 3)
+    posterior = joint - joint.logsumexp(1, keepdim=True)
+    assert estimate.diagnostics["log_posterior"] == pytest.approx(float(posterior.mean()))
+    assert estimate.diagnostics["standard_error_log_posterior"] == pytest.approx(float(posterior.std() / 48**0.5))
+
+
+def test_a_class_that_no_training_example_has_is_never_the_likeliest() -> None:
+    model, evidence, joint = of_every([5, 0, 2])
+    hits, estimate = Accuracy()(model, evidence)
+    assert hits.reshape(16, 3)[:, 1].sum() == 0
+    assert torch.equal(hits.reshape(16, 3).argmax(1), joint.argmax(1))
+    assert estimate.diagnostics == {"log_posterior": None, "standard_error_log_posterior": None}
+
+
+def test_of_equal_classes_the_first_counts() -> None:
+    model, evidence, _ = of_every([1, 1, 1])
+    model.visible_told.data.zero_()
+    model.hidden_told.data.zero_()
+    hits, estimate = Accuracy()(model, evidence)
+    assert hits.reshape(16, 3).tolist() == [[1.0, 0.0, 0.0]] * 16
+    assert estimate.diagnostics["log_posterior"] == pytest.approx(-math.log(3))

@@ -32,6 +32,20 @@ def test_the_density_integrates_to_one(family: str) -> None:
     assert float(mass) == pytest.approx(1, abs=1e-3)
 
 
+def test_each_class_has_a_density_and_samples_of_its_own() -> None:
+    """Masses and means by quadrature; 5 standard errors of samples."""
+    rnade, num = made(1, components=3, context=Event((), "categorical", 3)), 20_000
+    x, y = torch.linspace(-16, 16, 1201, dtype=torch.float64)[:, None], torch.arange(3)
+    drawn = rnade.sample(3 * num, y.repeat_interleave(num)).reshape(3, num)
+    with torch.no_grad():
+        each = torch.stack([rnade.log_prob(x, torch.full((len(x),), one)).exp() for one in range(3)])
+    p = each * (x[1] - x[0])
+    torch.testing.assert_close(p.sum(1), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-3)
+    means = (p * x[:, 0]).sum(1)
+    assert ((drawn.mean(1) - means).abs() < 5 * drawn.std(1) / math.sqrt(num) + 1e-3).all()
+    assert (torch.pdist(means[:, None]) > 0.01).all()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_samples_have_its_moments(family: str) -> None:
     """Means and correlations of samples, and of the density by importance sampling; 5 standard errors."""

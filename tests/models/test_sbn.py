@@ -17,6 +17,7 @@ from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
 EVENT, HIDDEN = Event((4,), "binary"), [3, 2]
+CLASS = Event((), "categorical", 3)
 KINDS = list(itertools.product(LAYERS, LAYERS))
 
 
@@ -40,10 +41,10 @@ def every_x() -> Tensor:
     return bits(torch.arange(2**4), 4).double()
 
 
-def joint(model: SBN, x: Tensor) -> tuple[Tensor, Tensor]:
-    """log p(x, z) and log q(z|x) of every z, [states, batch]."""
+def joint(model: SBN, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """log p(x, z | y) and log q(z | x, y) of every z, [states, batch]."""
     z = [layer.expand(-1, len(x), -1) for layer in every(model)]
-    trace = model.trace(x, given(z))
+    trace = model.trace(x, given(z), y)
     return sum(trace.log_p), sum(trace.log_q)  # type: ignore[return-value]
 
 
@@ -77,6 +78,36 @@ def test_samples_have_the_probabilities_that_they_are_given(prior: str, posterio
         counts = torch.bincount(states.long(), minlength=len(exact))
         error = (exact * (1 - exact) / num).sqrt()
         assert ((counts / num - exact).abs() < 4.8 * error + 1 / num).all()
+
+
+@pytest.mark.parametrize(("prior", "posterior"), KINDS)
+def test_probabilities_given_a_class_sum_to_one(prior: str, posterior: str) -> None:
+    x, y = every_x().repeat(3, 1), torch.arange(3).repeat_interleave(16)
+    log_p, log_q = joint(sbn(prior, posterior, depth=1, context=CLASS), x, y)
+    torch.testing.assert_close(log_p.exp().sum(0).reshape(3, 16).sum(1), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(log_q.exp().sum(0), torch.ones(48, dtype=torch.float64))
+
+
+def test_samples_and_weights_are_those_of_their_class() -> None:
+    model, num = sbn("nade", context=CLASS), 20_000
+    powers, y = 2 ** torch.arange(4.0, dtype=torch.float64), torch.arange(3)
+    with seeded(6, "told"):
+        x = model.sample(3 * num, y.repeat_interleave(num)).reshape(3, num, 4)
+        w = model.trace(every_x()[5:6].expand(3, -1), sampled(num), y).log_w.exp()
+    for each in range(3):
+        exact = joint(model, every_x(), torch.full((16,), each))[0].exp().sum(0)
+        counts = torch.bincount((x[each] @ powers).long(), minlength=16)
+        error = (exact * (1 - exact) / num).sqrt()
+        assert ((counts / num - exact).abs() < 4.8 * error + 1 / num).all()
+        assert (w[:, each].mean() - exact[5]).abs() < 4.8 * w[:, each].std() / num**0.5
+
+
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_every_layer_of_p_and_q_is_told_the_class_but_a_prior_that_is_fixed(alpha: float | None) -> None:
+    model, x = sbn(alpha=alpha, context=CLASS), every_x()[5:6].expand(2, -1)
+    trace = model.trace(x, lambda _, q: torch.ones(1, *q.batch_shape[-2:], dtype=x.dtype), torch.tensor([0, 2]))
+    apart = [bool((part[:, 0] - part[:, 1]).abs().max() > 1e-3) for part in (*trace.log_p, *trace.log_q)]
+    assert apart == [True, True, alpha is None, True, True]
 
 
 def test_the_bound_is_below_by_the_divergence_from_the_posterior() -> None:

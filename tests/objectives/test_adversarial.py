@@ -209,7 +209,26 @@ def test_moments_are_of_what_the_model_makes_and_not_of_batches_of_one() -> None
 
 def test_a_critic_that_does_not_suit_the_examples_is_named() -> None:
     with pytest.raises(ValueError, match=r"`objective\.critic\.network` must be mlp"):
-        Critic(network="convolutional").net((2,))
+        Critic(network="convolutional").net(Event((2,), "real"))
+
+
+@pytest.mark.parametrize("kind", [GAN, WGAN, WGANGP])
+@pytest.mark.parametrize("told", [Event((), "categorical", 3), Event((4,), "tokens", 3)], ids=lambda told: told.kind)
+@pytest.mark.parametrize("network", ["mlp", "convolutional"])
+def test_both_players_are_told_what_is_given(kind: Callable[..., Adversarial], told: Event, network: str) -> None:
+    sizes: dict[str, object] = {"network": network, "hidden": 4, "depth": 1}
+    model = Generator(Event((1, 4, 4), "real"), latent=2, **sizes, context=told)  # type: ignore[arg-type]
+    game = kind(model, OPTIMIZATION, critic=Critic(**sizes))  # type: ignore[arg-type]
+    contexts = torch.tensor([0, 2, 1, 1]) if not told.shape else torch.tensor([[1, 2, 0, 0], [2, 1, 0, 0]] * 2)
+    batch = Batch(torch.randn(4, 1, 4, 4), torch.arange(4), contexts)
+    for player in game.players():
+        game.player_loss(player.name, batch)[0].backward()
+        assert all(part.grad is not None for part in player.parameters), player.name
+    assert game.watched(batch).shape == (4,)
+    other = contexts.roll(1, 0)
+    assert not torch.allclose(game.f(batch.x, contexts), game.f(batch.x, other))
+    noise = model.noise(4)
+    assert not torch.allclose(model.generate(noise, contexts), model.generate(noise, other))
 
 
 def test_settings_that_make_no_game_are_named() -> None:

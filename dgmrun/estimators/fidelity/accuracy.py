@@ -1,4 +1,9 @@
-"""Accuracy of a classifier."""
+r"""Accuracy of a classifier, or of a model of x given a class, which classifies by Bayes' rule.
+
+.. math:: \hat y(x) = \arg\max_y \log p(y \mid x), \qquad p(y \mid x) \propto p(x \mid y)\, p(y)
+
+where p(y) is the frequency of the class in the training split.
+"""
 
 from __future__ import annotations
 
@@ -12,40 +17,71 @@ from torch import Tensor
 
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import TractableDensity, context_of
-from dgmrun.protocols.values import ONE_SIDED, Estimate, Evidence
+from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.values import ONE_SIDED, Batch, Estimate, Evidence
 
 BLOCK = 1000
 
 
 @dataclass(frozen=True)
 class Accuracy(FidelityMethod):
-    """Share of examples whose true class has the largest p(y | x), with an interval by the binomial law."""
+    """Share of examples whose true class has the largest p(y | x), with an interval by the binomial law.
+
+    Of equal ones the first class counts. It costs a pass for each class; of a model of x given a class, the diagnostic
+    `log_posterior` is the mean of log p(y | x) of the true classes, in nats, which a classifier has as its likelihood.
+    """
 
     requires: ClassVar[type] = TractableDensity
 
     def check(self, model: Any) -> None:
-        """Raises ValueError unless the model is a classifier."""
-        if not self.is_automatic(model):
-            raise ValueError("`fidelity.methods` can have accuracy only for a model of one class given something")
+        """Raises ValueError unless the model is a classifier, or one of x given one class."""
+        told = context_of(model)
+        if not (self.is_automatic(model) or (told is not None and told.is_class)):
+            raise ValueError(
+                "`fidelity.methods` can have accuracy only for a model of one class given something, "
+                "or of something given one class"
+            )
 
     def is_automatic(self, model: Any) -> bool:
         """Returns whether the model is a classifier: conditional, with a single binary or categorical output."""
-        told = context_of(model) is not None
-        return told and model.event.kind in ("binary", "categorical") and model.event.dims == 1
+        return context_of(model) is not None and bool(model.event.is_class)
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns 1 for each example classified correctly, else 0, and their mean."""
-        classes = torch.arange(model.event.size or 2, device=evidence.batch.x.device).to(evidence.batch.x.dtype)
-        right = []
-        for y, _, context in evidence.batch.blocks(BLOCK):
-            each = [model.log_prob(torch.full_like(y, float(one)), context) for one in classes]
-            right.append(classes[torch.stack(each).argmax(0)].eq(y.flatten()))
-        hits = torch.cat(right).double()
+        is_classifier = self.is_automatic(model)
+        x, _, context = evidence.batch
+        y = x if is_classifier else context
+        assert y is not None
+        classes = range((model.event if is_classifier else model.context).size or 2)
+        log_p = torch.stack([_log_p(model, evidence.batch, one, is_classifier) for one in tracked(classes)], 1)
+        if not is_classifier:
+            assert evidence.class_counts is not None
+            log_p = (log_p + evidence.class_counts.to(log_p).log()).log_softmax(1)
+        true = y.reshape(len(y), 1).long()
+        hits = log_p.argmax(1).eq(true[:, 0]).double()
         share, num = float(hits.mean()), len(hits)
         error = math.sqrt(share * (1 - share) / num)
-        low, high = binomial_interval(int(hits.sum()), num)
-        return hits, Estimate("accuracy", share, error, (low, high), "estimate", "none", samples=num)
+        interval = binomial_interval(int(hits.sum()), num)
+        further = {} if is_classifier else _log_posterior(log_p.gather(1, true)[:, 0])
+        return hits, Estimate("accuracy", share, error, interval, "estimate", "none", samples=num, diagnostics=further)
+
+
+def _log_p(model: Any, batch: Batch, one: int, is_classifier: bool) -> Tensor:
+    """log p(y | x) of a class, or log p(x | y) given it, float64 [batch]."""
+    parts = []
+    for x, _, context in batch.blocks(BLOCK):
+        assert context is not None
+        told = (torch.full_like(x, one), context) if is_classifier else (x, torch.full_like(context, one))
+        parts.append(model.log_prob(*told).double())
+    return torch.cat(parts)
+
+
+def _log_posterior(log_p: Tensor) -> dict[str, float | None]:
+    """The mean of log p(y | x) and its standard error; None if the class of an example was in no training example."""
+    mean, error = float(log_p.mean()), float(log_p.std() / math.sqrt(len(log_p)))
+    names = ("log_posterior", "standard_error_log_posterior")
+    return dict(zip(names, (mean, error) if math.isfinite(error) else (None, None), strict=True))
 
 
 def binomial_interval(hits: int, num: int) -> tuple[float, float]:

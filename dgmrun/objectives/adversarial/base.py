@@ -1,7 +1,7 @@
 r"""Adversarial training: a generator, which is the model, against a critic, which belongs to the objective.
 
 The critic f learns to distinguish examples from samples; subclasses define its payoff on each. The generator is trained
-on the critic's output for its samples.
+on the critic's output for its samples. Both are told the contexts of the batch, if there are any.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, frozen
-from dgmrun.protocols.models import ImplicitModel
+from dgmrun.protocols.models import ImplicitModel, context_of
 from dgmrun.protocols.values import Batch
 
 DECAY = 0.99
@@ -49,7 +49,6 @@ class Adversarial(Objective, ABC):
     """
 
     requires: ClassVar[type] = ImplicitModel
-    takes_context: ClassVar[bool] = False
     stops_by_watched: ClassVar[bool] = False
     """False: a poorly trained critic underestimates the divergence."""
     is_mean: ClassVar[bool] = False
@@ -59,7 +58,8 @@ class Adversarial(Objective, ABC):
         if k < 1:
             raise ValueError(f"`objective.k` must be at least 1, but is {k}")
         event: Any = model.event
-        self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event.shape)
+        told = context_of(model)
+        self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event, told)
         self.rank_state["moments"] = torch.zeros(4)
         """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
 
@@ -79,26 +79,26 @@ class Adversarial(Objective, ABC):
         """
 
     @abstractmethod
-    def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
-        """Returns the loss of the critic, a scalar, from its inputs: examples and as many samples."""
+    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
+        """Returns the loss of the critic, a scalar, from its inputs: examples and as many samples of their contexts."""
 
     def critic_doubts(self) -> list[str]:
         """Returns warnings about the critic. Hook."""
         return []
 
-    def f(self, *seen: Tensor) -> Tensor:
-        """Returns the critic's output for each input, [batch]; an input may consist of several tensors."""
-        output: Tensor = self.critic(*seen)
+    def f(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Returns the critic's output for each input, [batch]."""
+        output: Tensor = self.critic(x) if context is None else self.critic(x, context)
         return output.squeeze(-1)
 
     def seen(self, x: Tensor) -> Tensor:
         """Returns the critic's input: `x`, with instance noise if there is any."""
         return x + self.noise * torch.randn_like(x) if self.noise else x
 
-    def generated(self, num: int) -> Tensor:
+    def generated(self, num: int, context: Tensor | None = None) -> Tensor:
         """Returns samples of the model, differentiable in its parameters."""
         model: Any = self.model
-        x: Tensor = model.generate(model.noise(num))
+        x: Tensor = model.generate(model.noise(num), context)
         return x
 
     def pull(self, sample: Tensor) -> Tensor:
@@ -127,7 +127,9 @@ class Adversarial(Objective, ABC):
 
     def _payoffs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the critic's payoff for each example, and for as many samples of the model."""
-        return self.payoff(self.f(self.seen(batch.x)), self.f(self.seen(self.generated(len(batch.x)))))
+        x, _, context = batch
+        sample = self.generated(len(x), context)
+        return self.payoff(self.f(self.seen(x), context), self.f(self.seen(sample), context))
 
     def players(self) -> list[Player]:
         """Returns the critic, and the generator, which makes a step after every `k` steps of the critic."""
@@ -136,11 +138,12 @@ class Adversarial(Objective, ABC):
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of the critic or of the generator, each on new samples."""
-        sample = self.generated(len(batch.x))
+        x, _, context = batch
+        sample = self.generated(len(x), context)
         if name == "generator":
-            return self.generator_loss(self.f(self.seen(sample))), {}
-        loss = self.critic_loss(self.seen(batch.x), self.seen(sample))
-        self._observe(loss.detach(), sample, batch.x)
+            return self.generator_loss(self.f(self.seen(sample), context)), {}
+        loss = self.critic_loss(self.seen(x), self.seen(sample), context)
+        self._observe(loss.detach(), sample, x)
         return loss, {}
 
     @torch.no_grad()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
+from dgmrun.nn.context import ContextVector, beside
+from dgmrun.protocols.values import Event
 
 NETWORKS = {"mlp": mlp.encoder, "convolutional": convolution.encoder}
 
@@ -45,13 +47,41 @@ class Critic:
         if self.rate <= 0:
             raise ValueError(f"`objective.critic.rate` must be positive, but is {self.rate}")
 
-    def net(self, shape: Sequence[int]) -> nn.Module:
-        """Makes a network from examples [batch, *shape] to outputs [batch, 1].
+    def net(self, event: Event, context: Event | None = None) -> nn.Module:
+        """Makes a network from examples [batch, *event.shape], and their contexts if any, to outputs [batch, 1].
 
         Raises:
             ValueError: a setting does not suit the shape; the message names its key.
         """
+        if context is None:
+            return self._net(event.shape)
+        vector, is_flat = ContextVector(context), self.network == "mlp"
+        shape = (event.dims + vector.size,) if is_flat else (event.shape[0] + vector.size, *event.shape[1:])
+        return Told(vector, self._net(shape), is_flat)
+
+    def _net(self, shape: Sequence[int]) -> nn.Module:
         try:
             return NETWORKS[self.network](shape, self.hidden, self.depth, 1, self.activation)
         except ValueError as error:
             raise ValueError(str(error).replace("`model.", "`objective.critic.")) from None
+
+
+class Told(nn.Module):
+    """A critic of examples beside their contexts.
+
+    Mirza and Osindero (2014), Conditional generative adversarial nets, https://arxiv.org/abs/1411.1784, equation 2.
+
+    Args:
+        vector: maps contexts to vectors.
+        net: network from both to outputs.
+        is_flat: whether the vectors stand beside the dimensions of examples, rather than beside the channels of images.
+    """
+
+    def __init__(self, vector: ContextVector, net: nn.Module, is_flat: bool) -> None:
+        super().__init__()
+        self.vector, self.net, self.is_flat = vector, net, is_flat
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Maps examples [batch, *event.shape] and their contexts to outputs [batch, 1]."""
+        output: Tensor = self.net(beside(x.flatten(1) if self.is_flat else x, self.vector(context, x)))
+        return output

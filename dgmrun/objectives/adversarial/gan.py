@@ -78,11 +78,11 @@ class GAN(Adversarial):
         """Returns E[log sigma(-f)] (minimax) or -E[log sigma(f)] (non-saturating), in nats per sample."""
         return (-softplus(f_sample) if self.is_minimax else softplus(-f_sample)).mean()
 
-    def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
+    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
         """Returns -V with label smoothing, plus the R1 penalty."""
         x = x.detach().requires_grad_(self.r1 > 0)
-        f_x = self.f(x)
-        of_x, of_sample = self.payoff(f_x, self.f(sample))
+        f_x = self.f(x, context)
+        of_x, of_sample = self.payoff(f_x, self.f(sample, context))
         loss = self.smoothing * f_x.mean() - of_x.mean() - of_sample.mean()
         if not self.r1:
             return loss

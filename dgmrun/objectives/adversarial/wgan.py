@@ -45,9 +45,9 @@ class WGAN(Wasserstein):
         self.clip = clip
         self._clip()
 
-    def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
+    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
         """Returns minus the mean payoff."""
-        return lost(*self.payoff(self.f(x), self.f(sample)))
+        return lost(*self.payoff(self.f(x, context), self.f(sample, context)))
 
     def moved(self, name: str) -> None:
         """Clips the critic's parameters after each of its steps."""

@@ -48,10 +48,11 @@ class WGANGP(Wasserstein):
             raise ValueError(f"`objective.penalty` must be positive, but is {penalty}")
         self.penalty = penalty
 
-    def critic_loss(self, x: Tensor, sample: Tensor) -> Tensor:
+    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
         """Returns minus the mean payoff, plus the penalty."""
         share = torch.rand(len(x), *[1] * (x.dim() - 1)).to(x)
         between = torch.lerp(sample, x, share).requires_grad_()
-        (slope,) = torch.autograd.grad(self.f(between).sum(), between, create_graph=True)
+        (slope,) = torch.autograd.grad(self.f(between, context).sum(), between, create_graph=True)
         excess = slope.flatten(1).norm(dim=1) - 1
-        return lost(*self.payoff(self.f(x), self.f(sample))) + self.penalty * excess.square().mean()
+        payoff = self.payoff(self.f(x, context), self.f(sample, context))
+        return lost(*payoff) + self.penalty * excess.square().mean()

@@ -21,6 +21,7 @@ from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.stages.sample import latent
+from dgmrun.stages.sample.told import alike, contexts
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import TEACHER, teachers
 from dgmrun.workbench.setup import Setup
@@ -34,10 +35,12 @@ class Conditions(NamedTuple):
     Args:
         context: context of each sample, [count, ...]; None for an unconditional model.
         columns: number of columns of the plot, so that each class has a row; None for as many columns as rows.
+        alike: places of test examples of the same contexts, in order; None if some context has none.
     """
 
     context: Tensor | None
     columns: int | None
+    alike: Tensor | None = None
 
 
 def draw(run: Run, setup: Setup) -> None:
@@ -45,7 +48,8 @@ def draw(run: Run, setup: Setup) -> None:
     test, model = setup.scored("test"), setup.trained_model(run)
     given = conditions(setup, test)
     count = setup.config["sample"]["count"] if given.context is None else len(given.context)
-    x, models = {"data": setup.original(setup.seen(test.rows(slice(count))).x)}, [model]
+    shown = slice(count) if given.alike is None else given.alike
+    x, models = {"data": setup.original(setup.seen(test.rows(shown)).x)}, [model]
     found = teachers(setup)
     if "teacher" in setup.config["objective"] and not found:
         log.warning("warning: no teacher is shown, as none is where it was: %s=DIR says where it is", TEACHER)
@@ -68,16 +72,19 @@ def draw(run: Run, setup: Setup) -> None:
 
 
 def check_classes(setup: Setup) -> None:
-    """Refuses classes that do not exist.
+    """Refuses classes that do not exist, and lists that are no attributes or captions.
 
     Raises:
-        Mistake: a class is invalid; the message names the key.
+        Mistake: a class or a list is invalid; the message names the key.
     """
     asked, context = setup.config["sample"]["given"], setup.context
     if asked is None:
         return
-    if context is None or context.kind not in ("binary", "categorical") or context.dims != 1:
-        raise Mistake(f"`sample.given` must be null unless one class is given, but is {asked}")
+    if context is None or not (setup.is_of_x or context.is_class):
+        raise Mistake(f"`sample.given` must be null unless labels are given, but is {asked}")
+    if not context.is_class:
+        contexts(asked, context)
+        return
     most = (context.size or 2) - 1
     listed = _classes(setup)
     if not listed or not all(type(each) is int and 0 <= each <= most for each in listed):
@@ -103,18 +110,22 @@ def _are_numbers(words: Sequence[str]) -> bool:
 
 
 def conditions(setup: Setup, test: Batch) -> Conditions:
-    """Returns each class in turn, with an equal share of `sample.count`, or else the contexts of test examples."""
+    """Returns what `sample.given` asks for, or each class in turn, in equal shares; else contexts of test examples."""
     count, context = setup.config["sample"]["count"], setup.context
     if context is None or test.context is None:
         return Conditions(None, None)
-    if context.kind not in ("binary", "categorical") or context.dims != 1:
+    asked, is_class = setup.config["sample"]["given"], context.is_class
+    if asked is None and not is_class:
         places = torch.arange(count) % len(test.x)
-        return Conditions(setup.seen(test.rows(places)).context, None)
-    asked = setup.config["sample"]["given"]
-    classes = torch.arange(context.size or 2) if asked is None else torch.tensor(_classes(setup))
-    each = max(1, count // len(classes))
-    told = classes.repeat_interleave(each).reshape(-1, *context.shape)
-    return Conditions(told.to(setup.device, context.dtype), each if len(classes) > 1 else None)
+        return Conditions(setup.seen(test.rows(places)).context, None, places[: len(test.x)])
+    if is_class:
+        rows = torch.arange(context.size or 2) if asked is None else torch.tensor(_classes(setup))
+    else:
+        rows = contexts(asked, context)
+    each = max(1, count // len(rows))
+    every = rows.repeat_interleave(each, 0).reshape(-1, *context.shape)
+    columns = each if len(rows) > 1 else None
+    return Conditions(every.to(setup.device, context.dtype), columns, alike(every, test.context))
 
 
 def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module], given: Conditions) -> None:
@@ -123,7 +134,8 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     def drawable(part: Tensor) -> ndarray:
         return part.cpu().float().numpy()
 
-    title = "student" if len(models) > 1 else "samples"
+    its = f" given the same {setup.config['given']}" if given.alike is not None else ""
+    title = f"{'student' if len(models) > 1 else 'samples'}{its}"
     panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
     plots = {"samples": gallery.samples(panels, given.columns)}
     mean = means(models[-1], setup, x["x"], given)

@@ -17,8 +17,8 @@ POINTS = 200
 
 
 def draw(run: Run, setup: Setup, trained: Objective) -> None:
-    """Writes figures/critic.png if the objective is adversarial and examples are points in the plane."""
-    if not isinstance(trained, Adversarial) or setup.event.shape != (2,):
+    """Writes figures/critic.png if the objective is adversarial and examples are points in the plane, given nothing."""
+    if not isinstance(trained, Adversarial) or setup.event.shape != (2,) or setup.context is not None:
         return
     from dgmrun.pictures import critic, drawing
 

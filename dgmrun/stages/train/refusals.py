@@ -34,8 +34,6 @@ def check(setup: Setup) -> None:
             f"but is {names['objective']}",
             f"dgmrun list model={names['model']}",
         )
-    if setup.config["given"] is not None and not objective.takes_context:
-        raise Mistake(f"`given` must be null for the objective {names['objective']}, but is {setup.config['given']}")
     is_watched = validation.scorer(setup, model) is None
     if setup.config["trainer"]["patience"] is not None and is_watched and not objective.stops_by_watched:
         raise Mistake(
