@@ -22,7 +22,7 @@ from dgmrun.report.figures import every
 from dgmrun.report.runs import read
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.stages.sample import draw
+from dgmrun.stages.sample import completion, draw
 from dgmrun.workbench import build, examples, partition, scoring
 from dgmrun.workbench.selection import log_z_methods
 from dgmrun.workbench.setup import Setup
@@ -114,6 +114,9 @@ class Trained:
         setup = self._asked({f"sample.{key}": value for key, value in asked.items()})
         setup = setup if seed is None else setup.with_settings({**setup.config, "seed": seed})
         draw.check_classes(setup)
+        completion.check(setup, self.model)
+        if setup.config["sample"]["complete"] is not None:
+            return setup.upright(completion.completions(self.model, setup)[1])
         conditions = draw.conditions(setup, setup.scored("test"))
         size = count if conditions.context is None else len(conditions.context)
         return setup.upright(draw.drawn(self.model, setup, setup, size, conditions))

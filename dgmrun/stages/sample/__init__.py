@@ -1,4 +1,4 @@
-"""`sample`: samples of the model, as arrays and as a plot."""
+"""`sample`: samples of the model, or completions of data, as arrays and as a plot."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ LEAST = {"sample.count": 1, "sample.burn_in": 0}
 def check(setup: Setup) -> None:
     """Refuses models that cannot be sampled, and classes that do not exist."""
     from dgmrun.protocols.models import roles
-    from dgmrun.stages.sample import draw
+    from dgmrun.stages.sample import completion, draw
     from dgmrun.workbench.inputs import teachers
 
-    if roles(type(setup.new_model())).sampler is None:
+    model = setup.new_model()
+    if roles(type(model)).sampler is None:
         raise Mistake(
             f"`sample` must have a model that can be sampled, but `model` is {setup.config['choices']['model']}"
         )
     draw.check_classes(setup)
+    completion.check(setup, model)
     for teacher in teachers(setup):
         teacher.setup.load()
 
 
 def main(run: Run, setup: Setup) -> None:
-    """Draws `sample.count` samples of the model and of its teachers, if any, and plots them beside data."""
-    from dgmrun.stages.sample import draw
+    """Draws `sample.count` samples of the model and of its teachers, if any, or completions, and plots them."""
+    from dgmrun.stages.sample import completion, draw
 
-    draw.draw(run, setup)
+    drawn = draw if setup.config["sample"]["complete"] is None else completion
+    drawn.draw(run, setup)
