@@ -96,10 +96,10 @@ def _check(event: Event, scales: int | None, residual_blocks: int, feature_maps:
     Raises:
         ValueError: a setting is invalid; the message names its key.
     """
-    if not event.is_picture or event.shape[1] * event.shape[2] < 2:
+    event.require_picture("a RealNVP", "model=flow")
+    if math.prod(event.shape[1:]) < 2:
         raise ValueError(
-            "`dataset.event.shape` must be [channels, height, width] of two pixels or more for a RealNVP, "
-            f"but is {list(event.shape)}: model=flow takes tables of real numbers"
+            f"`dataset.event.shape` must have two pixels or more for a RealNVP, but is {list(event.shape)}"
         )
     most = most_scales(event.shape)
     if scales is not None and not (type(scales) is int and 1 <= scales <= most):

@@ -162,8 +162,7 @@ def _check(
         ValueError: a setting is invalid; the message names its key.
     """
     event.require(KINDS, "a model of pixels")
-    if not event.is_picture:
-        raise ValueError(f"`dataset` must be pictures for a model of pixels, but an example is {list(event.shape)}")
+    event.require_picture("a model of pixels", "model=made")
     number = event.shape[0]
     for key, size, least in (("channels", channels, 2 * number), ("head", head, number), ("components", components, 1)):
         if size < least:

@@ -126,6 +126,16 @@ class Event:
             cure = "" if pair is None else f": {MADE_BY[pair]} makes it so{LIMITS.get(pair, '')}"
             raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")
 
+    def require_picture(self, what: str, of_tables: str) -> None:
+        """Checks that an example is an image, for `what`, where `of_tables` is what models others, e.g. "model=flow".
+
+        Raises:
+            ValueError: it is not.
+        """
+        if not self.is_picture:
+            must = f"must be [channels, height, width] for {what}, but is {list(self.shape)}"
+            raise ValueError(f"`dataset.event.shape` {must}: {of_tables} takes tables")
+
 
 class Batch(NamedTuple):
     """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any."""

@@ -179,5 +179,5 @@ def test_settings_that_make_no_model_are_named(settings: dict[str, Any], named: 
 
 
 def test_a_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="`dataset` must be pictures"):
+    with pytest.raises(ValueError, match="must be \\[channels, height, width\\] for a model of pixels"):
         PixelCNN(Event((6,), "binary"))
