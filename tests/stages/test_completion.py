@@ -20,7 +20,8 @@ def test_upper_halves_are_those_of_the_data(dgmrun: Command) -> None:
     words = ("train", "sample", "sample.complete=top", f"sample.count={count}", f"hydra.run.dir={run}")
     assert dgmrun(*PIXELCNN, *words) == 0
     arrays = np.load(run / "samples.npz")
-    assert arrays["data"].shape == (2, 1, 2, 2) and arrays["x"].shape == (2 * EACH, 1, 2, 2)
+    assert arrays["data"].shape == (2, 1, 2, 2)
+    assert arrays["x"].shape == (2 * EACH, 1, 2, 2)
     assert (arrays["x"][:, :, :1] == np.repeat(arrays["data"], EACH, 0)[:, :, :1]).all()
     assert (run / "figures" / "completions.png").is_file()
     assert (load(run).sample(count, complete="top").numpy() == arrays["x"]).all()
