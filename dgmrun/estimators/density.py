@@ -20,7 +20,8 @@ OPPOSITE: dict[Bias, Bias] = {"none": "none", "down": "up", "up": "down", "unkno
 KIND: dict[Kind, Kind] = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
 NORMALISED = Estimate("log_z", 0.0, 0.0, (0.0, 0.0), "exact", "none")
 """log Z of a tractable density."""
-BLOCK = 1000
+EXAMPLES, NUMBERS = 1000, 2**18
+"""Most examples that are scored together, and most numbers that they consist of."""
 LONE = "one example has no standard error"
 
 
@@ -34,9 +35,10 @@ def log_density(model: Any, batch: Batch, double: bool = True) -> Float[Tensor, 
         double: whether in double precision, in which convolutions take several times as long, or in the model's own.
     """
     same, whole = in_double(model, batch) if double else (model, batch)
+    size = max(1, min(EXAMPLES, NUMBERS // max(1, batch.x[0].numel())))
     if roles(type(model)).density is TractableDensity:
-        return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(BLOCK)])
-    return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(BLOCK)])
+        return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(size)])
+    return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(size)])
 
 
 def in_double(model: Any, batch: Batch) -> tuple[Any, Batch]:

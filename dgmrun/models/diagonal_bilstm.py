@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from dgmrun.nn.pixel_layers import First
-from dgmrun.nn.pixel_lstm import DiagonalBiLSTM as Layer
-from dgmrun.nn.raster import Raster, check_layers
+from dgmrun.nn.pixel_lstm import DiagonalStates
+from dgmrun.nn.raster import Raster, check_kernel, check_size
 from dgmrun.protocols.values import Event
 
 
@@ -59,7 +59,8 @@ class DiagonalBiLSTM(Raster):
         context: Event | None = None,
     ) -> None:
         super().__init__(event, channels, head, levels, components, colour_order, context)
-        check_layers(layers, first=first)
+        check_size("layers", layers, 0)
+        check_kernel("first", first)
         told = self.vector.size
         begin = First(self.below, self.colour, first, told=told)
-        self.layers = nn.ModuleList([begin, *(Layer(self.colour, told) for _ in range(layers))])
+        self.layers = nn.ModuleList([begin, *(DiagonalStates(self.colour, told) for _ in range(layers))])

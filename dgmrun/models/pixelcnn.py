@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from dgmrun.nn.pixel_layers import First, Gated, Residual
-from dgmrun.nn.raster import Raster, check_layers
+from dgmrun.nn.raster import Raster, check_kernel, check_size
 from dgmrun.protocols.values import Event
 
 
@@ -63,7 +63,11 @@ class PixelCNN(Raster):
         context: Event | None = None,
     ) -> None:
         super().__init__(event, channels, head, levels, components, colour_order, context)
-        check_layers(layers, kernel=kernel, first=first)
+        check_kernel("kernel", kernel)
+        check_kernel("first", first)
+        check_size("layers", layers, 0)
+        if type(gated) is not bool:
+            raise ValueError(f"`model.gated` must be true or false, but is {gated}")
         layer, told = Gated if gated else Residual, self.vector.size
-        begin = First(self.below, self.colour, first, rows=channels if gated else 0, told=told)
+        begin = First(self.below, self.colour, first, rows=channels if gated and layers else 0, told=told)
         self.layers = nn.ModuleList([begin, *(layer(self.colour, kernel, told) for _ in range(layers))])

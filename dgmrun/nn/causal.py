@@ -38,9 +38,8 @@ class CausalConv2d(nn.Module):
         self, below: Tensor, own: Tensor, kernel: int, looks_up: bool = False, is_first: bool = False, told: int = 0
     ) -> None:
         super().__init__()
-        self.reach, self.right = kernel // 2, kernel // 2 if looks_up else 0
-        self.up = self.right
-        self.conv = nn.Conv2d(len(below), len(own), (self.up + 1, self.reach + 1 + self.right))
+        self.reach, self.up = kernel // 2, kernel // 2 if looks_up else 0  # as far up as to the right
+        self.conv = nn.Conv2d(len(below), len(own), (self.up + 1, self.reach + 1 + self.up))
         self.told = nn.Linear(told, len(own), bias=False) if told else None
         mask = torch.ones_like(self.conv.weight)
         mask[:, :, -1, self.reach :] = 0
@@ -50,7 +49,7 @@ class CausalConv2d(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Features [batch, outputs, height, width] of x [batch, inputs, height, width]."""
         weight = self.conv.weight * self.mask
-        around = pad(x, (self.reach, self.right, self.up, 0)) if self.reach else x
+        around = pad(x, (self.reach, self.up, self.up, 0)) if self.reach else x
         found = conv2d(around, weight, self.conv.bias)
         return found if self.told is None else found + self.told(y)[:, :, None, None]
 
@@ -75,7 +74,7 @@ class CachedConv:
         self.reach, self.bias = conv.reach, bias.expand(num, -1)
         self.above = weight[:, :, :-1] if conv.up else None
         self.left = weight[:, :, -1, : conv.reach + 1].flatten(1).t().contiguous()
-        self.seen = weight.new_zeros(num, weight.shape[1], conv.up + 1, conv.reach + width + conv.right)
+        self.seen = weight.new_zeros(num, weight.shape[1], conv.up + 1, conv.reach + width + conv.up)
         self.start = [self.bias] * width
 
     def row(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -106,9 +107,14 @@ class LogisticMixture(Family):
         return MixtureSameFamily(Categorical(logits=log_weight, validate_args=False), components, validate_args=False)
 
     def start(self, x: Tensor) -> Tensor:
-        """Returns equal weights, and locations from -1 to 1, as far apart as the scales are wide."""
-        location = torch.linspace(-1, 1, self.size // 3)
-        parts = (torch.zeros_like(location), location, torch.full_like(location, 3 / self.size).log())
+        """Returns, for one component, the moments of x; for several, equal ones with locations from -1 to 1."""
+        number = self.size // 3
+        if number == 1:
+            scale, location = torch.std_mean(2 * x.double() / max(1, self.levels - 1) - 1, 0, correction=0)
+            log_scale = (scale * math.sqrt(3) / math.pi).clamp(min=LEAST_SCALE).log()
+            return torch.stack((torch.zeros_like(location), location, log_scale), 1).float()
+        location = torch.linspace(-1, 1, number)
+        parts = (torch.zeros_like(location), location, torch.full_like(location, -math.log(number)))
         return torch.cat(parts).expand(x.shape[1], -1)
 
 

@@ -83,7 +83,7 @@ class CachedFirst(Cached):
     def row(self, v: Tensor | None) -> Tensor | None:
         """Returns features of the row above, which is complete."""
         reach = self.pixels.reach
-        above = self.pixels.seen[:, :, -1, reach : -reach or None]
+        above = self.pixels.seen[:, :, -1, reach:-reach]
         found = None if self.rows is None else self.rows.row(above)
         self.pixels.row()
         return found

@@ -4,7 +4,7 @@ r"""Layers of autoregressive models of pictures whose features are states of con
     [o, f, i, g] = \sigma, \sigma, \sigma, \tanh(K^{ss} * h' + K^{is} * x + V y), \quad
     c = f \odot c' + i \odot g, \quad h = o \odot \tanh(c)
 
-for the states h' and c' of the step before: in a `RowLSTM` of the row above, in a `DiagonalBiLSTM` of the diagonal
+for the states h' and c' of the step before: in a `RowStates` of the row above, in a `DiagonalStates` of the diagonal
 before.
 
 References:
@@ -22,7 +22,7 @@ from dgmrun.nn.causal import CausalConv2d, lowered
 from dgmrun.nn.pixel_layers import Cached, Features, Layer
 
 
-class RowLSTM(Layer):
+class RowStates(Layer):
     """h + W LSTM(h) with half as many states, from the top row to the bottom; a state sees three of the row above.
 
     Of the rows above it sees a triangle: one pixel more to either side for each row.
@@ -51,13 +51,13 @@ class RowLSTM(Layer):
 
     def cached(self, num: int, width: int, y: Tensor | None) -> Cached:
         """See `Layer`."""
-        return CachedRowLSTM(self, num, width, y)
+        return CachedRowStates(self, num, width, y)
 
 
-class CachedRowLSTM(Cached):
-    """See `RowLSTM`."""
+class CachedRowStates(Cached):
+    """See `RowStates`."""
 
-    def __init__(self, layer: RowLSTM, num: int, width: int, y: Tensor | None) -> None:
+    def __init__(self, layer: RowStates, num: int, width: int, y: Tensor | None) -> None:
         self.inputs, self.wide = layer.inputs.cached(num, width, y), layer.wide.cached(num, width, None)
         self.states = layer.states
         self.h, self.c = zeros(layer.states.weight.new_empty(num, width, layer.states.out_features))
@@ -76,7 +76,7 @@ class CachedRowLSTM(Cached):
         return h + self.wide.pixel(j, self.h[:, j])
 
 
-class DiagonalBiLSTM(Layer):
+class DiagonalStates(Layer):
     """h + W (LSTM(h) + LSTM(mirrored h)), with half as many states in either; it sees h of all pixels before.
 
     The states of the second come from the right; they are shifted down by a row, so that none is of what comes after.
@@ -99,13 +99,13 @@ class DiagonalBiLSTM(Layer):
 
     def cached(self, num: int, width: int, y: Tensor | None) -> Cached:
         """See `Layer`."""
-        return CachedDiagonalBiLSTM(self, num, width, y)
+        return CachedDiagonalStates(self, num, width, y)
 
 
-class CachedDiagonalBiLSTM(Cached):
-    """See `DiagonalBiLSTM`."""
+class CachedDiagonalStates(Cached):
+    """See `DiagonalStates`."""
 
-    def __init__(self, layer: DiagonalBiLSTM, num: int, width: int, y: Tensor | None) -> None:
+    def __init__(self, layer: DiagonalStates, num: int, width: int, y: Tensor | None) -> None:
         self.left, self.right = (CachedDiagonals(each, num, width, y) for each in (layer.left, layer.right))
         self.wide, self.seen = layer.wide.cached(num, width, None), list[Tensor]()
 

@@ -27,6 +27,8 @@ from dgmrun.nn.pixel_layers import Layer
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
+EXAMPLES = 5000
+"""Number of examples, about, that a model starts from."""
 SAMPLED = 500
 """Number of samples that are drawn together."""
 KINDS = ("binary", "levels", "categorical")
@@ -34,9 +36,9 @@ LEVELS = ("softmax", "logistic")
 
 
 class Raster(nn.Module, ABC):
-    """An autoregressive model of pictures: log p(x) costs one pass through its layers, and so does a sample.
+    """An autoregressive model of pictures: log p(x) costs one pass through its layers.
 
-    Layers keep what earlier pixels contribute to later ones, so that a sample passes each pixel once.
+    So does a sample, once for each colour: layers keep what earlier pixels contribute to later ones.
 
     Args:
         event: event of one example, a picture; conditionals are Bernoulli for binary and categorical for categorical
@@ -81,8 +83,9 @@ class Raster(nn.Module, ABC):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the output biases so that the conditionals start near the distribution of all pixels of `x`."""
-        pixels = x[:, self.order].movedim(1, -1).flatten(0, -2)
+        """Sets the output biases so that the conditionals start as fits the pixels of some of `x`."""
+        some = x[:: max(1, len(x) // EXAMPLES)]
+        pixels = some[:, self.order].movedim(1, -1).flatten(0, -2)
         self.head[-1].get_parameter("conv.bias").copy_(self.family.start(pixels).flatten())
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -104,8 +107,10 @@ class Raster(nn.Module, ABC):
         y, v, h = self.vector(context, seen), None, seen
         for layer in self._layers:
             v, h = layer(v, h, y)
-        for conv in self.head:
-            h = conv(h.relu())
+        first, last = self.head
+        h = first(h.relu())
+        with torch.autocast(h.device.type, enabled=False):  # half precision would round locations to half a level
+            h = last(h.relu().to(self.like))
         return h.unflatten(1, (-1, self.family.size)).movedim(2, -1)
 
     def seen(self, x: Tensor) -> Tensor:
@@ -165,23 +170,30 @@ def _check(
     event.require_picture("a model of pixels", "model=made")
     number = event.shape[0]
     for key, size, least in (("channels", channels, 2 * number), ("head", head, number), ("components", components, 1)):
-        if size < least:
-            raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
+        check_size(key, size, least)
     if levels not in LEVELS:
         raise ValueError(f"`model.levels` must be {' or '.join(LEVELS)}, but is {levels}")
-    if colour_order is not None and sorted(colour_order) != list(range(number)):
-        must = f"null or a permutation of 0 to {number - 1}"
+    is_list = colour_order is None or isinstance(colour_order, (list, tuple))
+    if not is_list or sorted(map(str, colour_order or range(number))) != sorted(map(str, range(number))):
+        must = f"null or a permutation of 0 to {number - 1} as a list"
         raise ValueError(f"`model.colour_order` must be {must}, but is {colour_order}")
 
 
-def check_layers(layers: int, **kernels: int) -> None:
-    """Refuses a number of layers or sizes of kernels, by their keys, that make no model.
+def check_size(key: str, size: int, least: int) -> None:
+    """Refuses what is no whole number, or too small.
 
     Raises:
-        ValueError: a setting is invalid; the message names its key.
+        ValueError: the message names the key.
     """
-    for key, size in kernels.items():
-        if size < 3 or size % 2 == 0:
-            raise ValueError(f"`model.{key}` must be odd and at least 3, but is {size}")
-    if layers < 0:
-        raise ValueError(f"`model.layers` must be at least 0, but is {layers}")
+    if type(size) is not int or size < least:
+        raise ValueError(f"`model.{key}` must be a whole number of at least {least}, but is {size}")
+
+
+def check_kernel(key: str, size: int) -> None:
+    """Refuses the size of a kernel that has no middle, or no neighbours of it.
+
+    Raises:
+        ValueError: the message names the key.
+    """
+    if type(size) is not int or size < 3 or size % 2 == 0:
+        raise ValueError(f"`model.{key}` must be odd and at least 3, but is {size}")

@@ -38,7 +38,7 @@ def step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return o.sigmoid() * c.tanh(), c
 
 
-def by_row(layer: pixel_lstm.RowLSTM, x: Tensor, y: Tensor) -> States:
+def by_row(layer: pixel_lstm.RowStates, x: Tensor, y: Tensor) -> States:
     """States of a Row LSTM, one pixel after another; x is padded by a column on either side."""
     conv, zero = layer.inputs, torch.zeros(len(x), CHANNELS // 2).double()
     weight, found = (conv.conv.weight * conv.mask)[:, :, 0], States()
@@ -65,7 +65,7 @@ def by_diagonal(layer: pixel_lstm.Diagonals, x: Tensor, y: Tensor, side: int) ->
     return found
 
 
-def added(layer: pixel_lstm.RowLSTM | pixel_lstm.DiagonalBiLSTM, h: Tensor, states: Tensor) -> Tensor:
+def added(layer: pixel_lstm.RowStates | pixel_lstm.DiagonalStates, h: Tensor, states: Tensor) -> Tensor:
     """The output of a layer: h + W states, with weights masked by colours."""
     conv = layer.wide
     weight = (conv.conv.weight * conv.mask)[:, :, 0, 0]
@@ -74,8 +74,8 @@ def added(layer: pixel_lstm.RowLSTM | pixel_lstm.DiagonalBiLSTM, h: Tensor, stat
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_lstm_follows_its_equations(shape: tuple[int, int]) -> None:
-    layer, h, y = given(pixel_lstm.RowLSTM, shape)
-    assert isinstance(layer, pixel_lstm.RowLSTM)
+    layer, h, y = given(pixel_lstm.RowStates, shape)
+    assert isinstance(layer, pixel_lstm.RowStates)
     found, states = by_row(layer, torch.nn.functional.pad(h, (1, 1)), y), torch.zeros(3, CHANNELS // 2, *shape).double()
     for (i, j), (state, _) in found.items():
         states[:, :, i, j] = state
@@ -84,8 +84,8 @@ def test_a_row_lstm_follows_its_equations(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_diagonal_bilstm_follows_its_equations(shape: tuple[int, int]) -> None:
-    layer, h, y = given(pixel_lstm.DiagonalBiLSTM, shape)
-    assert isinstance(layer, pixel_lstm.DiagonalBiLSTM)
+    layer, h, y = given(pixel_lstm.DiagonalStates, shape)
+    assert isinstance(layer, pixel_lstm.DiagonalStates)
     left, right = by_diagonal(layer.left, h, y, -1), by_diagonal(layer.right, h, y, 1)
     states = torch.zeros(3, CHANNELS // 2, *shape).double()
     for i, j in left:

@@ -170,12 +170,38 @@ def test_a_mixture_of_one_logistic_has_its_samples() -> None:
         ({"layers": -1}, "layers"),
         ({"levels": "normal"}, "levels"),
         ({"components": 0}, "components"),
+        ({"components": 2.0}, "components"),
+        ({"gated": "no"}, "gated"),
+        ({"layers": 2.5}, "layers"),
+        ({"colour_order": 0}, "colour_order"),
         ({"colour_order": [0, 1, 1]}, "colour_order"),
     ],
 )
 def test_settings_that_make_no_model_are_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=f"`model.{named}` must be"):
         PixelCNN(Event((3, 4, 4), "levels", 256), **settings)
+
+
+def test_one_logistic_starts_at_the_moments_of_its_pixels() -> None:
+    """Which makes noise around a level at least a nat more probable than the uniform law does."""
+    family = LogisticMixture(Event((1,), "levels", 256), components=1)
+    for level in (0, 100, 255):
+        x = (level + torch.randint(-20, 21, (1000, 1))).clamp(0, 255)
+        assert family(family.start(x).expand(1000, 1, -1)).log_prob(x).mean() > 1 - math.log(256)
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+@KINDS
+def test_every_parameter_gets_a_gradient(name: str, more: Any, layers: int) -> None:
+    """In half precision, too, in which the conditionals' parameters are not."""
+    model = RASTER[name](event=Event((1, 5, 5), "levels", 9), channels=6, layers=layers, head=6, context=CLASS, **more)
+    with torch.autocast("cpu", torch.bfloat16):
+        x = torch.randint(9, (20, 1, 5, 5))
+        assert model.outputs(model.seen(x), torch.randint(3, (20,))).dtype == torch.float32
+        model.log_prob(x, torch.randint(3, (20,))).mean().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.any(), key
 
 
 def test_a_table_is_refused() -> None:

@@ -19,7 +19,7 @@ def test_upper_halves_are_those_of_the_data(dgmrun: Command) -> None:
     run, count = Path("run"), 2 * EACH + 1
     words = ("train", "sample", "sample.complete=top", f"sample.count={count}", f"hydra.run.dir={run}")
     assert dgmrun(*PIXELCNN, *words) == 0
-    arrays = np.load(run / "samples.npz")
+    arrays = np.load(run / "completions.npz")
     assert arrays["data"].shape == (2, 1, 2, 2)
     assert arrays["x"].shape == (2 * EACH, 1, 2, 2)
     assert (arrays["x"][:, :, :1] == np.repeat(arrays["data"], EACH, 0)[:, :, :1]).all()

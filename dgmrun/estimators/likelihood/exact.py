@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from jaxtyping import Float64
@@ -36,4 +36,4 @@ class Exact(LikelihoodMethod):
         log_p = log_density(model, evidence.batch, self.double).double()
         estimate = log_likelihood(log_p, NORMALISED, evidence.population)
         orders = {"orders": model.num_orders()} if isinstance(model, OrderEnsemble) else {}
-        return log_p, replace(estimate, diagnostics=estimate.diagnostics | orders)
+        return log_p, replace(estimate, settings=asdict(self), diagnostics=estimate.diagnostics | orders)

@@ -1,4 +1,4 @@
-"""Completions of test examples, of which a model is told the upper half: samples.npz and a plot."""
+"""Completions of test examples, of which a model is told the upper half: completions.npz and a plot."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check(setup: Setup, model: object) -> None:
         raise Mistake(f"`sample.complete` must be top or null, but is {asked}")
     if asked is not None and not isinstance(model, Imputing):
         raise Mistake(f"`sample.complete` must be null for a model that draws no row given those above, but is {asked}")
-    if asked is not None and setup.config["dataset"]["pixel_order"] != "row":
+    if asked is not None and setup.config["dataset"]["pixel_order"] == "column":
         raise Mistake(f"`sample.complete` must be null where pixels are ordered by columns, but is {asked}")
     if asked is not None and setup.config["sample"]["given"] is not None:
         raise Mistake(f"`sample.complete` must be null where `sample.given` is not, but is {asked}")
@@ -44,8 +44,8 @@ def check(setup: Setup, model: object) -> None:
 def draw(run: Run, setup: Setup) -> None:
     """Draws, saves and plots completions of the first test examples."""
     data, x = completions(setup.trained_model(run), setup)
-    run.write_arrays("samples.npz", x=x.numpy(), data=data.numpy())
-    run.merge({"sample": {"count": len(x), "how": "exact", "complete": "top", "of": vars(run.identity())}})
+    run.write_arrays("completions.npz", x=x.numpy(), data=data.numpy())
+    run.merge({"completions": {"count": len(x), "of": vars(run.identity())}})
     with drawing.harmless("the completions"):
         plot = gallery.side_by_side({"data, its upper half, and completions": _sheet(setup, data, x)}, EACH + 2)
         drawing.write(run, "sample", {"completions": plot}, setup.formats)
