@@ -97,6 +97,13 @@ def small_data(model: str) -> list[str]:
     return [*BINARY, "dataset.event.kind=unit"] if "/dataset: mnist" in text else [] if "/dataset" in text else BINARY
 
 
+def narrow(text: str) -> list[str]:
+    """Sizes of a configuration with convolutional networks, made small."""
+    if "  channels: " in text:
+        return ["model.channels=6", "model.layers=1", "model.head=6"]
+    return ["model.residual_blocks=0", "model.feature_maps=2"] if "feature_maps" in text else []
+
+
 def with_teacher(objective: str, teacher: Path) -> list[str]:
     """What an objective needs beside its name: a teacher and a short stream, or a turn for both players soon."""
     node = yaml.safe_load(options("objective")[objective].read_text())

@@ -20,7 +20,7 @@ from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
 from dgmrun.workbench import build
 from dgmrun.workbench.build import partners
-from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER
+from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, narrow
 from tests.contracts.pairs import SLOW, pairs
 
 Command = Callable[..., int]
@@ -32,11 +32,6 @@ MOST = {"train": 1000, "valid": 100, "test": 100}
 """Examples that are kept of a dataset once it is loaded."""
 RBM = ("model=rbm", "model.hidden=3")
 STAGES = ("train", "log_z", "likelihood", "sample")
-
-
-def narrow(text: str) -> list[str]:
-    """Sizes of a configuration with convolutional networks, made small."""
-    return ["model.residual_blocks=0", "model.feature_maps=2"] if "feature_maps" in text else []
 
 
 def results(run: Path) -> dict[str, object]:

@@ -19,7 +19,7 @@ from dgmrun.cli import main
 from dgmrun.paths import options
 from dgmrun.protocols.models import ImplicitModel, LatentVariableModel, TractableDensity, UnnormalisedDensity, fits
 from dgmrun.workbench import build
-from tests.conftest import of_other_data, small_data, with_teacher
+from tests.conftest import narrow, of_other_data, small_data, with_teacher
 from tests.contracts.halfway.sitecustomize import before_renames, copier
 
 Pair = tuple[str, str]
@@ -82,7 +82,7 @@ class Command:
             scored = ["fidelity.methods=[ratio]", "fidelity.ratio.trees=30", "trainer.patience=null"]
         elif fits(kind, LatentVariableModel):
             scored = ["likelihood.importance.num_samples=500"]
-        data = (*small_data(model), *TINY, *FEW)
+        data = (*small_data(model), *narrow(options("model")[model].read_text()), *TINY, *FEW)
         self.training = (f"model={model}", f"objective={objective}", *others, *data, *scored, *more)
         has_log_z = fits(kind, UnnormalisedDensity) or any("teacher" in each for each in others)
         self.stages = ("log_z", "likelihood") if has_log_z else ("fidelity",) if implicit else ("likelihood",)

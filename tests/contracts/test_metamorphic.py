@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dgmrun.paths import options
+from tests.conftest import narrow
 
 Command = Callable[..., int]
 MODELS = [name for name, file in options("model").items() if "${dataset." not in file.read_text()]
@@ -31,9 +32,8 @@ def small(model: str) -> list[str]:
     """Sizes that a model has, made small."""
     text = options("model")[model].read_text()
     sizes = {"hidden: [": "model.hidden=[4]", "hidden: ": "model.hidden=4", "latent: [": "model.latent=[2]"}
-    sizes["feature_maps: "] = "model.feature_maps=2"
     found = [override for key, override in sizes.items() if f"  {key}" in text]
-    return [f"model={model}", *{one.partition("=")[0]: one for one in reversed(found)}.values()]
+    return [f"model={model}", *narrow(text), *{one.partition("=")[0]: one for one in reversed(found)}.values()]
 
 
 def write(x: NDArray[Any]) -> str:
