@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 
 from dgmrun import load as trained
 from dgmrun.errors import Mistake
+from dgmrun.run.directory import Run
+from dgmrun.workbench.setup import Setup
 
 Command = Callable[..., int]
 SHORT = ("trainer.max_steps=2", "trainer.validate_every_n_steps=2", "hydra.run.dir=run")
@@ -175,7 +177,8 @@ def test_labels_of_a_table_are_given_by_their_words(
     labels = run.labels()
     assert labels is not None
     alike = torch.cat([run.data()[labels == one][:2] for one in (1, 0)])
-    assert drawn["data"].tolist() == alike.tolist(), "examples of the same classes"
+    assert drawn["data"].tolist() == run.data()[:4].tolist(), "the first examples of the test split"
+    assert drawn["alike"].tolist() == alike.tolist(), "examples of the same classes"
     each = torch.stack([run.log_prob(run.data(), given=torch.full_like(labels, one)).log_prob for one in (0, 1)], 1)
     prior = torch.bincount(run.labels("train")).double().log()  # type: ignore[arg-type]
     hits = (each + prior).argmax(1).eq(labels)
@@ -183,6 +186,19 @@ def test_labels_of_a_table_are_given_by_their_words(
     assert accuracy == pytest.approx(float(hits.double().mean()))
     assert dgmrun("sample", "run=run", "sample.given=[rose]") == 2
     assert "classes from 0 to 1 or of setosa, virginica, but is ['rose']" in capsys.readouterr().err
+
+
+def test_a_bit_is_classified_by_a_model_of_attributes_given_it(dgmrun: Command, tmp_path: Path) -> None:
+    x = RNG.integers(2, size=(100, 1))
+    np.savez("own.npz", x=x, y=np.hstack([x, 1 - x, x]))
+    data = ("dataset=file", "dataset.path=own.npz", "dataset.label_kind=binary", "given=x")
+    command = ("train", "fidelity", "fidelity.methods=[accuracy]", "hydra.run.dir=run")
+    assert dgmrun("model=nade", "model.hidden=3", "trainer.max_steps=200", *data, *command) == 0
+    counts = Setup(Run.open("run").config).class_counts
+    assert counts is not None
+    assert counts.tolist() == torch.bincount(trained("run").data("train").flatten().long()).tolist()
+    (accuracy,) = (row["value"] for row in trained("run").results if row["figure"] == "fidelity.accuracy")
+    assert accuracy == 1, "the attributes tell it"
 
 
 def test_captions_are_trained_on_resumed_scored_and_sampled_from(

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmrun.data import columns, pictures
-from dgmrun.data.columns import AUTO, Contents, Label
+from dgmrun.data.columns import Contents, Label
 from dgmrun.data.splits import SPLITS, split_named
 from dgmrun.data.tables import Table
 from dgmrun.errors import Mistake
+from dgmrun.protocols.text import AUTO
 
 Arrays = dict[str, NDArray[Any]]
 NAMES = {

@@ -20,8 +20,8 @@ from dgmrun.data import classes
 from dgmrun.data.splits import split_named
 from dgmrun.data.tables import ROW_NAMES, Table
 from dgmrun.errors import Mistake, nearest
+from dgmrun.protocols.text import AUTO
 
-AUTO = "auto"
 Label = str | int | tuple[str | int, ...] | None
 """Setting of the column or columns of labels."""
 LABELS = ("y", "label", "labels", "target", "targets", "class", "classes")

@@ -80,13 +80,13 @@ def _are_words(label: NDArray[Any]) -> NDArray[Any]:
     return (label >= 0) & (label == label.round()) & (label < MOST)
 
 
-def _follows_end(label: NDArray[Any]) -> NDArray[Any]:
+def follows_end(label: NDArray[Any]) -> NDArray[Any]:
     """Returns where a word comes after the end of its caption."""
     return (label != 0) & (np.cumsum(label == 0, 1) > 0)
 
 
 def _may_be_captions(label: NDArray[Any]) -> bool:
-    return bool(_are_words(label).all() and not _follows_end(label).any())
+    return bool(_are_words(label).all() and not follows_end(label).any())
 
 
 def _classes(label: NDArray[Any], place: Place, least: int) -> Labels:
@@ -124,7 +124,7 @@ def _numbers(label: NDArray[Any], place: Place) -> Labels:
 def _captions(label: NDArray[Any], place: Place) -> Labels:
     cure = "dataset.label_kind=real takes them as numbers"
     _refuse(label, ~_are_words(label), f"whole numbers from 0 to {MOST - 1} as words", cure, place)
-    _refuse(label, _follows_end(label), "only 0 after a 0, the end of a caption,", cure, place)
+    _refuse(label, follows_end(label), "only 0 after a 0, the end of a caption,", cure, place)
     length, size = label.shape[1], int(label.max()) + 1
     said = f"captions of up to {counted(length, 'word')}, numbered to {size - 1} ({cure})"
     return Labels(torch.from_numpy(label.astype(np.int64)), Event((length,), "tokens", size), [], said)

@@ -31,10 +31,11 @@ from dgmrun.data import arrays, columns, matlab, parquet, pictures, tables
 from dgmrun.data import labels as label_kinds
 from dgmrun.data import missing as missing_values
 from dgmrun.data.check import inside
-from dgmrun.data.columns import AUTO, Contents, Label
+from dgmrun.data.columns import Contents, Label
 from dgmrun.data.labels import Labels
 from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named, without_valid
 from dgmrun.errors import Mistake, nearest, printable
+from dgmrun.protocols.text import AUTO
 from dgmrun.protocols.values import Event
 from dgmrun.run import untrusted
 
@@ -96,19 +97,14 @@ def load(
     Raises:
         Mistake: the file cannot be read, or its arrays are not as described above.
     """
-    read = _read(
-        path,
-        drop,
-        header=header,
-        label=label,
-        missing=missing,
-        layout=layout,
-        background=background,
-        kind=kind,
-        label_kind=label_kind,
-    )
+    of_table = {"header": header, "label": label, "missing": missing, "label_kind": label_kind}
+    read = _read(path, drop, layout=layout, background=background, kind=kind, **of_table)
     shape = "x".join(map(str, read.x.shape))
     log.info("data        %s", printable(f"{path}: {shape}, {', '.join([read.event.kind, *read.understood])}"))
+    return _splits(read)
+
+
+def _splits(read: Read) -> Splits:
     y = None if read.labels is None else read.labels.y
     cut = zip(SPLITS, read.rows, strict=True)
     return {
@@ -123,7 +119,7 @@ def event(path: str, **reading: Any) -> Event:
 
 
 def labels(path: str, **reading: Any) -> Event | None:
-    """Returns the event of labels; None if there are none, or they are no classes."""
+    """Returns the event of labels; None if there are none that a model could take."""
     found = _read(path, **reading).labels
     return None if found is None else found.event
 

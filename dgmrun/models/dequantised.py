@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from dgmrun.models.realnvp import RealNVP
+from dgmrun.models.realnvp import FIRST, RealNVP
 from dgmrun.nn.context import beside
 from dgmrun.nn.coupling import Chain, checkerboard, couplings
 from dgmrun.protocols.values import Batch, Event
@@ -78,21 +78,23 @@ class Dequantised(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Fits the normalisations of the RealNVP to uniformly dequantised `x`."""
-        self.flow.initialise(self._seen(x + torch.rand(x.shape, device=x.device)))
+        """Fits the normalisations of the RealNVP to some of `x`, uniformly dequantised."""
+        some = x[torch.randperm(len(x))[:FIRST]]
+        self.flow.initialise(self._seen(some + torch.rand(some.shape, device=x.device)))
 
     def bound(self, batch: Batch) -> Tensor:
         """log q(u | k) - log p(k + u) in nats for one draw of u, [batch]: in expectation at least -log P(k)."""
         with torch.autocast(batch.x.device.type, enabled=False):
             k = batch.x.to(next(self.parameters()))
-            u, log_q = self._drawn(torch.rand_like(k).logit(TINY), k, batch.context)
+            c = self.flow.vector(batch.context, k)
+            u, log_q = self._drawn(torch.rand_like(k).logit(TINY), k, c)
             seen = self._seen(k + u)
             log_jacobian = math.log((1 - 2 * self.alpha) / self.levels) * self.event.dims - _log_slope(seen)
-            return log_q - self.flow.log_prob(seen, batch.context) - log_jacobian
+            return log_q - self.flow.log_prob_told(seen, c) - log_jacobian
 
-    def _drawn(self, noise: Tensor, k: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _drawn(self, noise: Tensor, k: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
         """u [batch, *event.shape], a sigmoid of couplings of logistic noise, and log q(u | k) [batch]."""
-        told = beside(2 * k / (self.levels - 1) - 1, self.flow.vector(context, k))
+        told = beside(2 * k / max(1, self.levels - 1) - 1, c)
         end, log_det = self.noise(noise, told)
         return end.sigmoid(), _log_slope(noise) - log_det - _log_slope(end)
 

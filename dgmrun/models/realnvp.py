@@ -35,7 +35,8 @@ class RealNVP(nn.Module):
         residual_blocks: number of residual blocks in the network of each coupling, of two convolutions each.
         feature_maps: number of hidden channels of the networks; it doubles from scale to scale.
         norm: normalisation after each coupling: `actnorm`; `batch`, in training by the statistics of each batch,
-            which should be of some tens of examples; or `none`.
+            which should be of some tens of examples; or `none`. The moving average of `optimizer.ema` takes the
+            running averages of `batch` as they are, which are of other weights than its own.
         context: event of the context, if any, whose vector is told to each network as constant channels.
 
     Raises:
@@ -67,27 +68,26 @@ class RealNVP(nn.Module):
     def initialise(self, x: Tensor) -> None:
         """Fits the normalisations to some of `x`, layer by layer."""
         some = x[torch.randperm(len(x))[:FIRST]]
-        c = some.new_zeros(len(some), self.vector.size, 1, 1) if self.vector.size else None
+        c = some.new_zeros(len(some), self.vector.size) if self.vector.size else None
         self.layers.initialise(some, c)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x) in nats, [batch]; in full precision, as errors of layers add up."""
         with torch.autocast(x.device.type, enabled=False):
-            z, log_det = self.layers(x, self._told(context))
-            return log_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
+            return self.log_prob_told(x, self.vector(context, next(self.parameters())))
+
+    def log_prob_told(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """log p(x) in nats, [batch], where the context is told by its vector c [batch, size], if there is one."""
+        z, log_det = self.layers(x, c)
+        return log_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
         z = next(self.parameters()).new_empty(num, self.event.dims).normal_()
         with torch.autocast(z.device.type, enabled=False):
-            x: Tensor = self.layers.inverse(z, self._told(context))
+            x: Tensor = self.layers.inverse(z, self.vector(context, z))
         return x
-
-    def _told(self, context: Tensor | None) -> Tensor | None:
-        """The context as constant channels [batch, size, 1, 1], or None."""
-        c = self.vector(context, next(self.parameters()))
-        return None if c is None else c[..., None, None]
 
 
 def _check(event: Event, scales: int | None, residual_blocks: int, feature_maps: int, norm: str) -> None:

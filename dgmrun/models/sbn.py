@@ -89,7 +89,7 @@ class SBN(nn.Module):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
         self.event, self.context, self.hidden = event, context, list(hidden)
-        self.vector = ContextVector(context)
+        self.vector, self.vector_of_q = ContextVector(context), ContextVector(context)
 
         def net(inputs: int) -> Callable[[int], nn.Module]:
             return lambda outputs: mlp([inputs + self.vector.size, *[width] * depth, outputs], activation)
@@ -118,18 +118,18 @@ class SBN(nn.Module):
 
     def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: None = None) -> Trace:
         """Draws z of each layer and returns it with all distributions; see `Inference`."""
-        c = self._told(context)
+        c, c_of_q = self._told(context), self.vector_of_q(context, self.mean)
         q: list[Distribution] = []
         z: list[Tensor] = []
         below = x.flatten(1) - self.mean
         for layer, encoder in enumerate(self.encoders):
-            q.append(encoder(beside(below, c)))
+            q.append(encoder(beside(below, c_of_q)))
             z.append(draw(layer, q[-1]))
             below = _signs(z[-1])
         return Trace(z, q, self._generated(z, c), log_bernoulli(self._log_odds(z[0], c), x.flatten(1)))
 
     def _told(self, context: Tensor | None) -> Tensor | None:
-        """The context as a vector, [batch, size], or None."""
+        """The context as a vector that p is told, [batch, size], or None."""
         return self.vector(context, self.mean)
 
     def _generated(self, z: Sequence[Tensor], c: Tensor | None) -> list[Distribution]:

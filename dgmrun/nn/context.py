@@ -52,7 +52,7 @@ class ContextVector(nn.Module):
 
 
 class Caption(nn.Module):
-    """Vectors of captions: the state of a gated recurrent unit that has read the words and the end after them.
+    """Vectors of captions: the state of a gated recurrent unit that has read the words, and the end if one follows.
 
     Cho, van Merrienboer, Gulcehre, Bahdanau, Bougares, Schwenk and Bengio (2014), Learning phrase representations
     using RNN encoder-decoder for statistical machine translation, https://arxiv.org/abs/1406.1078.
@@ -86,10 +86,11 @@ def beside(x: Tensor, c: Tensor | None) -> Tensor:
 
     Args:
         x: units [..., batch, units], or images [batch, channels, height, width].
-        c: vectors [batch, size]; None to return `x` as it is.
+        c: vectors [batch, size], or images of the same height and width; None to return `x` as it is.
     """
     if c is None:
         return x
     if x.dim() == 4:
-        return torch.cat((x, c[:, :, None, None].expand(-1, -1, *x.shape[2:])), 1)
+        image = c if c.dim() == 4 else c[..., None, None]
+        return torch.cat((x, image.expand(-1, -1, *x.shape[2:])), 1)
     return torch.cat((x, c.expand(*x.shape[:-1], -1)), -1)

@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from torch.nn.utils.parametrizations import weight_norm
 
+from dgmrun.nn.context import beside
 
-class Residual(nn.Module):
+
+class ResNet(nn.Module):
     """Residual network of weight-normalised 3 x 3 convolutions, which starts as 0.
 
     Args:
@@ -74,7 +76,7 @@ class Coupling(nn.Module):
     def __init__(self, mask: Tensor, channels: int, told: int, feature_maps: int, blocks: int) -> None:
         super().__init__()
         self.register_buffer("mask", mask.float(), persistent=False)
-        self.net = Residual(channels + told, 2 * channels, feature_maps, blocks)
+        self.net = ResNet(channels + told, 2 * channels, feature_maps, blocks)
         self.scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -89,9 +91,7 @@ class Coupling(nn.Module):
 
     def _change(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
         """s and t, which are 0 where the mask is 1."""
-        kept = self.mask * x
-        seen = kept if c is None else torch.cat((kept, c.expand(-1, -1, *x.shape[2:])), 1)
-        s, t = self.net(seen).chunk(2, 1)
+        s, t = self.net(beside(self.mask * x, c)).chunk(2, 1)
         return (1 - self.mask) * _by_channel(self.scale) * s.tanh(), (1 - self.mask) * t
 
 

@@ -66,7 +66,7 @@ class MultiScale(nn.Module):
             x = scale.initialise(x, c).chunk(2, 1)[0]  # type: ignore[operator]
 
     def forward(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        """z [batch, D], and log |det dz/dx| [batch]; c is [batch, told, 1, 1], if anything is told."""
+        """z [batch, D], and log |det dz/dx| [batch]; c is [batch, told], if anything is told."""
         left, total = [], x.new_zeros(len(x))
         for scale in self.scales[:-1]:
             x, log_det = scale(x, c)

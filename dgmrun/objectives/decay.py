@@ -8,9 +8,11 @@ NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def decayed(model: nn.Module) -> set[Tensor]:
-    """Returns the parameters of a model that weight decay is for: all weights, and no biases, scales or offsets.
+    """Returns the parameters of a model that weight decay is for: all weights, and no biases, nor scales and offsets
+    of normalisations.
 
-    A weight is named so, or has two axes or more and is not named a bias.
+    A weight is named so, or has two axes or more and is not named a bias: of a weight-normalised convolution, both the
+    directions and their scales are weights.
     """
     return {
         parameter

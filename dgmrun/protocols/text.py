@@ -1,4 +1,4 @@
-"""Estimates as text: value, standard error, interval and kind on one line."""
+"""Words: of settings, and of estimates: value, standard error, interval and kind on one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dgmrun.protocols.values import Estimate
 
+AUTO = "auto"
+"""Setting, such as `dataset.label`, of what is recognised in the data."""
 NAMED = ("log_z", "log_likelihood", "log_variance")
 """Quantities implied by the name of their stage."""
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgmrun.protocols.text import AUTO
 from dgmrun.report.figures import MARKS, at, with_error
 from dgmrun.report.paired import Ground, grounds, obstacle
 from dgmrun.report.runs import Entry, differing
@@ -18,8 +19,6 @@ from dgmrun.report.terminal import Column, plain
 
 FIRST = ("model", "objective")
 """The settings that every table starts with."""
-AUTO = "auto"
-"""Setting `dataset.label` that names no column."""
 SCORE, DIFFERENCE, SEEDS, METHOD = "nats per example", "difference", "seeds", "by"
 UNRESOLVED, ONE_SEED, NO_SPREAD, DOUBTED = "not resolved", "one seed", "no spread", " ?"
 

@@ -168,10 +168,10 @@ class Setup:
     @property
     def class_counts(self) -> Tensor | None:
         """Number of training examples of each class that is given, [classes]; None unless one class is."""
-        event, y = self.context, self.data.splits["train"].y
-        if event is None or not event.is_class or not self.is_of_x or y is None:
+        event, told = self.context, self.scored("train").context
+        if event is None or not event.is_class or told is None:
             return None
-        return torch.bincount(y.flatten().long(), minlength=event.size or 2)
+        return torch.bincount(told.flatten().long(), minlength=event.size or 2)
 
     def log_jacobian(self, split: str) -> Tensor:
         """Returns the log-Jacobian that converts each log-probability of `scored(split)` to original units, in nats.

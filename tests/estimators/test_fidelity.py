@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgmrun.estimators.fidelity.accuracy import Accuracy, binomial_interval
 from dgmrun.estimators.fidelity.coverage import Coverage
@@ -72,15 +73,19 @@ def test_coverage_of_no_samples_is_refused() -> None:
         Coverage(num_samples=0)
 
 
-class Classifier:
+class Classifier(nn.Module):
     """p(y | x) in proportion to exp of the entry y of x."""
 
     def __init__(self, event: Event) -> None:
+        super().__init__()
         self.event, self.context = event, Event((event.size or 2,), "real")
 
     def log_prob(self, y: Tensor, context: Tensor) -> Tensor:
         log_p = context.log_softmax(1)
         return log_p.gather(1, y.reshape(len(y), 1).long())[:, 0]
+
+    def sample(self, num: int, context: Tensor) -> Tensor:
+        return torch.distributions.Categorical(logits=context).sample().reshape(num, *self.event.shape)
 
 
 @pytest.mark.parametrize("event", [Event((), "categorical", 3), Event((1,), "categorical", 3)])
@@ -173,6 +178,14 @@ def test_a_model_given_a_class_is_as_accurate_as_the_classifier_by_the_rule_of_b
     posterior = joint - joint.logsumexp(1, keepdim=True)
     assert estimate.diagnostics["log_posterior"] == pytest.approx(float(posterior.mean()))
     assert estimate.diagnostics["standard_error_log_posterior"] == pytest.approx(float(posterior.std() / 48**0.5))
+
+
+def test_a_model_of_single_precision_scores_classes_in_double_as_its_likelihoods_are() -> None:
+    model, evidence, _ = of_every([5, 3, 2])
+    single, batch = model.float(), evidence.batch._replace(x=evidence.batch.x.float())
+    _, estimate = Accuracy()(single, evidence._replace(batch=batch))
+    _, expected = Accuracy()(deepcopy(single).double(), evidence)
+    assert estimate.diagnostics == expected.diagnostics
 
 
 def test_a_class_that_no_training_example_has_is_never_the_likeliest() -> None:

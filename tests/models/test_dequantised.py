@@ -12,6 +12,7 @@ from torch.func import jacrev
 
 from dgmrun.data.transform import TRANSFORMS, log_jacobian, seen
 from dgmrun.models.dequantised import Dequantised
+from dgmrun.models.realnvp import FIRST
 from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
 
@@ -101,6 +102,29 @@ def test_the_noise_starts_as_uniform_and_is_learned() -> None:
     assert log_q.abs().max() < 1e-4
     assert float(u.mean()) == pytest.approx(0.5, abs=5 / (12 * u.numel()) ** 0.5)
     assert [*Dequantised(event, dequantisation="uniform").noise.parameters()] == []
+
+
+@pytest.mark.parametrize("dequantisation", ["variational", "uniform"])
+def test_of_a_single_level_the_bound_is_below_certainty(dequantisation: str) -> None:
+    """The probability of the one picture is at most 1."""
+    event = Event((1, 2, 2), "levels", 1)
+    model = Dequantised(event, feature_maps=2, dequantisation=dequantisation)
+    model.initialise(torch.zeros(100, 1, 2, 2))
+    bound = model.bound(Batch(torch.zeros(500, 1, 2, 2), torch.arange(500)))
+    assert bound.isfinite().all()
+    assert bound.mean() > -5 * bound.std() / 500**0.5
+
+
+def test_noise_is_drawn_for_no_more_examples_than_normalisations_are_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rand, drawn = Dequantised(Event((1, 2, 2), "binary"), feature_maps=2), torch.rand, list[int]()
+
+    def counting(shape: torch.Size, **how: Any) -> Tensor:
+        drawn.append(shape[0])
+        return rand(shape, **how)
+
+    monkeypatch.setattr(torch, "rand", counting)
+    model.initialise(torch.zeros(FIRST + 1, 1, 2, 2))
+    assert drawn == [FIRST]
 
 
 @pytest.mark.parametrize("kind", ["levels", "binary"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -208,8 +209,12 @@ def test_moments_are_of_what_the_model_makes_and_not_of_batches_of_one() -> None
 
 
 def test_a_critic_that_does_not_suit_the_examples_is_named() -> None:
-    with pytest.raises(ValueError, match=r"`objective\.critic\.network` must be mlp"):
-        Critic(network="convolutional").net(Event((2,), "real"))
+    for shape in ((2,), ()):
+        for told in (None, Event((), "categorical", 3)):
+            with pytest.raises(
+                ValueError, match=rf"`objective\.critic\.network` must be mlp .* is {re.escape(str([*shape]))}"
+            ):
+                Critic(network="convolutional").net(Event(shape, "real"), told)
 
 
 @pytest.mark.parametrize("kind", [GAN, WGAN, WGANGP])
@@ -222,8 +227,9 @@ def test_both_players_are_told_what_is_given(kind: Callable[..., Adversarial], t
     contexts = torch.tensor([0, 2, 1, 1]) if not told.shape else torch.tensor([[1, 2, 0, 0], [2, 1, 0, 0]] * 2)
     batch = Batch(torch.randn(4, 1, 4, 4), torch.arange(4), contexts)
     for player in game.players():
+        game.zero_grad()
         game.player_loss(player.name, batch)[0].backward()
-        assert all(part.grad is not None for part in player.parameters), player.name
+        assert all(part.grad is not None and part.grad.any() for part in player.parameters), player.name
     assert game.watched(batch).shape == (4,)
     other = contexts.roll(1, 0)
     assert not torch.allclose(game.f(batch.x, contexts), game.f(batch.x, other))

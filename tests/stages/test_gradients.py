@@ -118,6 +118,13 @@ def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
             ("model=made", "model.masks=2", *BINARY, "gradients.batch_sizes=[1]"),
             "`model` must have one order for gradients.batch_sizes",
         ),
+        (
+            (
+                *("model=realnvp model.norm=batch dataset=digits dataset.transform=standardise".split()),
+                "gradients.batch_sizes=[1]",
+            ),
+            "`model` must have no batch normalisation for gradients.batch_sizes",
+        ),
         ((*SBN, "gradients.batch_sizes=[1]", "gradients.methods=nvil"), "`gradients.methods` must be auto"),
         ((*SBN, "gradients.methods=[nvil,rebrar]"), "`gradients.methods` must be auto or among"),
         ((*SBN, "gradients.methods=[]"), "`gradients.methods` must be auto or among"),

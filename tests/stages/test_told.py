@@ -22,6 +22,7 @@ BITS, REAL, CAPTION = Event((3,), "binary"), Event((2,), "real"), Event((4,), "t
         ([[1, 0, 1], [0, 0, 0]], BITS, [[1, 0, 1], [0, 0, 0]]),
         ([0.5, -3], REAL, [[0.5, -3]]),
         ([3, 5], CAPTION, [[3, 5, 0, 0]]),
+        ([3, 5, 0], CAPTION, [[3, 5, 0, 0]]),
         ([[3, 5, 1, 1], [2], []], CAPTION, [[3, 5, 1, 1], [2, 0, 0, 0], [0, 0, 0, 0]]),
         ([], CAPTION, [[0, 0, 0, 0]]),
     ],
@@ -40,6 +41,7 @@ def test_attributes_and_captions_are_lists(asked: Any, event: Event, expected: l
         ([float("nan"), 0.0], REAL, "a list of 2 attributes"),
         (["age", 1], REAL, "a list of 2 attributes"),
         ([1, 2, 3, 4, 5], CAPTION, "a caption, a list of at most 4 words from 1 to 5"),
+        ([1, 0, 2], CAPTION, "a caption, a list of at most 4 words from 1 to 5"),
         ([6], CAPTION, "a caption, a list of at most 4 words from 1 to 5"),
         ([1.5], CAPTION, "a caption, a list of at most 4 words from 1 to 5"),
         (["red"], CAPTION, "a caption, a list of at most 4 words from 1 to 5"),
@@ -63,3 +65,9 @@ def test_what_is_none_is_refused(asked: Any, event: Event, must: str) -> None:
 def test_examples_beside_samples_have_their_contexts(told: Any, of_data: Any, places: list[int] | None) -> None:
     found = alike(torch.tensor(told), torch.tensor(of_data))
     assert (None if found is None else found.tolist()) == places
+
+
+def test_numbers_are_compared_as_precisely_as_the_data_have_them() -> None:
+    found = alike(contexts([0.1, 0.2], REAL), torch.tensor([[0.3, 0.2], [0.1, 0.2]]))
+    assert found is not None
+    assert found.tolist() == [1]

@@ -15,12 +15,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from dgmrun.estimators.density import log_density
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import TractableDensity, context_of
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import ONE_SIDED, Batch, Estimate, Evidence
-
-BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,11 @@ class Accuracy(FidelityMethod):
 
 
 def _log_p(model: Any, batch: Batch, one: int, is_classifier: bool) -> Tensor:
-    """log p(y | x) of a class, or log p(x | y) given it, float64 [batch]."""
-    parts = []
-    for x, _, context in batch.blocks(BLOCK):
-        assert context is not None
-        told = (torch.full_like(x, one), context) if is_classifier else (x, torch.full_like(context, one))
-        parts.append(model.log_prob(*told).double())
-    return torch.cat(parts)
+    """log p(y | x) of a class, or log p(x | y) given it, [batch], in the precision of likelihoods."""
+    x, context = batch.x, batch.context
+    assert context is not None
+    asked = {"x": torch.full_like(x, one)} if is_classifier else {"context": torch.full_like(context, one)}
+    return log_density(model, batch._replace(**asked))
 
 
 def _log_posterior(log_p: Tensor) -> dict[str, float | None]:

@@ -53,9 +53,10 @@ class Critic:
         Raises:
             ValueError: a setting does not suit the shape; the message names its key.
         """
-        if context is None:
+        is_flat = self.network == "mlp"
+        if context is None or not (is_flat or event.is_picture):
             return self._net(event.shape)
-        vector, is_flat = ContextVector(context), self.network == "mlp"
+        vector = ContextVector(context)
         shape = (event.dims + vector.size,) if is_flat else (event.shape[0] + vector.size, *event.shape[1:])
         return Told(vector, self._net(shape), is_flat)
 

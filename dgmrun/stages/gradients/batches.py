@@ -143,6 +143,12 @@ def _objective(setup: Setup, model: nn.Module) -> Objective:
             f"{model.num_orders()}",
             "measure a run whose model has one order or mask",
         )
+    if any("BatchNorm" in type(module).__name__ for module in model.modules()):
+        raise Mistake(
+            "`model` must have no batch normalisation for gradients.batch_sizes, as it makes the examples of a batch "
+            "depend on each other, but has some",
+            "measure a run whose model has another normalisation, such as model.norm=actnorm",
+        )
     optimization = Optimization(partial(Adam, lr=setup.config["gradients"]["lr"]))
     objective: Objective = build.maker("objective", node)(model, optimization)
     if isinstance(objective, Variational):

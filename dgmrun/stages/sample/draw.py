@@ -48,8 +48,10 @@ def draw(run: Run, setup: Setup) -> None:
     test, model = setup.scored("test"), setup.trained_model(run)
     given = conditions(setup, test)
     count = setup.config["sample"]["count"] if given.context is None else len(given.context)
-    shown = slice(count) if given.alike is None else given.alike
-    x, models = {"data": setup.original(setup.seen(test.rows(shown)).x)}, [model]
+    places: dict[str, slice | Tensor] = {"data": slice(count)}
+    if given.alike is not None:
+        places["alike"] = given.alike
+    x, models = {name: setup.original(setup.seen(test.rows(its)).x) for name, its in places.items()}, [model]
     found = teachers(setup)
     if "teacher" in setup.config["objective"] and not found:
         log.warning("warning: no teacher is shown, as none is where it was: %s=DIR says where it is", TEACHER)
@@ -129,14 +131,16 @@ def conditions(setup: Setup, test: Batch) -> Conditions:
 
 
 def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module], given: Conditions) -> None:
-    """Plots the samples beside data and, for a student, the filters of both teacher and student."""
+    """Plots samples beside data, of the same contexts if there are any, and filters of a student and its teacher."""
 
     def drawable(part: Tensor) -> ndarray:
         return part.cpu().float().numpy()
 
     its = f" given the same {setup.config['given']}" if given.alike is not None else ""
     title = f"{'student' if len(models) > 1 else 'samples'}{its}"
-    panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in x.items()}
+    parts = {**x, "data": x.get("alike", x["data"])}
+    parts.pop("alike", None)
+    panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in parts.items()}
     plots = {"samples": gallery.samples(panels, given.columns)}
     mean = means(models[-1], setup, x["x"], given)
     if mean is not None and setup.event.is_picture:

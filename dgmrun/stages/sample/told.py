@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.data.check import inside
+from dgmrun.data.labels import follows_end
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
@@ -16,7 +17,8 @@ def contexts(asked: Any, event: Event) -> Tensor:
     """Returns the contexts that `sample.given` asks for, [contexts, *event.shape].
 
     Args:
-        asked: one list of numbers or several; captions may be shorter than those of the data.
+        asked: one list of numbers or several; captions may be shorter than those of the data,
+            down to none.
         event: event of the context, a vector.
 
     Raises:
@@ -26,14 +28,14 @@ def contexts(asked: Any, event: Event) -> Tensor:
     if not all(_are_numbers(row, event) for row in rows):
         raise _refusal(asked, event)
     found = torch.tensor([[*row, *[0] * (event.dims - len(row))] for row in rows], dtype=torch.float64)
-    if not inside(found, event):
+    if not inside(found, event) or (event.kind == "tokens" and follows_end(found.numpy()).any()):
         raise _refusal(asked, event)
     return found
 
 
 def alike(told: Tensor, contexts: Tensor) -> Tensor | None:
     """Returns places of examples of these contexts, each with its own in turn; None if some context has none."""
-    found = torch.empty(len(told), dtype=torch.int64)
+    found, told = torch.empty(len(told), dtype=torch.int64), told.to(contexts.dtype)
     for one in told.unique(dim=0):
         of_told, of_data = ((part == one).reshape(len(part), -1).all(1).nonzero()[:, 0] for part in (told, contexts))
         if not len(of_data):
