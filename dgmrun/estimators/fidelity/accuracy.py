@@ -8,7 +8,7 @@ where p(y) is the frequency of the class in the training split.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -28,9 +28,13 @@ class Accuracy(FidelityMethod):
 
     Of equal ones the first class counts. It costs a pass for each class; of a model of x given a class, the diagnostic
     `log_posterior` is the mean of log p(y | x) of the true classes, in nats, which a classifier has as its likelihood.
+
+    Args:
+        double: whether in double precision, as likelihoods are, or in the model's own; see `Exact`.
     """
 
     requires: ClassVar[type] = TractableDensity
+    double: bool = True
 
     def check(self, model: Any) -> None:
         """Raises ValueError unless the model is a classifier, or one of x given one class."""
@@ -53,7 +57,7 @@ class Accuracy(FidelityMethod):
         y = x if is_classifier else context
         assert y is not None
         classes = range((model.event if is_classifier else model.context).size or 2)
-        log_p = torch.stack([_log_p(model, evidence.batch, one, is_classifier) for one in tracked(classes)], 1)
+        log_p = torch.stack([self._log_p(model, evidence.batch, one) for one in tracked(classes)], 1)
         if not is_classifier:
             assert evidence.class_counts is not None
             log_p = (log_p + evidence.class_counts.to(log_p).log()).log_softmax(1)
@@ -63,15 +67,17 @@ class Accuracy(FidelityMethod):
         error = math.sqrt(share * (1 - share) / num)
         interval = binomial_interval(int(hits.sum()), num)
         further = {} if is_classifier else _log_posterior(log_p.gather(1, true)[:, 0])
-        return hits, Estimate("accuracy", share, error, interval, "estimate", "none", samples=num, diagnostics=further)
+        kept = {"samples": num, "settings": asdict(self), "diagnostics": further}
+        return hits, Estimate("accuracy", share, error, interval, "estimate", "none", **kept)
 
-
-def _log_p(model: Any, batch: Batch, one: int, is_classifier: bool) -> Tensor:
-    """log p(y | x) of a class, or log p(x | y) given it, [batch], in the precision of likelihoods."""
-    x, context = batch.x, batch.context
-    assert context is not None
-    asked = {"x": torch.full_like(x, one)} if is_classifier else {"context": torch.full_like(context, one)}
-    return log_density(model, batch._replace(**asked))
+    def _log_p(self, model: Any, batch: Batch, one: int) -> Tensor:
+        """log p(y | x) of a class, or log p(x | y) given it, [batch]."""
+        x, context = batch.x, batch.context
+        assert context is not None
+        asked = (
+            {"x": torch.full_like(x, one)} if self.is_automatic(model) else {"context": torch.full_like(context, one)}
+        )
+        return log_density(model, batch._replace(**asked), self.double).double()
 
 
 def _log_posterior(log_p: Tensor) -> dict[str, float | None]:
