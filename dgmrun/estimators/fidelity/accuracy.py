@@ -8,7 +8,7 @@ where p(y) is the frequency of the class in the training split.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -67,16 +67,15 @@ class Accuracy(FidelityMethod):
         error = math.sqrt(share * (1 - share) / num)
         interval = binomial_interval(int(hits.sum()), num)
         further = {} if is_classifier else _log_posterior(log_p.gather(1, true)[:, 0])
-        kept = {"samples": num, "settings": asdict(self), "diagnostics": further}
-        return hits, Estimate("accuracy", share, error, interval, "estimate", "none", **kept)
+        estimate = Estimate("accuracy", share, error, interval, "estimate", "none", samples=num)
+        return hits, replace(estimate, settings=asdict(self), diagnostics=further)
 
     def _log_p(self, model: Any, batch: Batch, one: int) -> Tensor:
         """log p(y | x) of a class, or log p(x | y) given it, [batch]."""
         x, context = batch.x, batch.context
         assert context is not None
-        asked = (
-            {"x": torch.full_like(x, one)} if self.is_automatic(model) else {"context": torch.full_like(context, one)}
-        )
+        is_classifier = self.is_automatic(model)
+        asked = {"x": torch.full_like(x, one)} if is_classifier else {"context": torch.full_like(context, one)}
         return log_density(model, batch._replace(**asked), self.double).double()
 
 
