@@ -53,8 +53,16 @@ def pairs() -> list[Pair]:
 
 
 def of_pairs(quick: Callable[[str, str], bool] = lambda *pair: True) -> pytest.MarkDecorator:
-    """A test for every pair; what is not quick waits for `test-all`."""
-    cases = [pytest.param(*pair, marks=[] if quick(*pair) else [SLOW]) for pair in pairs()]
+    """A test for every pair; what is not quick waits for `test-all`.
+
+    Nor are students with convolutional networks, which take several times as long as others, and are trained as those.
+    """
+
+    def is_quick(model: str, objective: str) -> bool:
+        is_student = "teacher" in options("objective")[objective].read_text()
+        return quick(model, objective) and not (is_student and narrow(options("model")[model].read_text()))
+
+    cases = [pytest.param(*pair, marks=[] if is_quick(*pair) else [SLOW]) for pair in pairs()]
     return pytest.mark.parametrize(("model", "objective"), cases)
 
 
