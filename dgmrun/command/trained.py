@@ -220,10 +220,12 @@ def _folder(path: Any) -> Path:
 
 
 def _listed(given: Any) -> Any:
-    """Returns what is given as a number, a word or a list."""
+    """Returns what is given as a number, a word or a list; what is none of these as a word, for which it is refused."""
     if isinstance(given, (Tensor, ndarray, generic)):
         return given.tolist()
-    return given if given is None or isinstance(given, (int, float, str)) else [_listed(each) for each in given]
+    if isinstance(given, (list, tuple, range)):
+        return [_listed(each) for each in given]
+    return given if given is None or isinstance(given, (int, float, str)) else repr(given)
 
 
 def _row(label: str, figure: Figure, weights: str | None) -> dict[str, Any]:

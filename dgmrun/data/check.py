@@ -6,6 +6,7 @@ from math import inf
 
 from torch import Tensor
 
+from dgmrun.data.labels import follows_end
 from dgmrun.data.splits import Splits, sha256
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
@@ -33,7 +34,9 @@ def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
 
 
 def inside(x: Tensor, event: Event) -> bool:
-    """Returns whether every entry of `x` is a value that `event` allows."""
+    """Returns whether every entry of `x` is a value that `event` allows, and no word follows the end of its string."""
+    if event.kind == "tokens" and follows_end(x.cpu().numpy()).any():
+        return False
     low, high = _range(event)
     whole = event.is_continuous or not x.is_floating_point() or (x == x.round()).all()
     return bool(whole and x.isfinite().all() and x.min() >= low and x.max() <= high)

@@ -63,6 +63,9 @@ def _scored(setup: Setup, x: Any, given: Any) -> Scored:
     of_pixels, of_labels = setup.original_event, setup.arrangement.labels
     modelled = _tensor("x", x, of_pixels if setup.is_of_x else of_labels)
     context = None if given is None else _tensor("given", given, of_labels if setup.is_of_x else of_pixels)
+    if context is not None and len(context) != len(modelled):
+        must = f"be of {len(modelled)} examples, as `x` is"
+        raise Mistake(f"`given` must {must}, but is of {len(context)}")
     pixels, labels = (modelled, context) if setup.is_of_x else (context, modelled)
     assert pixels is not None
     batch = setup.arrangement.rows(setup.data.seen(pixels, "test"), labels, torch.arange(len(pixels)))

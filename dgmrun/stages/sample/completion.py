@@ -35,6 +35,8 @@ def check(setup: Setup, model: object) -> None:
         raise Mistake(f"`sample.complete` must be top or null, but is {asked}")
     if asked is not None and not isinstance(model, Imputing):
         raise Mistake(f"`sample.complete` must be null for a model that draws no row given those above, but is {asked}")
+    if asked is not None and setup.event.shape[1] < 2:
+        raise Mistake(f"`sample.complete` must be null for pictures of one row, but is {asked}")
     if asked is not None and setup.config["dataset"]["pixel_order"] == "column":
         raise Mistake(f"`sample.complete` must be null where pixels are ordered by columns, but is {asked}")
     if asked is not None and setup.config["sample"]["given"] is not None:

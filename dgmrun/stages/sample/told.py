@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from dgmrun.data.check import inside
-from dgmrun.data.labels import follows_end
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
 
@@ -28,7 +27,7 @@ def contexts(asked: Any, event: Event) -> Tensor:
     if not all(_are_numbers(row, event) for row in rows):
         raise _refusal(asked, event)
     found = torch.tensor([[*row, *[0] * (event.dims - len(row))] for row in rows], dtype=torch.float64)
-    if not inside(found, event) or (event.kind == "tokens" and follows_end(found.numpy()).any()):
+    if not inside(found, event):
         raise _refusal(asked, event)
     return found
 
@@ -45,7 +44,10 @@ def alike(told: Tensor, contexts: Tensor) -> Tensor | None:
 
 
 def _are_numbers(row: Any, event: Event) -> bool:
-    is_list = isinstance(row, list) and all(isinstance(each, (int, float)) for each in row)
+    def is_number(each: Any) -> bool:
+        return type(each) in (int, float) or (type(each) is bool and event.kind == "binary")
+
+    is_list = isinstance(row, list) and all(map(is_number, row))
     return is_list and (len(row) == event.dims or (event.kind == "tokens" and len(row) < event.dims))
 
 
