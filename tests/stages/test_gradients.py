@@ -120,7 +120,7 @@ def test_a_model_of_real_latents_has_those_that_fit_it(dgmrun: Command) -> None:
         ),
         (
             (
-                *("model=realnvp model.norm=batch dataset=digits dataset.transform=standardise".split()),
+                *(f"model=realnvp model.norm=batch {' '.join(BINARY)} dataset.event.kind=unit".split()),
                 "gradients.batch_sizes=[1]",
             ),
             "`model` must have no batch normalisation for gradients.batch_sizes",

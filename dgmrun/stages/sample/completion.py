@@ -44,7 +44,7 @@ def check(setup: Setup, model: object) -> None:
 
 
 def draw(run: Run, setup: Setup) -> None:
-    """Draws, saves and plots completions of the first test examples."""
+    """Draws, saves and plots completions of test examples."""
     data, x = completions(setup.trained_model(run), setup)
     run.write_arrays("completions.npz", x=x.numpy(), data=data.numpy())
     run.merge({"completions": {"count": len(x), "of": vars(run.identity())}})
@@ -56,9 +56,8 @@ def draw(run: Run, setup: Setup) -> None:
 
 
 def completions(model: Any, setup: Setup) -> tuple[Tensor, Tensor]:
-    """Returns the first test examples, and EACH completions of each, given its context if any, in original units."""
-    test = setup.scored("test")
-    places = torch.arange(min(len(test.x), max(1, setup.config["sample"]["count"] // EACH)))
+    """Returns some test examples, and EACH completions of each, given its context if any, in original units."""
+    test, places = setup.scored("test"), setup.places("test", max(1, setup.config["sample"]["count"] // EACH))
     batch = setup.seen(test.rows(places.repeat_interleave(EACH)))
     with seeded(setup.config["seed"], "sample"), bar("sample"):
         x = model.impute(batch.x, setup.event.shape[1] // 2, batch.context)
