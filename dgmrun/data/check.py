@@ -35,7 +35,7 @@ def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
 
 def inside(x: Tensor, event: Event) -> bool:
     """Returns whether every entry of `x` is a value that `event` allows, and no word follows the end of its string."""
-    if event.kind == "tokens" and follows_end(x.cpu().numpy()).any():
+    if event.kind == "tokens" and follows_end(x.reshape(len(x), -1).cpu().numpy()).any():
         return False
     low, high = _range(event)
     whole = event.is_continuous or not x.is_floating_point() or (x == x.round()).all()
