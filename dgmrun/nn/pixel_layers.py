@@ -111,6 +111,7 @@ class Residual(Layer):
 
     def forward(self, v: Tensor | None, h: Tensor, y: Tensor | None) -> Features:
         """See `Layer`."""
+        h = h.contiguous(memory_format=torch.channels_last)  # in which these convolutions are faster
         return v, h + self.wide(self.conv(self.narrow(h.relu()).relu(), y).relu())
 
     def cached(self, num: int, width: int, y: Tensor | None) -> Cached:
