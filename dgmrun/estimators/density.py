@@ -35,7 +35,7 @@ def log_density(model: Any, batch: Batch, double: bool = True) -> Float[Tensor, 
         double: whether in double precision, in which convolutions take several times as long, or in the model's own.
     """
     same, whole = in_double(model, batch) if double else (model, batch)
-    size = max(1, min(EXAMPLES, NUMBERS // max(1, batch.x[0].numel())))
+    size = max(1, min(EXAMPLES, NUMBERS // max(1, batch.x[:1].numel())))
     if roles(type(model)).density is TractableDensity:
         return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(size)])
     return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(size)])
