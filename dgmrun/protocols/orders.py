@@ -25,11 +25,3 @@ class Orderless(Protocol):
 
         Those of d in S are not used.
         """
-
-
-@runtime_checkable
-class Imputing(Protocol):
-    """A model of pictures that draws each row given those above, exactly."""
-
-    def impute(self, x: Tensor, rows: int, context: Tensor | None = None) -> Tensor:
-        """Draws the pixels of pictures [num, *event.shape] below their first `rows`, given these."""

@@ -20,6 +20,7 @@ from dgmrun.data.transform import LEVELS, TRANSFORMS, transformed
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
 from dgmrun.protocols.models import MarkovChain, roles, takes_context
+from dgmrun.protocols.samplers import Stepwise
 from dgmrun.protocols.values import Batch, Event
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
@@ -256,7 +257,13 @@ class Setup:
 
     def trained_model(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights (their moving averages if there are any), for evaluation."""
-        return self.model_of(run).eval().requires_grad_(False)
+        model, asked = self.model_of(run).eval().requires_grad_(False), self.config["sample"]
+        if isinstance(model, Stepwise):
+            build.checked(model.sample_by, asked["sampler"], asked["steps"])
+        elif asked["steps"] is not None:
+            name = self.config["choices"]["model"]
+            raise Mistake(f"`sample.steps` must be null for the model {name}, but is {asked['steps']}")
+        return model
 
     def model_of(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights, in training mode and with gradients enabled."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from dgmrun.errors import Mistake
 from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery
-from dgmrun.protocols.orders import Imputing
+from dgmrun.protocols.samplers import Imputing
 from dgmrun.protocols.text import counted
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded

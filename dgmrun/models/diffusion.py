@@ -1,0 +1,255 @@
+r"""Diffusion: data are turned into noise step by step, and a network learns each step back.
+
+.. math::
+    -\log p(x) \le KL(q(z_T \mid x) \| p(z_T)) + \sum_{t=2}^T
+    E_q[KL(q(z_{t-1} \mid z_t, x) \| p(z_{t-1} \mid z_t))] + E_q[-\log p(x \mid z_1)]
+
+A latent variable model of T layers with a fixed q, or of ever more and smaller steps, in continuous time. With T = 1 it
+is a VAE whose encoder is noise.
+
+References:
+    Sohl-Dickstein, Weiss, Maheswaranathan and Ganguli (2015), Deep unsupervised learning using nonequilibrium
+    thermodynamics, https://arxiv.org/abs/1503.03585, equations 13 and 14.
+    Ho, Jain and Abbeel (2020), Denoising diffusion probabilistic models, https://arxiv.org/abs/2006.11239, equation 5.
+    Kingma, Salimans, Poole and Ho (2021), Variational diffusion models, https://arxiv.org/abs/2107.00630, equation 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dgmrun.nn.binary import precise
+from dgmrun.nn.context import ContextVector
+from dgmrun.nn.denoiser import NETWORKS
+from dgmrun.nn.diffusion import PREDICTIONS, VARIANCES, BinomialKernel, GaussianKernel, Kernel
+from dgmrun.nn.noise import SCHEDULES, Fixed, Learned, slope
+from dgmrun.nn.standardise import first_layer
+from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.values import Batch, Event
+
+KINDS = ("binary", "levels", "real")
+SAMPLERS = ("ancestral", "ddim")
+IN_CONTINUOUS_TIME = 250
+"""Number of steps of samples if there are infinitely many."""
+
+
+class Diffusion(nn.Module):
+    """Diffusion of bits by a binomial kernel, of levels and of real numbers, which are standardised, by a Gaussian one.
+
+    Args:
+        event: event of one example.
+        steps: number of steps T; None for continuous time, of a Gaussian kernel.
+        schedule: `linear`, `cosine`, `harmonic`, `straight`, or `learned`, of a Gaussian kernel.
+        predicts: what the network of a Gaussian kernel gives: `velocity`, `noise` or `x`.
+        variance: that of the steps back of a Gaussian kernel: `learned`, `large` or `small`; in continuous time all are
+            the same.
+        network: `mlp` or `unet`; None for a U-Net of pictures whose sides are at least 4.
+        width: units of a hidden layer, or channels at full size.
+        depth: hidden layers, or blocks at each size on the way down, and up.
+        context: event of the context, if any, which the network is told.
+
+    Raises:
+        ValueError: a setting is invalid; the message names its key.
+
+    Example:
+        >>> model = Diffusion(Event((4,), "binary"), steps=3, width=8)
+        >>> model.bound(Batch(model.sample(5), torch.arange(5))).shape
+        torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        steps: int | None = 1000,
+        schedule: str = "cosine",
+        predicts: str = "velocity",
+        variance: str = "large",
+        network: str | None = None,
+        width: int = 32,
+        depth: int = 2,
+        context: Event | None = None,
+    ) -> None:
+        super().__init__()
+        event.require(KINDS, "a diffusion model")
+        network = network or ("unet" if event.is_picture and min(event.shape[1:]) >= 4 else "mlp")
+        known = {
+            "schedule": (*SCHEDULES, "learned"),
+            "predicts": PREDICTIONS,
+            "variance": VARIANCES,
+            "network": NETWORKS if event.is_picture else ("mlp",),
+        }
+        _check_names(known, schedule=schedule, predicts=predicts, variance=variance, network=network)
+        _check_sizes("model", width=width, depth=depth, **({} if steps is None else {"steps": steps}))
+        if event.kind == "binary":
+            _check_bits(steps, schedule)
+        self.event, self.context, self.vector = event, context, ContextVector(context)
+        self.steps, self.sampler, self.sample_steps = steps, "ancestral", steps or IN_CONTINUOUS_TIME
+        self.learned = {key for key, value in (("schedule", schedule), ("variance", variance)) if value == "learned"}
+        self.schedule = Learned() if schedule == "learned" else Fixed(schedule)
+        self.first = first_layer(event)
+        self.kernel: Kernel = BinomialKernel() if event.kind == "binary" else GaussianKernel(event, predicts, variance)
+        self.network = NETWORKS[network](event.shape, self.kernel.outputs, self.vector.size, width, depth)
+
+    def initialise(self, x: Tensor) -> None:
+        """Standardises real numbers."""
+        self.first.fit(x)
+
+    def bound(self, batch: Batch) -> Tensor:
+        """Bound on -log p(x) in nats, [batch]: its ends, and what is between by one t of each example."""
+        ends, between = self.terms(batch)
+        return ends + between
+
+    def terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """KL(q(z_T | x) || p(z_T)) - log p(x | z_1) by one z_1, and the sum of all divergences by one of them, [batch]."""
+        x, c = self._seen(batch.x), self.vector(batch.context, self.like)
+        last, first = self.schedule(self.like.new_tensor([1.0, self._t(1)]))
+        z, _ = self.kernel.noised(x, first)
+        decoded = self.kernel.decode(x, z, self._outputs(z, first.expand(len(x)), c), first)
+        ends = _total(self.kernel.prior(x, last) + decoded) - self.first.log_jacobian()
+        if self.steps == 1:
+            return ends, torch.zeros_like(ends)
+        return ends, self._between(x, c)
+
+    def _between(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """Unbiased estimates of the sum of the divergences of all steps, [batch]."""
+        u = _spread(len(x)).to(self.like)
+        if self.steps is None:
+            log_snr, slopes = slope(self.schedule, u)
+            log_snr, fall = self._over(log_snr), self._over(-slopes)
+            z, noise = self.kernel.noised(x, log_snr)
+            rate: Tensor = self.kernel.rate(noise, z, self._outputs(z, log_snr, c), log_snr, fall)  # type: ignore[attr-defined]
+            return _total(rate)
+        t = (2 + (u * (self.steps - 1)).floor()).clamp(max=self.steps)
+        log_snr, before = (self._over(self.schedule(self._t(each))) for each in (t, t - 1))
+        z, noise = self.kernel.noised(x, log_snr)
+        step = self.kernel.step(noise, x, z, self._outputs(z, log_snr, c), log_snr, before)
+        return (self.steps - 1) * _total(step)
+
+    def simple(self, batch: Batch) -> Tensor:
+        """Loss that weighs all t alike, a mean over dimensions by one t of each example, [batch]."""
+        x, c = self._seen(batch.x), self.vector(batch.context, self.like)
+        u = _spread(len(x)).to(self.like)
+        t = u if self.steps is None else self._t((1 + (u * self.steps).floor()).clamp(max=self.steps))
+        log_snr = self._over(self.schedule(t))
+        z, noise = self.kernel.noised(x, log_snr)
+        return self.kernel.simple(noise, x, z, self._outputs(z, log_snr, c), log_snr).reshape(len(x), -1).mean(1)
+
+    def learns(self, setting: str) -> bool:
+        """Whether `schedule` or `variance` are learned, as the bound alone can do."""
+        return setting in self.learned
+
+    def interior(self) -> list[nn.Parameter]:
+        """Parameters that change the variance of the bound alone: in continuous time what is between the ends."""
+        return [self.schedule.interior] if self.steps is None and isinstance(self.schedule, Learned) else []
+
+    def sample_by(self, sampler: str, steps: int | None) -> None:
+        """Sets how samples are drawn.
+
+        Args:
+            sampler: `ancestral`, of the model of which the bound is; or `ddim`, of a Gaussian kernel, the same without
+                fresh noise.
+            steps: number of steps, each over several of the T if there are fewer; None for all, or 250 in continuous
+                time.
+
+        Raises:
+            ValueError: a setting is invalid; the message names its key.
+        """
+        known = SAMPLERS[:1] if self.event.kind == "binary" else SAMPLERS
+        if sampler not in known:
+            raise ValueError(f"`sample.sampler` must be {' or '.join(known)} for this model, but is {sampler}")
+        if steps is not None:
+            _check_sizes("sample", steps=steps)
+            if self.steps is not None and steps > self.steps:
+                raise ValueError(f"`sample.steps` must be at most model.steps, {self.steps}, but is {steps}")
+        self.sampler, self.sample_steps = sampler, steps or self.steps or IN_CONTINUOUS_TIME
+
+    @torch.no_grad()
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
+        """Independent samples [num, *event.shape]."""
+        c = self.vector(context, self.like)
+        times = torch.linspace(1, self._t(1), self.sample_steps, device=self.like.device)
+        grid = self.schedule(times if self.steps is None else times.mul(self.steps).round() / self.steps)
+        z = self.kernel.start(self.like.new_empty(num, *self.event.shape))
+        for log_snr, before in tracked(list(pairwise(grid))):
+            z = self.kernel.back(
+                z, self._outputs(z, log_snr.expand(num), c), log_snr, before, self.sampler == "ancestral"
+            )
+        return self._original(self.kernel.end(z, self._outputs(z, grid[-1].expand(num), c), grid[-1]))
+
+    @property
+    def like(self) -> Tensor:
+        """A parameter, which has the data type and device of all."""
+        return next(self.network.parameters())
+
+    def _t(self, step: Any) -> Any:
+        """Time of a step, the first of which is 1; that of the first is 0 in continuous time."""
+        return 0.0 if self.steps is None else step / self.steps
+
+    def _outputs(self, z: Tensor, log_snr: Tensor, c: Tensor | None) -> Tensor:
+        """Outputs of the network [batch, outputs, *event.shape], in single precision or higher."""
+        return precise(self.network(z, log_snr.flatten(), c))
+
+    def _over(self, each: Tensor) -> Tensor:
+        """Spreads values [batch] over the dimensions of examples."""
+        return each.view(-1, *[1] * len(self.event.shape))
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """x as kernels take it: bits and levels from -1 to 1, real numbers standardised."""
+        if self.event.kind == "real":
+            return self.first(x).view_as(x)
+        return x.to(self.like) * (2 / max(1, (self.event.size or 2) - 1)) - 1
+
+    def _original(self, x: Tensor) -> Tensor:
+        """The inverse of `_seen`."""
+        if self.event.kind == "real":
+            return self.first.inverse(x.reshape(len(x), -1)).view_as(x)
+        return ((x + 1) * (((self.event.size or 2) - 1) / 2)).round().to(self.event.dtype)
+
+
+def _spread(num: int) -> Tensor:
+    """Uniform draws [num] in [0, 1), each in its own of as many equal parts, in random order."""
+    return (torch.randperm(num) + torch.rand(num)) / num
+
+
+def _total(each: Tensor) -> Tensor:
+    """Sums over the dimensions of each example, [batch]."""
+    return each.reshape(len(each), -1).sum(1)
+
+
+def _check_names(known: Mapping[str, Collection[str]], **settings: str) -> None:
+    """Refuses names that are not known.
+
+    Raises:
+        ValueError: the message names the key.
+    """
+    for key, value in settings.items():
+        if value not in known[key]:
+            raise ValueError(f"`model.{key}` must be one of {', '.join(known[key])}, but is {value}")
+
+
+def _check_sizes(section: str, **sizes: int) -> None:
+    """Refuses what is no whole number of at least 1.
+
+    Raises:
+        ValueError: the message names the key.
+    """
+    for key, size in sizes.items():
+        if type(size) is not int or size < 1:
+            raise ValueError(f"`{section}.{key}` must be a whole number of at least 1, but is {size}")
+
+
+def _check_bits(steps: int | None, schedule: str) -> None:
+    """Refuses what a binomial kernel cannot do: gradients do not pass through bits, and steps are finite.
+
+    Raises:
+        ValueError: the message names the key.
+    """
+    if steps is None:
+        raise ValueError("`model.steps` must be a number for binary data, but is null")
+    if schedule == "learned":
+        raise ValueError("`model.schedule` must not be learned for binary data")
