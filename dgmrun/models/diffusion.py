@@ -105,7 +105,7 @@ class Diffusion(nn.Module):
         return ends + between
 
     def terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """KL(q(z_T | x) || p(z_T)) - log p(x | z_1) by one z_1, and the sum of all divergences by one of them, [batch]."""
+        """KL(q(z_T | x) || p(z_T)) - log p(x | z_1) by one z_1, and all divergences by one of them, [batch]."""
         x, c = self._seen(batch.x), self.vector(batch.context, self.like)
         last, first = self.schedule(self.like.new_tensor([1.0, self._t(1)]))
         z, _ = self.kernel.noised(x, first)
