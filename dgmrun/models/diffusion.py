@@ -101,29 +101,26 @@ class Diffusion(nn.Module):
 
     def bound(self, batch: Batch) -> Tensor:
         """Bound on -log p(x) in nats, [batch]: its ends, and what is between by one t of each example."""
-        ends, between = self.terms(batch)
-        return ends + between
+        return self.ends(batch) + self.between(batch)
 
-    def terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """KL(q(z_T | x) || p(z_T)) - log p(x | z_1) by one z_1, and all divergences by one of them, [batch]."""
-        x, c = self._seen(batch.x), self.vector(batch.context, self.like)
+    def ends(self, batch: Batch) -> Tensor:
+        """KL(q(z_T | x) || p(z_T)) - log p(x | z_1) by one z_1, in nats, [batch]."""
+        x, c = self._told(batch)
         last, first = self.schedule(self.like.new_tensor([1.0, self._t(1)]))
         z, _ = self.kernel.noised(x, first)
         decoded = self.kernel.decode(x, z, self._outputs(z, first.expand(len(x)), c), first)
-        ends = _total(self.kernel.prior(x, last) + decoded) - self.first.log_jacobian()
-        if self.steps == 1:
-            return ends, torch.zeros_like(ends)
-        return ends, self._between(x, c)
+        return _total(self.kernel.prior(x, last) + decoded) - self.first.log_jacobian()
 
-    def _between(self, x: Tensor, c: Tensor | None) -> Tensor:
-        """Unbiased estimates of the sum of the divergences of all steps, [batch]."""
-        u = _spread(len(x)).to(self.like)
+    def between(self, batch: Batch) -> Tensor:
+        """Unbiased estimate of the sum of the divergences of all steps back, by one of them, in nats, [batch]."""
+        x, c = self._told(batch)
+        if self.steps == 1:
+            return x.new_zeros(len(x))
+        u = self._spread(len(x))
         if self.steps is None:
-            log_snr, slopes = slope(self.schedule, u)
-            log_snr, fall = self._over(log_snr), self._over(-slopes)
+            log_snr, slopes = map(self._over, slope(self.schedule, u))
             z, noise = self.kernel.noised(x, log_snr)
-            rate: Tensor = self.kernel.rate(noise, z, self._outputs(z, log_snr, c), log_snr, fall)  # type: ignore[attr-defined]
-            return _total(rate)
+            return _total(self.kernel.rate(noise, z, self._outputs(z, log_snr, c), log_snr, -slopes))
         t = (2 + (u * (self.steps - 1)).floor()).clamp(max=self.steps)
         log_snr, before = (self._over(self.schedule(self._t(each))) for each in (t, t - 1))
         z, noise = self.kernel.noised(x, log_snr)
@@ -132,8 +129,8 @@ class Diffusion(nn.Module):
 
     def simple(self, batch: Batch) -> Tensor:
         """Loss that weighs all t alike, a mean over dimensions by one t of each example, [batch]."""
-        x, c = self._seen(batch.x), self.vector(batch.context, self.like)
-        u = _spread(len(x)).to(self.like)
+        x, c = self._told(batch)
+        u = self._spread(len(x))
         t = u if self.steps is None else self._t((1 + (u * self.steps).floor()).clamp(max=self.steps))
         log_snr = self._over(self.schedule(t))
         z, noise = self.kernel.noised(x, log_snr)
@@ -194,6 +191,14 @@ class Diffusion(nn.Module):
         """Outputs of the network [batch, outputs, *event.shape], in single precision or higher."""
         return precise(self.network(z, log_snr.flatten(), c))
 
+    def _told(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Examples as kernels take them, and vectors of their contexts."""
+        return self._seen(batch.x), self.vector(batch.context, self.like)
+
+    def _spread(self, num: int) -> Tensor:
+        """Uniform draws [num] in [0, 1), each in its own of as many equal parts, in random order."""
+        return ((torch.randperm(num) + torch.rand(num)) / num).to(self.like)
+
     def _over(self, each: Tensor) -> Tensor:
         """Spreads values [batch] over the dimensions of examples."""
         return each.view(-1, *[1] * len(self.event.shape))
@@ -209,11 +214,6 @@ class Diffusion(nn.Module):
         if self.event.kind == "real":
             return self.first.inverse(x.reshape(len(x), -1)).view_as(x)
         return ((x + 1) * (((self.event.size or 2) - 1) / 2)).round().to(self.event.dtype)
-
-
-def _spread(num: int) -> Tensor:
-    """Uniform draws [num] in [0, 1), each in its own of as many equal parts, in random order."""
-    return (torch.randperm(num) + torch.rand(num)) / num
 
 
 def _total(each: Tensor) -> Tensor:

@@ -50,6 +50,10 @@ class Kernel(ABC):
     def step(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, before: Tensor) -> Tensor:
         """KL(q(z_s | z_t, x) || p(z_s | z_t)) of each dimension, where `before` is the log-SNR of s < t."""
 
+    def rate(self, noise: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, fall: Tensor) -> Tensor:
+        """Derivative by t of the sum of divergences of ever smaller steps, where log-SNR falls at the rate `fall`."""
+        raise NotImplementedError
+
     @abstractmethod
     def simple(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
         """Loss of each dimension that weighs all log-SNRs alike."""
@@ -102,7 +106,7 @@ class GaussianKernel(Kernel):
         return (excess.log1p() + (gain * error - excess) / (1 + excess)) / 2
 
     def rate(self, noise: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, fall: Tensor) -> Tensor:
-        """Derivative by t of the sum of divergences of ever smaller steps, where log-SNR falls at the rate `fall`."""
+        """See `Kernel`; Kingma et al. (2021), equation 17."""
         return fall * (noise - self._denoised(z, outputs, log_snr)[1]).square() / 2
 
     def simple(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:

@@ -21,16 +21,21 @@ from dgmrun.protocols.models import Bounded
 from dgmrun.protocols.values import Batch
 
 LOSSES = ("bound", "simple")
+SHARE = 4
+"""One in so many examples shows the ends of the bound, which vary less than what is between, and cost as much."""
 EVERY = 5
 """Steps of the model for each of a learned schedule."""
 
 
 @runtime_checkable
 class Denoiser(Bounded, Protocol):
-    """A model with a bound, of which one part is drawn, and a loss that weighs all amounts of noise alike."""
+    """A model with a bound of two parts, and a loss that weighs all amounts of noise alike."""
 
-    def terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The ends of the bound, and what is between, in nats, [batch] each."""
+    def ends(self, batch: Batch) -> Tensor:
+        """The ends of the bound, of the most and the least noise, in nats, [batch]."""
+
+    def between(self, batch: Batch) -> Tensor:
+        """What is between, by one amount of noise for each example, in nats, [batch]."""
 
     def simple(self, batch: Batch) -> Tensor:
         """The loss that weighs all amounts of noise alike, [batch]."""
@@ -76,11 +81,12 @@ class Diffusion(Objective):
         model: Any = self.model
         if not self.by_bound:
             return model.simple(batch).mean(), {}
-        ends, between = model.terms(batch)
-        bound = (ends + between).mean()
+        between = model.between(batch)
         if name == "schedule":
             return (between / model.event.dims).square().mean(), {}
-        return bound, {"bound": bound.detach(), "ends": ends.detach().mean()}
+        ends = model.ends(batch.rows(slice(-(-len(batch.x) // SHARE)))).mean()
+        bound = ends + between.mean()
+        return bound, {"bound": bound.detach(), "ends": ends.detach()}
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of the model."""
