@@ -83,10 +83,9 @@ class Raster(nn.Module, ABC):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the last layer so that the conditionals of all pixels start alike, as fits those of some of `x`."""
+        """Sets the output biases so that the conditionals start as fits the pixels of some of `x`."""
         some = x[:: max(1, len(x) // EXAMPLES)]
         pixels = some[:, self.order].movedim(1, -1).flatten(0, -2)
-        nn.init.zeros_(self.head[-1].get_parameter("conv.weight"))
         self.head[-1].get_parameter("conv.bias").copy_(self.family.start(pixels).flatten())
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
