@@ -173,8 +173,9 @@ def _check(
         check_size(key, size, least)
     if levels not in LEVELS:
         raise ValueError(f"`model.levels` must be {' or '.join(LEVELS)}, but is {levels}")
-    is_list = colour_order is None or isinstance(colour_order, (list, tuple))
-    if not is_list or sorted(map(str, colour_order or range(number))) != sorted(map(str, range(number))):
+    asked = range(number) if colour_order is None else colour_order
+    is_list = isinstance(asked, (range, list, tuple))
+    if not is_list or sorted(map(str, asked)) != sorted(map(str, range(number))):
         must = f"null or a permutation of 0 to {number - 1} as a list"
         raise ValueError(f"`model.colour_order` must be {must}, but is {colour_order}")
 
