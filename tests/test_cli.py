@@ -213,7 +213,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("compare outputs --wid", "has no --wid (did you mean `--wide`?)", None),
     ("--hlep", "(did you mean `--help`?)", None),
     ("model=nade objective=cd stages=[]", "`objective` must be one that fits the model nade", None),
-    ("model=gan dataset=digits", "but is binary: dataset.binarisation=none makes it so", None),
+    ("model=gan dataset=digits", "or dataset.binarisation=none makes it unit", None),
     ("model=rbm seed=abc", "`seed` must be a whole number", None),
     ("model=rbm optimizer.lr=fast", "`optimizer.lr` must be a number", None),
     ("model=rbm optimizer.lr=null", "`optimizer.lr` must be a number", None),

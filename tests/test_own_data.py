@@ -54,6 +54,7 @@ def test_a_density_of_whole_numbers_is_one_of_noise_within_them(
         ("model=rbm", RNG.integers(0, 256, (100, 4, 4), dtype=np.uint8)),
         ("model=rbm", RNG.random((100, 16))),
         ("model=gaussian", RNG.integers(0, 256, (100, 4), dtype=np.uint8)),
+        ("model=made", RNG.integers(0, 17, (100, 4))),
     ],
 )
 def test_the_cure_that_a_refusal_names_cures(
@@ -61,7 +62,8 @@ def test_the_cure_that_a_refusal_names_cures(
 ) -> None:
     np.save("x.npy", x)
     assert dgmrun(model, *FILE, *SHORT, "train", "dataset.transform=none") == 2
-    cure = capsys.readouterr().err.partition(": dataset.")[2].partition(" makes it so")[0]
+    cure = capsys.readouterr().err.partition(": dataset.")[2].rpartition(" makes it ")[0]
+    cure = cure.split(", or dataset.")[-1]
     assert dgmrun(model, *FILE, *SHORT, "train", *f"dataset.{cure}".split()) == 0
 
 
@@ -264,3 +266,18 @@ def test_no_shape_ends_a_stage_by_a_picture(
     np.save("x.npy", RNG.normal(size=(40, *shape)) > 0)
     layout = "dataset.layout=channels_first" if len(shape) == 3 else "dataset.layout=null"
     assert dgmrun(*model, *FILE, layout, *SHORT, "train", "likelihood", "sample") == 0
+
+
+def test_pictures_want_a_channel_and_dark_ones_are_doubted(
+    dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = RNG.integers(0, 17, (100, 6, 5))
+    np.save("x.npy", x)
+    grey = ("dataset.kind=unit", "dataset.binarisation=threshold", "dataset.transform=none")
+    command = ("model=pixelcnn", "model.channels=2", "model.layers=0", *FILE, *SHORT, *grey, "train")
+    assert dgmrun(*command) == 2
+    assert "x[:, None]" in capsys.readouterr().err
+    np.save("x.npy", x[:, None])
+    assert dgmrun(*command) == 0
+    assert config()["dataset"]["event"] == {"shape": [1, 6, 5], "kind": "unit"}
+    assert "all values of train are 0" in capsys.readouterr().err

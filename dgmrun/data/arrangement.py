@@ -37,7 +37,8 @@ class Arrangement:
             raise Mistake(
                 f"`given` must be null for a dataset without labels that are classes, attributes or captions, "
                 f"but is {self.given}",
-                "given=null; dataset.label=NAME says which column or array of your own file has them",
+                "given=null; dataset.label=NAME names the column or array of your own file that has them, or tells "
+                "what is wrong with it",
             )
 
     @property

@@ -49,6 +49,14 @@ def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: boo
     return found
 
 
+def alike(x: Tensor) -> list[str]:
+    """Says if all training data are one value, as what binarisation makes of dark pictures."""
+    least, most = x.aminmax()
+    return [f"all values of train are {least:g}, as the model sees them: look at dataset.binarisation"] * (
+        least == most
+    )
+
+
 def _shared(splits: Splits, event: Event) -> list[str]:
     """Counts the examples that two splits share, unless there are more examples than possible ones."""
     states = math.inf if event.log_states is None else event.log_states

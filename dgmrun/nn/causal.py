@@ -39,7 +39,7 @@ class CausalConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.reach, self.up = kernel // 2, kernel // 2 if looks_up else 0  # as far up as to the right
-        self.conv = scaled(nn.Conv2d(len(below), len(own), (self.up + 1, self.reach + 1 + self.up)))
+        self.conv = nn.Conv2d(len(below), len(own), (self.up + 1, self.reach + 1 + self.up))
         self.told = nn.Linear(told, len(own), bias=False) if told else None
         mask = torch.ones_like(self.conv.weight)
         mask[:, :, -1, self.reach :] = 0
@@ -105,7 +105,7 @@ class RowConv2d(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, told: int = 0) -> None:
         super().__init__()
         self.reach = kernel // 2
-        self.conv = scaled(nn.Conv2d(inputs, outputs, (self.reach + 1, kernel), padding=(0, self.reach)))
+        self.conv = nn.Conv2d(inputs, outputs, (self.reach + 1, kernel), padding=(0, self.reach))
         self.told = nn.Linear(told, outputs, bias=False) if told else None
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -130,13 +130,6 @@ class CachedRows:
         self.seen = torch.cat((self.seen[:, :, 1:], x[:, :, None]), 2)
         found: Tensor = self.conv(self.seen)[:, :, 0]
         return found if self.told is None else found + self.told
-
-
-def scaled(conv: nn.Conv2d) -> nn.Conv2d:
-    """Initialises a convolution by weights of variance 1 / (number of inputs) and zero biases (LeCun et al. 1998)."""
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
-    nn.init.zeros_(conv.get_parameter("bias"))
-    return conv
 
 
 def lowered(x: Tensor) -> Tensor:

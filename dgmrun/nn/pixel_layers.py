@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from dgmrun.nn.causal import CausalConv2d, RowConv2d, lowered, scaled
+from dgmrun.nn.causal import CausalConv2d, RowConv2d, lowered
 
 Features = tuple[Tensor | None, Tensor]
 """v, if the model has it, and h, [batch, channels, height, width] each."""
@@ -155,7 +155,7 @@ class Gated(Layer):
         super().__init__()
         twice = colour.repeat(2)
         self.rows = RowConv2d(len(colour), len(twice), kernel, told)
-        self.link = scaled(nn.Conv2d(len(twice), len(twice), 1))
+        self.link = nn.Conv2d(len(twice), len(twice), 1)
         self.pixels = CausalConv2d(colour, twice, kernel, told=told)
         self.out = CausalConv2d(colour, colour, 1)
 

@@ -83,10 +83,9 @@ class Raster(nn.Module, ABC):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the last layer so that the conditionals of all pixels start alike, as fits those of some of `x`."""
+        """Sets the output biases so that the conditionals start as fits the pixels of some of `x`."""
         some = x[:: max(1, len(x) // EXAMPLES)]
         pixels = some[:, self.order].movedim(1, -1).flatten(0, -2)
-        nn.init.zeros_(self.head[-1].get_parameter("conv.weight"))
         self.head[-1].get_parameter("conv.bias").copy_(self.family.start(pixels).flatten())
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -174,8 +173,9 @@ def _check(
         check_size(key, size, least)
     if levels not in LEVELS:
         raise ValueError(f"`model.levels` must be {' or '.join(LEVELS)}, but is {levels}")
-    is_list = colour_order is None or isinstance(colour_order, (list, tuple))
-    if not is_list or sorted(map(str, colour_order or range(number))) != sorted(map(str, range(number))):
+    asked = range(number) if colour_order is None else colour_order
+    is_list = isinstance(asked, (range, list, tuple))
+    if not is_list or sorted(map(str, asked)) != sorted(map(str, range(number))):
         must = f"null or a permutation of 0 to {number - 1} as a list"
         raise ValueError(f"`model.colour_order` must be {must}, but is {colour_order}")
 

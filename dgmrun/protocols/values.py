@@ -23,12 +23,14 @@ MADE_BY = {
     ("unit", "real"): "dataset.transform=logit",
     ("counts", "real"): "dataset.transform=jitter",
     ("counts", "binary"): "dataset.kind=unit dataset.binarisation=threshold",
+    ("counts", "levels"): "dataset.kind=unit dataset.transform=levels",
     ("binary", "unit"): "dataset.binarisation=none",
     ("binary", "real"): "dataset.binarisation=none dataset.transform=logit",
 }
 """Settings that make data of one kind data of another."""
 LIMITS = {
     ("counts", "binary"): ", where no number is above 255",
+    ("counts", "levels"): ", where no number is above 255",
     ("binary", "unit"): ", where they were grey",
     ("binary", "real"): ", where they were grey levels k / 255",
     ("unit", "real"): ", where they are grey levels k / 255",
@@ -122,8 +124,8 @@ class Event:
         """
         if self.kind not in kinds:
             pairs = [(self.kind, kind) for kind in kinds if (self.kind, kind) in MADE_BY]
-            pair = min(pairs, key=lambda pair: len(MADE_BY[pair]), default=None)
-            cure = "" if pair is None else f": {MADE_BY[pair]} makes it so{LIMITS.get(pair, '')}"
+            cures = [f"{MADE_BY[pair]} makes it {pair[1]}{LIMITS.get(pair, '')}" for pair in pairs]
+            cure = f": {', or '.join(cures)}" if cures else ""
             raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")
 
     def require_picture(self, what: str, of_tables: str) -> None:
@@ -134,7 +136,12 @@ class Event:
         """
         if not self.is_picture:
             must = f"must be [channels, height, width] for {what}, but is {list(self.shape)}"
-            raise ValueError(f"`dataset.event.shape` {must}: {of_tables} takes tables")
+            cure = (
+                "x[:, None] of your own file gives it one channel"
+                if len(self.shape) == 2
+                else f"{of_tables} takes tables"
+            )
+            raise ValueError(f"`dataset.event.shape` {must}: {cure}")
 
 
 class Batch(NamedTuple):

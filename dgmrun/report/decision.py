@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgmrun.paths import words
 from dgmrun.protocols.text import AUTO
 from dgmrun.report.figures import MARKS, at, with_error
 from dgmrun.report.paired import Ground, grounds, obstacle
@@ -73,8 +74,13 @@ def apart(contest: Contest, contests: Sequence[Contest]) -> list[str]:
 
 
 def keys(entries: Sequence[Entry]) -> list[str]:
-    """Returns the settings that differ, beside model, objective and seed; next is what tells most apart."""
-    left, ordered = [key for key in differing(entries) if key not in (*FIRST, "seed")], list[str]()
+    """Returns the settings that differ, beside model, objective and seed; next is what tells most apart.
+
+    Of those that tell as much apart, settings of training come before settings of evaluation.
+    """
+    evaluating, ordered = words(), list[str]()
+    left = [key for key in differing(entries) if key not in (*FIRST, "seed")]
+    left.sort(key=lambda key: key.partition(".")[0] in evaluating)
     apart = _numbered([_values(entries, key) for key in FIRST])
     while left:
         finer = {key: _numbered([apart, _values(entries, key)]) for key in left}

@@ -15,6 +15,8 @@ from dgmrun.report.paired import ranking
 from dgmrun.report.runs import Entry, differing, folder
 from dgmrun.report.terminal import WIDE, Column, console, fitting, plain, show, table, tables, wrapped
 
+THAT_IS = "that is"
+"""Heading of what a score is in other units."""
 NARROW = 80
 """Number of columns if the output is no terminal."""
 OF_SETTINGS = (
@@ -61,7 +63,7 @@ def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
         columns = _numbered(decision.table(contest, told, is_full))
         apart = decision.apart(contest, contests)
         yield Section(f"{_where(contest)}: settings, best first", columns, optional, apart, contest)
-        yield Section(f"{_where(contest)}: trained models, best first", _models(contest, is_full), ("seed",))
+        yield Section(f"{_where(contest)}: trained models, best first", _models(contest, is_full), (THAT_IS, "seed"))
     unranked = decision.unranked(entries, contests)
     for title, some, further, notes in (
         ("Not ranked", unranked, _figures, decision.obstacles(unranked)),
@@ -120,7 +122,7 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
         ("seed", [place.entry.settings.get("seed", "-") for place in places]),
         *([("by", [place.label for place in places])] if is_full else []),
         (decision.SCORE, [cell(place.figure, place.entry.weights) for place in places]),
-        *([("that is", [text or "-" for text in further])] if any(further) else []),
+        *([(THAT_IS, [text or "-" for text in further])] if any(further) else []),
         (decision.DIFFERENCE, ["-", *differences]),
         ("run", [decision.name(place.entry) for place in places]),
     ]

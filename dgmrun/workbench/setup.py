@@ -14,7 +14,7 @@ from torch.distributions.transforms import ComposeTransform
 
 from dgmrun.data.arrangement import Arrangement
 from dgmrun.data.binarise import binarised
-from dgmrun.data.doubts import doubts
+from dgmrun.data.doubts import alike, doubts
 from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.transform import LEVELS, TRANSFORMS, transformed
 from dgmrun.errors import Mistake, RunFailed
@@ -103,7 +103,8 @@ class Setup:
         is_density = has_density and self.is_of_x and self.event.is_continuous and self.data.noise is None
         dataset, data = self.config["dataset"], self.data
         event = build.event(dataset["event"])
-        return build.doubts(dataset) + doubts(data.loaded, event, data.back, is_density, data.noise is not None)
+        seen = alike(data.splits["train"].x)
+        return build.doubts(dataset) + seen + doubts(data.loaded, event, data.back, is_density, data.noise is not None)
 
     @property
     def _labels(self) -> Event | None:

@@ -207,13 +207,3 @@ def test_every_parameter_gets_a_gradient(name: str, more: Any, layers: int) -> N
 def test_a_table_is_refused() -> None:
     with pytest.raises(ValueError, match="must be \\[channels, height, width\\] for a model of pixels"):
         PixelCNN(Event((6,), "binary"))
-
-
-@KINDS
-def test_models_start_at_the_mean_of_all_pixels(name: str, more: Any) -> None:
-    """Whatever comes before: p(x_d = 1) is the smoothed frequency of ones, of each colour by itself."""
-    x = (torch.rand(200, 2, 3, 3) < torch.tensor([0.2, 0.7])[:, None, None]).double()
-    model = made(name, more, Event((2, 3, 3), "binary"))
-    model.initialise(x)
-    ones = (x.sum((0, 2, 3)) + 0.5) / (200 * 9 + 1)
-    torch.testing.assert_close(model.means(x), ones[:, None, None].expand(x.shape), atol=1e-3, rtol=0)

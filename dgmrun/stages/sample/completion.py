@@ -32,7 +32,7 @@ def check(setup: Setup, model: object) -> None:
     """
     asked = setup.config["sample"]["complete"]
     if asked not in (None, "top"):
-        raise Mistake(f"`sample.complete` must be top or null, but is {asked}")
+        raise Mistake(f"`sample.complete` must be top or null, but is {asked or 'empty'}")
     if asked is not None and not isinstance(model, Imputing):
         raise Mistake(f"`sample.complete` must be null for a model that draws no row given those above, but is {asked}")
     if asked is not None and setup.event.shape[1] < 2:
