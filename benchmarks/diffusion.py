@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -30,7 +31,8 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
 
 def plain(x: Tensor, steps: int) -> float:
     """Examples per second of the loop of the tutorial of diffusers, around our network."""
-    noise = DDPMScheduler(STEPS)
+    make: Any = DDPMScheduler
+    noise = make(STEPS)
     log_snr = noise.alphas_cumprod.logit()
     network = DenoisingUNet(SHAPE, outputs=1, told=0, width=16, depth=1)
     optimizer = torch.optim.Adam(network.parameters(), RATE)

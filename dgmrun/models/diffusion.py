@@ -17,7 +17,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,11 +29,12 @@ from dgmrun.nn.denoiser import NETWORKS
 from dgmrun.nn.diffusion import PREDICTIONS, VARIANCES, BinomialKernel, GaussianKernel, Kernel
 from dgmrun.nn.noise import SCHEDULES, Fixed, Learned, slope
 from dgmrun.nn.standardise import first_layer
-from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Batch, Event
 
 KINDS = ("binary", "levels", "real")
 SAMPLERS = ("ancestral", "ddim")
+SAMPLED = 500
+"""Number of samples that are drawn together."""
 IN_CONTINUOUS_TIME = 250
 """Number of steps of samples if there are infinitely many."""
 
@@ -172,11 +173,10 @@ class Diffusion(nn.Module):
         times = torch.linspace(1, self._t(1), self.sample_steps, device=self.like.device)
         grid = self.schedule(times if self.steps is None else times.mul(self.steps).round() / self.steps)
         z = self.kernel.start(self.like.new_empty(num, *self.event.shape))
-        for log_snr, before in tracked(list(pairwise(grid))):
-            z = self.kernel.back(
-                z, self._outputs(z, log_snr.expand(num), c), log_snr, before, self.sampler == "ancestral"
-            )
-        return self._original(self.kernel.end(z, self._outputs(z, grid[-1].expand(num), c), grid[-1]))
+        for each in torch.arange(num, device=z.device).split(SAMPLED):
+            told = None if c is None else c[each]
+            z[each] = self.kernel.denoised(z[each], grid, partial(self._outputs, c=told), self.sampler == "ancestral")
+        return self._original(z)
 
     @property
     def like(self) -> Tensor:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,8 +28,11 @@ from torch.nn.functional import logsigmoid, softplus
 
 from dgmrun.nn.binary import bernoulli
 from dgmrun.nn.observation import LEAST_SCALE, DiscretisedLogistic
+from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
+Network = Callable[[Tensor, Tensor], Tensor]
+"""Outputs [batch, outputs, ...] of noisy examples [batch, ...] and log signal-to-noise ratios [batch]."""
 VARIANCES = ("learned", "large", "small")
 PREDICTIONS = ("velocity", "noise", "x")
 
@@ -73,6 +78,12 @@ class Kernel(ABC):
     @abstractmethod
     def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
         """Draws x given z_1."""
+
+    def denoised(self, z: Tensor, grid: Tensor, network: Network, is_ancestral: bool) -> Tensor:
+        """Draws x from z_T by steps from each of the log-SNRs of a grid to the next, with the outputs of a network."""
+        for log_snr, before in tracked(list(pairwise(grid))):
+            z = self.back(z, network(z, log_snr.expand(len(z))), log_snr, before, is_ancestral)
+        return self.end(z, network(z, grid[-1].expand(len(z))), grid[-1])
 
 
 class GaussianKernel(Kernel):

@@ -60,6 +60,8 @@ class Diffusion(Objective):
     """
 
     requires: ClassVar[type] = Denoiser
+    is_mean: ClassVar[bool] = False
+    """False: some examples alone show the ends of the bound, and amounts of noise are spread over a batch."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, loss: str = "bound") -> None:
         super().__init__(model, optimization)
