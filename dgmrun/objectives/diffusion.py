@@ -28,7 +28,7 @@ EVERY = 5
 
 
 @runtime_checkable
-class Denoiser(Bounded, Protocol):
+class Diffusive(Bounded, Protocol):
     """A model with a bound of two parts, and a loss that weighs all amounts of noise alike."""
 
     def ends(self, batch: Batch) -> Tensor:
@@ -59,7 +59,7 @@ class Diffusion(Objective):
         ValueError: the loss is unknown, or does not train all of the model; the message names the key.
     """
 
-    requires: ClassVar[type] = Denoiser
+    requires: ClassVar[type] = Diffusive
     is_mean: ClassVar[bool] = False
     """False: some examples alone show the ends of the bound, and amounts of noise are spread over a batch."""
 
