@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.data.source import InMemorySource
 from dgmrun.models import DAE
 from dgmrun.nn.binary import bits
 from dgmrun.nn.observation import LEAST_SCALE
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.denoising import Denoising
+from dgmrun.objectives.distillation.stream import StreamSettings
 from dgmrun.objectives.distillation.teacher import Teacher
 from dgmrun.protocols.models import MarkovChain, roles
 from dgmrun.protocols.values import Batch, Event
@@ -162,8 +164,25 @@ def test_walkback_starts_each_step_where_the_last_ended() -> None:
 
 
 def test_it_claims_no_likelihood_and_teaches_by_samples() -> None:
+    """20,000 of them, after 20 steps from equally many of each class: 4.5 standard errors."""
     assert roles(DAE) == (None, MarkovChain)
-    assert not Teacher(DAE(Event((3,), "binary"), hidden=3), None).has_density
+    teacher, num = Teacher(of_table(), None), 20_000
+    assert not teacher.has_density
+    data = InMemorySource(FOUR.repeat(num // 4, 1), None, num, seed=0, arrange=lambda x, y, index: Batch(x, index))
+    x = teacher.stream(StreamSettings(num_chains=num, burn_in=20), data).draw().x
+    share = torch.bincount(x.flatten(), minlength=4).double() / num
+    assert ((share - PI).abs() < 4.5 * (PI * (1 - PI) / num).sqrt()).all()
+
+
+def test_its_walk_knows_no_unit() -> None:
+    """The same steps at another origin and scale, to rounding."""
+    x, walks = torch.randn(200, 3, dtype=torch.float64), []
+    for shift, scale in ((0.0, 1.0), (1000.0, 0.01)):
+        torch.manual_seed(1)
+        model = DAE(Event((3,), "real"), hidden=4).double()
+        model.initialise(shift + scale * x)
+        walks.append((model.walk(shift + scale * x, 5) - shift) / scale)
+    torch.testing.assert_close(walks[0], walks[1], rtol=0, atol=1e-8)
 
 
 BINARY, REAL = Event((4,), "binary"), Event((4,), "real")
