@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dgmrun.latent.chain import chain_bound
-from dgmrun.nn.binary import bernoulli, log_bernoulli, precise
+from dgmrun.nn.binary import LogBernoulli, bernoulli, precise
 
 
 @runtime_checkable
@@ -32,12 +32,12 @@ class HalfStep(NamedTuple):
     """Draws of h for each example, h not differentiable.
 
     Args:
-        visible_logits: logits of p(x | h), [draws, batch, D].
+        means: means of p(x | h), [draws, batch, D].
         log_q: log q(h_i | x_j), a row for each h and a column for each x, [draws, batch, batch].
         log_px: log p(x_i | h_i), [draws, batch].
     """
 
-    visible_logits: Float[Tensor, "draws batch dims"]
+    means: Float[Tensor, "draws batch dims"]
     log_q: Float[Tensor, "draws batch batch"]
     log_px: Float[Tensor, "draws batch"]
 
@@ -51,7 +51,7 @@ def half_step(model: TwoLayers, x: Float[Tensor, "batch ..."], draws: int = 1) -
     """Draws h given each example; log q(h | x) is h'l + log q(0 | x) for logits l, so that all pairs cost a product."""
     v = x.reshape(len(x), -1)
     logits = precise(model.hidden_logits(v))
-    h = bernoulli(torch.sigmoid(logits.detach()).expand(draws, *logits.shape))
-    visible_logits = precise(model.visible_logits(h.flatten(0, 1))).unflatten(0, h.shape[:2])
-    log_q = h @ logits.t() + log_bernoulli(logits.unsqueeze(0), torch.zeros_like(logits))
-    return HalfStep(visible_logits, log_q, log_bernoulli(visible_logits, v))
+    log_q_zero, p = LogBernoulli.apply(logits.unsqueeze(0), torch.zeros_like(logits))
+    h = bernoulli(p.detach().expand(draws, -1, -1))
+    log_px, means = LogBernoulli.apply(precise(model.visible_logits(h.flatten(0, 1))).unflatten(0, h.shape[:2]), v)
+    return HalfStep(means, h @ logits.t() + log_q_zero, log_px)
