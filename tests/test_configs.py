@@ -26,7 +26,7 @@ from tests.contracts.pairs import SLOW, pairs
 Command = Callable[..., int]
 SHORT = (
     "trainer.max_steps=2 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
-    "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2"
+    "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2 fidelity.burn_in=2"
 ).split()
 MOST = {"train": 1000, "valid": 100, "test": 100}
 """Examples that are kept of a dataset once it is loaded."""

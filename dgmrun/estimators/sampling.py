@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from dgmrun.estimators import enumeration
 from dgmrun.estimators.enumeration import AUTOMATIC_BITS
-from dgmrun.protocols.models import Enumerable, Sampler, UnnormalisedDensity
+from dgmrun.protocols.models import Enumerable, Sampler, UnnormalisedDensity, context_of
 from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.values import Event
 
 PIECES = 100
 """Number of times that a long walk tells how far it is."""
@@ -49,3 +50,26 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
     for place in tracked(range(min(burn_in, PIECES))):
         state = model.walk(state, whole + (place < rest))
     return state
+
+
+class Sampled(NamedTuple):
+    """A model as a sampler, whatever it is sampled by; see `samples`."""
+
+    model: Any
+    x: Tensor
+    burn_in: int
+
+    @property
+    def event(self) -> Event:
+        """Event of one example."""
+        event: Event = self.model.event
+        return event
+
+    @property
+    def context(self) -> Event | None:
+        """Event of the context, if any."""
+        return context_of(self.model)
+
+    def sample(self, num: int, context: Tensor | None = None) -> Tensor:
+        """Samples [num, *event.shape]."""
+        return samples(self.model, num, self.x, self.burn_in, context)

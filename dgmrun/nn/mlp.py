@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
     "relu": nn.ReLU,
     "leaky_relu": partial(nn.LeakyReLU, 0.2),
     "elu": nn.ELU,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import AffineTransform, Distribution, TransformedDistribution
 
 from dgmrun.protocols.values import Event
 
@@ -39,6 +40,10 @@ class Standardise(nn.Module):
         """x [batch, D]."""
         return self.mean + self.scale * z
 
+    def law(self, of_z: Distribution) -> Distribution:
+        """Distribution of x [batch, D], where z has the one given."""
+        return TransformedDistribution(of_z, AffineTransform(self.mean, self.scale), validate_args=False)
+
     def log_jacobian(self) -> Tensor:
         """log |det dz/dx|, a scalar."""
         return -self.scale.log().sum()
@@ -57,6 +62,10 @@ class Unchanged(nn.Module):
     def inverse(self, z: Tensor) -> Tensor:
         """x [batch, D]."""
         return z
+
+    def law(self, of_z: Distribution) -> Distribution:
+        """The distribution itself."""
+        return of_z
 
     def log_jacobian(self) -> Tensor:
         """0, a scalar."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DEPENDS = ()
 WRITES = ("per_example/*.npz",)
-LEAST = {"fidelity.examples": 2}
+LEAST = {"fidelity.examples": 2, "fidelity.burn_in": 0}
 
 
 def check(setup: Setup) -> None:

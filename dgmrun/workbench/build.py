@@ -21,7 +21,7 @@ from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import methods, options, sections
-from dgmrun.protocols.models import UnnormalisedDensity, fits, roles
+from dgmrun.protocols.models import UnnormalisedDensity, roles, suits
 from dgmrun.protocols.values import Event, Modes
 from dgmrun.report.progress import bar
 from dgmrun.run.files import thawed
@@ -242,7 +242,7 @@ def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[
     for other in ("objective", *methods()) if group == "model" else ("model",):
         classes = dict(_classes(other, search_path))
         pairs = {name: (one, each) if group == "model" else (each, one) for name, each in classes.items()}
-        found[other] = [name for name, (model, asks) in pairs.items() if fits(model, asks.requires)]
+        found[other] = [name for name, (model, asks) in pairs.items() if suits(model, asks.requires)]
     if group == "model" and roles(one).density is UnnormalisedDensity:
         found["likelihood"] = found["log_z"]
     return found

@@ -15,9 +15,10 @@ from dgmrun.data import transform
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import less, log_density, log_likelihood
+from dgmrun.estimators.sampling import Sampled, can_be_exact
 from dgmrun.estimators.units import in_original_units, per_size
 from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
-from dgmrun.protocols.models import Topped, UnnormalisedDensity, roles
+from dgmrun.protocols.models import Sampler, Topped, UnnormalisedDensity, roles
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 from dgmrun.report import text
 from dgmrun.report.progress import bar
@@ -86,15 +87,16 @@ def rests_on_log_z(setup: Setup) -> bool:
 
 def score(run: Run, setup: Setup, word: str) -> None:
     """Evaluates the selected methods on the selected splits, in original units, and records the figures."""
-    model = setup.trained_model(run)
+    model: Any = setup.trained_model(run)
+    if word == "fidelity" and not isinstance(model, Sampler):
+        model = Sampled(model, setup.training_x, setup.config[word]["burn_in"])
     for name, method in prepared(run, setup, word, model).items():
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
-            if word == "likelihood":
-                figure.warnings.extend(caveats(run))
+            figure.warnings.extend(caveats(run) if word == "likelihood" else of_chains(model))
             _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
 
 
@@ -105,6 +107,14 @@ def caveats(run: Run) -> list[str]:
         f"of the student alone: its teacher, a {name}, has no density, and this neither is its likelihood nor bounds it"
         for name in dict.fromkeys(without)
     ]
+
+
+def of_chains(model: Any) -> list[str]:
+    """Returns what is said of samples that are the ends of chains."""
+    if not isinstance(model, Sampled) or can_be_exact(model.model):
+        return []
+    where = "its base distribution" if isinstance(model.model, UnnormalisedDensity) else "training examples"
+    return [f"samples are the ends of chains of {model.burn_in} steps from {where}: try others for `fidelity.burn_in`"]
 
 
 def measured(

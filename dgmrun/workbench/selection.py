@@ -13,7 +13,7 @@ from torch import nn
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import options, sections
 from dgmrun.protocols.methods import LogZMethod, Method
-from dgmrun.protocols.models import Topped, TractableDensity, fits, roles
+from dgmrun.protocols.models import Topped, TractableDensity, roles, suits
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, other
@@ -152,7 +152,7 @@ def made(setup: Setup, group: str, model: Any) -> dict[str, Any]:
     return {
         name: build.maker(group, node)()
         for name, node in setup.config[group].items()
-        if name not in sections(group)[group] and fits(type(model), build.target(node).requires)
+        if name not in sections(group)[group] and suits(type(model), build.target(node).requires)
     }
 
 

@@ -17,7 +17,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dgmrun.cli import main
 from dgmrun.paths import options
-from dgmrun.protocols.models import ImplicitModel, LatentVariableModel, TractableDensity, UnnormalisedDensity, fits
+from dgmrun.protocols.models import (
+    ImplicitModel,
+    LatentVariableModel,
+    TractableDensity,
+    UnnormalisedDensity,
+    fits,
+    roles,
+)
 from dgmrun.workbench import build
 from tests.conftest import narrow, of_other_data, small_data, with_teacher
 from tests.contracts.halfway.sitecustomize import before_renames, copier
@@ -93,7 +100,8 @@ class Command:
         data = (*small_data(model), *narrow(options("model")[model].read_text()), *TINY, *FEW)
         self.training = (f"model={model}", f"objective={objective}", *others, *data, *scored, *more)
         has_log_z = fits(kind, UnnormalisedDensity) or any("teacher" in each for each in others)
-        self.stages = ("log_z", "likelihood") if has_log_z else ("fidelity",) if implicit else ("likelihood",)
+        has_likelihood = roles(kind).density is not None
+        self.stages = ("log_z",) * has_log_z + ("likelihood",) * has_likelihood + ("fidelity",) * implicit
 
 
 @dataclass

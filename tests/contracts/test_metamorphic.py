@@ -21,7 +21,8 @@ MODELS = [name for name, file in options("model").items() if "${dataset." not in
 TINY = (
     "dataset=file trainer.max_steps=4 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
     "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2 sample.count=4 "
-    "gradients.num_samples=20 gradients.tuning=0 likelihood.importance.num_samples=5 likelihood.elbo.num_samples=5"
+    "gradients.num_samples=20 gradients.tuning=0 likelihood.importance.num_samples=5 likelihood.elbo.num_samples=5 "
+    "fidelity.burn_in=2"
 ).split()
 SHAPES = {"table": (16,), "picture": (1, 4, 4), "plane": (4, 4), "series": (8, 2)}
 UNUSUAL, SLOW = ("plane", "series"), pytest.mark.slow

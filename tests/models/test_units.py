@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dgmrun.nn.standardise import Standardise
 from dgmrun.paths import options
+from dgmrun.protocols.models import TractableDensity, fits
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 from dgmrun.workbench import build
@@ -20,7 +21,7 @@ DIMS, SHIFT, SCALE = 3, 1000.0, 0.01
 
 
 def standardised(name: str) -> Any:
-    """A model of three real numbers with its default settings, if it standardises them."""
+    """A density of three real numbers with its default settings, if it standardises them."""
     settings = yaml.safe_load(options("model")[name].read_text())["model"]
     found = build.target(settings)
     try:
@@ -28,7 +29,8 @@ def standardised(name: str) -> Any:
             model = found(Event((DIMS,), "real"))
     except (TypeError, ValueError):
         return None
-    return model.eval() if isinstance(getattr(model, "standardise", None), Standardise) else None
+    is_standardised = isinstance(getattr(model, "standardise", None), Standardise)
+    return model.eval() if is_standardised and fits(found, TractableDensity) else None
 
 
 @pytest.mark.parametrize("name", [name for name in options("model") if standardised(name) is not None])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from dgmrun.data.source import InMemorySource
@@ -24,11 +25,21 @@ from dgmrun.objectives.distillation.distill_se import DistillSE
 from dgmrun.objectives.distillation.distill_variational import DistillVariational
 from dgmrun.objectives.distillation.stream import StreamSettings, TeacherStream
 from dgmrun.objectives.distillation.teacher import Teacher
+from dgmrun.paths import options
+from dgmrun.protocols.models import MarkovChain, roles
 from dgmrun.protocols.values import Batch, Estimate, Event
+from dgmrun.workbench import build
 
 D = 4
 STATES = bits(torch.arange(2**D), D).double()
 SGD = Optimization(partial(torch.optim.SGD, lr=0.1))
+SETTINGS = {name: yaml.safe_load(file.read_text())["model"] for name, file in options("model").items()}
+CHAINS = [
+    name
+    for name, node in SETTINGS.items()
+    if roles(build.target(node)).sampler is MarkovChain and "${dataset." not in str(node)
+]
+"""Models that are sampled by chains, but those whose data are settings of their own datasets."""
 EXACT = Estimate("log_z", 1.5, 0.0, (1.5, 1.5), "exact", "none")
 
 
@@ -197,6 +208,18 @@ def test_a_stream_goes_on_from_any_place_to_the_bit(kind: Any) -> None:
         second.load_state_dict(first.state_dict())
         for one, other in zip(drawn(second, 11 - place), whole[place:], strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_every_chain_teaches_whether_it_has_a_density_or_not(name: str) -> None:
+    """Its students see bits, which go on from their state."""
+    settings = {key: value for key, value in SETTINGS[name].items() if key != "_target_"}
+    teacher = build.target(SETTINGS[name])(Event((1, 2, 2), "binary"), **settings)
+    first, second = (TeacherStream(teacher, StreamSettings(num_chains=12, burn_in=5), source()) for _ in range(2))
+    batches = drawn(first, 3)
+    assert all(batch.shape == (4, 1, 2, 2) and batch.eq(batch.ne(0)).all() for batch in batches)
+    second.load_state_dict(first.state_dict())
+    assert all(map(torch.equal, drawn(first, 3), drawn(second, 3)))
 
 
 def test_chains_take_turns_and_all_advance(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,16 @@ def test_a_divergence_is_told_and_ranked_with_nothing(dgmrun: Command, capsys: p
     assert "best first" not in shown
 
 
+def test_a_chain_is_judged_by_where_it_ends_which_is_said(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    chain = ("model=dae", "model.hidden=8", "trainer.max_steps=2", "fidelity.ratio.trees=20", "hydra.run.dir=run")
+    assert dgmrun(*chain, "train", "fidelity", "fidelity.burn_in=-1") == 2
+    assert "`fidelity.burn_in` must be a whole number and at least 0, but is -1" in capsys.readouterr().err
+    assert dgmrun(*chain, "train", "fidelity", "fidelity.burn_in=30") == 0
+    found = results()["fidelity"]["ratio"]
+    assert 0.1 < found["value"] < 0.6932, "so short a training is told apart"
+    assert "chains of 30 steps from training examples" in found["warnings"][0]
+
+
 def test_too_few_examples_for_a_classifier_are_a_mistake(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("dataset.sizes=[400,100,30]", "fidelity.methods=[ratio]")
     assert dgmrun(*GAN, *few, "train", "fidelity") == 2

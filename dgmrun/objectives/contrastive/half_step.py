@@ -1,0 +1,57 @@
+r"""The first half of a Gibbs step, x -> h, of two layers of binary units, with its log-probabilities both ways.
+
+.. math:: \log q(h \mid x) - \log p(x \mid h) = F_v(x) - F_h(h)
+
+for the free energies F of either layer: log p(x, h) is a term of both, and cancels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dgmrun.latent.chain import chain_bound
+from dgmrun.nn.binary import LogBernoulli, bernoulli, precise
+
+
+@runtime_checkable
+class TwoLayers(Protocol):
+    """A model of two layers of binary units, each of them independent given the other."""
+
+    def hidden_logits(self, v: Tensor) -> Tensor:
+        """Logits of h [batch, H], given v [batch, D]."""
+
+    def visible_logits(self, h: Tensor) -> Tensor:
+        """Logits of v [batch, D], given h [batch, H]."""
+
+
+class HalfStep(NamedTuple):
+    """Draws of h for each example, h not differentiable.
+
+    Args:
+        means: means of p(x | h), [draws, batch, D].
+        log_q: log q(h_i | x_j), a row for each h and a column for each x, [draws, batch, batch].
+        log_px: log p(x_i | h_i), [draws, batch].
+    """
+
+    means: Float[Tensor, "draws batch dims"]
+    log_q: Float[Tensor, "draws batch batch"]
+    log_px: Float[Tensor, "draws batch"]
+
+    @property
+    def bound(self) -> Tensor:
+        """Terms of `chain_bound`, [draws, batch]."""
+        return chain_bound(self.log_q, self.log_px)
+
+
+def half_step(model: TwoLayers, x: Float[Tensor, "batch ..."], draws: int = 1) -> HalfStep:
+    """Draws h given each example; log q(h | x) is h'l + log q(0 | x) for logits l, so that all pairs cost a product."""
+    v = x.reshape(len(x), -1)
+    logits = precise(model.hidden_logits(v))
+    log_q_zero, p = LogBernoulli.apply(logits.unsqueeze(0), torch.zeros_like(logits))
+    h = bernoulli(p.detach().expand(draws, -1, -1))
+    log_px, means = LogBernoulli.apply(precise(model.visible_logits(h.flatten(0, 1))).unflatten(0, h.shape[:2]), v)
+    return HalfStep(means, h @ logits.t() + log_q_zero, log_px)
