@@ -33,6 +33,15 @@ def test_what_a_pixel_sees_is_drawn_and_counted(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "fields.png").is_file()
 
 
+def test_six_objectives_have_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = (str(tmp_path / "bound.png"), "--steps", "20", "--runs", str(tmp_path / "runs"))
+    monkeypatch.setattr(sys, "argv", ["one_bound.py", *folders])
+    runpy.run_path(str(EXAMPLES / "one_bound.py"), run_name="__main__")
+    rows = list(csv.DictReader((tmp_path / "bound.csv").read_text().splitlines()))
+    assert [row["logged as"] for row in rows] == ["train/bound"] * 3 + ["train/chain_bound"] * 3
+    assert all(float(row["nats"]) > 0 for row in rows)
+
+
 @pytest.mark.parametrize(
     "words",
     [
