@@ -116,7 +116,7 @@ def gradient(model: nn.Module, loss: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_the_gradient_of_free_energies_is_the_statistic_of_cd(k: int) -> None:
+def test_the_gradient_of_free_energies_is_the_statistic_of_cd_up_to_half_a_step(k: int) -> None:
     """F_v(x_0) - F_h(h_k) at fixed samples: what moves together in the data, minus what does in the last half-step."""
     model = rbm()
     x = model.walk(X, k - 1)

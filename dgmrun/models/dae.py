@@ -25,6 +25,7 @@ from torch.distributions import Distribution
 from dgmrun.nn.context import ContextVector
 from dgmrun.nn.families import FAMILIES
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
+from dgmrun.nn.settings import check_size
 from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Batch, Event
 
@@ -69,9 +70,8 @@ class DAE(nn.Module):
         event.require(tuple(FAMILIES), "a denoising auto-encoder")
         if activation not in ACTIVATIONS:
             raise ValueError(f"`model.activation` must be one of {', '.join(ACTIVATIONS)}, but is {activation}")
-        for key, size, least in (("hidden", hidden, 1), ("depth", depth, 0)):
-            if size < least:
-                raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
+        check_size("hidden", hidden, 1)
+        check_size("depth", depth, 0)
         self.event, self.corruption = event, chosen(corruption, event, level)
         self.units, self.standardise = ContextVector(event), first_layer(event)
         self.family = FAMILIES[event.kind](event)
@@ -112,7 +112,7 @@ class DAE(nn.Module):
 
     @torch.no_grad()
     def means(self, x: Tensor, context: None = None) -> Tensor:
-        """p(x = 1 | x~) of binary x, with x~ from C: it is left as it was reached where p(x | x~) is the posterior."""
+        """p(x = 1 | x~) of binary x, for a corruption x~ of each: the means of its next step, not of its last."""
         return self.reconstruction(self.corrupt(x)).mean.reshape(x.shape)
 
     @torch.no_grad()
@@ -141,7 +141,8 @@ class Corruption(ABC):
 
     def __init__(self, event: Event, level: float) -> None:
         if not 0 < level < self.most:
-            raise ValueError(f"`model.level` must be above 0 and below {self.most}, but is {level}")
+            most = "" if self.most == math.inf else f" and below {self.most}"
+            raise ValueError(f"`model.level` must be above 0{most}, but is {level}")
         self.level, self.states = level, event.size or 2
 
     @abstractmethod
@@ -187,7 +188,7 @@ class Gaussian(Corruption):
 
     def log_prob(self, corrupted: Tensor, z: Tensor) -> Tensor:
         """log C(z~ | z) of every pair, by their distance."""
-        square = torch.cdist(corrupted, z).square()
+        square = torch.cdist(corrupted, z, compute_mode="donot_use_mm_for_euclid_dist").square()
         return -square / (2 * self.level**2) - z.shape[1] * math.log(self.level * math.sqrt(2 * math.pi))
 
 
@@ -215,6 +216,6 @@ def chosen(name: str | None, event: Event, level: float) -> Corruption:
         ValueError: there is no such corruption, it does not suit the event, or the level is invalid.
     """
     suiting = {key: each for key, each in CORRUPTIONS.items() if event.kind in each.kinds}
-    if name is not None and name not in [*suiting]:
+    if name is not None and name not in tuple(suiting):
         raise ValueError(f"`model.corruption` must be {' or '.join(suiting)} for {event.kind} data, but is {name}")
     return suiting[name or next(iter(suiting))](event, level)

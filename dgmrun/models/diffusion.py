@@ -28,6 +28,7 @@ from dgmrun.nn.context import ContextVector
 from dgmrun.nn.denoiser import NETWORKS
 from dgmrun.nn.diffusion import PREDICTIONS, VARIANCES, BinomialKernel, GaussianKernel, Kernel
 from dgmrun.nn.noise import SCHEDULES, Fixed, Learned, slope
+from dgmrun.nn.settings import check_size
 from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Batch, Event
 
@@ -46,9 +47,10 @@ class Diffusion(nn.Module):
         event: event of one example.
         steps: number of steps T; None for continuous time, of a Gaussian kernel.
         schedule: `linear`, `cosine`, `harmonic`, `straight`, or `learned`, of a Gaussian kernel.
-        predicts: what the network of a Gaussian kernel gives: `velocity`, `noise` or `x`.
-        variance: that of the steps back of a Gaussian kernel: `learned`, `large` or `small`; in continuous time all are
-            the same.
+        predicts: what the network of a Gaussian kernel gives: `velocity`, `noise` or `x`, which half precision rounds
+            too coarsely where there is little noise.
+        variance: that of the steps back of a Gaussian kernel: `learned`, `large` or `small`; the bound in continuous
+            time depends on it in the decoder of z_1 alone.
         network: `mlp` or `unet`; None for a U-Net of pictures whose sides are at least 4.
         width: units of a hidden layer, or channels at full size.
         depth: hidden layers, or blocks at each size on the way down, and up.
@@ -82,15 +84,18 @@ class Diffusion(nn.Module):
             "schedule": (*SCHEDULES, "learned"),
             "predicts": PREDICTIONS,
             "variance": VARIANCES,
-            "network": NETWORKS if event.is_picture else ("mlp",),
+            "network": tuple(NETWORKS) if event.is_picture else ("mlp",),
         }
         _check_names(known, schedule=schedule, predicts=predicts, variance=variance, network=network)
-        _check_sizes("model", width=width, depth=depth, **({} if steps is None else {"steps": steps}))
+        for key, size in (("width", width), ("depth", depth), ("steps", 1 if steps is None else steps)):
+            check_size(key, size, 1)
+        if event.size == 1:
+            raise ValueError("`dataset.event.size` must be at least 2 for a diffusion model, but is 1")
         if event.kind == "binary":
             _check_bits(steps, schedule)
         self.event, self.context, self.vector = event, context, ContextVector(context)
         self.steps, self.sampler, self.sample_steps = steps, "ancestral", steps or IN_CONTINUOUS_TIME
-        self.learned = {key for key, value in (("schedule", schedule), ("variance", variance)) if value == "learned"}
+        self.learned = {"schedule": schedule == "learned", "variance": variance == "learned" and event.kind != "binary"}
         self.schedule = Learned() if schedule == "learned" else Fixed(schedule)
         self.first = first_layer(event)
         self.kernel: Kernel = BinomialKernel() if event.kind == "binary" else GaussianKernel(event, predicts, variance)
@@ -119,6 +124,7 @@ class Diffusion(nn.Module):
             return x.new_zeros(len(x))
         u = self._spread(len(x))
         if self.steps is None:
+            assert isinstance(self.kernel, GaussianKernel)
             log_snr, slopes = map(self._over, slope(self.schedule, u))
             z, noise = self.kernel.noised(x, log_snr)
             return _total(self.kernel.rate(noise, z, self._outputs(z, log_snr, c), log_snr, -slopes))
@@ -139,7 +145,7 @@ class Diffusion(nn.Module):
 
     def learns(self, setting: str) -> bool:
         """Whether `schedule` or `variance` are learned, as the bound alone can do."""
-        return setting in self.learned
+        return self.learned[setting]
 
     def interior(self) -> list[nn.Parameter]:
         """Parameters that change the variance of the bound alone: in continuous time what is between the ends."""
@@ -161,7 +167,7 @@ class Diffusion(nn.Module):
         if sampler not in known:
             raise ValueError(f"`sample.sampler` must be {' or '.join(known)} for this model, but is {sampler}")
         if steps is not None:
-            _check_sizes("sample", steps=steps)
+            check_size("steps", steps, 1, "sample")
             if self.steps is not None and steps > self.steps:
                 raise ValueError(f"`sample.steps` must be at most model.steps, {self.steps}, but is {steps}")
         self.sampler, self.sample_steps = sampler, steps or self.steps or IN_CONTINUOUS_TIME
@@ -170,7 +176,7 @@ class Diffusion(nn.Module):
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
         c = self.vector(context, self.like)
-        times = torch.linspace(1, self._t(1), self.sample_steps, device=self.like.device)
+        times = torch.linspace(1, self._t(1), self.sample_steps, dtype=self.like.dtype, device=self.like.device)
         grid = self.schedule(times if self.steps is None else times.mul(self.steps).round() / self.steps)
         z = self.kernel.start(self.like.new_empty(num, *self.event.shape))
         for each in torch.arange(num, device=z.device).split(SAMPLED):
@@ -207,7 +213,7 @@ class Diffusion(nn.Module):
         """x as kernels take it: bits and levels from -1 to 1, real numbers standardised."""
         if self.event.kind == "real":
             return self.first(x).view_as(x)
-        return x.to(self.like) * (2 / max(1, (self.event.size or 2) - 1)) - 1
+        return x.to(self.like) * (2 / ((self.event.size or 2) - 1)) - 1
 
     def _original(self, x: Tensor) -> Tensor:
         """The inverse of `_seen`."""
@@ -230,17 +236,6 @@ def _check_names(known: Mapping[str, Collection[str]], **settings: str) -> None:
     for key, value in settings.items():
         if value not in known[key]:
             raise ValueError(f"`model.{key}` must be one of {', '.join(known[key])}, but is {value}")
-
-
-def _check_sizes(section: str, **sizes: int) -> None:
-    """Refuses what is no whole number of at least 1.
-
-    Raises:
-        ValueError: the message names the key.
-    """
-    for key, size in sizes.items():
-        if type(size) is not int or size < 1:
-            raise ValueError(f"`{section}.{key}` must be a whole number of at least 1, but is {size}")
 
 
 def _check_bits(steps: int | None, schedule: str) -> None:

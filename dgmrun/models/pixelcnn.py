@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from dgmrun.nn.pixel_layers import First, Gated, Residual
-from dgmrun.nn.raster import Raster, check_kernel, check_size
+from dgmrun.nn.raster import Raster, check_kernel
+from dgmrun.nn.settings import check_size
 from dgmrun.protocols.values import Event
 
 

@@ -18,7 +18,8 @@ from torch import nn
 
 from dgmrun.nn.pixel_layers import First
 from dgmrun.nn.pixel_lstm import RowStates
-from dgmrun.nn.raster import Raster, check_kernel, check_size
+from dgmrun.nn.raster import Raster, check_kernel
+from dgmrun.nn.settings import check_size
 from dgmrun.protocols.values import Event
 
 

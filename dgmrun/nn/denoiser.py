@@ -49,7 +49,7 @@ class Noise(nn.Module):
 
 def film(h: Tensor, shift_and_scale: Tensor) -> Tensor:
     """Scales and shifts the units of each example, or the channels of each picture."""
-    shift, scale = shift_and_scale.unflatten(1, (2, -1)).reshape(len(h), 2, -1, *[1] * (h.dim() - 2)).unbind(1)
+    shift, scale = shift_and_scale[(..., *[None] * (h.dim() - 2))].chunk(2, 1)
     return h * (1 + scale) + shift
 
 
@@ -72,7 +72,7 @@ class DenoisingMLP(nn.Module):
         self.layers = nn.ModuleList(linear(width, width) for _ in range(depth - 1))
         self.films = nn.ModuleList(linear(width, 2 * width) for _ in range(depth))
         self.last = linear(width, outputs * dims)
-        nn.init.zeros_(self.last.weight)
+        _zero(self.last)
 
     def forward(self, z: Tensor, log_snr: Tensor, c: Tensor | None) -> Tensor:
         """Outputs [batch, outputs, *shape] of noisy examples z [batch, *shape]."""
@@ -99,7 +99,7 @@ class Block(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(each, channels, 3, padding=1) for each in (inputs, channels))
         self.film = linear(size, 2 * channels)
         self.skip = nn.Conv2d(inputs, channels, 1) if inputs != channels else nn.Identity()
-        nn.init.zeros_(self.convs[1].get_parameter("weight"))
+        _zero(self.convs[1])
 
     def forward(self, h: Tensor, y: Tensor) -> Tensor:
         """Maps pictures [batch, inputs, height, width], told vectors y [batch, size]."""
@@ -112,7 +112,7 @@ class DenoisingUNet(nn.Module):
     """A U-Net: blocks at ever half the size and twice the channels, and back, beside what was before it was halved.
 
     Args:
-        shape: (channels, height, width) of a picture; it is halved, twice at most, while its sides are above 4.
+        shape: (channels, height, width) of a picture; it is halved, twice at most, while its sides are at least 8.
         outputs: number of outputs of each dimension.
         told: size of the vector of a context; 0 for none.
         width: number of channels at full size.
@@ -138,7 +138,7 @@ class DenoisingUNet(nn.Module):
             nn.GroupNorm(math.gcd(GROUPS, width), width),
             nn.Conv2d(width, outputs * colours, 3, padding=1),
         )
-        nn.init.zeros_(self.last.weight)
+        _zero(self.last)
 
     def forward(self, z: Tensor, log_snr: Tensor, c: Tensor | None) -> Tensor:
         """Outputs [batch, outputs, *shape] of noisy pictures z [batch, *shape]."""
@@ -155,6 +155,12 @@ class DenoisingUNet(nn.Module):
                 h = block(h, y)
         found: Tensor = self.last(silu(self.norm(h)))
         return found.unflatten(1, (self.outputs, -1))
+
+
+def _zero(layer: nn.Module) -> None:
+    """Makes a layer start as zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _blocks(channels: Sequence[int], size: int) -> nn.ModuleList:

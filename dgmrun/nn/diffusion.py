@@ -12,6 +12,7 @@ References:
     Ho, Jain and Abbeel (2020), https://arxiv.org/abs/2006.11239, equations 5 to 14.
     Kingma, Salimans, Poole and Ho (2021), https://arxiv.org/abs/2107.00630, equations 11 to 18.
     Song, Meng and Ermon (2021), DDIM, https://arxiv.org/abs/2010.02502, equation 12.
+    Salimans and Ho (2022), https://arxiv.org/abs/2202.00512: the velocity.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from dgmrun.nn.observation import LEAST_SCALE, DiscretisedLogistic
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
+TINY = 1e-7
+"""Least part of bits that a step tosses."""
 Network = Callable[[Tensor, Tensor], Tensor]
 """Outputs [batch, outputs, ...] of noisy examples [batch, ...] and log signal-to-noise ratios [batch]."""
 VARIANCES = ("learned", "large", "small")
@@ -55,10 +58,6 @@ class Kernel(ABC):
     def step(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, before: Tensor) -> Tensor:
         """KL(q(z_s | z_t, x) || p(z_s | z_t)) of each dimension, where `before` is the log-SNR of s < t."""
 
-    def rate(self, noise: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, fall: Tensor) -> Tensor:
-        """Derivative by t of the sum of divergences of ever smaller steps, where log-SNR falls at the rate `fall`."""
-        raise NotImplementedError
-
     @abstractmethod
     def simple(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
         """Loss of each dimension that weighs all log-SNRs alike."""
@@ -76,14 +75,14 @@ class Kernel(ABC):
         """Draws z_s given z_t; if not ancestral, with no more noise than z_t has."""
 
     @abstractmethod
-    def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
-        """Draws x given z_1."""
+    def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor, is_ancestral: bool) -> Tensor:
+        """Draws x given z_1; if not ancestral, without noise where it has any."""
 
     def denoised(self, z: Tensor, grid: Tensor, network: Network, is_ancestral: bool) -> Tensor:
         """Draws x from z_T by steps from each of the log-SNRs of a grid to the next, with the outputs of a network."""
         for log_snr, before in tracked(list(pairwise(grid))):
             z = self.back(z, network(z, log_snr.expand(len(z))), log_snr, before, is_ancestral)
-        return self.end(z, network(z, grid[-1].expand(len(z))), grid[-1])
+        return self.end(z, network(z, grid[-1].expand(len(z))), grid[-1], is_ancestral)
 
 
 class GaussianKernel(Kernel):
@@ -112,12 +111,12 @@ class GaussianKernel(Kernel):
     def step(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, before: Tensor) -> Tensor:
         """See `Kernel`."""
         gain = torch.expm1(before - log_snr)
-        excess = gain * log_snr.sigmoid() * self._w(outputs)
+        log_excess = gain.log() + logsigmoid(log_snr) + self._log_w(outputs)
         error = (noise - self._denoised(z, outputs, log_snr)[1]).square()
-        return (excess.log1p() + (gain * error - excess) / (1 + excess)) / 2
+        return (softplus(log_excess) + gain * error * (-log_excess).sigmoid() - log_excess.sigmoid()) / 2
 
     def rate(self, noise: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, fall: Tensor) -> Tensor:
-        """See `Kernel`; Kingma et al. (2021), equation 17."""
+        """Derivative by t of the sum of divergences of ever smaller steps, where log-SNR falls at the rate `fall`."""
         return fall * (noise - self._denoised(z, outputs, log_snr)[1]).square() / 2
 
     def simple(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
@@ -126,7 +125,7 @@ class GaussianKernel(Kernel):
 
     def decode(self, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
         """See `Kernel`; the law of levels is a discretised logistic of that variance."""
-        seen = x if self.levels is None else (x + 1) * ((self.levels - 1) / 2)
+        seen = x if self.levels is None else ((x + 1) * ((self.levels - 1) / 2)).round()
         found: Tensor = -self._decoder(z, outputs, log_snr).log_prob(seen)
         return found
 
@@ -139,13 +138,16 @@ class GaussianKernel(Kernel):
         x, noise = self._denoised(z, outputs, log_snr)
         if not is_ancestral:
             return signal(before) * x + signal(-before) * noise
-        kept = torch.exp(log_snr - before)
-        excess = torch.expm1(before - log_snr) * log_snr.sigmoid() * self._w(outputs)
-        fresh = ((1 - kept) * (1 + excess)).sqrt() * torch.randn_like(z)
-        return signal(before) * x + signal(-before) * (kept.sqrt() * noise + fresh)
+        gain = torch.expm1(before - log_snr)
+        log_excess = gain.log() + logsigmoid(log_snr) + self._log_w(outputs)
+        fresh = (-torch.expm1(log_snr - before)).sqrt() * (softplus(log_excess) / 2).exp() * torch.randn_like(z)
+        return signal(before) * x + signal(-before) * (((log_snr - before) / 2).exp() * noise + fresh)
 
-    def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
+    def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor, is_ancestral: bool) -> Tensor:
         """See `Kernel`."""
+        if not is_ancestral:
+            x = self._denoised(z, outputs, log_snr)[0]
+            return x if self.levels is None else x.clamp(-1, 1)
         drawn = self._decoder(z, outputs, log_snr).sample()
         return drawn if self.levels is None else drawn * (2 / (self.levels - 1)) - 1
 
@@ -158,15 +160,15 @@ class GaussianKernel(Kernel):
             return out, (z - alpha * out) / sigma
         return alpha * z - sigma * out, sigma * z + alpha * out
 
-    def _w(self, outputs: Tensor) -> Tensor:
+    def _log_w(self, outputs: Tensor) -> Tensor:
         if self.variance == "learned":
-            return outputs[:, 1].exp()
-        return outputs.new_tensor(float(self.variance == "large"))
+            return outputs[:, 1]
+        return outputs.new_tensor(0.0 if self.variance == "large" else -math.inf)
 
     def _decoder(self, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Normal | DiscretisedLogistic:
-        w = self._w(outputs) if self.variance == "learned" else 1.0
-        location, scale = self._denoised(z, outputs, log_snr)[0], (w * (-log_snr).sigmoid()) ** 0.5
-        scale = scale.clamp(min=LEAST_SCALE)
+        log_w = outputs[:, 1] if self.variance == "learned" else 0.0
+        location = self._denoised(z, outputs, log_snr)[0]
+        scale = ((log_w + logsigmoid(-log_snr)) / 2).exp().clamp(min=LEAST_SCALE)
         if self.levels is None:
             return Normal(location, scale, validate_args=False)
         return DiscretisedLogistic(location, scale * (math.sqrt(3) / math.pi), self.levels)
@@ -175,8 +177,8 @@ class GaussianKernel(Kernel):
 class BinomialKernel(Kernel):
     r"""Bits that are tossed anew; :math:`\hat p(x_d = 1 \mid z_t)` has the logit of z_t alone, plus an output.
 
-    Bits are spins here, -1 or 1, for which q(z_s | z_t, x) has the logit 2 artanh(alpha_t / alpha_s) z_t +
-    2 artanh(alpha_s) x.
+    Bits are spins here, -1 or 1, kept with probability a_t, for which q(z_s | z_t, x) has the logit
+    2 artanh(a_t / a_s) z_t + 2 artanh(a_s) x.
     """
 
     outputs = 1
@@ -214,7 +216,7 @@ class BinomialKernel(Kernel):
         """See `Kernel`; bits have no other way than the ancestral one."""
         return spins(self.stepped(z, outputs, log_snr, before)[0].exp())
 
-    def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor) -> Tensor:
+    def end(self, z: Tensor, outputs: Tensor, log_snr: Tensor, is_ancestral: bool) -> Tensor:
         """See `Kernel`."""
         return spins(self._logits(z, outputs, log_snr).sigmoid())
 
@@ -243,7 +245,7 @@ def twice_artanh(log_snr: Tensor) -> Tensor:
 
 def stay(log_snr: Tensor, before: Tensor) -> Tensor:
     """Logit of z_s = 1, given z_t = 1 alone."""
-    log_kept = logsigmoid(log_snr) - logsigmoid(before)
+    log_kept = (logsigmoid(log_snr) - logsigmoid(before)).clamp(max=-TINY)
     return log_kept.exp().log1p() - torch.log(-torch.expm1(log_kept))
 
 

@@ -20,8 +20,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-LIMIT = 15.0
-"""Largest log signal-to-noise ratio, and minus the smallest."""
+from dgmrun.nn.observation import LEAST_SCALE
+
+LIMIT = -2 * math.log(LEAST_SCALE)
+"""Largest log signal-to-noise ratio, at which noise has the least scale of a density, and minus the smallest."""
+LEAST_TIME = 1e-7
+"""Distance from 0 and 1 at which the log signal-to-noise ratio of any schedule is finite."""
 KNOTS = 16
 """Number of pieces of a learned schedule."""
 
@@ -34,8 +38,9 @@ def linear(t: Tensor) -> Tensor:
 def cosine(t: Tensor) -> Tensor:
     """The part of the variance that is left is a squared cosine (Nichol and Dhariwal 2021)."""
     least = 0.008
-    left = torch.cos((t + least) / (1 + least) * (math.pi / 2)) / math.cos(least / (1 + least) * (math.pi / 2))
-    return torch.logit(left.square())
+    slope = math.pi / 2 / (1 + least)  # log(c^2 / (1 - c^2)), by 1 - c^2 = sin(t slope) sin((t + 2 least) slope) / ...
+    lost = torch.sin(t * slope).log() + torch.sin((t + 2 * least) * slope).log()
+    return 2 * torch.cos((t + least) * slope).log() - lost
 
 
 def harmonic(t: Tensor) -> Tensor:
@@ -69,7 +74,7 @@ class Fixed(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Log signal-to-noise ratios at times t, from 0 to 1, in the shape of t."""
-        return self.schedule(t).clamp(-LIMIT, LIMIT)
+        return self.schedule(t.clamp(LEAST_TIME, 1 - LEAST_TIME)).clamp(-LIMIT, LIMIT)
 
 
 class Learned(nn.Module):

@@ -24,6 +24,7 @@ from dgmrun.nn.causal import CausalConv2d, colours
 from dgmrun.nn.context import ContextVector
 from dgmrun.nn.families import FAMILIES, LogisticMixture
 from dgmrun.nn.pixel_layers import Layer
+from dgmrun.nn.settings import check_size
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
@@ -178,16 +179,6 @@ def _check(
     if not is_list or sorted(map(str, asked)) != sorted(map(str, range(number))):
         must = f"null or a permutation of 0 to {number - 1} as a list"
         raise ValueError(f"`model.colour_order` must be {must}, but is {colour_order}")
-
-
-def check_size(key: str, size: int, least: int) -> None:
-    """Refuses what is no whole number, or too small.
-
-    Raises:
-        ValueError: the message names the key.
-    """
-    if type(size) is not int or size < least:
-        raise ValueError(f"`model.{key}` must be a whole number of at least {least}, but is {size}")
 
 
 def check_kernel(key: str, size: int) -> None:

@@ -2,6 +2,8 @@ r"""Training of diffusion, by the bound or by a loss that weighs all amounts of 
 
 .. math:: \mathcal{L}_\text{simple} = E_{t, \epsilon} |\epsilon - \hat\epsilon(z_t)|^2 / D
 
+of Gaussian noise, and of bits the mean of :math:`-\log p(x_d \mid z_t)`.
+
 References:
     Ho, Jain and Abbeel (2020), Denoising diffusion probabilistic models, https://arxiv.org/abs/2006.11239, equation 14.
     Kingma, Salimans, Poole and Ho (2021), Variational diffusion models, https://arxiv.org/abs/2107.00630, section 5 and
@@ -86,7 +88,8 @@ class Diffusion(Objective):
         between = model.between(batch)
         if name == "schedule":
             return (between / model.event.dims).square().mean(), {}
-        ends = model.ends(batch.rows(slice(-(-len(batch.x) // SHARE)))).mean()
+        few = batch if model.steps == 1 else batch.rows(slice(-(-len(batch.x) // SHARE)))
+        ends = model.ends(few).mean()
         bound = ends + between.mean()
         return bound, {"bound": bound.detach(), "ends": ends.detach()}
 

@@ -105,7 +105,8 @@ def _other(setup: Setup, key: str, place: int, path: str) -> Other:
     named = {group: saved.get(group) for group in ("model", "dataset", "choices")}
     if not all(isinstance(node, dict) for node in named.values()):
         raise Mistake(f"`{key}` must be a run with model, dataset and choices, but {run.path} has not all of them")
-    config = {**setup.config, **named, "given": saved.get("given")}
+    sampled = {**setup.config["sample"], "steps": None, "sampler": "ancestral"}  # as it was trained to be sampled
+    config = {**setup.config, **named, "given": saved.get("given"), "sample": sampled}
     build.check_targets(config, setup.search_path)
     found = Setup(config, setup.search_path)
     for (what, its), ours in zip(_likeness(found).items(), _likeness(setup).values(), strict=True):

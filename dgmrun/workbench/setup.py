@@ -261,9 +261,10 @@ class Setup:
         model, asked = self.model_of(run).eval().requires_grad_(False), self.config["sample"]
         if isinstance(model, Stepwise):
             build.checked(model.sample_by, asked["sampler"], asked["steps"])
-        elif asked["steps"] is not None:
-            name = self.config["choices"]["model"]
-            raise Mistake(f"`sample.steps` must be null for the model {name}, but is {asked['steps']}")
+        for key, only in (("steps", None), ("sampler", "ancestral")):
+            if not isinstance(model, Stepwise) and asked[key] != only:
+                must = f"must be {only or 'null'} for the model {self.config['choices']['model']}"
+                raise Mistake(f"`sample.{key}` {must}, but is {asked[key]}")
         return model
 
     def model_of(self, run: Run) -> nn.Module:

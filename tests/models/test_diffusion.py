@@ -79,28 +79,28 @@ def test_samples_of_exact_steps_have_the_law_of_the_data() -> None:
         assert abs(float(model.sample(20_000).std()) - DEVIATION) < 4 * DEVIATION / math.sqrt(40_000) + bias
 
 
-def test_one_step_is_a_vae_with_a_fixed_encoder() -> None:
-    for kind, size in (("real", None), ("binary", None)):
-        event = Event((5,), kind, size)
-        model = Diffusion(event, steps=1, schedule="straight", width=4, predicts="x").double()
-        log_snr = model.schedule(torch.ones(1).double())
-        nn.init.normal_(model.network.last.weight)
-        x = (torch.randn(7, 5) > 0).double() if kind == "binary" else torch.randn(7, 5).double()
-        torch.manual_seed(0)
-        found = model.bound(Batch(x, torch.arange(7)))
-        kept, seen = log_snr.sigmoid(), model._seen(x)
-        torch.manual_seed(0)
-        z, _ = model.kernel.noised(seen, log_snr)
-        outputs = model.network(z, log_snr.expand(7), None)[:, 0]
-        if kind == "real":
-            q: Any = Normal(kept.sqrt() * x, (1 - kept).sqrt())
-            p: Any = Normal(0.0, 1.0)
-            decoder: Any = Normal(outputs, (1 - kept).sqrt())
-        else:
-            q, p = Bernoulli((1 + kept * seen) / 2), Bernoulli(torch.tensor(0.5).double())
-            decoder = Bernoulli(logits=torch.log((1 + kept) / (1 - kept)) * z + outputs)
-        wanted = (kl_divergence(q, p) - decoder.log_prob(x)).sum(1)
-        torch.testing.assert_close(found, wanted)
+@pytest.mark.parametrize("kind", ["real", "binary"])
+def test_one_step_is_a_vae_with_a_fixed_encoder(kind: str) -> None:
+    event = Event((5,), kind)
+    model = Diffusion(event, steps=1, schedule="straight", width=4, predicts="x").double()
+    log_snr = model.schedule(torch.ones(1).double())
+    nn.init.normal_(model.network.last.weight)
+    x = (torch.randn(7, 5) > 0).double() if kind == "binary" else torch.randn(7, 5).double()
+    torch.manual_seed(0)
+    found = model.bound(Batch(x, torch.arange(7)))
+    kept, seen = log_snr.sigmoid(), model._seen(x)
+    torch.manual_seed(0)
+    z, _ = model.kernel.noised(seen, log_snr)
+    outputs = model.network(z, log_snr.expand(7), None)[:, 0]
+    if kind == "real":
+        q: Any = Normal(kept.sqrt() * x, (1 - kept).sqrt())
+        p: Any = Normal(0.0, 1.0)
+        decoder: Any = Normal(outputs, (1 - kept).sqrt())
+    else:
+        q, p = Bernoulli((1 + kept * seen) / 2), Bernoulli(torch.tensor(0.5).double())
+        decoder = Bernoulli(logits=torch.log((1 + kept) / (1 - kept)) * z + outputs)
+    wanted = (kl_divergence(q, p) - decoder.log_prob(x)).sum(1)
+    torch.testing.assert_close(found, wanted)
 
 
 @torch.no_grad()
@@ -254,3 +254,48 @@ def test_settings_that_make_no_model_are_named(settings: dict[str, Any], key: st
 def test_samplers_that_do_not_exist_are_named(asked: tuple[str, int | None], key: str) -> None:
     with pytest.raises(ValueError, match=f"`sample.{key}` must"):
         Diffusion(Event((4,), "binary"), steps=5).sample_by(*asked)
+
+
+@pytest.mark.parametrize("size", [2, 42, 250, 256])
+def test_probabilities_of_all_levels_sum_to_one(size: int) -> None:
+    """Of the decoder, whatever rounding does on the way of levels to [-1, 1] and back."""
+    model = Diffusion(Event((1,), "levels", size), steps=1, width=2)
+    levels, log_snr = torch.arange(size)[:, None], torch.tensor([2.0])
+    z, outputs = torch.full((size, 1), 0.9), torch.zeros(size, 1, 1)
+    log_p = -model.kernel.decode(model._seen(levels), z, outputs, log_snr)
+    assert abs(float(log_p.logsumexp(0))) < 1e-5
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULES, "learned"])
+def test_continuous_time_is_finite_at_its_ends(schedule: str) -> None:
+    model = Diffusion(REAL, steps=None, schedule=schedule, width=2)
+    t = torch.cat((torch.tensor([0.0, 1e-12, 1e-8, 1e-7, 1 - 1e-7, 1.0]), torch.logspace(-9, -1, 200)))
+    log_snr, slopes = slope(model.schedule, t)
+    assert log_snr.isfinite().all()
+    assert slopes.isfinite().all()
+
+
+def test_cosine_is_that_of_nichol_and_dhariwal() -> None:
+    t = torch.linspace(0.01, 0.99, 99).double()
+    left = (torch.cos((t + 0.008) / 1.008 * math.pi / 2) / math.cos(0.008 / 1.008 * math.pi / 2)).square()
+    torch.testing.assert_close(SCHEDULES["cosine"](t), torch.logit(left), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5000])
+def test_bits_have_finite_bounds_in_any_number_of_steps(steps: int) -> None:
+    model = Diffusion(Event((3,), "binary"), steps=steps, width=2)
+    assert model.bound(Batch(torch.ones(20_000, 3), torch.arange(20_000))).isfinite().all()
+
+
+@pytest.mark.parametrize("log_w", [-120.0, 95.0])
+def test_variances_of_any_size_have_finite_gradients(log_w: float) -> None:
+    kernel = GaussianKernel(REAL, "velocity", "learned")
+    outputs = torch.tensor([0.1, log_w]).expand(4, 2).clone().requires_grad_()
+    x, noise = torch.randn(2, 4)
+    now, before = torch.tensor([-1.0]), torch.tensor([1.0])
+    total = kernel.step(noise, x, x, outputs, now, before).sum() + kernel.decode(x, x, outputs, now).sum()
+    total.backward()
+    assert total.isfinite()
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+    assert kernel.back(x, outputs.detach(), now, before, is_ancestral=True).isnan().sum() == 0

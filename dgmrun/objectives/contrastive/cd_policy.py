@@ -2,9 +2,10 @@ r"""The bound that contrastive divergence leaves out half of: the chain bound of
 
 .. math:: E_{q(h \mid x)}\big[F_v(x) - F_h(h) - \log \pi(h)\big], \qquad q(h \mid x) = p(h \mid x)
 
-CD-1 descends the first two terms at the samples. Here the samples are seen to depend on the parameters as well, as
-actions depend on a policy, by the score function; and the entropy of h over the data counts, through the prior
-:math:`\pi`. The bound is that of a directed chain: see `chain_bound`. Its minimum is no maximum of the likelihood.
+The first two terms at the samples have the gradient of CD without its last half-step. Here the samples are seen to
+depend on the parameters as well, as actions depend on a policy, by the score function; and the entropy of h over the
+data counts, through the prior :math:`\pi`. The bound is that of a directed chain: see `chain_bound`. Its minimum is no
+maximum of the likelihood.
 
 References:
     Hinton (2002), Training products of experts by minimizing contrastive divergence.

@@ -1,0 +1,13 @@
+"""Checks of settings that several models share."""
+
+from __future__ import annotations
+
+
+def check_size(key: str, size: int, least: int, section: str = "model") -> None:
+    """Refuses what is no whole number, or too small.
+
+    Raises:
+        ValueError: the message names the key.
+    """
+    if type(size) is not int or size < least:
+        raise ValueError(f"`{section}.{key}` must be a whole number of at least {least}, but is {size}")
