@@ -4,10 +4,11 @@ r"""Upper bound on -log p(x) of the directed chain z -> x whose prior on z is th
           \pi_i(z) = \frac{1}{B - 1} \sum_{j \ne i} q(z \mid x_j)
 
 It is KL(q(x, z) || p(x, z)) of the two directions of a step x -> z -> x, but for the entropy of the data. The prior of
-an example leaves it out, as it would of an example that is not among the data.
+an example leaves it out, as it would an example that is not among the data. In training, the data are the batch.
 
 It says how well a step of a chain is undone, and nothing of where the chain goes: the law of a restricted Boltzmann
-machine or of a denoising auto-encoder is another than :math:`\sum_z \pi(z) p(x \mid z)`. It is no likelihood.
+machine or of a denoising auto-encoder is another than :math:`\sum_z \pi(z) p(x \mid z)`. It is no likelihood. With a
+prior of all examples it would be below the exact -log p of any Boltzmann machine, by KL(mean of q(h | x) || p(h)).
 """
 
 from __future__ import annotations

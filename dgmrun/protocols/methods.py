@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from dgmrun.protocols.models import MarkovChain, Sampler, fits
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -71,3 +73,8 @@ class LikelihoodMethod(ScoringMethod, Protocol):
 
 class FidelityMethod(ScoringMethod, Protocol):
     """Method that measures how close samples are to data, or predictions to labels."""
+
+
+def suits(model: type, requires: type) -> bool:
+    """Returns whether a method that requires a Protocol can be called with a model: a chain is a sampler for it."""
+    return fits(model, requires) or (requires is Sampler and fits(model, MarkovChain))

@@ -288,11 +288,6 @@ def fits(model: type, protocol: type) -> bool:
     return all(callable(getattr(model, name, None)) for name in members)
 
 
-def suits(model: type, requires: type) -> bool:
-    """Returns whether a method that requires a Protocol can be called with a model: a chain is a sampler for it."""
-    return fits(model, requires) or (requires is Sampler and fits(model, MarkovChain))
-
-
 def takes_context(model: type) -> tuple[bool, bool]:
     """Returns whether a model class can be conditioned on a context, and whether it must be."""
     parameter = inspect.signature(model).parameters.get("context")

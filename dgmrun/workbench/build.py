@@ -21,7 +21,8 @@ from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import methods, options, sections
-from dgmrun.protocols.models import UnnormalisedDensity, roles, suits
+from dgmrun.protocols.methods import suits
+from dgmrun.protocols.models import UnnormalisedDensity, roles
 from dgmrun.protocols.values import Event, Modes
 from dgmrun.report.progress import bar
 from dgmrun.run.files import thawed

@@ -12,8 +12,8 @@ from torch import nn
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import options, sections
-from dgmrun.protocols.methods import LogZMethod, Method
-from dgmrun.protocols.models import Topped, TractableDensity, roles, suits
+from dgmrun.protocols.methods import LogZMethod, Method, suits
+from dgmrun.protocols.models import Topped, TractableDensity, roles
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, other

@@ -7,7 +7,9 @@ import torch
 
 from dgmrun.estimators import enumeration, sampling
 from dgmrun.models.rbm import RBM
+from dgmrun.protocols.models import Sampler, fits
 from dgmrun.protocols.values import Event
+from dgmrun.workbench.scoring import of_chains
 
 
 @pytest.mark.parametrize("exact_bits", [0, 23])
@@ -24,3 +26,17 @@ def test_samples_are_examples_of_the_model(exact_bits: int, monkeypatch: pytest.
     mean = mass @ torch.sigmoid(rbm.visible_logits(states))
     error = (mean * (1 - mean) / len(x)).sqrt()
     assert ((x.flatten(1).mean(0) - mean).abs() < 4.5 * error).all()
+
+
+def test_a_chain_is_a_sampler_where_one_is_asked_for_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fits(sampling.Sampled, Sampler)
+    rbm, x = RBM(Event((3,), "binary"), hidden=2), torch.zeros(4, 3)
+    sampled = sampling.Sampled(rbm, x, burn_in=5)
+    assert (sampled.event, sampled.context) == (rbm.event, None)
+    assert of_chains(sampled) == [], "it is enumerated"
+    monkeypatch.setattr(sampling, "AUTOMATIC_BITS", 0)
+    assert "chains of 5 steps from its base distribution" in of_chains(sampled)[0]
+    torch.manual_seed(1)
+    drawn = sampled.sample(6)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, sampling.samples(rbm, 6, x, 5))

@@ -29,7 +29,7 @@ class CD(Objective):
         model: an unnormalised density.
         optimization: optimiser settings.
         k: number of Gibbs steps, at least 1. The bias vanishes as k grows.
-        chain_bound: whether to log the chain bound of a model of two layers, which takes a fifth of the time of CD-1.
+        chain_bound: whether to log the chain bound of a model of two layers, for up to a fifth of the time of CD-1.
 
     Raises:
         ValueError: `k` is below 1, or the model has no second layer to bound the chain of.

@@ -54,6 +54,5 @@ def half_step(model: TwoLayers, x: Float[Tensor, "batch ..."], draws: int = 1) -
     log_q_zero, p = LogBernoulli.apply(logits.unsqueeze(0), torch.zeros_like(logits))
     h = bernoulli(p.detach().expand(draws, -1, -1))
     log_px, means = LogBernoulli.apply(precise(model.visible_logits(h.flatten(0, 1))).unflatten(0, h.shape[:2]), v)
-    with torch.autocast(v.device.type, enabled=False):  # a sum of hundreds of terms of either sign
-        log_q = h @ logits.t() + log_q_zero
-    return HalfStep(means, log_q, log_px)
+    with torch.autocast(x.device.type, enabled=False):  # log q can be hundreds of nats
+        return HalfStep(means, h @ logits.t() + log_q_zero, log_px)
