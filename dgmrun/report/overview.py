@@ -122,7 +122,7 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
         ("seed", [place.entry.settings.get("seed", "-") for place in places]),
         *([("by", [place.label for place in places])] if is_full else []),
         (decision.SCORE, [cell(place.figure, place.entry.weights) for place in places]),
-        *([(THAT_IS, [text or "-" for text in further])] if any(further) else []),
+        *([(THAT_IS, [(text or "-").partition(", ")[0] for text in further])] if any(further) else []),
         (decision.DIFFERENCE, ["-", *differences]),
         ("run", [decision.name(place.entry) for place in places]),
     ]
