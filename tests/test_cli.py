@@ -374,7 +374,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("-m model=rbm hydra.sweep.dir=taken/x", "`hydra.sweep.dir` must be a folder to write to", text("taken", "a file")),
     ("model=rbm device=ddp_cpu dataset.batch_size=3", "`dataset.batch_size` must be a multiple of the 2", None),
     ("model=rbm device=ddp_cpu objective.num_chains=5", "`objective.num_chains` must be a multiple of the 2", None),
-    ("model=rbm --config-dir=mine objective=odd", "`objective` must be one that fits the model rbm: cd, cd_policy, pcd,", odd),
+    ("model=rbm --config-dir=mine objective=odd", "one that fits the model rbm: cd, cd_policy, pcd,", odd),
     ("model=rbm --config-dir=mine objective=gone", "`_target_` must be importable", odd),
     ("run=run train trainer.max_steps=9", "must have its checkpoints to be trained on", uncheckpointed),
 ]

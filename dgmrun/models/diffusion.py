@@ -36,8 +36,6 @@ KINDS = ("binary", "levels", "real")
 SAMPLERS = ("ancestral", "ddim")
 SAMPLED = 500
 """Number of samples that are drawn together."""
-IN_CONTINUOUS_TIME = 250
-"""Number of steps of samples if there are infinitely many."""
 
 
 class Diffusion(nn.Module):
@@ -45,8 +43,10 @@ class Diffusion(nn.Module):
 
     Args:
         event: event of one example.
-        steps: number of steps T; None for continuous time, of a Gaussian kernel.
-        schedule: `linear`, `cosine`, `harmonic`, `straight`, or `learned`, of a Gaussian kernel.
+        steps: number of steps T; in continuous time, those of samples alone.
+        time: `discrete`, or `continuous`, of a Gaussian kernel: the limit of ever more and smaller steps.
+        schedule: `linear`, `cosine`, `harmonic`, `straight`, or `learned`, of a Gaussian kernel, as no gradients pass
+            through bits.
         predicts: what the network of a Gaussian kernel gives: `velocity`, `noise` or `x`, which half precision rounds
             too coarsely where there is little noise.
         variance: that of the steps back of a Gaussian kernel: `learned`, `large` or `small`; the bound in continuous
@@ -68,7 +68,8 @@ class Diffusion(nn.Module):
     def __init__(
         self,
         event: Event,
-        steps: int | None = 1000,
+        steps: int = 1000,
+        time: str = "discrete",
         schedule: str = "cosine",
         predicts: str = "velocity",
         variance: str = "large",
@@ -81,20 +82,20 @@ class Diffusion(nn.Module):
         event.require(KINDS, "a diffusion model")
         network = network or ("unet" if event.is_picture and min(event.shape[1:]) >= 4 else "mlp")
         known = {
-            "schedule": (*SCHEDULES, "learned"),
+            "time": ("discrete", "continuous") if event.kind != "binary" else ("discrete",),
+            "schedule": (*SCHEDULES, "learned") if event.kind != "binary" else tuple(SCHEDULES),
             "predicts": PREDICTIONS,
             "variance": VARIANCES,
             "network": tuple(NETWORKS) if event.is_picture else ("mlp",),
         }
-        _check_names(known, schedule=schedule, predicts=predicts, variance=variance, network=network)
-        for key, size in (("width", width), ("depth", depth), ("steps", 1 if steps is None else steps)):
+        _check_names(known, time=time, schedule=schedule, predicts=predicts, variance=variance, network=network)
+        for key, size in (("width", width), ("depth", depth), ("steps", steps)):
             check_size(key, size, 1)
         if event.size == 1:
             raise ValueError("`dataset.event.size` must be at least 2 for a diffusion model, but is 1")
-        if event.kind == "binary":
-            _check_bits(steps, schedule)
         self.event, self.context, self.vector = event, context, ContextVector(context)
-        self.steps, self.sampler, self.sample_steps = steps, "ancestral", steps or IN_CONTINUOUS_TIME
+        self.steps, self.is_continuous = steps, time == "continuous"
+        self.sampler, self.sample_steps = "ancestral", steps
         self.learned = {"schedule": schedule == "learned", "variance": variance == "learned" and event.kind != "binary"}
         self.schedule = Learned() if schedule == "learned" else Fixed(schedule)
         self.first = first_layer(event)
@@ -120,10 +121,10 @@ class Diffusion(nn.Module):
     def between(self, batch: Batch) -> Tensor:
         """Unbiased estimate of the sum of the divergences of all steps back, by one of them, in nats, [batch]."""
         x, c = self._told(batch)
-        if self.steps == 1:
+        if self.steps == 1 and not self.is_continuous:
             return x.new_zeros(len(x))
         u = self._spread(len(x))
-        if self.steps is None:
+        if self.is_continuous:
             assert isinstance(self.kernel, GaussianKernel)
             log_snr, slopes = map(self._over, slope(self.schedule, u))
             z, noise = self.kernel.noised(x, log_snr)
@@ -138,7 +139,7 @@ class Diffusion(nn.Module):
         """Loss that weighs all t alike, a mean over dimensions by one t of each example, [batch]."""
         x, c = self._told(batch)
         u = self._spread(len(x))
-        t = u if self.steps is None else self._t((1 + (u * self.steps).floor()).clamp(max=self.steps))
+        t = u if self.is_continuous else self._t((1 + (u * self.steps).floor()).clamp(max=self.steps))
         log_snr = self._over(self.schedule(t))
         z, noise = self.kernel.noised(x, log_snr)
         return self.kernel.simple(noise, x, z, self._outputs(z, log_snr, c), log_snr).reshape(len(x), -1).mean(1)
@@ -149,7 +150,7 @@ class Diffusion(nn.Module):
 
     def interior(self) -> list[nn.Parameter]:
         """Parameters that change the variance of the bound alone: in continuous time what is between the ends."""
-        return [self.schedule.interior] if self.steps is None and isinstance(self.schedule, Learned) else []
+        return [self.schedule.interior] if self.is_continuous and isinstance(self.schedule, Learned) else []
 
     def sample_by(self, sampler: str, steps: int | None) -> None:
         """Sets how samples are drawn.
@@ -157,8 +158,7 @@ class Diffusion(nn.Module):
         Args:
             sampler: `ancestral`, of the model of which the bound is; or `ddim`, of a Gaussian kernel, the same without
                 fresh noise.
-            steps: number of steps, each over several of the T if there are fewer; None for all, or 250 in continuous
-                time.
+            steps: number of steps, each over several of the T if there are fewer; None for all.
 
         Raises:
             ValueError: a setting is invalid; the message names its key.
@@ -168,16 +168,16 @@ class Diffusion(nn.Module):
             raise ValueError(f"`sample.sampler` must be {' or '.join(known)} for this model, but is {sampler}")
         if steps is not None:
             check_size("steps", steps, 1, "sample")
-            if self.steps is not None and steps > self.steps:
+            if steps > self.steps and not self.is_continuous:
                 raise ValueError(f"`sample.steps` must be at most model.steps, {self.steps}, but is {steps}")
-        self.sampler, self.sample_steps = sampler, steps or self.steps or IN_CONTINUOUS_TIME
+        self.sampler, self.sample_steps = sampler, steps or self.steps
 
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
         c = self.vector(context, self.like)
         times = torch.linspace(1, self._t(1), self.sample_steps, dtype=self.like.dtype, device=self.like.device)
-        grid = self.schedule(times if self.steps is None else times.mul(self.steps).round() / self.steps)
+        grid = self.schedule(times if self.is_continuous else times.mul(self.steps).round() / self.steps)
         z = self.kernel.start(self.like.new_empty(num, *self.event.shape))
         for each in torch.arange(num, device=z.device).split(SAMPLED):
             told = None if c is None else c[each]
@@ -191,7 +191,7 @@ class Diffusion(nn.Module):
 
     def _t(self, step: Any) -> Any:
         """Time of a step, the first of which is 1; that of the first is 0 in continuous time."""
-        return 0.0 if self.steps is None else step / self.steps
+        return 0.0 if self.is_continuous else step / self.steps
 
     def _outputs(self, z: Tensor, log_snr: Tensor, c: Tensor | None) -> Tensor:
         """Outputs of the network [batch, outputs, *event.shape], in single precision or higher."""
@@ -236,15 +236,3 @@ def _check_names(known: Mapping[str, Collection[str]], **settings: str) -> None:
     for key, value in settings.items():
         if value not in known[key]:
             raise ValueError(f"`model.{key}` must be one of {', '.join(known[key])}, but is {value}")
-
-
-def _check_bits(steps: int | None, schedule: str) -> None:
-    """Refuses what a binomial kernel cannot do: gradients do not pass through bits, and steps are finite.
-
-    Raises:
-        ValueError: the message names the key.
-    """
-    if steps is None:
-        raise ValueError("`model.steps` must be a number for binary data, but is null")
-    if schedule == "learned":
-        raise ValueError("`model.schedule` must not be learned for binary data")

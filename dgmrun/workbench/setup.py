@@ -258,14 +258,23 @@ class Setup:
 
     def trained_model(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights (their moving averages if there are any), for evaluation."""
-        model, asked = self.model_of(run).eval().requires_grad_(False), self.config["sample"]
+        model = self.model_of(run).eval().requires_grad_(False)
+        self.sample_as_asked(model)
+        return model
+
+    def sample_as_asked(self, model: nn.Module) -> None:
+        """Sets how a model is sampled, as `sample.steps` and `sample.sampler` say.
+
+        Raises:
+            Mistake: the model has no such samples; the message names the key.
+        """
+        asked = self.config["sample"]
         if isinstance(model, Stepwise):
             build.checked(model.sample_by, asked["sampler"], asked["steps"])
         for key, only in (("steps", None), ("sampler", "ancestral")):
             if not isinstance(model, Stepwise) and asked[key] != only:
                 must = f"must be {only or 'null'} for the model {self.config['choices']['model']}"
                 raise Mistake(f"`sample.{key}` {must}, but is {asked[key]}")
-        return model
 
     def model_of(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights, in training mode and with gradients enabled."""

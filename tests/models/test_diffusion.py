@@ -235,7 +235,7 @@ def test_every_parameter_gets_a_gradient(event: Event, context: Event | None) ->
     ("settings", "key"),
     [
         ({"steps": 0}, "steps"),
-        ({"steps": None}, "steps"),
+        ({"time": "continuous"}, "time"),
         ({"schedule": "learned"}, "schedule"),
         ({"schedule": "none"}, "schedule"),
         ({"network": "unet"}, "network"),
@@ -268,7 +268,7 @@ def test_probabilities_of_all_levels_sum_to_one(size: int) -> None:
 
 @pytest.mark.parametrize("schedule", [*SCHEDULES, "learned"])
 def test_continuous_time_is_finite_at_its_ends(schedule: str) -> None:
-    model = Diffusion(REAL, steps=None, schedule=schedule, width=2)
+    model = Diffusion(REAL, time="continuous", schedule=schedule, width=2)
     t = torch.cat((torch.tensor([0.0, 1e-12, 1e-8, 1e-7, 1 - 1e-7, 1.0]), torch.logspace(-9, -1, 200)))
     log_snr, slopes = slope(model.schedule, t)
     assert log_snr.isfinite().all()

@@ -27,6 +27,7 @@ def check(setup: Setup) -> None:
         raise Mistake(
             f"`sample` must have a model that can be sampled, but `model` is {setup.config['choices']['model']}"
         )
+    setup.sample_as_asked(model)
     draw.check_classes(setup)
     completion.check(setup, model)
     for teacher in teachers(setup):
