@@ -33,6 +33,7 @@ def test_what_a_pixel_sees_is_drawn_and_counted(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "fields.png").is_file()
 
 
+@pytest.mark.slow
 def test_six_objectives_have_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = (str(tmp_path / "bound.png"), "--steps", "20", "--runs", str(tmp_path / "runs"))
     monkeypatch.setattr(sys, "argv", ["one_bound.py", *folders])
