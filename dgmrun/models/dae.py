@@ -25,7 +25,7 @@ from torch.distributions import Distribution
 from dgmrun.nn.context import ContextVector
 from dgmrun.nn.families import FAMILIES
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
-from dgmrun.nn.settings import check_size
+from dgmrun.nn.settings import check_size, check_word
 from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Batch, Event
 
@@ -68,8 +68,7 @@ class DAE(nn.Module):
     ) -> None:
         super().__init__()
         event.require(tuple(FAMILIES), "a denoising auto-encoder")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"`model.activation` must be one of {', '.join(ACTIVATIONS)}, but is {activation}")
+        check_word("activation", activation, ACTIVATIONS)
         check_size("hidden", hidden, 1)
         check_size("depth", depth, 0)
         self.event, self.corruption = event, chosen(corruption, event, level)

@@ -16,7 +16,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,11 +27,12 @@ from dgmrun.nn.context import ContextVector
 from dgmrun.nn.denoiser import NETWORKS
 from dgmrun.nn.diffusion import PREDICTIONS, VARIANCES, BinomialKernel, GaussianKernel, Kernel
 from dgmrun.nn.noise import SCHEDULES, Fixed, Learned, slope
-from dgmrun.nn.settings import check_size
+from dgmrun.nn.settings import check_size, check_word
 from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Batch, Event
 
 KINDS = ("binary", "levels", "real")
+TIMES = ("discrete", "continuous")
 SAMPLERS = ("ancestral", "ddim")
 SAMPLED = 500
 """Number of samples that are drawn together."""
@@ -81,14 +81,12 @@ class Diffusion(nn.Module):
         super().__init__()
         event.require(KINDS, "a diffusion model")
         network = network or ("unet" if event.is_picture and min(event.shape[1:]) >= 4 else "mlp")
-        known = {
-            "time": ("discrete", "continuous") if event.kind != "binary" else ("discrete",),
-            "schedule": (*SCHEDULES, "learned") if event.kind != "binary" else tuple(SCHEDULES),
-            "predicts": PREDICTIONS,
-            "variance": VARIANCES,
-            "network": tuple(NETWORKS) if event.is_picture else ("mlp",),
-        }
-        _check_names(known, time=time, schedule=schedule, predicts=predicts, variance=variance, network=network)
+        is_binary = event.kind == "binary"
+        check_word("time", time, TIMES[:1] if is_binary else TIMES)
+        check_word("schedule", schedule, SCHEDULES if is_binary else (*SCHEDULES, "learned"))
+        check_word("predicts", predicts, PREDICTIONS)
+        check_word("variance", variance, VARIANCES)
+        check_word("network", network, NETWORKS if event.is_picture else ("mlp",))
         for key, size in (("width", width), ("depth", depth), ("steps", steps)):
             check_size(key, size, 1)
         if event.size == 1:
@@ -96,10 +94,10 @@ class Diffusion(nn.Module):
         self.event, self.context, self.vector = event, context, ContextVector(context)
         self.steps, self.is_continuous = steps, time == "continuous"
         self.sampler, self.sample_steps = "ancestral", steps
-        self.learned = {"schedule": schedule == "learned", "variance": variance == "learned" and event.kind != "binary"}
+        self.learned = {"schedule": schedule == "learned", "variance": variance == "learned" and not is_binary}
         self.schedule = Learned() if schedule == "learned" else Fixed(schedule)
         self.first = first_layer(event)
-        self.kernel: Kernel = BinomialKernel() if event.kind == "binary" else GaussianKernel(event, predicts, variance)
+        self.kernel: Kernel = BinomialKernel() if is_binary else GaussianKernel(event, predicts, variance)
         self.network = NETWORKS[network](event.shape, self.kernel.outputs, self.vector.size, width, depth)
 
     def initialise(self, x: Tensor) -> None:
@@ -225,14 +223,3 @@ class Diffusion(nn.Module):
 def _total(each: Tensor) -> Tensor:
     """Sums over the dimensions of each example, [batch]."""
     return each.reshape(len(each), -1).sum(1)
-
-
-def _check_names(known: Mapping[str, Collection[str]], **settings: str) -> None:
-    """Refuses names that are not known.
-
-    Raises:
-        ValueError: the message names the key.
-    """
-    for key, value in settings.items():
-        if value not in known[key]:
-            raise ValueError(f"`model.{key}` must be one of {', '.join(known[key])}, but is {value}")

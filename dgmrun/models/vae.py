@@ -34,6 +34,7 @@ from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.mlp import ACTIVATIONS, mlp
 from dgmrun.nn.observation import observation as observed
+from dgmrun.nn.settings import check_word
 from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": fully_connected, "convolutional": convolution}
@@ -92,8 +93,7 @@ class VAE(nn.Module):
             ("network", network, NETWORKS),
             ("posterior", posterior, POSTERIORS),
         ):
-            if not isinstance(value, str) or value not in known:
-                raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
+            check_word(key, value, known)
         self.event, self.context, self.latent = event, context, list(latent)
         self.observation, self.vector = observed(event, observation, scale), ContextVector(context)
         if not event.shape:

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+
+def check_word(key: str, value: str, known: Collection[str]) -> None:
+    """Refuses a word that is not known.
+
+    Raises:
+        ValueError: the message names the key.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
+
 
 def check_size(key: str, size: int, least: int, section: str = "model") -> None:
     """Refuses what is no whole number, or too small.
