@@ -21,6 +21,7 @@ from torch.nn.functional import logsigmoid
 from dgmrun.models.realnvp import FIRST, RealNVP
 from dgmrun.nn.context import beside
 from dgmrun.nn.coupling import Chain, checkerboard, couplings
+from dgmrun.nn.settings import check_word
 from dgmrun.protocols.values import Batch, Event
 
 DEQUANTISATIONS = ("variational", "uniform")
@@ -64,9 +65,7 @@ class Dequantised(nn.Module):
     ) -> None:
         super().__init__()
         event.require(("levels", "binary"), "a dequantised RealNVP")
-        if dequantisation not in DEQUANTISATIONS:
-            known = ", ".join(DEQUANTISATIONS)
-            raise ValueError(f"`model.dequantisation` must be one of {known}, but is {dequantisation}")
+        check_word("dequantisation", dequantisation, DEQUANTISATIONS)
         if not 0 < alpha < 0.5:
             raise ValueError(f"`model.alpha` must be above 0 and below 0.5, but is {alpha}")
         self.event, self.context, self.alpha = event, context, alpha

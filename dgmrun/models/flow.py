@@ -26,6 +26,7 @@ from zuko.nn import MaskedLinear
 from zuko.transforms import MonotonicAffineTransform, MonotonicRQSTransform
 
 from dgmrun.nn.context import ContextVector
+from dgmrun.nn.settings import check_word
 from dgmrun.nn.standardise import Standardise
 from dgmrun.protocols.values import Event
 
@@ -148,9 +149,8 @@ def _check(dims: int, kind: str, layers: int, hidden: Sequence[int], order: str,
     Raises:
         ValueError: a setting is invalid; the message names its key.
     """
-    for key, value, known in (("kind", kind, KINDS), ("order", order, ORDERS)):
-        if value not in known:
-            raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
+    check_word("kind", kind, KINDS)
+    check_word("order", order, ORDERS)
     if layers < 1:
         raise ValueError(f"`model.layers` must be at least 1, but is {layers}")
     if not hidden or min(hidden) < 1:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
 from dgmrun.nn.context import ContextVector, beside
+from dgmrun.nn.settings import check_word
 from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
@@ -70,8 +71,7 @@ class Generator(nn.Module):
             ("network", network, NETWORKS),
             ("activation", activation, mlp.ACTIVATIONS),
         ):
-            if word not in [*known]:
-                raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {word}")
+            check_word(key, word, known)
         for key, size, least in (("latent", latent, 1), ("hidden", hidden, 1), ("depth", depth, 0)):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")

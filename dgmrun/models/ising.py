@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
 from dgmrun.nn.binary import bernoulli, bits, marginal_logits
+from dgmrun.nn.settings import check_word
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -53,8 +54,7 @@ class Ising(nn.Module):
     def __init__(self, event: Event, graph: str = "grid", weight_std: float = 0.01) -> None:
         super().__init__()
         event.require(("binary",), "an Ising model")
-        if graph not in GRAPHS:
-            raise ValueError(f"`model.graph` must be one of {', '.join(GRAPHS)}, but is {graph}")
+        check_word("graph", graph, GRAPHS)
         if weight_std < 0:
             raise ValueError(f"`model.weight_std` must not be negative, but is {weight_std}")
         self.event = event

@@ -22,6 +22,7 @@ from dgmrun.latent.draws import Draw
 from dgmrun.latent.trace import Trace
 from dgmrun.nn.gaussian import normal, standard_normal
 from dgmrun.nn.hmc import PosteriorPath
+from dgmrun.nn.settings import check_word
 from dgmrun.protocols.values import Event
 
 POSTERIORS = ("amortised", "local")
@@ -49,8 +50,7 @@ class LinearVAE(nn.Module):
         event.require(("real",), "a linear VAE")
         if latent < 1:
             raise ValueError(f"`model.latent` must be at least 1, but is {latent}")
-        if posterior not in POSTERIORS:
-            raise ValueError(f"`model.posterior` must be one of {', '.join(POSTERIORS)}, but is {posterior}")
+        check_word("posterior", posterior, POSTERIORS)
         self.event, self.latent = event, latent
         self.weight = nn.Parameter(torch.randn(event.dims, latent) / event.dims**0.5)
         self.mean = nn.Parameter(torch.zeros(event.dims))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dgmrun.nn.context import ContextVector
 from dgmrun.nn.coupling import NORMS
 from dgmrun.nn.multiscale import MultiScale, most_scales
+from dgmrun.nn.settings import check_size, check_word
 from dgmrun.protocols.values import Event
 
 FIRST = 1000
@@ -106,7 +107,5 @@ def _check(event: Event, scales: int | None, residual_blocks: int, feature_maps:
         size = " x ".join(map(str, event.shape[1:]))
         raise ValueError(f"`model.scales` must be null or from 1 to {most} for {size} pixels, but is {scales}")
     for key, value, least in (("residual_blocks", residual_blocks, 0), ("feature_maps", feature_maps, 1)):
-        if type(value) is not int or value < least:
-            raise ValueError(f"`model.{key}` must be a whole number of at least {least}, but is {value}")
-    if norm not in [*NORMS]:
-        raise ValueError(f"`model.norm` must be one of {', '.join(NORMS)}, but is {norm}")
+        check_size(key, value, least)
+    check_word("norm", norm, NORMS)

@@ -30,6 +30,7 @@ from dgmrun.nn.binary import bernoulli, log_bernoulli, precise
 from dgmrun.nn.binary_layers import LAYERS, Factorised
 from dgmrun.nn.context import ContextVector, beside
 from dgmrun.nn.mlp import ACTIVATIONS, Constant, mlp
+from dgmrun.nn.settings import check_word
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -83,8 +84,7 @@ class SBN(nn.Module):
             ("posterior", posterior, LAYERS),
             ("activation", activation, ACTIVATIONS),
         ):
-            if not isinstance(value, str) or value not in known:
-                raise ValueError(f"`model.{key}` must be one of {', '.join(known)}, but is {value}")
+            check_word(key, value, known)
         for key, size, least in (("depth", depth, 0), ("width", width, 1)):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")

@@ -10,6 +10,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from dgmrun.nn.settings import check_word
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
@@ -29,8 +31,7 @@ def check_layers(hidden: Sequence[int], activation: str) -> None:
     is_list = isinstance(hidden, Sequence) and len(hidden) > 0
     if not is_list or not all(type(units) is int and units > 0 for units in hidden):
         raise ValueError(f"`model.hidden` must be a list of sizes, one for each hidden layer, but is {hidden}")
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise ValueError(f"`model.activation` must be one of {', '.join(ACTIVATIONS)}, but is {activation}")
+    check_word("activation", activation, ACTIVATIONS)
 
 
 def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
