@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from dgmrun.estimators import enumeration, sampling
+from dgmrun.models.diffusion import Diffusion
 from dgmrun.models.rbm import RBM
 from dgmrun.protocols.models import Sampler, fits
 from dgmrun.protocols.values import Event
-from dgmrun.workbench.scoring import of_chains
+from dgmrun.workbench.scoring import of_samples
 
 
 @pytest.mark.parametrize("exact_bits", [0, 23])
@@ -33,10 +34,17 @@ def test_a_chain_is_a_sampler_where_one_is_asked_for_and_says_so(monkeypatch: py
     rbm, x = RBM(Event((3,), "binary"), hidden=2), torch.zeros(4, 3)
     sampled = sampling.Sampled(rbm, x, burn_in=5)
     assert (sampled.event, sampled.context) == (rbm.event, None)
-    assert of_chains(sampled) == [], "it is enumerated"
+    asked = {"sampler": "ancestral", "steps": None}
+    assert of_samples(sampled, asked) == [], "it is enumerated"
     monkeypatch.setattr(sampling, "AUTOMATIC_BITS", 0)
-    assert "chains of 5 steps from its base distribution" in of_chains(sampled)[0]
+    assert "chains of 5 steps from its base distribution" in of_samples(sampled, asked)[0]
     torch.manual_seed(1)
     drawn = sampled.sample(6)
     torch.manual_seed(1)
     assert torch.equal(drawn, sampling.samples(rbm, 6, x, 5))
+
+
+def test_samples_that_are_drawn_faster_say_so() -> None:
+    diffusion = Diffusion(Event((2,), "real"), steps=10, width=4, depth=1)
+    assert of_samples(diffusion, {"sampler": "ancestral", "steps": None}) == []
+    assert "samples are ddim, in 5 steps" in of_samples(diffusion, {"sampler": "ddim", "steps": 5})[0]
