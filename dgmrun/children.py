@@ -23,6 +23,8 @@ from dgmrun.errors import ERROR_FILE, Interrupted, Mistake, RunFailed, of_status
 
 OF_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables of distributed processes."""
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+"""Signals at which a process saves its state and ends: Ctrl-C, the end of a job, and its announcement by submitit."""
 ORPHANED = 60.0
 """Seconds that a process has to save its state after its parent has ended."""
 
@@ -77,7 +79,7 @@ class Child:
             return None
         with suppress(OSError, ValueError):
             return of_status(**json.loads(self.error_file.read_text()))
-        if self.is_interrupted or -code in (signal.SIGINT, signal.SIGTERM):
+        if self.is_interrupted or -code in STOPS:
             return Interrupted("interrupted")
         if code < 0:
             return RunFailed(f"ended by signal {-code} ({signal.Signals(-code).name})")

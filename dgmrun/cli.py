@@ -42,7 +42,7 @@ class Lines(logging.Formatter):
 
 def main() -> int:
     """Entry point of the console script."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a program in the background may start with SIGINT ignored
+    for number in children.STOPS:  # a program in the background may start with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # a shell has closed it, as by >&-
@@ -139,6 +139,8 @@ def _run(argv: list[str]) -> Run | None:
     config, directory = composed
     if config.get("search") is not None:
         raise Mistake("`search` must be null but in a sweep", shlex.join(["dgmrun", "-m", *argv]))
+    if config["sweep"]["on"] != "here":
+        raise Mistake("`sweep.on` must be here but in a sweep", shlex.join(["dgmrun", "-m", *argv]))
     if not children.is_rank():
         children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from dgmrun.children import OF_RANKS
-from dgmrun.command.sweep import Job, run_hash, unique
+from dgmrun.command.jobs import Job, run_hash, unique
 from dgmrun.errors import Mistake
 
 TINY = (

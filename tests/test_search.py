@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from dgmrun.command.jobs import Job
 from dgmrun.command.search import Trials
-from dgmrun.command.sweep import Job
 from dgmrun.run import metrics
 from tests.conftest import Command
 

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import leaves, words
+from dgmrun.paths import leaves, value_at, words
 from dgmrun.run.untrusted import LARGEST_INTEGER
 from dgmrun.stages import FORMATS, stage
 
@@ -22,6 +22,8 @@ SHOW_KEYS = "dgmrun --cfg job model=... shows every key"
 LEAST = {
     "dataset.batch_size": 1,
     "sweep.jobs": 1,
+    "sweep.slurm.time": 1,
+    "sweep.slurm.cpus_per_task": 1,
     "device.num_nodes": 1,
 }
 
@@ -76,8 +78,7 @@ def check_sizes(config: dict[str, Any]) -> None:
                 raise Mistake(f"`{key}` must be a number that {bits} bits hold, but is {value}")
     of_stages = {key: least for word in words() for key, least in stage(word).LEAST.items()}
     for key, least in {**LEAST, **of_stages}.items():
-        section, name = key.split(".")
-        value = config[section].get(name)
+        value = value_at(config, key)
         if value is not None and (type(value) is not int or value < least):
             raise Mistake(f"`{key}` must be a whole number and at least {least}, but is {value}")
     for key in ("ema", "clip_norm"):
@@ -94,6 +95,8 @@ def check_sizes(config: dict[str, Any]) -> None:
         )
     if config["resume"] not in ("exact", "approximate"):
         raise Mistake(f"`resume` must be exact or approximate, but is {config['resume']}")
+    if config["sweep"]["on"] not in ("here", "slurm"):
+        raise Mistake(f"`sweep.on` must be here or slurm, but is {config['sweep']['on']}")
 
 
 def is_word(name: Any) -> bool:

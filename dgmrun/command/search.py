@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from dgmrun.command import compose
 from dgmrun.command.arguments import Arguments, split
+from dgmrun.command.jobs import Job, run_hash
 from dgmrun.command.space import GOALS, Compose, Plan, plan
-from dgmrun.command.sweep import Job, Pool, run_hash
+from dgmrun.command.sweep import Pool
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import options, short
 from dgmrun.report import sweep as report

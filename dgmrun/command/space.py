@@ -63,6 +63,9 @@ def plan(arguments: Arguments, composed: Compose) -> Plan:
     _check(settings)
     if "train" not in config["stages"]:
         raise Mistake(f"`stages` must have train in a search, but are {', '.join(config['stages'])}")
+    if config["sweep"]["on"] != "here":
+        must = f"`sweep.on` must be here for a search, which waits for its trials, but is {config['sweep']['on']}"
+        raise Mistake(must, "the same command without it as one job of Slurm, with sweep.jobs trials at a time")
     return Plan(space, fixed, settings, config["sweep"], folder)
 
 

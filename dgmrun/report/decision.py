@@ -194,7 +194,9 @@ def unfinished(entries: Sequence[Entry]) -> list[Entry]:
 
 def status(entry: Entry) -> str:
     """Returns the status of a run; of one that was scored before its training was complete, that."""
-    told = plain(entry.results.get("status") or "not started")
+    if entry.queue == "queued":
+        return entry.queue
+    told = plain(entry.results.get("status") or entry.queue or "not started")
     return "not complete" if told == "done" and not entry.is_finished else told
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from dgmrun.errors import Mistake
 from dgmrun.report.figures import at, every
 from dgmrun.report.terminal import plain, warn
+from dgmrun.run import queue
 from dgmrun.run.directory import CONFIG, RESULTS, Run
 from dgmrun.run.figures import Figure
 
@@ -31,7 +32,7 @@ CHOICES = ("model", "objective", "dataset", "seed")
 class Entry:
     """A run: its path, name, settings (by dotted key), results and figures (by `<word>.<label>`).
 
-    `weights` is the sha256 of its weights, or None if it has none.
+    `weights` is the sha256 of its weights, or None if it has none; `queue` its state in that of Slurm, if it is there.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Entry:
     results: dict[str, Any]
     figures: dict[str, Figure]
     weights: str | None
+    queue: str | None = None
 
     @property
     def setting(self) -> frozenset[tuple[str, str]]:
@@ -69,7 +71,10 @@ def read(folders: Sequence[Path]) -> list[Entry]:
     Raises:
         Mistake: a directory has no run.
     """
-    entries = [entry for path in _find(folders) if (entry := _entry(path)) is not None]
+    paths = _find(folders)
+    states = queue.queued(paths)
+    found = [entry for path in paths if (entry := _entry(path)) is not None]
+    entries = [replace(entry, queue=states.get(entry.path)) for entry in found]
     if not entries:
         raise Mistake(f"`DIR` must have a run that can be read, but {', '.join(map(str, folders))} has none")
     common = folder(entries)
@@ -107,7 +112,7 @@ def _rank(key: str) -> tuple[int, bool]:
 def _find(folders: Sequence[Path]) -> list[Path]:
     found: set[Path] = set()
     for folder in folders:
-        below = {Run(Path(place)).path for place, _, files in os.walk(folder) if {CONFIG, RESULTS} <= set(files)}
+        below = {Run(Path(place)).path for place, _, files in os.walk(folder) if _is_run({*files})}
         if not below:
             lack = "has none" if folder.is_dir() else "is no folder"
             raise Mistake(
@@ -116,6 +121,11 @@ def _find(folders: Sequence[Path]) -> list[Path]:
             )
         found |= below
     return sorted(found)
+
+
+def _is_run(files: set[str]) -> bool:
+    """Returns whether a folder with such files is that of a run, which may yet have to start on Slurm."""
+    return CONFIG in files and bool({RESULTS, queue.JOB} & files)
 
 
 def _entry(path: Path) -> Entry | None:

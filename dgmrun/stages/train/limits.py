@@ -13,6 +13,7 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
+from dgmrun import children
 from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
 
@@ -93,7 +94,7 @@ class Limits(Callback):
         """
         self.started = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in children.STOPS:
                 signal.signal(number, self._interrupt)
 
     def on_train_batch_end(
@@ -121,7 +122,8 @@ class Limits(Callback):
         trainer.should_stop = True
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.is_interrupted and time.monotonic() - self.interrupted > IMPATIENT:
+        is_again = self.is_interrupted and time.monotonic() - self.interrupted > IMPATIENT
+        if is_again and number == signal.SIGINT:  # schedulers repeat theirs
             raise KeyboardInterrupt
         if not self.is_interrupted:
             self.is_interrupted, self.interrupted = True, time.monotonic()
