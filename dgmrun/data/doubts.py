@@ -7,7 +7,6 @@ it: E_u log p(k + u) <= log P(k) (Theis, van den Oord and Bethge 2016, section 3
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 
 import torch
@@ -58,11 +57,10 @@ def alike(x: Tensor) -> list[str]:
 
 
 def _shared(splits: Splits, event: Event) -> list[str]:
-    """Counts the examples that two splits share, unless there are more examples than possible ones."""
-    states = math.inf if event.log_states is None else event.log_states
-    if states < math.log(sum(len(split.x) for split in splits.values())):
-        return []
+    """Counts the examples that two splits share, unless most of one repeat others of it, as those of few states do."""
     rows = {name: [hash(row.tobytes()) for row in split.x.flatten(1).numpy()] for name, split in splits.items()}
+    if any(len(set(each)) < len(each) / 2 for each in rows.values()):
+        return []
     counts = {
         (later, earlier): sum(map(set(rows[earlier]).__contains__, rows[later]))
         for earlier, later in combinations(splits, 2)

@@ -26,7 +26,7 @@ from dgmrun.nn.binary import precise
 from dgmrun.nn.context import ContextVector
 from dgmrun.nn.denoiser import NETWORKS
 from dgmrun.nn.diffusion import PREDICTIONS, VARIANCES, BinomialKernel, GaussianKernel, Kernel
-from dgmrun.nn.noise import SCHEDULES, Fixed, Learned, slope
+from dgmrun.nn.noise import SCHEDULES, Fixed, Learned
 from dgmrun.nn.settings import check_size, check_word
 from dgmrun.nn.standardise import first_layer
 from dgmrun.protocols.values import Batch, Event
@@ -82,11 +82,13 @@ class Diffusion(nn.Module):
         event.require(KINDS, "a diffusion model")
         network = network or ("unet" if event.is_picture and min(event.shape[1:]) >= 4 else "mlp")
         is_binary = event.kind == "binary"
-        check_word("time", time, TIMES[:1] if is_binary else TIMES)
-        check_word("schedule", schedule, SCHEDULES if is_binary else (*SCHEDULES, "learned"))
+        of_bits = "binary data" if is_binary else ""
+        check_word("time", time, TIMES[:1] if is_binary else TIMES, of_bits)
+        check_word("schedule", schedule, SCHEDULES if is_binary else (*SCHEDULES, "learned"), of_bits)
         check_word("predicts", predicts, PREDICTIONS)
         check_word("variance", variance, VARIANCES)
-        check_word("network", network, NETWORKS if event.is_picture else ("mlp",))
+        of_vectors = "" if event.is_picture else "data that are no pictures"
+        check_word("network", network, NETWORKS if event.is_picture else ("mlp",), of_vectors)
         for key, size in (("width", width), ("depth", depth), ("steps", steps)):
             check_size(key, size, 1)
         if event.size == 1:
@@ -124,14 +126,16 @@ class Diffusion(nn.Module):
         u = self._spread(len(x))
         if self.is_continuous:
             assert isinstance(self.kernel, GaussianKernel)
-            log_snr, slopes = map(self._over, slope(self.schedule, u))
+            log_snr, slopes = map(self._over, self.schedule.draw(u))
             z, noise = self.kernel.noised(x, log_snr)
             return _total(self.kernel.rate(noise, z, self._outputs(z, log_snr, c), log_snr, -slopes))
-        t = (2 + (u * (self.steps - 1)).floor()).clamp(max=self.steps)
-        log_snr, before = (self._over(self.schedule(self._t(each))) for each in (t, t - 1))
+        grid = self.schedule(self._t(torch.arange(1, self.steps + 1, dtype=u.dtype, device=u.device)))
+        shares = self.kernel.weights(grid.detach())
+        step = torch.searchsorted((shares / shares.sum()).cumsum(0), u).clamp(max=self.steps - 2)
+        log_snr, before = self._over(grid[step + 1]), self._over(grid[step])
         z, noise = self.kernel.noised(x, log_snr)
-        step = self.kernel.step(noise, x, z, self._outputs(z, log_snr, c), log_snr, before)
-        return (self.steps - 1) * _total(step)
+        divergence = self.kernel.step(noise, x, z, self._outputs(z, log_snr, c), log_snr, before)
+        return _total(divergence) * shares.sum() / shares[step]
 
     def simple(self, batch: Batch) -> Tensor:
         """Loss that weighs all t alike, a mean over dimensions by one t of each example, [batch]."""

@@ -55,6 +55,10 @@ class Kernel(ABC):
         """KL(q(z_T | x) || p(z_T)) of each dimension."""
 
     @abstractmethod
+    def weights(self, grid: Tensor) -> Tensor:
+        """How often the bound is estimated by each step back, [steps - 1], from the log-SNRs of all times, [steps]."""
+
+    @abstractmethod
     def step(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, before: Tensor) -> Tensor:
         """KL(q(z_s | z_t, x) || p(z_s | z_t)) of each dimension, where `before` is the log-SNR of s < t."""
 
@@ -107,6 +111,10 @@ class GaussianKernel(Kernel):
     def prior(self, x: Tensor, log_snr: Tensor) -> Tensor:
         """See `Kernel`."""
         return (log_snr.sigmoid() * (x.square() - 1) - logsigmoid(-log_snr)) / 2
+
+    def weights(self, grid: Tensor) -> Tensor:
+        """See `Kernel`; divergences are about in proportion to the fall of log-SNR."""
+        return grid[:-1] - grid[1:]
 
     def step(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, before: Tensor) -> Tensor:
         """See `Kernel`."""
@@ -192,6 +200,10 @@ class BinomialKernel(Kernel):
         """See `Kernel`; p(z_T) is of fair coins."""
         kept, tossed = log_snr.sigmoid(), (-log_snr).sigmoid()
         return (((1 + kept) * kept.log1p() + tossed * tossed.log()) / 2).expand_as(x)
+
+    def weights(self, grid: Tensor) -> Tensor:
+        """See `Kernel`; all alike."""
+        return torch.ones_like(grid[1:])
 
     def step(self, noise: Tensor, x: Tensor, z: Tensor, outputs: Tensor, log_snr: Tensor, before: Tensor) -> Tensor:
         """See `Kernel`."""

@@ -76,6 +76,15 @@ class Fixed(nn.Module):
         """Log signal-to-noise ratios at times t, from 0 to 1, in the shape of t."""
         return self.schedule(t.clamp(LEAST_TIME, 1 - LEAST_TIME)).clamp(-LIMIT, LIMIT)
 
+    def draw(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns log signal-to-noise ratios for the bound in continuous time, and their derivatives by u.
+
+        What is between the ends of a schedule does not change that bound. An even fall keeps its variance small, that
+        of most schedules would not.
+        """
+        start, end = self(u.new_tensor([0.0, 1.0]))
+        return start + (end - start) * u, (end - start).expand_as(u)
+
 
 class Learned(nn.Module):
     """A falling schedule of straight pieces, which starts as `straight`: its ends and what is between are learned."""
@@ -92,11 +101,10 @@ class Learned(nn.Module):
         done = ((t.unsqueeze(-1) * KNOTS) - torch.arange(KNOTS, device=t.device)).clamp(0, 1)
         return self.start - self.log_fall.exp() * (done * pieces).sum(-1)
 
-
-@torch.enable_grad()
-def slope(schedule: nn.Module, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the log signal-to-noise ratios at times t, and their derivatives by t."""
-    t = t.detach().requires_grad_()
-    log_snr: Tensor = schedule(t)
-    (found,) = torch.autograd.grad(log_snr.sum(), t, create_graph=True)
-    return log_snr, found
+    def draw(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns log signal-to-noise ratios for the bound in continuous time, and their derivatives by u."""
+        with torch.enable_grad():
+            t = u.detach().requires_grad_()
+            log_snr = self(t)
+            (slope,) = torch.autograd.grad(log_snr.sum(), t, create_graph=True)
+        return log_snr, slope

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -19,7 +19,6 @@ from dgmrun.estimators.sampling import Sampled, can_be_exact
 from dgmrun.estimators.units import in_original_units, per_size
 from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
 from dgmrun.protocols.models import Sampler, Topped, UnnormalisedDensity, roles
-from dgmrun.protocols.samplers import Stepwise
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 from dgmrun.report import text
 from dgmrun.report.progress import bar
@@ -97,7 +96,7 @@ def score(run: Run, setup: Setup, word: str) -> None:
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
-            figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.config["sample"]))
+            figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
             _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
 
 
@@ -110,11 +109,10 @@ def caveats(run: Run) -> list[str]:
     ]
 
 
-def of_samples(model: Any, asked: Mapping[str, Any]) -> list[str]:
+def of_samples(model: Any, shortcut: str | None) -> list[str]:
     """Returns what is said of samples that are the ends of chains, or that are not drawn as the model says."""
-    sampler, steps = asked["sampler"], asked["steps"]
-    if isinstance(model, Stepwise) and (sampler != "ancestral" or steps is not None):
-        return [f"samples are {sampler}, in {steps or 'all'} steps: see `sample.sampler` and `sample.steps`"]
+    if shortcut is not None:
+        return [f"samples are {shortcut}: see `sample.sampler` and `sample.steps`"]
     if not isinstance(model, Sampled) or can_be_exact(model.model):
         return []
     where = "its base distribution" if isinstance(model.model, UnnormalisedDensity) else "training examples"

@@ -70,7 +70,8 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
         name: method for name, method in made(setup, "log_z", model).items() if method.needs_proposal or not student
     }
     if not every or not roles(build.target(its.config["model"])).needs_log_z:
-        raise Mistake(f"`{word}` must have a model without a normalised density, or a student of one, but has {choice}")
+        of = f"{choice}, whose teacher is no such model" if is_student(setup) else choice
+        raise Mistake(f"`{word}` must have a model with an unnormalised density, or a student of one, but has {of}")
     asked = setup.config[word]["methods"]
     if asked == "auto":
         return {

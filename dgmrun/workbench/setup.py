@@ -276,6 +276,13 @@ class Setup:
                 must = f"must be {only or 'null'} for the model {self.config['choices']['model']}"
                 raise Mistake(f"`sample.{key}` {must}, but is {asked[key]}")
 
+    def shortcut(self, model: nn.Module) -> str | None:
+        """Returns how a model is sampled where that is not as it says, but faster."""
+        sampler, steps = self.config["sample"]["sampler"], self.config["sample"]["steps"]
+        if not isinstance(model, Stepwise) or (sampler == "ancestral" and steps is None):
+            return None
+        return f"{sampler}, in {steps or 'all'} steps"
+
     def model_of(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights, in training mode and with gradients enabled."""
         if not run.weights_file.exists():

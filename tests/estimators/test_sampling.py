@@ -11,6 +11,9 @@ from dgmrun.models.rbm import RBM
 from dgmrun.protocols.models import Sampler, fits
 from dgmrun.protocols.values import Event
 from dgmrun.workbench.scoring import of_samples
+from dgmrun.workbench.setup import Setup
+
+KEYS = "`sample.sampler` and `sample.steps`"
 
 
 @pytest.mark.parametrize("exact_bits", [0, 23])
@@ -34,10 +37,9 @@ def test_a_chain_is_a_sampler_where_one_is_asked_for_and_says_so(monkeypatch: py
     rbm, x = RBM(Event((3,), "binary"), hidden=2), torch.zeros(4, 3)
     sampled = sampling.Sampled(rbm, x, burn_in=5)
     assert (sampled.event, sampled.context) == (rbm.event, None)
-    asked = {"sampler": "ancestral", "steps": None}
-    assert of_samples(sampled, asked) == [], "it is enumerated"
+    assert of_samples(sampled, None) == [], "it is enumerated"
     monkeypatch.setattr(sampling, "AUTOMATIC_BITS", 0)
-    assert "chains of 5 steps from its base distribution" in of_samples(sampled, asked)[0]
+    assert "chains of 5 steps from its base distribution" in of_samples(sampled, None)[0]
     torch.manual_seed(1)
     drawn = sampled.sample(6)
     torch.manual_seed(1)
@@ -46,5 +48,8 @@ def test_a_chain_is_a_sampler_where_one_is_asked_for_and_says_so(monkeypatch: py
 
 def test_samples_that_are_drawn_faster_say_so() -> None:
     diffusion = Diffusion(Event((2,), "real"), steps=10, width=4, depth=1)
-    assert of_samples(diffusion, {"sampler": "ancestral", "steps": None}) == []
-    assert "samples are ddim, in 5 steps" in of_samples(diffusion, {"sampler": "ddim", "steps": 5})[0]
+    for sampler, steps, told in (("ancestral", None, None), ("ddim", None, "ddim, in all"), ("ddim", 5, "ddim, in 5")):
+        setup = Setup({"sample": {"sampler": sampler, "steps": steps}})
+        found = setup.shortcut(diffusion)
+        assert found == (told and f"{told} steps")
+        assert of_samples(diffusion, found) == ([] if told is None else [f"samples are {found}: see {KEYS}"])

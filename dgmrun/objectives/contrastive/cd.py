@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from dgmrun.nn.binary import bernoulli
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast
-from dgmrun.objectives.contrastive.half_step import TwoLayers, half_step
+from dgmrun.objectives.contrastive.half_step import TwoLayers, check_others, half_step
 from dgmrun.protocols.models import Learnable
+from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
 
@@ -44,6 +45,11 @@ class CD(Objective):
         if chain_bound and not isinstance(model, TwoLayers):
             raise ValueError("`objective.chain_bound` must be false for a model without a hidden layer, but is true")
         self.k, self.chain_bound = k, chain_bound
+
+    def begin(self, data: Source) -> None:
+        """Refuses the chain bound with a batch size of 1 per process."""
+        if self.chain_bound:
+            check_others(data)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the contrast between the data and states k Gibbs steps from them."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.objectives.contrastive.half_step import TwoLayers, half_step
+from dgmrun.objectives.contrastive.half_step import TwoLayers, check_others, half_step
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
@@ -50,13 +50,8 @@ class CDPolicy(Objective):
         self.num_samples = num_samples
 
     def begin(self, data: Source) -> None:
-        """Refuses a batch size of 1 per process, as the prior of an example is the others.
-
-        Raises:
-            ValueError: the batch size is too small.
-        """
-        if data.batch_size // data.world_size < 2:
-            raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
+        """Refuses a batch size of 1 per process, as the prior of an example is the others."""
+        check_others(data)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the bound, with its score-function gradient; an example that is left over is its own other."""

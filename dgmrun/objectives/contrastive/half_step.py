@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dgmrun.latent.chain import chain_bound
 from dgmrun.nn.binary import LogBernoulli, bernoulli, precise
+from dgmrun.protocols.sources import Source
 
 
 @runtime_checkable
@@ -45,6 +46,16 @@ class HalfStep(NamedTuple):
     def bound(self) -> Tensor:
         """Terms of `chain_bound`, [draws, batch]."""
         return chain_bound(self.log_q, self.log_px)
+
+
+def check_others(data: Source) -> None:
+    """Refuses a batch size of 1 per process, as the prior of the chain bound of an example is the others.
+
+    Raises:
+        ValueError: the batch size is too small.
+    """
+    if data.batch_size // data.world_size < 2:
+        raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
 
 
 def half_step(model: TwoLayers, x: Float[Tensor, "batch ..."], draws: int = 1) -> HalfStep:

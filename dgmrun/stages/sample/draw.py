@@ -62,7 +62,8 @@ def draw(run: Run, setup: Setup) -> None:
     x["x"] = drawn(model, setup, setup, count, given)
     arrays = x if given.context is None else {**x, "given": given.context.cpu()}
     run.write_arrays("samples.npz", **{name: part.numpy() for name, part in arrays.items()})
-    how = "exact" if can_be_exact(model) else f"chains of {setup.config['sample']['burn_in']} steps"
+    of_chains = f"chains of {setup.config['sample']['burn_in']} steps"
+    how = setup.shortcut(model) or ("exact" if can_be_exact(model) else of_chains)
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
     with drawing.harmless("the samples"):
         _show(run, setup, x, models, given)

@@ -107,6 +107,8 @@ def _finish(run: Run, setup: Setup, source: Source, clock: Limits, trained: Obje
     save_weights(run, trained)
     trained.iteration = steps
     history.record(run, source, clock, trained, weights_step, complete=True)
+    if clock.reason == "time":
+        log.info("train       trainer.max_time is over at step %d of %d", steps, clock.max_steps)
     critic.draw(run, setup, trained)
     if found := curve.draw(run, setup):
         kept = "trainer.patience=10 would keep" if weights_step == steps else "the run has"
