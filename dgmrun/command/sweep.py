@@ -32,12 +32,18 @@ from dgmrun.report import sweep as report
 
 TARGET = "hydra_plugins.dgmrun.ProcessLauncher"
 """Import path of the launcher: Hydra accepts plugins only from its own namespace."""
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @contextmanager
 def registered(search_path: Sequence[Path]) -> Iterator[None]:
-    """Registers the launcher with Hydra as `process`; removes what Hydra itself writes to the sweep directory."""
-    Plugins.instance().class_name_to_class[TARGET] = ProcessLauncher
+    """Registers the launcher with Hydra as `process`; removes what Hydra itself writes to the sweep directory.
+
+    Hydra's sweeper would compose each job before the launcher does, which is most of the time that a sweep takes.
+    """
+    plugins = Plugins.instance().class_name_to_class
+    plugins[TARGET] = ProcessLauncher
+    plugins[SWEEPER].validate_batch_is_legal = lambda *_: None  # type: ignore[attr-defined]
     node = {"_target_": TARGET, "search_path": [str(folder) for folder in search_path]}
     ConfigStore.instance().store(group="hydra/launcher", name="process", node=node)
     try:
