@@ -21,13 +21,14 @@ from dgmrun.errors import Mistake
 from dgmrun.paths import words
 from dgmrun.report.figures import at, number
 from dgmrun.report.terminal import Parser, plain, show, tables, warn
+from dgmrun.run import queue
 from dgmrun.run.directory import CONFIG, RESULTS, Run
 from dgmrun.run.files import locked
 from dgmrun.stages import stage
 
 OF_EVERY_RUN = (
     *("run.log", "events.out.tfevents.*", "weights-ema.safetensors", "weights.safetensors"),
-    *(CONFIG, RESULTS),
+    *(queue.JOB, CONFIG, RESULTS),
 )
 """Files of any run, in the order of removal: after those written by its stages."""
 TEMPORARY = ".{}.????????"
