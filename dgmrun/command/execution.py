@@ -119,7 +119,8 @@ def execute(run: Run, setup: Setup, stages: list[str]) -> None:
     than the first, only train; the process that started them does everything else.
     """
     if children.is_rank() or children.node() > 0:
-        stage("train").main(run, setup)
+        if "train" in stages:
+            stage("train").main(run, setup)
         return
     word = "train" if "train" in stages else ""
     try:

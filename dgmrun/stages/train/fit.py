@@ -13,7 +13,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from safetensors.torch import save
-from torch import distributed, nn
+from torch import nn
 
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
@@ -26,7 +26,7 @@ from dgmrun.rng import seeded
 from dgmrun.run import weights as _weights
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
-from dgmrun.stages.train import critic, curve, history, validation
+from dgmrun.stages.train import critic, curve, history, processes, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
 from dgmrun.stages.train.limits import Limits, iterations, optimizer_steps, seconds
@@ -54,7 +54,7 @@ def fit(run: Run, setup: Setup) -> None:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    with seeded(setup.config["seed"], "train", trainer.global_rank):
+    with processes.joined(setup.config["device"]), seeded(setup.config["seed"], "train", trainer.global_rank):
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
         model = trainer.strategy.precision_plugin.convert_module(initial_model(run, setup).to(device))
@@ -73,8 +73,6 @@ def fit(run: Run, setup: Setup) -> None:
             _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
             if trained.iteration and _sums(trained) == before:
                 log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
-    if distributed.is_initialized():
-        distributed.destroy_process_group()  # at exit, it could abort the process
     if clock.reason == "interrupted":
         hint = f"dgmrun run={shlex.quote(str(run.path))}"
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
