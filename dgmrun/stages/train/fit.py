@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import warnings
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -54,7 +55,7 @@ def fit(run: Run, setup: Setup) -> None:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    with processes.joined(setup.config["device"]), seeded(setup.config["seed"], "train", trainer.global_rank):
+    with seeded(setup.config["seed"], "train", trainer.global_rank):
         data = in_memory(setup, device, trainer.global_rank, trainer.world_size)
         clock = limits(setup, len(data))
         model = trainer.strategy.precision_plugin.convert_module(initial_model(run, setup).to(device))
@@ -70,7 +71,9 @@ def fit(run: Run, setup: Setup) -> None:
             if trainer.is_global_zero:
                 history.record_changes(run, setup, len(data))
             before = _sums(trained)
-            _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
+            callbacks = _callbacks(run, setup, trained, source, clock, saved)
+            with processes.joined(setup.config["device"], timedelta(seconds=setup.config["device"]["timeout"])):
+                _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:
                 log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
     if clock.reason == "interrupted":

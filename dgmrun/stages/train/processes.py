@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -25,6 +25,8 @@ POLL, GRACE = 0.05, 3.0
 """Seconds between checks on the ranks, and seconds that the other ranks have to end once one has failed."""
 PATIENCE = timedelta(minutes=10)
 """How long processes wait for each other to start, as machines are not started at once."""
+UNLIMITED = timedelta(days=30)
+"""How long they wait in an evaluation, on one machine, where one that has ended is seen at once."""
 LOST = re.compile("gloo|[Cc]onnection (closed|reset)|[Bb]roken pipe")
 """Pattern of the errors of torch about a connection that has ended."""
 AGAIN = "look at the machines and their network; the same command goes on from the last checkpoint"
@@ -42,7 +44,7 @@ def total(device: Mapping[str, Any]) -> int:
 
 
 def check(device: Mapping[str, Any]) -> None:
-    """Refuses devices that do not permit distributed training as configured.
+    """Refuses devices that do not permit several processes as configured.
 
     Raises:
         Mistake: a setting is invalid; the message names its key.
@@ -51,18 +53,35 @@ def check(device: Mapping[str, Any]) -> None:
         raise Mistake(f"`device.devices` must be at least 1, or -1 for every GPU, but is {device['devices']}")
     if device["timeout"] < 1:
         raise Mistake(f"`device.timeout` must be at least a second, but is {device['timeout']}")
-    machines.check(device)
 
 
-def train(device: Mapping[str, Any], locks: Sequence[int]) -> None:
-    """Starts a rank for each device and waits for all of them; they hold the locks until the last one has ended.
+def evaluate(word: str, device: Mapping[str, Any], act: Callable[[], None], alone: bool = False) -> None:
+    """Does a stage of evaluation in the processes of this machine, or in this one if it has but one.
+
+    Args:
+        word: the stage.
+        device: the configured device.
+        act: does the stage, and shares it out if it is in one of several processes.
+        alone: whether it cannot be shared out.
+    """
+    if children.is_rank():
+        with joined(device, UNLIMITED):
+            act()
+    elif alone or here(device) < 2:
+        act()
+    else:
+        start(word, {**device, "num_nodes": 1})
+
+
+def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> None:
+    """Starts a rank for each device, which does the stage, and waits for all; they hold the locks until they end.
 
     Raises:
         Mistake: the error of the first rank that failed, with the same type.
     """
     place = machines.meeting_place(device)
     ranks = [
-        Child([*sys.argv[1:], "stages=[train]"], _environment(device, rank, place), quiet=False, locks=locks)
+        Child([*sys.argv[1:], f"stages=[{word}]"], _environment(device, rank, place), quiet=False, locks=locks)
         for rank in range(here(device))
     ]
     try:
@@ -111,12 +130,17 @@ def _environment(device: Mapping[str, Any], local_rank: int, place: Mapping[str,
         "RANK": str(children.node() * here(device) + local_rank),
         "WORLD_SIZE": str(total(device)),
         "OMP_NUM_THREADS": str(threads),
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }
 
 
 @contextmanager
-def joined(device: Mapping[str, Any]) -> Iterator[None]:
+def joined(device: Mapping[str, Any], timeout: timedelta) -> Iterator[None]:
     """Context manager in which a rank is connected to the others; in any other process, it does nothing.
+
+    Args:
+        device: the configured device.
+        timeout: how long it waits for an answer of the others.
 
     Raises:
         RunFailed: not all ranks come, or one does not answer in time or at all.
@@ -128,7 +152,6 @@ def joined(device: Mapping[str, Any]) -> Iterator[None]:
     is_gpu = torch.cuda.is_available() and device["accelerator"] != "cpu"
     if is_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    timeout = timedelta(seconds=device["timeout"])
     try:
         with _mortal():
             store, *_ = next(rendezvous("env://", rank, number, timeout=PATIENCE))
@@ -158,7 +181,7 @@ def _of_others(error: RuntimeError, device: Mapping[str, Any]) -> RunFailed | No
         return RunFailed(
             f"all {os.environ['WORLD_SIZE']} processes must come to {place} within {minutes}, but have not", AGAIN
         )
-    if "Timed out" in text:
+    if "Timed out" in text or "Timeout" in text:
         return RunFailed(
             f"each process must answer within the {device['timeout']} seconds of `device.timeout`, but one has not",
             f"{AGAIN}; a larger device.timeout where it is only slow",

@@ -6,7 +6,7 @@ import torch
 
 from dgmrun.errors import Mistake
 from dgmrun.protocols.models import fits
-from dgmrun.stages.train import fit, processes, validation
+from dgmrun.stages.train import fit, machines, processes, validation
 from dgmrun.workbench import build, start
 from dgmrun.workbench.setup import Setup
 
@@ -41,6 +41,7 @@ def check(setup: Setup) -> None:
             "critic knows least"
         )
     processes.check(setup.config["device"])
+    machines.check(setup.config["device"])
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
     fit.limits(setup, len(data))
     made = fit.objective(setup, model, len(data))
