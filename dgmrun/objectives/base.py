@@ -58,6 +58,8 @@ class Objective(LightningModule):
     requires: ClassVar[type]
     stops_by_watched: ClassVar[bool] = True
     """Whether the quantity returned by `watched` is suitable for early stopping (lower is better)."""
+    takes_bfloat16: ClassVar[bool] = True
+    """Whether the loss keeps its digits where products are of bfloat16: not as a difference of large numbers."""
     is_mean: ClassVar[bool] = True
     """Whether the loss is a mean over the examples of the batch, each of which contributes independently."""
 

@@ -35,6 +35,8 @@ class WGANGP(Wasserstein):
         ValueError: a setting is invalid; the message names its key.
     """
 
+    takes_bfloat16: ClassVar[bool] = False
+
     def __init__(
         self,
         model: nn.Module,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +13,8 @@ import psutil
 
 from dgmrun.errors import Mistake
 
+FIRST = re.compile(r"([^\[,]+)(?:\[(\d+))?")
+"""Pattern of the first name in a list of machines as Slurm writes it, `gpu[07-09,12]`: what it begins with, its number."""
 ELSEWHERE = "192.0.2.1"
 """An address of no machine: what leads there leads out of this one."""
 OF_GLOO, OF_NCCL = "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"
@@ -38,12 +41,11 @@ def check(device: Mapping[str, Any]) -> None:
 
 def _ask_slurm() -> None:
     """In a step of srun, makes its first machine the place to meet, unless another is given."""
-    if "SLURM_STEP_NODELIST" in os.environ:
-        from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-
-        first = SLURMEnvironment.resolve_root_node_address(os.environ["SLURM_STEP_NODELIST"])
+    if found := FIRST.match(os.environ.get("SLURM_STEP_NODELIST", "")):
+        first = "".join(found.groups(""))
+        step = sum(int(os.environ.get(key, "0")) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
         os.environ.setdefault("MASTER_ADDR", first)
-        os.environ.setdefault("MASTER_PORT", str(SLURMEnvironment(auto_requeue=False).main_port))
+        os.environ.setdefault("MASTER_PORT", str(15000 + step % 10000))
 
 
 def meeting_place(device: Mapping[str, Any]) -> dict[str, str]:

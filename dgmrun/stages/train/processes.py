@@ -160,7 +160,7 @@ def joined(device: Mapping[str, Any], timeout: timedelta) -> Iterator[None]:
             distributed.init_process_group(backend, store=store, rank=rank, world_size=number, timeout=timeout)
         yield
     except RuntimeError as error:
-        raise _of_others(error, device) or error from None
+        raise of_others(error, device) or error from None
     distributed.destroy_process_group()  # at exit, it could abort the process
 
 
@@ -173,7 +173,7 @@ def _mortal() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def _of_others(error: RuntimeError, device: Mapping[str, Any]) -> RunFailed | None:
+def of_others(error: RuntimeError, device: Mapping[str, Any]) -> RunFailed | None:
     """Returns what is said of an error that is due to other processes, or None if it is not."""
     text, place = str(error), ":".join(os.environ[key] for key in ("MASTER_ADDR", "MASTER_PORT"))
     if isinstance(error, distributed.DistNetworkError | distributed.DistStoreError):

@@ -51,6 +51,12 @@ def check(setup: Setup) -> None:
     precision = str(setup.config["device"]["precision"])
     if precision not in PRECISIONS:
         raise Mistake(f"`device.precision` must be {', '.join(PRECISIONS)}, but is {precision}")
+    if precision == "bf16-mixed" and not objective.takes_bfloat16:
+        raise Mistake(
+            f"`device.precision` must be 32-true or 64-true for the objective {names['objective']}, "
+            f"whose loss has too few digits otherwise, but is {precision}",
+            "device.precision=32-true",
+        )
     try:
         fit.make_trainer(setup.config["device"])
     except Exception as error:  # including Lightning's own exceptions
