@@ -14,7 +14,7 @@ import psutil
 from dgmrun.errors import Mistake
 
 FIRST = re.compile(r"([^\[,]+)(?:\[(\d+))?")
-"""Pattern of the first name in a list of machines as Slurm writes it, `gpu[07-09,12]`: what it begins with, its number."""
+"""Pattern of the first name in a list of Slurm such as `gpu[07-09,12]`: what it begins with, and its number."""
 ELSEWHERE = "192.0.2.1"
 """An address of no machine: what leads there leads out of this one."""
 OF_GLOO, OF_NCCL = "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"

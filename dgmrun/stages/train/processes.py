@@ -27,7 +27,7 @@ PATIENCE = timedelta(minutes=10)
 """How long processes wait for each other to start, as machines are not started at once."""
 UNLIMITED = timedelta(days=30)
 """How long they wait in an evaluation, on one machine, where one that has ended is seen at once."""
-LOST = re.compile("gloo|[Cc]onnection (closed|reset)|[Bb]roken pipe")
+LOST = re.compile("onnection (closed|reset)|[Bb]roken pipe|gloo/transport|ncclRemoteError")
 """Pattern of the errors of torch about a connection that has ended."""
 AGAIN = "look at the machines and their network; the same command goes on from the last checkpoint"
 
