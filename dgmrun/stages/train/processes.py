@@ -27,8 +27,9 @@ PATIENCE = timedelta(minutes=10)
 """How long processes wait for each other to start, as machines are not started at once."""
 UNLIMITED = timedelta(days=30)
 """How long they wait in an evaluation, on one machine, where one that has ended is seen at once."""
-LOST = re.compile("onnection (closed|reset)|[Bb]roken pipe|gloo/transport|ncclRemoteError")
-"""Pattern of the errors of torch about a connection that has ended."""
+LATE = re.compile("timed out|timeout", re.IGNORECASE)
+LOST = re.compile("connection (closed|reset)|broken pipe|unreachable|no route|gloo/transport|remoteerror", re.IGNORECASE)
+"""Patterns of the errors of libraries about others that do not answer, and about a connection that has ended."""
 AGAIN = "look at the machines and their network; the same command goes on from the last checkpoint"
 
 
@@ -181,7 +182,7 @@ def of_others(error: RuntimeError, device: Mapping[str, Any]) -> RunFailed | Non
         return RunFailed(
             f"all {os.environ['WORLD_SIZE']} processes must come to {place} within {minutes}, but have not", AGAIN
         )
-    if "Timed out" in text or "Timeout" in text:
+    if LATE.search(text):
         return RunFailed(
             f"each process must answer within the {device['timeout']} seconds of `device.timeout`, but one has not",
             f"{AGAIN}; a larger device.timeout where it is only slow",
