@@ -27,8 +27,8 @@ PATIENCE = timedelta(minutes=10)
 """How long processes wait for each other to start, as machines are not started at once."""
 UNLIMITED = timedelta(days=30)
 """How long they wait in an evaluation, on one machine, where one that has ended is seen at once."""
-LATE = re.compile("timed out|timeout", re.IGNORECASE)
-LOST = re.compile("connection (closed|reset)|broken pipe|unreachable|no route|gloo/transport|remoteerror", re.IGNORECASE)
+LATE = re.compile("timed out|timeout", re.I)
+LOST = re.compile("connection (closed|reset)|broken pipe|unreachable|no route|gloo/transport|remoteerror", re.I)
 """Patterns of the errors of libraries about others that do not answer, and about a connection that has ended."""
 AGAIN = "look at the machines and their network; the same command goes on from the last checkpoint"
 
