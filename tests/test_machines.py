@@ -86,8 +86,8 @@ def test_a_network_that_is_named_is_kept(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (RuntimeError("Timed out waiting 40000ms for recv"), "within the 40 seconds of `device.timeout`, but"),
-        (RuntimeError("Application timeout caused pair closure"), "within the 40 seconds of `device.timeout`, but"),
+        (RuntimeError("Timed out waiting 30000ms for recv"), "within the 30 seconds of `device.timeout`, but"),
+        (RuntimeError("Application timeout caused pair closure"), "within the 30 seconds of `device.timeout`, but"),
         (RuntimeError("writev [10.77.0.2]:4711: No route to host"), "must answer, but one is gone"),
         (RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"), "must answer, but one is gone"),
         (distributed.DistNetworkError("2/3 clients joined"), "all 3 processes must come to first:1 within 10 minutes"),
@@ -98,7 +98,7 @@ def test_an_error_says_that_it_is_of_others(
     error: RuntimeError, told: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched_by(monkeypatch, {"MASTER_ADDR": "first", "MASTER_PORT": "1", "WORLD_SIZE": "3"})
-    failure = processes.of_others(error, {"timeout": 40})
+    failure = processes.of_others(error, {"timeout": 30})
     assert (failure is None) == (told is None)
     assert told is None or told in str(failure)
 
@@ -134,7 +134,7 @@ def test_two_hosts_train_as_two_processes(probe: list[str], hosts: list[str], dg
 def test_a_host_that_is_cut_off_ends_both_and_the_run_goes_on(
     probe: list[str], hosts: list[str], dgmrun: Command, tmp_path: Path
 ) -> None:
-    """Within a minute, which 40 seconds of silence and the end of the processes take."""
+    """Within a minute, which 30 seconds of silence and the end of the processes take."""
     long = ("trainer.max_steps=1000", "trainer.validate_every_n_steps=500", "checkpoint.every_n_steps=20")
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     for folder in (run, undisturbed):
@@ -145,7 +145,7 @@ def test_a_host_that_is_cut_off_ends_both_and_the_run_goes_on(
     cut = time.monotonic()
     for node, (status, errors) in enumerate(ends(every)):
         told = errors[errors.index("error: ") :].splitlines()
-        assert told[0].startswith(f"error: process {node} of 2: each process must answer within the 40 seconds")
+        assert told[0].startswith(f"error: process {node} of 2: each process must answer within the 30 seconds")
         assert (status, len(told)) == (1, 3)
     assert time.monotonic() - cut < 60
     assert (results(run)["status"], of_run(run)) == ("failed", [])
