@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,7 +133,7 @@ def test_two_hosts_train_as_two_processes(probe: list[str], hosts: list[str], dg
 def test_a_host_that_is_cut_off_ends_both_and_the_run_goes_on(
     probe: list[str], hosts: list[str], dgmrun: Command, tmp_path: Path
 ) -> None:
-    """Within a minute, which 30 seconds of silence and the end of the processes take."""
+    """Each says so in a line, after 30 seconds of silence, and leaves nothing behind."""
     long = ("trainer.max_steps=1000", "trainer.validate_every_n_steps=500", "checkpoint.every_n_steps=20")
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     for folder in (run, undisturbed):
@@ -142,12 +141,10 @@ def test_a_host_that_is_cut_off_ends_both_and_the_run_goes_on(
     every = train(hosts, probe[0], run)
     started(run, every[0])
     set_wire(hosts[0], "down")
-    cut = time.monotonic()
     for node, (status, errors) in enumerate(ends(every)):
         told = errors[errors.index("error: ") :].splitlines()
         assert told[0].startswith(f"error: process {node} of 2: each process must answer within the 30 seconds")
         assert (status, len(told)) == (1, 3)
-    assert time.monotonic() - cut < 60
     assert (results(run)["status"], of_run(run)) == ("failed", [])
     set_wire(hosts[0], "up")
     for folder in (run, undisturbed):
