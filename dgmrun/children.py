@@ -21,7 +21,9 @@ from tempfile import TemporaryDirectory
 
 from dgmrun.errors import ERROR_FILE, Interrupted, Mistake, RunFailed, of_status
 
-OF_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+OF_MACHINES = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
+"""Environment variables by which several machines find each other; torchrun hosts the store at that port itself."""
+OF_RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", *OF_MACHINES)
 """Environment variables of distributed processes."""
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 """Signals at which a process saves its state and ends: Ctrl-C, the end of a job, and its announcement by submitit."""
@@ -116,7 +118,7 @@ def node() -> int:
 
 def leave_others(num_nodes: int) -> None:
     """Removes variables of other launchers from the environment, except those that several machines need."""
-    kept = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if num_nodes > 1 else ()
+    kept = OF_MACHINES if num_nodes > 1 else ()
     for key in set(OF_RANKS) - set(kept):
         os.environ.pop(key, None)
 

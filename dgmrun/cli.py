@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
+from dgmrun.command import launcher
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
 from dgmrun.paths import tools
 
@@ -91,8 +92,10 @@ def _command(argv: list[str]) -> None:
         print(text(import_module("dgmrun.run.own").search_path(given[1]) if given else ()))
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
-    else:
+    elif children.is_child() or (of := launcher.launched()) is None:
         _run(argv)
+    elif of.place == 0:
+        _run(launcher.completed(of, argv))
 
 
 def run(argv: list[str]) -> Path:

@@ -359,6 +359,8 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
         "32-true, 64-true, bf16-mixed, but is bf16-true",
         None,
     ),
+    ("model=rbm device.precision=bf16-mixed", "`device.precision` must be 32-true or 64-true for", None),
+    ("model=rbm device.timeout=0", "`device.timeout` must be at least a second, but is 0", None),
     ("model=rbm device.precision=16-true", "`device.precision` must be 32-true", None),
     ("model=rbm weights=~nosuchuser/x", "there is no file", None),
     ("model=rbm dataset=dna dataset.table=../../x", "`dataset.table` must be the name", None),

@@ -115,11 +115,12 @@ def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
 def execute(run: Run, setup: Setup, stages: list[str]) -> None:
     """Executes the stages in order, and records `status` and each completed stage.
 
-    An evaluation that is killed, interrupted or fails leaves a completed training `done`. Ranks, and machines other
-    than the first, only train; the process that started them does everything else.
+    An evaluation that is killed, interrupted or fails leaves a completed training `done`. Ranks only do a stage, and
+    machines other than the first only train; the process that started them does everything else.
     """
     if children.is_rank() or children.node() > 0:
-        stage("train").main(run, setup)
+        for word in stages if children.is_rank() else {"train"} & {*stages}:
+            stage(word).main(run, setup)
         return
     word = "train" if "train" in stages else ""
     try:

@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.values import Batch, Bias, Estimate, Kind, half_width
+from dgmrun.rng import seeded
 
 OPPOSITE: dict[Bias, Bias] = {"none": "none", "down": "up", "up": "down", "unknown": "unknown"}
 KIND: dict[Kind, Kind] = {"upper_bound": "lower_bound", "lower_bound": "upper_bound"}
@@ -36,9 +38,14 @@ def log_density(model: Any, batch: Batch, double: bool = True) -> Float[Tensor, 
     """
     same, whole = in_double(model, batch) if double else (model, batch)
     size = max(1, min(EXAMPLES, NUMBERS // max(1, batch.x[:1].numel())))
-    if roles(type(model)).density is TractableDensity:
-        return torch.cat([same.log_prob(block.x, block.context) for block in whole.blocks(size)])
-    return torch.cat([same.log_unnormalised(block.x) for block in whole.blocks(size)])
+    is_tractable = roles(type(model)).density is TractableDensity
+
+    def of_block(block: Batch) -> Tensor:
+        log_f: Tensor = same.log_prob(block.x, block.context) if is_tractable else same.log_unnormalised(block.x)
+        return log_f
+
+    with seeded(0, "density"):  # which draws nothing, so that random numbers outside stay what they are
+        return torch.cat(of_blocks(of_block, whole, size))
 
 
 def in_double(model: Any, batch: Batch) -> tuple[Any, Batch]:

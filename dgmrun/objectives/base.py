@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -58,14 +58,15 @@ class Objective(LightningModule):
     requires: ClassVar[type]
     stops_by_watched: ClassVar[bool] = True
     """Whether the quantity returned by `watched` is suitable for early stopping (lower is better)."""
+    takes_bfloat16: ClassVar[bool] = True
+    """Whether the loss keeps its digits where products are of bfloat16: not as a difference of large numbers."""
     is_mean: ClassVar[bool] = True
     """Whether the loss is a mean over the examples of the batch, each of which contributes independently."""
 
     def __init__(self, model: nn.Module, optimization: Optimization) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model = model
-        self.optimization = optimization
+        self.model, self.optimization = model, optimization
         self.iteration = 0
         self.rank_state: dict[str, Tensor] = {}
         """Named state that differs between processes; checkpoints store and restore it separately for each process."""
@@ -96,8 +97,7 @@ class Objective(LightningModule):
     def watched(self, batch: Batch) -> Tensor:
         """Returns values to validate on if the model has no likelihood; a lower mean is better. Hook.
 
-        One value for each example [batch] if possible, as their variance gives the standard error; otherwise a single
-        value [1]. The default is the loss of the batch.
+        One of each example [batch] if possible, which gives a standard error; else one [1], by default the loss.
         """
         return self.loss(batch)[0].detach().reshape(1)
 
@@ -223,7 +223,7 @@ class Objective(LightningModule):
         for place, seat in enumerate(self.seats):
             is_turn = turn % seat.player.every == seat.player.every - 1
             if is_turn:
-                terms = {**self._descend(seat, batch), **terms}  # `loss` is that of the first player
+                terms = {**self._descend(seat, batch, is_step), **terms}  # `loss` is that of the first player
             if is_turn and is_step:
                 self.step(place)
             elif is_step:
@@ -231,8 +231,8 @@ class Objective(LightningModule):
         self.iteration += 1
         return terms
 
-    def _descend(self, seat: Seat, batch: Batch) -> dict[str, Tensor]:
-        """Backpropagates the loss of a player into its parameters; returns the terms to log."""
+    def _descend(self, seat: Seat, batch: Batch, is_step: bool) -> dict[str, Tensor]:
+        """Backpropagates a player's loss, at a step averaged over processes; returns the terms to log."""
         name, parameters, *_ = seat.player
         is_alone = len(self.seats) == 1
         with frozen(seat.constants):
@@ -242,7 +242,9 @@ class Objective(LightningModule):
         total = loss / self.optimization.accumulate
         if seat.constants and self.trainer.world_size > 1:  # distributed data parallel needs all gradients
             total = total + 0 * sum(part.sum() for part in seat.constants)
-        self.manual_backward(total)
+        several: Any = None if is_step or self.trainer.world_size == 1 else self.trainer.strategy
+        with several.block_backward_sync() if several else nullcontext():
+            self.manual_backward(total)
         terms = {"loss": loss.detach(), **terms}
         if is_alone:
             return terms

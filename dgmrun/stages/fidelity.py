@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def check(setup: Setup) -> None:
 
 def main(run: Run, setup: Setup) -> None:
     """Evaluates the selected methods on the selected splits."""
+    from dgmrun.stages.train import processes
     from dgmrun.workbench import scoring
 
-    scoring.score(run, setup, "fidelity")
+    processes.evaluate("fidelity", setup.config["device"], partial(scoring.score, run, setup, "fidelity"))

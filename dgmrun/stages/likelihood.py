@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from dgmrun import children
 from dgmrun.stages import FIGURES
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ def check(setup: Setup) -> None:
 
 def main(run: Run, setup: Setup) -> None:
     """Evaluates the selected methods on the selected splits, in original units, and plots their convergence."""
+    from dgmrun.stages.train import processes
     from dgmrun.workbench import scoring
 
-    scoring.score(run, setup, "likelihood")
-    scoring.draw(run, setup.formats)
+    alone = scoring.needs_log_z(setup)  # which is recorded on the way, and takes longer than the rest
+    processes.evaluate("likelihood", setup.config["device"], partial(scoring.score, run, setup, "likelihood"), alone)
+    if not children.is_rank():
+        scoring.draw(run, setup.formats)

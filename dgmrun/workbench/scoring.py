@@ -16,6 +16,7 @@ from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import less, log_density, log_likelihood
 from dgmrun.estimators.sampling import Sampled, can_be_exact
+from dgmrun.estimators.shares import is_first
 from dgmrun.estimators.units import in_original_units, per_size
 from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
 from dgmrun.protocols.models import Sampler, Topped, UnnormalisedDensity, roles
@@ -80,6 +81,11 @@ def methods(setup: Setup, word: str) -> dict[str, Any]:
     return scoring_methods(setup, word)
 
 
+def needs_log_z(setup: Setup) -> bool:
+    """Returns whether likelihoods need log Z: those of an unnormalised density, or of a model with one at its top."""
+    return roles(build.target(setup.config["model"])).needs_log_z
+
+
 def rests_on_log_z(setup: Setup) -> bool:
     """Returns whether likelihoods are found by the methods for log Z: those of an unnormalised density."""
     return roles(build.target(setup.config["model"])).density is UnnormalisedDensity
@@ -97,7 +103,8 @@ def score(run: Run, setup: Setup, word: str) -> None:
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
-            _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
+            if is_first():
+                _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
 
 
 def caveats(run: Run) -> list[str]:

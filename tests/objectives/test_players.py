@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -102,6 +103,21 @@ def test_schedules_go_on_while_a_player_waits_and_steps_are_of_accumulated_batch
     assert torch.equal(trio.evaluated["a"], trio.model["a"])
     assert trio.average is not None
     assert trio.average.n_averaged.item() == 1
+
+
+def test_processes_average_gradients_once_for_each_step() -> None:
+    """Not for the batches before, whose gradients wait where they are."""
+    trio, alone = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), accumulate=3)), []
+
+    def blocked() -> AbstractContextManager[None]:
+        alone.append(trio.iteration)
+        return nullcontext()
+
+    driven = Driven(trio)
+    trio._trainer = SimpleNamespace(world_size=2, strategy=SimpleNamespace(block_backward_sync=blocked))
+    driven.steps(3)
+    assert trio.moves == ["critic"]
+    assert alone == [0, 1]
 
 
 def test_what_is_watched_is_of_the_moving_average() -> None:

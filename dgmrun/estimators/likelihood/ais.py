@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dgmrun.estimators.annealing import SPACINGS, anneal, check_settings
 from dgmrun.estimators.marginal import lower_bound
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.latent.bounds import iwae
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath
@@ -66,8 +67,11 @@ class LatentAIS(LikelihoodMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the bound of each example, and their mean."""
         betas = SPACINGS[self.spacing](self.num_temperatures)
-        blocks = evidence.batch.blocks(max(1, CHAINS // self.num_chains))
-        bounds = torch.cat([forwards(tuned_path(model, block, betas), self.num_chains, betas) for block in blocks])
+
+        def of_block(block: Batch) -> Tensor:
+            return forwards(tuned_path(model, block, betas), self.num_chains, betas)
+
+        bounds = torch.cat(of_blocks(of_block, evidence.batch, max(1, CHAINS // self.num_chains)))
         return bounds, lower_bound(bounds, asdict(self))
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.estimators.marginal import EXAMPLES, lower_bound
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Bounded
 from dgmrun.protocols.values import Estimate, Evidence
@@ -41,7 +42,7 @@ class Bound(LikelihoodMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the bound of each example, and their mean."""
         draws = [
-            torch.cat([model.bound(block).double() for block in evidence.batch.blocks(EXAMPLES)])
+            torch.cat(of_blocks(lambda block: model.bound(block).double(), evidence.batch, EXAMPLES))
             for _ in range(self.num_samples)
         ]
         bounds = -torch.stack(draws).mean(0)

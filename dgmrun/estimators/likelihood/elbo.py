@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from dgmrun.estimators.local import check_model, local
 from dgmrun.estimators.marginal import EXAMPLES, blocks, check_settings, lower_bound
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.latent import draws
 from dgmrun.latent.bounds import elbo
 from dgmrun.protocols.methods import LikelihoodMethod
@@ -49,7 +51,7 @@ class ELBO(LikelihoodMethod):
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the bound of each example, and their mean."""
-        total = torch.cat([self._bound(model, block) for block in evidence.batch.blocks(EXAMPLES)])
+        total = torch.cat(of_blocks(partial(self._bound, model), evidence.batch, EXAMPLES))
         return total, lower_bound(total, asdict(self))
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -29,6 +30,7 @@ from dgmrun.estimators.marginal import (
     mean_and_low,
     posterior_means,
 )
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.latent import draws
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Inference
@@ -66,7 +68,7 @@ class Importance(LikelihoodMethod):
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the bound of each example, and their mean."""
-        weighed = [self._weighed(model, block) for block in evidence.batch.blocks(EXAMPLES)]
+        weighed = of_blocks(partial(self._weighed, model), evidence.batch, EXAMPLES)
         bounds = torch.cat([block.bounds for block in weighed], 1)
         sizes = torch.cat([block.sample_size for block in weighed])
         means = [torch.cat(layer) for layer in zip(*(block.means for block in weighed), strict=True)]

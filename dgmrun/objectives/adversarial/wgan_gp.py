@@ -12,6 +12,8 @@ References:
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +36,8 @@ class WGANGP(Wasserstein):
     Raises:
         ValueError: a setting is invalid; the message names its key.
     """
+
+    takes_bfloat16: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class CD(Objective):
     """
 
     requires: ClassVar[type] = Learnable
+    takes_bfloat16: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, chain_bound: bool = False) -> None:
         super().__init__(model, optimization)

@@ -33,6 +33,7 @@ class PCD(Objective):
     """
 
     requires: ClassVar[type] = Learnable
+    takes_bfloat16: ClassVar[bool] = False
     is_mean: ClassVar[bool] = False
     """False: the chains are those of all batches."""
     captions: ClassVar[dict[str, tuple[str, ...]]] = {"chains": ("x", "chain", "dimension")}

@@ -71,10 +71,10 @@ def main(run: Run, setup: Setup) -> None:
     if children.is_rank():
         fit.fit(run, setup)
     elif children.node() > 0:
-        processes.train(device, locks=())
+        processes.start("train", device)
     else:
         with run.training() as lock:
             if processes.total(device) > 1:
-                processes.train(device, locks=(lock,))
+                processes.start("train", device, locks=(lock,))
             else:
                 fit.fit(run, setup)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import warnings
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from safetensors.torch import save
-from torch import distributed, nn
+from torch import nn
 
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
@@ -26,7 +27,7 @@ from dgmrun.rng import seeded
 from dgmrun.run import weights as _weights
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
-from dgmrun.stages.train import critic, curve, history, validation
+from dgmrun.stages.train import critic, curve, history, processes, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
 from dgmrun.stages.train.limits import Limits, iterations, optimizer_steps, seconds
@@ -70,11 +71,11 @@ def fit(run: Run, setup: Setup) -> None:
             if trainer.is_global_zero:
                 history.record_changes(run, setup, len(data))
             before = _sums(trained)
-            _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
+            callbacks = _callbacks(run, setup, trained, source, clock, saved)
+            with processes.joined(setup.config["device"], timedelta(seconds=setup.config["device"]["timeout"])):
+                _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:
                 log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
-    if distributed.is_initialized():
-        distributed.destroy_process_group()  # at exit, it could abort the process
     if clock.reason == "interrupted":
         hint = f"dgmrun run={shlex.quote(str(run.path))}"
         raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)

@@ -3,59 +3,86 @@
 from __future__ import annotations
 
 import os
-import socket
+import re
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
+from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from dgmrun import children
 from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
+from dgmrun.stages.train import machines
 
 POLL, GRACE = 0.05, 3.0
 """Seconds between checks on the ranks, and seconds that the other ranks have to end once one has failed."""
+PATIENCE = timedelta(minutes=10)
+"""How long processes wait for each other to start, as machines are not started at once."""
+UNLIMITED = timedelta(days=30)
+"""How long they wait in an evaluation, on one machine, where one that has ended is seen at once."""
+LATE = re.compile("timed out|timeout", re.I)
+LOST = re.compile("connection (closed|reset)|broken pipe|unreachable|no route|gloo/transport|remoteerror", re.I)
+"""Patterns of the errors of libraries about others that do not answer, and about a connection that has ended."""
+AGAIN = "look at the machines and their network; the same command goes on from the last checkpoint"
 
 
-def here(device: dict[str, Any]) -> int:
+def here(device: Mapping[str, Any]) -> int:
     """Returns the number of processes that train on this machine."""
     every = device["devices"] == -1
     return torch.cuda.device_count() if every else int(device["devices"])
 
 
-def total(device: dict[str, Any]) -> int:
+def total(device: Mapping[str, Any]) -> int:
     """Returns the number of processes that train on all machines."""
     return here(device) * int(device["num_nodes"])
 
 
-def check(device: dict[str, Any]) -> None:
-    """Refuses devices that do not permit distributed training as configured.
+def check(device: Mapping[str, Any]) -> None:
+    """Refuses devices that do not permit several processes as configured.
 
     Raises:
         Mistake: a setting is invalid; the message names its key.
     """
     if here(device) < 1 or (device["devices"] == -1 and device["accelerator"] not in ("gpu", "cuda")):
         raise Mistake(f"`device.devices` must be at least 1, or -1 for every GPU, but is {device['devices']}")
-    if device["num_nodes"] > 1 and not os.environ.get("NODE_RANK", "0").isdecimal():
-        raise Mistake(f"NODE_RANK must be a whole number, but is {os.environ['NODE_RANK']}")
-    if device["num_nodes"] > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
-        raise Mistake(
-            "`device.num_nodes` above 1 must have NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment",
-            "NODE_RANK=0 MASTER_ADDR=<first node> MASTER_PORT=29500 dgmrun train run=DIR; on every node its NODE_RANK",
-        )
+    if device["timeout"] < 1:
+        raise Mistake(f"`device.timeout` must be at least a second, but is {device['timeout']}")
 
 
-def train(device: dict[str, Any], locks: Sequence[int]) -> None:
-    """Starts a rank for each device and waits for all of them; they hold the locks until the last one has ended.
+def evaluate(word: str, device: Mapping[str, Any], act: Callable[[], None], alone: bool = False) -> None:
+    """Does a stage of evaluation in the processes of this machine, or in this one if it has but one.
+
+    Args:
+        word: the stage.
+        device: the configured device.
+        act: does the stage, and shares it out if it is in one of several processes.
+        alone: whether it cannot be shared out.
+    """
+    if children.is_rank():
+        with joined(device, UNLIMITED):
+            act()
+    elif alone or here(device) < 2:
+        act()
+    else:
+        start(word, {**device, "num_nodes": 1})
+
+
+def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> None:
+    """Starts a rank for each device, which does the stage, and waits for all; they hold the locks until they end.
 
     Raises:
         Mistake: the error of the first rank that failed, with the same type.
     """
-    address, port = _address(device)
+    place = machines.meeting_place(device)
     ranks = [
-        Child([*sys.argv[1:], "stages=[train]"], _environment(device, rank, address, port), quiet=False, locks=locks)
+        Child([*sys.argv[1:], f"stages=[{word}]"], _environment(device, rank, place), quiet=False, locks=locks)
         for rank in range(here(device))
     ]
     try:
@@ -65,7 +92,7 @@ def train(device: dict[str, Any], locks: Sequence[int]) -> None:
             for rank in ranks:
                 rank.interrupt()
             _wait(ranks)
-        if (first := _first_failure(ranks)) is not None:
+        if (first := _first_failure(ranks, total(device))) is not None:
             raise first
     finally:
         for rank in ranks:
@@ -81,7 +108,7 @@ def _wait(ranks: Sequence[Child]) -> None:
         time.sleep(POLL)
 
 
-def _first_failure(ranks: Sequence[Child]) -> Mistake | None:
+def _first_failure(ranks: Sequence[Child], number: int) -> Mistake | None:
     """Returns the error of the rank that failed first; ranks killed by a signal, which write no error, come first."""
     failed = [rank for rank in ranks if rank.process.poll() is not None and rank.failure()]
     if not failed:
@@ -90,25 +117,74 @@ def _first_failure(ranks: Sequence[Child]) -> Mistake | None:
     failure = first.failure()
     assert failure is not None
     if type(failure) is RunFailed:
-        return RunFailed(f"process {ranks.index(first)} of {len(ranks)}: {failure}", failure.hint)
+        rank = children.node() * len(ranks) + ranks.index(first)
+        return RunFailed(f"process {rank} of {number}: {failure}", failure.hint)
     return failure
 
 
-def _address(device: dict[str, Any]) -> tuple[str, str]:
-    if device["num_nodes"] > 1:
-        return os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return "127.0.0.1", str(free.getsockname()[1])
-
-
-def _environment(device: dict[str, Any], rank: int, address: str, port: str) -> dict[str, str]:
+def _environment(device: Mapping[str, Any], local_rank: int, place: Mapping[str, str]) -> dict[str, str]:
     threads = max(1, torch.get_num_threads() // here(device))
     return {
-        "MASTER_ADDR": address,
-        "MASTER_PORT": port,
+        **place,
         "NODE_RANK": str(children.node()),
-        "LOCAL_RANK": str(rank),
+        "LOCAL_RANK": str(local_rank),
+        "RANK": str(children.node() * here(device) + local_rank),
         "WORLD_SIZE": str(total(device)),
         "OMP_NUM_THREADS": str(threads),
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }
+
+
+@contextmanager
+def joined(device: Mapping[str, Any], timeout: timedelta) -> Iterator[None]:
+    """Context manager in which a rank is connected to the others; in any other process, it does nothing.
+
+    Args:
+        device: the configured device.
+        timeout: how long it waits for an answer of the others.
+
+    Raises:
+        RunFailed: not all ranks come, or one does not answer in time or at all.
+    """
+    if not children.is_rank():
+        yield
+        return
+    rank, number = (int(os.environ[key]) for key in ("RANK", "WORLD_SIZE"))
+    is_gpu = torch.cuda.is_available() and device["accelerator"] != "cpu"
+    if is_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        with _mortal():
+            store, *_ = next(rendezvous("env://", rank, number, timeout=PATIENCE))
+            store.set_timeout(timeout)
+            backend = "nccl" if is_gpu else "gloo"
+            distributed.init_process_group(backend, store=store, rank=rank, world_size=number, timeout=timeout)
+        yield
+    except RuntimeError as error:
+        raise of_others(error, device) or error from None
+    distributed.destroy_process_group()  # at exit, it could abort the process
+
+
+@contextmanager
+def _mortal() -> Iterator[None]:
+    """Context manager in which a signal ends the process at once, as Python cannot handle it within a library."""
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def of_others(error: RuntimeError, device: Mapping[str, Any]) -> RunFailed | None:
+    """Returns what is said of an error that is due to other processes, or None if it is not."""
+    text, place = str(error), ":".join(os.environ[key] for key in ("MASTER_ADDR", "MASTER_PORT"))
+    if isinstance(error, distributed.DistNetworkError | distributed.DistStoreError):
+        minutes = f"{PATIENCE.total_seconds() / 60:.0f} minutes"
+        return RunFailed(
+            f"all {os.environ['WORLD_SIZE']} processes must come to {place} within {minutes}, but have not", AGAIN
+        )
+    if LATE.search(text):
+        return RunFailed(
+            f"each process must answer within the {device['timeout']} seconds of `device.timeout`, but one has not",
+            f"{AGAIN}; a larger device.timeout where it is only slow",
+        )
+    return RunFailed("each process must answer, but one is gone", AGAIN) if LOST.search(text) else None

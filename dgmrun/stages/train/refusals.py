@@ -6,7 +6,7 @@ import torch
 
 from dgmrun.errors import Mistake
 from dgmrun.protocols.models import fits
-from dgmrun.stages.train import fit, processes, validation
+from dgmrun.stages.train import fit, machines, processes, validation
 from dgmrun.workbench import build, start
 from dgmrun.workbench.setup import Setup
 
@@ -41,6 +41,7 @@ def check(setup: Setup) -> None:
             "critic knows least"
         )
     processes.check(setup.config["device"])
+    machines.check(setup.config["device"])
     data = fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=processes.total(setup.config["device"]))
     fit.limits(setup, len(data))
     made = fit.objective(setup, model, len(data))
@@ -50,6 +51,12 @@ def check(setup: Setup) -> None:
     precision = str(setup.config["device"]["precision"])
     if precision not in PRECISIONS:
         raise Mistake(f"`device.precision` must be {', '.join(PRECISIONS)}, but is {precision}")
+    if precision == "bf16-mixed" and not objective.takes_bfloat16:
+        raise Mistake(
+            f"`device.precision` must be 32-true or 64-true for the objective {names['objective']}, "
+            f"whose loss has too few digits otherwise, but is {precision}",
+            "device.precision=32-true",
+        )
     try:
         fit.make_trainer(setup.config["device"])
     except Exception as error:  # including Lightning's own exceptions

@@ -42,12 +42,12 @@ class Resume(Callback):
             "rng": rng.get_state(),
             "source": self.source.state_dict(),
             "objective": {name: state.cpu() for name, state in objective.rank_state.items()},
+            "gradients": {} if trainer.is_global_zero else _accumulated(objective),
         }
-        parameters = objective.named_parameters()
         return {
             "iteration": objective.iteration,
             "state_dict": dict(objective.state_dict()),
-            "gradients": {name: part.grad for name, part in parameters if part.grad is not None},
+            "gradients": _accumulated(objective),
             "optimizer_states": [optimizer.state_dict() for optimizer in trainer.optimizers],
             "schedule_states": [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs],
             "callbacks": {name: callback.state_dict() for name, callback in _with_state(trainer).items()},
@@ -94,7 +94,8 @@ class Resume(Callback):
             if (was := saved.environment.get(key)) != value:
                 log.warning("warning: resume is not exact, as %s was %r and is %r", key, was, value)
         restore(objective, saved)
-        self.gradients = _gradients(saved.gradients, objective)
+        own = saved.ranks[trainer.global_rank].get("gradients") if is_same else None
+        self.gradients = _gradients(own or saved.gradients, objective)
         moving.restore(trainer.optimizers, saved.optimizer_states)
         schedules = [each.scheduler for each in trainer.lr_scheduler_configs]
         steps = saved.iteration // objective.optimization.accumulate
@@ -129,6 +130,11 @@ def restore_rank(objective: Objective, saved: Saved, rank: int) -> None:
     """Restores the state of an objective that belongs to this process."""
     with blaming(saved.file):
         objective.take_rank_state(saved.ranks[rank]["objective"])
+
+
+def _accumulated(objective: Objective) -> dict[str, Tensor]:
+    """Returns the gradients of this process that wait for those of further batches."""
+    return {name: part.grad.cpu() for name, part in objective.named_parameters() if part.grad is not None}
 
 
 def _gradients(gradients: Mapping[str, Any], objective: Objective) -> dict[str, Tensor]:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, Trainer
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from dgmrun.estimators.density import less, log_density, log_likelihood
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.estimators.units import in_original_units
 from dgmrun.objectives.base import Objective
 from dgmrun.protocols.models import captions, roles
@@ -49,8 +50,7 @@ def examples(setup: Setup, split: str, device: torch.device, most: int | None = 
 class Validation(Callback):
     """Periodic validation: negative log-likelihood or a bound on it, the best checkpoint, early stopping, and plots.
 
-    It uses random numbers of its own, so that it does not affect training. With several processes, the first one
-    validates.
+    It uses random numbers of its own, so that it does not affect training. Several processes share the examples out.
 
     Args:
         scorer: makes an inexpensive log-likelihood (in nats) from a model; None if there is none, in which case
@@ -114,15 +114,16 @@ class Validation(Callback):
                 self._validate(trainer, pl_module)
 
     def _validate(self, trainer: Trainer, objective: Objective) -> None:
-        terms: dict[str, float] = {}
-        if trainer.is_global_zero:
-            valid = objective.as_precise(self.valid.batch)
-            with objective.undisturbed():
-                terms = self._terms(objective, valid)
-                shown = objective.pictures(valid.rows(slice(PICTURED)))
-                self.board.pictures(shown, captions(objective.model, objective), self.step)
-            self.board.scalars({f"valid/{name}": value for name, value in terms.items()}, self.step)
-            self.board.words(objective.doubts(), self.step)
+        valid = objective.as_precise(self.valid.batch)
+        with objective.undisturbed():
+            if trainer.world_size > 1:
+                for buffer in objective.buffers():
+                    distributed.broadcast(buffer, 0)
+            terms = self._terms(objective, valid)
+            shown = objective.pictures(valid.rows(slice(PICTURED)))  # by all processes, so that none has to wait long
+            self.board.pictures(shown, captions(objective.model, objective), self.step)
+        self.board.scalars({f"valid/{name}": value for name, value in terms.items()}, self.step)
+        self.board.words(objective.doubts(), self.step)
         self.latest = trainer.strategy.broadcast(terms)
         if self.latest[self.watched] < self.best:
             self.best, self.waited, self.least = self.latest[self.watched], 0, self.now
@@ -134,8 +135,8 @@ class Validation(Callback):
 
     def _terms(self, objective: Objective, valid: Batch) -> dict[str, float]:
         if self.scorer is None:
-            blocks = list(valid.blocks(BLOCK))
-            return _spread([objective.watched(block) for block in blocks], [len(block.x) for block in blocks])
+            watched = of_blocks(lambda block: (objective.watched(block).detach(), len(block.x)), valid, BLOCK)
+            return _spread(*map(list, zip(*watched, strict=True)))
         score = self.scorer(objective.evaluated)
         log_prob, estimate = in_original_units(score(valid), self.valid.log_jacobian)
         log_prob_train = None
@@ -159,7 +160,7 @@ class Validation(Callback):
 
 def _spread(watched: list[Tensor], sizes: list[int]) -> dict[str, float]:
     """Returns the mean of the watched values and its standard error, with blocks weighted by their examples."""
-    values = torch.cat([block.detach() for block in watched])
+    values = torch.cat(watched)
     shares = torch.cat(
         [block.new_full((len(block),), size / len(block)) for block, size in zip(watched, sizes, strict=True)]
     )
