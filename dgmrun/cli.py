@@ -13,20 +13,18 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
-from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
+from dgmrun.errors import DONE, OF_THE_SYSTEM, Interrupted, Mistake, RunFailed, of_the_system, printable, render
 from dgmrun.paths import tools
 
 if TYPE_CHECKING:
     from dgmrun.command.arguments import Arguments
     from dgmrun.run.directory import Run
 
-OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 TOO_LARGE = re.compile("allocate|overflow")
 """Pattern of the messages of numpy and torch about insufficient memory or an overflow of sizes."""
 log = logging.getLogger("dgmrun")
@@ -58,9 +56,7 @@ def main() -> int:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         elif error.errno in OF_THE_SYSTEM:
-            return render(
-                RunFailed(f"{error.filename or 'a file'}: {error.strerror}", "room and rights to write there")
-            )
+            return render(of_the_system(error, "a file"))
         else:
             return _bug(error)
     except Exception as error:

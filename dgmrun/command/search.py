@@ -27,7 +27,8 @@ from dgmrun.command.sweep import Job, Pool, run_hash
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import options, short
 from dgmrun.report import sweep as report
-from dgmrun.run.files import locked, replace
+from dgmrun.run.files import replace
+from dgmrun.run.locks import locked
 from dgmrun.run.metrics import METRICS, curves
 
 if TYPE_CHECKING:

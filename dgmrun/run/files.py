@@ -1,18 +1,20 @@
-"""Atomic file writes, locks, checksums, and immutable values."""
+"""Atomic file writes, checksums, and immutable values."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NoReturn
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, NoReturn
 
 BLOCK = 2**20
+WRITING = ".writing"
+"""Ending of the names of temporary files."""
 OF_SYSTEMS = {
     *("__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
     *("thumbs.db", "desktop.ini"),
@@ -55,34 +57,52 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def replace(file: Path, content: bytes) -> None:
-    """Writes a file atomically: under a temporary name, synced, then renamed."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+@contextmanager
+def temporary(file: Path) -> Iterator[IO[bytes]]:
+    """Context manager of a stream under a temporary name beside a file, to be renamed to it, else removed at the end.
+
+    It is locked, by which `remove_leftovers` tells it from those that a kill has left.
+
+    Raises:
+        OSError: it cannot be written; the error names `file`.
+    """
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
+        with _locked_stream(file) as stream:
+            try:
+                yield stream
+            finally:
+                Path(stream.name).unlink(missing_ok=True)
+    except OSError as error:
+        error.filename = str(file)
         raise
 
 
-@contextmanager
-def locked(folder: Path, wait: bool = True) -> Iterator[int]:
-    """Holds an exclusive flock on a folder and yields its handle; processes that inherit the handle share the lock.
+def _locked_stream(file: Path) -> IO[bytes]:
+    while True:
+        stream = NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=WRITING, delete=False)  # noqa: SIM115
+        os.chmod(stream.name, 0o644)
+        with suppress(OSError):  # where there is no flock, nothing is taken for a leftover either
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return stream
+        stream.close()
 
-    Raises:
-        BlockingIOError: another process holds the lock, and `wait` is false.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield handle
-    finally:
-        os.close(handle)
+
+def replace(file: Path, content: bytes) -> None:
+    """Writes a file atomically: under a temporary name, synced, then renamed."""
+    with temporary(file) as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+        os.replace(stream.name, file)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files in a folder whose process was killed."""
+    for file in folder.glob(f".*{WRITING}"):
+        with suppress(OSError), file.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
 
 
 class Frozen(dict[str, Any]):

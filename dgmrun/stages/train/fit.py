@@ -70,7 +70,9 @@ def fit(run: Run, setup: Setup) -> None:
             if trainer.is_global_zero:
                 history.record_changes(run, setup, len(data))
             before = _sums(trained)
-            _train(trainer, trained, source, _callbacks(run, setup, trained, source, clock, saved), run)
+            callbacks = _callbacks(run, setup, trained, source, clock, saved)
+            del saved  # or memory would hold the state twice until the end
+            _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:
                 log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
     if distributed.is_initialized():
