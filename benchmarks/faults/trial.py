@@ -167,18 +167,22 @@ def forked(words: Sequence[str], said: Path, before: Callable[[], object]) -> in
         os._exit(status)
 
 
-def ended(process: int) -> int:
+def ended(process: int, longest: float | None = LONGEST) -> int:
     """Waits for a process; returns its exit status, or the negative number of the signal that ended it.
+
+    Args:
+        process: its number.
+        longest: seconds to wait.
 
     Raises:
         Lost: it does not end.
     """
     start = time.monotonic()
-    while time.monotonic() - start < LONGEST:
+    while longest is None or time.monotonic() - start < longest:
         number, status = os.waitpid(process, os.WNOHANG)
         if number:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.003)
     os.kill(process, SIGKILL)
     os.waitpid(process, 0)
-    raise Lost(f"it hung for {LONGEST:.0f} s")
+    raise Lost(f"it hung for {longest:.0f} s")
