@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dgmrun.run.directory import Run
-from dgmrun.run.files import replace
+from dgmrun.run.files import remove_leftovers, replace, temporary
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.saved import newest, read
 
@@ -109,3 +110,38 @@ def test_at_every_moment_a_checkpoint_is_whole(tmp_path: Path) -> None:
             saving.save(trainer, objective, SimpleNamespace())  # type: ignore[arg-type]
     assert len(copies) > 100
     assert read(run.path / "checkpoints" / "last.ckpt").iteration == 3
+
+
+def test_what_kills_leave_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", {}, {})
+    (run.path / "checkpoints").mkdir()
+    files = [run.path / "results.json", run.path / "checkpoints" / "last.ckpt"]
+    for file in files * 100:
+        file.with_name(f".{file.name}.{len([*run.path.rglob('*')]):08}.writing").write_bytes(b"half")
+    theirs = run.path / ".notes.markdown"
+    theirs.touch()
+    Run.create(run.path / "below", {}, {})
+    below = run.path / "below" / ".results.json.a1b2c3d4.writing"
+    below.touch()
+    with temporary(files[1]) as stream:
+        run.tidy()
+        assert {*run.path.rglob(".*")} == {theirs, below, Path(stream.name)}
+    assert {*run.path.rglob(".*")} == {theirs, below}
+
+
+def test_a_write_whose_file_was_taken_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock."""
+    flock, seen = fcntl.flock, list[str]()
+
+    def late(handle: Any, how: int) -> None:
+        if not seen:
+            seen.append(handle.name)
+            remove_leftovers(tmp_path)
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    replace(tmp_path / "file", b"new")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert not Path(seen[0]).exists()

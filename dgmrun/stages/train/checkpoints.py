@@ -28,6 +28,8 @@ from dgmrun.stages.train.saved import checksum_file, checksum_of_whole
 log = logging.getLogger("dgmrun")
 FILES = 4
 """Checkpoints that a run has at once, the one being written among them."""
+BESIDE = 2**15
+"""Bytes of a checkpoint beside parameters and what belongs to them: of generators, names and logs."""
 
 
 class Checkpoints(Callback):
@@ -106,7 +108,8 @@ def _bytes(objective: Objective) -> int:
     """Returns the bytes of a checkpoint, with two numbers of the optimiser for each that is trained, as Adam has."""
     accumulated = int(objective.optimization.accumulate > 1)
     trained = [part for part in objective.trained_parameters() for _ in range(2 + accumulated)]
-    return sum(part.numel() * part.element_size() for part in (*objective.state_dict().values(), *trained))
+    parts = (*objective.state_dict().values(), *objective.rank_state.values(), *trained)
+    return BESIDE + sum(part.numel() * part.element_size() for part in parts)
 
 
 def save_weights(run: Run, objective: Objective) -> None:
