@@ -28,7 +28,7 @@ from dgmrun.errors import Busy, Mistake
 from dgmrun.paths import with_paths
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity
-from dgmrun.run.files import remove_leftovers, replace, sha256, thawed, visible
+from dgmrun.run.files import remove_leftovers, replace, sha256, sync, temporary, thawed, visible
 from dgmrun.run.locks import locked
 
 if TYPE_CHECKING:
@@ -240,10 +240,13 @@ class Run:
 
     def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
         """Writes parameters to NAME.safetensors."""
-        from safetensors.torch import save
+        from safetensors.torch import save_file
 
-        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-        replace(self.path / f"{name}.safetensors", save(tensors))
+        tensors, file = {key: value.detach().cpu().contiguous() for key, value in state.items()}, f"{name}.safetensors"
+        with temporary(self.path / file) as stream:
+            save_file(tensors, stream.name)  # unlike `save`, without copies of them in memory
+            sync(stream)
+            os.replace(stream.name, self.path / file)
 
 
 def fingerprint(path: str | Path) -> str:

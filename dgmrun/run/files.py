@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from typing import IO, Any, NoReturn
 BLOCK = 2**20
 WRITING = ".writing"
 """Ending of the names of temporary files."""
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
 OF_SYSTEMS = {
     *("__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
     *("thumbs.db", "desktop.ini"),
@@ -72,9 +74,20 @@ def temporary(file: Path) -> Iterator[IO[bytes]]:
                 yield stream
             finally:
                 Path(stream.name).unlink(missing_ok=True)
-    except OSError as error:
-        error.filename = str(file)
-        raise
+    except Exception as error:
+        number = _number(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(file)) from error
+
+
+def _number(error: Exception) -> int | None:
+    """Returns the number of an error of the system, which torch and safetensors hide in errors of their own."""
+    for one in (error, error.__context__):
+        if isinstance(one, OSError):
+            return one.errno
+    said = OS_ERROR.search(str(error))
+    return None if said is None else int(said[1])
 
 
 def _locked_stream(file: Path) -> IO[bytes]:
@@ -92,9 +105,14 @@ def replace(file: Path, content: bytes) -> None:
     """Writes a file atomically: under a temporary name, synced, then renamed."""
     with temporary(file) as stream:
         stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+        sync(stream)
         os.replace(stream.name, file)
+
+
+def sync(stream: IO[bytes]) -> None:
+    """Waits until what was written to a file is on the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -127,6 +129,30 @@ def test_what_kills_leave_goes_and_what_is_being_written_stays(tmp_path: Path) -
         run.tidy()
         assert {*run.path.rglob(".*")} == {theirs, below, Path(stream.name)}
     assert {*run.path.rglob(".*")} == {theirs, below}
+
+
+def torch_fails(*args: Any) -> None:
+    """As torch.save does on a full disk."""
+    try:
+        raise OSError(errno.ENOSPC, "")
+    except OSError:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")  # noqa: B904
+
+
+def safetensors_fails(*args: Any) -> None:
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def system_fails(*args: Any) -> None:
+    raise OSError(errno.ENOSPC, "")
+
+
+@pytest.mark.parametrize("fails", [torch_fails, safetensors_fails, system_fails])
+def test_a_disk_that_is_full_is_one_error_that_names_the_file(fails: Callable[[], None], tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught, temporary(tmp_path / "file"):
+        fails()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "file"))
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_write_whose_file_was_taken_for_a_leftover_is_made_again(

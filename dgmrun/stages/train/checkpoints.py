@@ -20,7 +20,7 @@ from dgmrun.objectives.state import NonFiniteError, first_non_finite
 from dgmrun.protocols.values import Batch
 from dgmrun.report.terminal import human
 from dgmrun.run.directory import Run
-from dgmrun.run.files import replace, sha256, temporary
+from dgmrun.run.files import replace, sha256, sync, temporary
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.resume import Resume
 from dgmrun.stages.train.saved import checksum_file, checksum_of_whole
@@ -96,8 +96,7 @@ class Checkpoints(Callback):
         file = self.folder / f"{name}.ckpt"
         with temporary(file) as stream:
             torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+            sync(stream)
             if name == "last" and (checksum := checksum_of_whole(file)):
                 _publish(file, self.folder / "previous.ckpt", checksum)
             new = Path(stream.name)
