@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,20 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns the message with all lines printable."""
         return "\n".join(map(printable, super().format(record).splitlines()))
+
+
+class Log(logging.FileHandler):
+    """A file of messages; that a disk has no room for them is told by whatever else is written there."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Shows the traceback of a bug."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Closes the file, as full as it may be."""
+        with suppress(OSError):
+            super().close()
 
 
 def main() -> int:
@@ -188,7 +202,7 @@ def _log() -> Iterator[None]:
 @contextmanager
 def _log_file(file: Path) -> Iterator[None]:
     """Logs the same messages, warnings and tracebacks to a file, with timestamps."""
-    handler = logging.FileHandler(file)
+    handler = Log(file)
     handler.setFormatter(Lines("%(asctime)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))
     for logger in loggers:

@@ -72,9 +72,8 @@ def main() -> None:
         words = [*command.training, "train", f"hydra.run.dir={folder / 'run'}"]
         ended(forked(words, folder / "said.txt", partial(watch, folder / "memory.txt", given.seconds)), longest=None)
         steps, resident, added = growth(folder / "memory.txt")
-        verdict = "" if added <= ALLOWED * resident else "  grows"
-        share = f"{added / resident:+.2%}"
-        print(f"{objective:22}{model:14}{steps:8}{resident / 1e6:9.0f} MB{share:>20}{verdict}", flush=True)
+        share = f"{added / resident:+.2%}" + ("  grows" if added > ALLOWED * resident else "")
+        print(f"{objective:22}{model:14}{steps:8}{resident / 1e6:9.0f} MB{share:>20}", flush=True)
         shutil.rmtree(folder)
 
 

@@ -18,6 +18,7 @@ import pytest
 import torch
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from dgmrun.cli import Log
 from dgmrun.objectives.base import Objective
 from dgmrun.run import metrics
 from dgmrun.stages.train import fit, saved
@@ -101,6 +102,22 @@ def test_a_full_disk_is_one_line_and_a_run_to_take_up(
     assert dgmrun("run=run") == 0
     assert_same(outcome(Path("run")), whole)
     assert not [*Path("run").rglob(".*")]
+
+
+def test_a_log_for_which_no_room_is_left_is_no_traceback(
+    dgmrun: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does it hide the error that came first."""
+
+    def full_for_all() -> None:
+        monkeypatch.setattr(Log, "flush", full)
+        full()
+
+    monkeypatch.setattr(Objective, "training_step", at(6, full_for_all))
+    assert dgmrun(*RBM, "hydra.run.dir=run") == 1
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert f"error: {Path('run').absolute()}: No space left on device\n" in told
 
 
 def test_data_that_cannot_be_read_are_one_line(
