@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
 import shutil
@@ -156,7 +155,6 @@ def test_a_training_that_goes_on_holds_its_state_once(dgmrun: Command, monkeypat
         return found
 
     def let_go() -> None:
-        gc.collect()
         assert [one() for one in read] == [None]
 
     monkeypatch.setattr(fit, "newest", newest)
