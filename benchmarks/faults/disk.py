@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SIZE = "16m"
+SIZE = "64m"
 
 
 @contextmanager

@@ -23,13 +23,13 @@ from benchmarks.faults.trial import ended, forked
 from dgmrun.objectives.base import Objective
 from tests.contracts.pairs import Command
 
-EVERY = 100
-"""Steps between looks at the memory, between validations and between checkpoints."""
+LOOKED, SAVED = 100, 1000
+"""Steps between looks at the memory, and between checkpoints and between validations."""
 WARM = 0.25
 """Share of the steps before the line begins."""
 ALLOWED = 0.01
 """Largest share of the memory that 10,000 steps may add."""
-LONG = (f"trainer.validate_every_n_steps={EVERY}", f"checkpoint.every_n_steps={EVERY}", "trainer.patience=null")
+LONG = (f"trainer.validate_every_n_steps={SAVED}", f"checkpoint.every_n_steps={SAVED}", "trainer.patience=null")
 
 
 def watch(file: Path, seconds: float) -> None:
@@ -38,7 +38,7 @@ def watch(file: Path, seconds: float) -> None:
     end = time.monotonic() + seconds
 
     def watched(self: Objective, batch: Any, batch_idx: int) -> Any:
-        if self.iteration % EVERY == 0:
+        if self.iteration % LOOKED == 0:
             resident = int(Path("/proc/self/statm").read_text().split()[1]) * page
             print(self.iteration, resident, file=stream, flush=True)
             if time.monotonic() > end:
