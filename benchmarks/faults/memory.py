@@ -23,7 +23,7 @@ from benchmarks.faults.trial import ended, forked
 from dgmrun.objectives.base import Objective
 from tests.contracts.pairs import Command
 
-LOOKED, SAVED = 100, 1000
+LOOKED, SAVED = 100, 200
 """Steps between looks at the memory, and between checkpoints and between validations."""
 WARM = 0.25
 """Share of the steps before the line begins."""
