@@ -21,6 +21,7 @@ import torch
 from benchmarks.faults.__main__ import Bench
 from benchmarks.faults.trial import ended, forked
 from dgmrun.objectives.base import Objective
+from dgmrun.stages.train import board
 from tests.contracts.pairs import Command
 
 LOOKED, SAVED = 100, 200
@@ -34,6 +35,7 @@ LONG = (f"trainer.validate_every_n_steps={SAVED}", f"checkpoint.every_n_steps={S
 
 def watch(file: Path, seconds: float) -> None:
     """From now on, writes each so many steps and the bytes that are resident then; ends training when time is up."""
+    board.COST = 0.0  # so that what draws pictures is imported during the warm-up
     stream, training_step, page = file.open("w"), Objective.training_step, os.sysconf("SC_PAGE_SIZE")
     end = time.monotonic() + seconds
 
