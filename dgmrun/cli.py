@@ -12,22 +12,24 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
+<<<<<<< HEAD
 from dgmrun.command import launcher
 from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
+=======
+from dgmrun.errors import DONE, OF_THE_SYSTEM, Interrupted, Mistake, RunFailed, of_the_system, printable, render
+>>>>>>> faults
 from dgmrun.paths import tools
 
 if TYPE_CHECKING:
     from dgmrun.command.arguments import Arguments
     from dgmrun.run.directory import Run
 
-OF_THE_SYSTEM = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 TOO_LARGE = re.compile("allocate|overflow")
 """Pattern of the messages of numpy and torch about insufficient memory or an overflow of sizes."""
 log = logging.getLogger("dgmrun")
@@ -39,6 +41,20 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns the message with all lines printable."""
         return "\n".join(map(printable, super().format(record).splitlines()))
+
+
+class Log(logging.FileHandler):
+    """A file of messages; that a disk has no room for them is told by whatever else is written there."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Shows the traceback of a bug."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Closes the file, as full as it may be."""
+        with suppress(OSError):
+            super().close()
 
 
 def main() -> int:
@@ -59,9 +75,7 @@ def main() -> int:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         elif error.errno in OF_THE_SYSTEM:
-            return render(
-                RunFailed(f"{error.filename or 'a file'}: {error.strerror}", "room and rights to write there")
-            )
+            return render(of_the_system(error, "a file"))
         else:
             return _bug(error)
     except Exception as error:
@@ -197,7 +211,7 @@ def _log() -> Iterator[None]:
 @contextmanager
 def _log_file(file: Path) -> Iterator[None]:
     """Logs the same messages, warnings and tracebacks to a file, with timestamps."""
-    handler = logging.FileHandler(file)
+    handler = Log(file)
     handler.setFormatter(Lines("%(asctime)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))
     for logger in loggers:

@@ -12,10 +12,14 @@ import os
 import sys
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from errno import EACCES, EDQUOT, EEXIST, EIO, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS, ESTALE
+from pathlib import Path
 
 ERROR_FILE = "DGMRUN_ERROR_FILE"
 """Environment variable with the name of the file to which a child process writes its error."""
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OF_THE_SYSTEM = (EACCES, EDQUOT, EEXIST, EIO, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS, ESTALE)
+"""Numbers of errors of disks and of their rights, which are no bugs."""
 LONGEST = 1000
 """Largest number of characters of a printed text."""
 LIKE = 0.6
@@ -73,6 +77,15 @@ def of_status(message: str, hint: str | None, status: int) -> Mistake:
     """Makes an error of the class with this exit status."""
     kinds = {kind.status: kind for kind in (Mistake, RunFailed, Interrupted)}
     return kinds[status](message, hint)
+
+
+def of_the_system(error: OSError, place: str | Path, then: str = "") -> RunFailed:
+    """Makes the failure of a run from an error of the system in a file, or at a place if it names none.
+
+    `then` continues the hint.
+    """
+    cure = "a disk that works" if error.errno in (EIO, ESTALE) else "room and rights to write there"
+    return RunFailed(f"{error.filename or place}: {error.strerror}", cure + then)
 
 
 def render(mistake: Mistake) -> int:

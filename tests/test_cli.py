@@ -462,10 +462,10 @@ def test_a_full_disk_is_one_line(dgmrun: Command, run: Path, capsys: Any, monkey
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results.json")
 
-    monkeypatch.setattr("tempfile.mkstemp", full)
+    monkeypatch.setattr("dgmrun.run.files.NamedTemporaryFile", full)
     capsys.readouterr()
     assert dgmrun("log_z", f"run={run}") == 1
-    assert capsys.readouterr().err.startswith("error: results.json: No space left")
+    assert capsys.readouterr().err.startswith(f"error: {run / 'results.json'}: No space left")
 
 
 def test_changed_data_are_noticed(dgmrun: Command, tmp_path: Path, capsys: Any) -> None:

@@ -388,7 +388,7 @@ def links() -> list[Any]:
         *names,
         "checkpoints",
         "checkpoints/last.ckpt",
-        "checkpoints/.writing.ckpt",
+        "checkpoints/.lock",
         "figures",
         "per_example",
         "a/b",

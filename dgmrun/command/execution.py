@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from dgmrun import children
 from dgmrun.command.arguments import root
-from dgmrun.errors import Busy, Interrupted, Mistake
+from dgmrun.errors import OF_THE_SYSTEM, Busy, Interrupted, Mistake, of_the_system
 from dgmrun.paths import short, value_at
 from dgmrun.report import hparams
 from dgmrun.report.stale import renewal
+from dgmrun.report.terminal import human
 from dgmrun.run.directory import Run
 from dgmrun.run.files import now, thawed
 from dgmrun.stages import FOUND_ANEW, finish, stage, unfinished
@@ -60,6 +62,7 @@ def take_up(setup: Setup, path: Path, named: bool) -> tuple[Run, list[str]]:
     run, stages = Run.open(path), list(setup.config["stages"])
     if children.is_rank():
         return run, stages
+    run.tidy()
     if not named:
         stages = unfinished(run, setup.config)
     has_weights = run.weights_file.exists()
@@ -136,7 +139,10 @@ def execute(run: Run, setup: Setup, stages: list[str]) -> None:
         raise
     except BaseException as error:
         told = str(error) or type(error).__name__
-        run.merge({"status": _status(run, word, "failed"), "error": told, "finished": now()})
+        with suppress(OSError):  # as on a full disk
+            run.merge({"status": _status(run, word, "failed"), "error": told, "finished": now()})
+        if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+            raise of_the_system(error, run.path, f"; then dgmrun run={shlex.quote(str(run.path))}") from error
         raise
     run.merge({"status": "done", "finished": now()})
 
@@ -152,6 +158,7 @@ def farewell(run: Run) -> None:
     weights = run.weights_sha256() if run.weights_file.exists() else None
     renews, folder = renewal(run.path, run.results, weights), shlex.quote(short(run.path.parent))
     log.info("\nrun         %s", short(run.path))
+    log.info("disk        %s, %s of it checkpoints", human(run.size()), human(run.size("checkpoints")))
     if renews is not None:
         log.info("stale       some of its figures or samples are of older weights, which the first of these renews")
     logs = f"tensorboard --logdir {folder} --samples_per_plugin images=1000000"

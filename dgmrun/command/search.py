@@ -28,7 +28,8 @@ from dgmrun.command.sweep import Pool
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import options, short
 from dgmrun.report import sweep as report
-from dgmrun.run.files import locked, replace
+from dgmrun.run.files import replace
+from dgmrun.run.locks import locked
 from dgmrun.run.metrics import METRICS, curves
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from dgmrun.pictures import ENDINGS
 from dgmrun.report.hparams import DRAWN, EVENTS, event_file
 from dgmrun.report.terminal import plain
 from dgmrun.run.directory import Run
-from dgmrun.run.files import locked, replace
+from dgmrun.run.files import replace
+from dgmrun.run.locks import locked
 
 log = logging.getLogger("dgmrun")
 STYLE = rc_params_from_file(Path(__file__).with_name("dgmrun.mplstyle"), use_default_template=False)

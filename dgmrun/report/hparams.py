@@ -25,7 +25,8 @@ from dgmrun.report.figures import every, number
 from dgmrun.report.runs import NO_SETTING
 from dgmrun.report.terminal import plain
 from dgmrun.run.directory import Run
-from dgmrun.run.files import locked, replace
+from dgmrun.run.files import replace
+from dgmrun.run.locks import locked
 
 Value = bool | int | float | str
 EVENTS = "events.out.tfevents."

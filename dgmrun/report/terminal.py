@@ -24,6 +24,7 @@ JOINT = "\x00"
 """Stands for a blank at which no line is broken."""
 LONGEST = 60
 """Width of the longest cells that are not broken."""
+UNITS = ("B", "kB", "MB", "GB", "TB")
 Column = tuple[str, Sequence[str]]
 
 
@@ -47,6 +48,12 @@ def flags(parser: argparse.ArgumentParser) -> list[str]:
 def plain(value: Any) -> str:
     """Formats a value as in configuration files, on one line and without control characters."""
     return printable(value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True))
+
+
+def human(size: int) -> str:
+    """Formats a number of bytes."""
+    power = min(len(UNITS) - 1, (len(str(size)) - 1) // 3)
+    return f"{size / 1000**power:.{1 if power else 0}f} {UNITS[power]}"
 
 
 def warn(message: str) -> None:

@@ -28,7 +28,8 @@ from dgmrun.errors import Busy, Mistake
 from dgmrun.paths import with_paths
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity
-from dgmrun.run.files import locked, replace, sha256, thawed, visible
+from dgmrun.run.files import remove_leftovers, replace, sha256, sync, temporary, thawed, visible
+from dgmrun.run.locks import locked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +69,7 @@ class Run:
                     f"`hydra.run.dir` must be a directory without a run, but {run.path} has one",
                     f"dgmrun run={run.path} to take it up",
                 )
+            run.tidy()
             run.write_config(config)
             replace(run.path / RESULTS, _json({**results, "path": str(run.path)}).encode())
         return run
@@ -122,6 +124,16 @@ class Run:
             Mistake: one of them cannot be read or trusted.
         """
         _ = self.config, self.results
+
+    def tidy(self) -> None:
+        """Removes what killed writes have left of this run, but not of runs below it."""
+        for folder in (self.path, *self.path.iterdir()):
+            if folder == self.path or (folder.is_dir() and not (folder / CONFIG).exists()):
+                remove_leftovers(folder)
+
+    def size(self, folder: str = "") -> int:
+        """Returns the bytes of the files in the run, or in one of its folders."""
+        return sum(file.stat().st_size for file in (self.path / folder).rglob("[!.]*") if file.is_file())
 
     @property
     def is_claimed(self) -> bool:
@@ -228,10 +240,13 @@ class Run:
 
     def save_weights(self, state: Mapping[str, Tensor], name: str = "weights") -> None:
         """Writes parameters to NAME.safetensors."""
-        from safetensors.torch import save
+        from safetensors.torch import save_file
 
-        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-        replace(self.path / f"{name}.safetensors", save(tensors))
+        tensors, file = {key: value.detach().cpu().contiguous() for key, value in state.items()}, f"{name}.safetensors"
+        with temporary(self.path / file) as stream:
+            save_file(tensors, stream.name)  # unlike `save`, without copies of them in memory
+            sync(stream)
+            os.replace(stream.name, self.path / file)
 
 
 def fingerprint(path: str | Path) -> str:

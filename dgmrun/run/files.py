@@ -1,18 +1,22 @@
-"""Atomic file writes, locks, checksums, and immutable values."""
+"""Atomic file writes, checksums, and immutable values."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NoReturn
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, NoReturn
 
 BLOCK = 2**20
+WRITING = ".writing"
+"""Ending of the names of temporary files."""
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
 OF_SYSTEMS = {
     *("__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
     *("thumbs.db", "desktop.ini"),
@@ -55,34 +59,68 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def replace(file: Path, content: bytes) -> None:
-    """Writes a file atomically: under a temporary name, synced, then renamed."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 @contextmanager
-def locked(folder: Path, wait: bool = True) -> Iterator[int]:
-    """Holds an exclusive flock on a folder and yields its handle; processes that inherit the handle share the lock.
+def temporary(file: Path) -> Iterator[IO[bytes]]:
+    """Context manager of a stream under a temporary name beside a file, to be renamed to it, else removed at the end.
+
+    It is locked, by which `remove_leftovers` tells it from those that a kill has left.
 
     Raises:
-        BlockingIOError: another process holds the lock, and `wait` is false.
+        OSError: it cannot be written; the error names `file`.
     """
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield handle
-    finally:
-        os.close(handle)
+        with _locked_stream(file) as stream:
+            try:
+                yield stream
+            finally:
+                Path(stream.name).unlink(missing_ok=True)
+    except Exception as error:
+        number = _number(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(file)) from error
+
+
+def _number(error: Exception) -> int | None:
+    """Returns the number of an error of the system, which torch and safetensors hide in errors of their own."""
+    for one in (error, error.__context__):
+        if isinstance(one, OSError):
+            return one.errno
+    said = OS_ERROR.search(str(error))
+    return None if said is None else int(said[1])
+
+
+def _locked_stream(file: Path) -> IO[bytes]:
+    while True:
+        stream = NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=WRITING, delete=False)  # noqa: SIM115
+        os.chmod(stream.name, 0o644)
+        with suppress(OSError):  # where there is no flock, nothing is taken for a leftover either
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return stream
+        stream.close()
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Writes a file atomically: under a temporary name, synced, then renamed."""
+    with temporary(file) as stream:
+        stream.write(content)
+        sync(stream)
+        os.replace(stream.name, file)
+
+
+def sync(stream: IO[bytes]) -> None:
+    """Waits until what was written to a file is on the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files in a folder whose process was killed."""
+    for file in folder.glob(f".*{WRITING}"):
+        with suppress(OSError), file.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
 
 
 class Frozen(dict[str, Any]):

@@ -18,7 +18,8 @@ from pathlib import Path
 from dgmrun.errors import Mistake
 from dgmrun.paths import config_dir, short
 from dgmrun.run.directory import CONFIG, Run
-from dgmrun.run.files import locked, replace
+from dgmrun.run.files import replace
+from dgmrun.run.locks import locked
 
 
 def search_path(given: str | None) -> tuple[Path, ...]:

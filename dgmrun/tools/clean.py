@@ -20,10 +20,10 @@ from typing import Any
 from dgmrun.errors import Mistake
 from dgmrun.paths import words
 from dgmrun.report.figures import at, number
-from dgmrun.report.terminal import Parser, plain, show, tables, warn
+from dgmrun.report.terminal import Parser, human, plain, show, tables, warn
 from dgmrun.run import queue
 from dgmrun.run.directory import CONFIG, RESULTS, Run
-from dgmrun.run.files import locked
+from dgmrun.run.locks import locked
 from dgmrun.stages import stage
 
 OF_EVERY_RUN = (
@@ -31,9 +31,8 @@ OF_EVERY_RUN = (
     *(queue.JOB, CONFIG, RESULTS),
 )
 """Files of any run, in the order of removal: after those written by its stages."""
-TEMPORARY = ".{}.????????"
-"""Pattern of temporary files left by a kill while a file was being replaced."""
-UNITS = ("B", "kB", "MB", "GB", "TB")
+TEMPORARY = (".{}.????????.writing", ".{}.????????")
+"""Patterns, of now and of before, of temporary files left by a kill while a file was being replaced."""
 NAMED = 5
 
 
@@ -151,7 +150,7 @@ def _files(path: Path, folders: Sequence[str]) -> Iterator[Path]:
     for folder in folders:
         place = path / folder
         names = [name for name in _names(place) if not (place / name).is_symlink() and (place / name).is_file()]
-        for form in (*map(TEMPORARY.format, ours()[folder]), *ours()[folder]):
+        for form in (*(each.format(name) for name in ours()[folder] for each in TEMPORARY), *ours()[folder]):
             yield from (place / name for name in matching(names, form))
 
 
@@ -173,7 +172,7 @@ def _is_in_training(path: Path) -> bool:
 def _show(found: Sequence[Found], aim: Aim) -> None:
     columns = [
         ("run", [_shown(run.path) for run in found]),
-        ("size", [_human(run.size) for run in found]),
+        ("size", [human(run.size) for run in found]),
         ("why", [run.why for run in found]),
     ]
     show(*tables(columns), f"\n{_total(found)}: {aim.note}")
@@ -243,12 +242,7 @@ def _shown(path: Path) -> str:
 
 
 def _total(found: Sequence[Found]) -> str:
-    return f"{len(found)} run{'' if len(found) == 1 else 's'}, {_human(sum(run.size for run in found))}"
-
-
-def _human(size: int) -> str:
-    power = min(len(UNITS) - 1, (len(str(size)) - 1) // 3)
-    return f"{size / 1000**power:.{1 if power else 0}f} {UNITS[power]}"
+    return f"{len(found)} run{'' if len(found) == 1 else 's'}, {human(sum(run.size for run in found))}"
 
 
 FAILED = Aim("the files", "with weights and figures; what dgmrun did not make stays", tuple(ours()), _failure)

@@ -14,7 +14,7 @@ import pytest
 
 from dgmrun.errors import Mistake
 from dgmrun.run.directory import Run
-from dgmrun.run.files import locked
+from dgmrun.run.locks import locked
 from dgmrun.tools.clean import main
 
 MADE = (
@@ -24,7 +24,7 @@ MADE = (
 )
 CHECKPOINTS = (
     *(f"checkpoints/{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
-    *("checkpoints/.writing.ckpt", "checkpoints/.last.ckpt.sha256.a1b2c3d4"),
+    *("checkpoints/.last.ckpt.a1b2c3d4.writing", "checkpoints/.last.ckpt.sha256.a1b2c3d4"),
 )
 THEIRS = (
     *("notes.txt", ".config.yaml.swp", "results.json.bak", "weights.safetensors.orig", "paper/run.log"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -13,11 +15,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from dgmrun.run.directory import Run
-from dgmrun.run.files import replace
+from dgmrun.run.files import remove_leftovers, replace, temporary
 from dgmrun.stages.train.checkpoints import Checkpoints
 from dgmrun.stages.train.saved import newest, read
 
@@ -109,3 +112,62 @@ def test_at_every_moment_a_checkpoint_is_whole(tmp_path: Path) -> None:
             saving.save(trainer, objective, SimpleNamespace())  # type: ignore[arg-type]
     assert len(copies) > 100
     assert read(run.path / "checkpoints" / "last.ckpt").iteration == 3
+
+
+def test_what_kills_leave_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", {}, {})
+    (run.path / "checkpoints").mkdir()
+    files = [run.path / "results.json", run.path / "checkpoints" / "last.ckpt"]
+    for file in files * 100:
+        file.with_name(f".{file.name}.{len([*run.path.rglob('*')]):08}.writing").write_bytes(b"half")
+    theirs = run.path / ".notes.markdown"
+    theirs.touch()
+    Run.create(run.path / "below", {}, {})
+    below = run.path / "below" / ".results.json.a1b2c3d4.writing"
+    below.touch()
+    with temporary(files[1]) as stream:
+        run.tidy()
+        assert {*run.path.rglob(".*")} == {theirs, below, Path(stream.name)}
+    assert {*run.path.rglob(".*")} == {theirs, below}
+
+
+def torch_fails(*args: Any) -> None:
+    """As torch.save does on a full disk."""
+    try:
+        raise OSError(errno.ENOSPC, "")
+    except OSError:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")  # noqa: B904
+
+
+def safetensors_fails(*args: Any) -> None:
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def system_fails(*args: Any) -> None:
+    raise OSError(errno.ENOSPC, "")
+
+
+@pytest.mark.parametrize("fails", [torch_fails, safetensors_fails, system_fails])
+def test_a_disk_that_is_full_is_one_error_that_names_the_file(fails: Callable[[], None], tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught, temporary(tmp_path / "file"):
+        fails()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "file"))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_write_whose_file_was_taken_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock."""
+    flock, seen = fcntl.flock, list[str]()
+
+    def late(handle: Any, how: int) -> None:
+        if not seen:
+            seen.append(handle.name)
+            remove_leftovers(tmp_path)
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    replace(tmp_path / "file", b"new")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert not Path(seen[0]).exists()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEPENDS = ()
 WRITES = (
     *(f"checkpoints/{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
-    *("checkpoints/.writing.ckpt", *FIGURES, "metrics.csv", "non-finite-batch.safetensors"),
+    *(*FIGURES, "metrics.csv", "non-finite-batch.safetensors"),
 )
 LEAST = {
     "trainer.max_epochs": 1,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
@@ -18,6 +21,8 @@ from dgmrun.protocols.models import Caption
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 
+EVENTS = re.compile(r"(events\.out\.tfevents\.)(\d+)(\.[^~].*)")
+"""Pattern of the names of event files of trainings, which begin with the second in which they were made."""
 SHARE = 0.02
 """Largest share of the time of a training that pictures in figures/ take, but for the last of them."""
 COST = 1.0
@@ -53,8 +58,8 @@ class Board(Callback):
         """Opens the logs; after a resume, TensorBoard and metrics.csv discard later steps, which will be repeated."""
         if trainer.is_global_zero:
             metrics.keep(self.run.path, pl_module.iteration)
-            while any(self.run.path.glob(f"events.out.tfevents.{int(time.time())}.*")):
-                time.sleep(0.05)  # event files are read by name, which has a resolution of a second
+            _date_back(self.run.path)
+            threading.excepthook = _tell_of_bugs
             self.writer = SummaryWriter(str(self.run.path), purge_step=pl_module.iteration + 1)
 
     def on_train_batch_end(
@@ -128,3 +133,17 @@ class Board(Callback):
                 figure = gallery.valued(x, title, *captions.get(name, Caption()))
                 drawing.keep(self.run, name, figure, self.formats)
         self.spent += time.monotonic() - start
+
+
+def _date_back(run: Path) -> None:
+    """Renames event files of this second, or of later ones by another clock: they are read in the order of names."""
+    names = [found for file in sorted(run.iterdir()) if (found := EVENTS.fullmatch(file.name))]
+    for second, name in enumerate(names, int(time.time()) - len(names)):
+        if int(name[2]) > second:
+            (run / name[0]).rename(run / f"{name[1]}{second:010d}{name[3]}")
+
+
+def _tell_of_bugs(told: threading.ExceptHookArgs) -> None:
+    """Says what has ended a thread, unless it is an error of the disk, which is raised at the next event, too."""
+    if not isinstance(told.exc_value, OSError):
+        threading.__excepthook__(told)

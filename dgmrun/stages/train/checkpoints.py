@@ -6,7 +6,9 @@ detect a flipped bit. Between any two renames, last.ckpt or previous.ckpt is int
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +18,18 @@ from lightning import Callback, Trainer
 from dgmrun.objectives.base import Objective
 from dgmrun.objectives.state import NonFiniteError, first_non_finite
 from dgmrun.protocols.values import Batch
+from dgmrun.report.terminal import human
 from dgmrun.run.directory import Run
-from dgmrun.run.files import replace, sha256
+from dgmrun.run.files import replace, sha256, sync, temporary
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.resume import Resume
 from dgmrun.stages.train.saved import checksum_file, checksum_of_whole
+
+log = logging.getLogger("dgmrun")
+FILES = 4
+"""Checkpoints that a run has at once, the one being written among them."""
+BESIDE = 2**15
+"""Bytes of a checkpoint beside parameters and what belongs to them: of generators, names and logs."""
 
 
 class Checkpoints(Callback):
@@ -40,6 +49,17 @@ class Checkpoints(Callback):
         self.run, self.every, self.resume, self.board, self.record = run, every, resume, board, record
         self.folder = run.path / "checkpoints"
         self.saved_at: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Objective) -> None:
+        """Warns if there is less room than three checkpoints, and another one that is being written, will need."""
+        if trainer.is_global_zero:
+            need = FILES * _bytes(pl_module) - self.run.size("checkpoints")
+            free = shutil.disk_usage(self.folder).free
+            if free < need:
+                log.warning(
+                    "warning: checkpoints may need another %s, but only %s are free where %s is",
+                    *(human(need), human(free), self.run.path),
+                )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Objective, outputs: object, batch: Batch, batch_idx: int
@@ -73,14 +93,22 @@ class Checkpoints(Callback):
         if not trainer.is_global_zero:
             return
         self.board.flush()
-        file, temporary = self.folder / f"{name}.ckpt", self.folder / ".writing.ckpt"
-        with temporary.open("wb") as stream:
+        file = self.folder / f"{name}.ckpt"
+        with temporary(file) as stream:
             torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if name == "last" and (checksum := checksum_of_whole(file)):
-            _publish(file, self.folder / "previous.ckpt", checksum)
-        _publish(temporary, file, sha256(temporary))
+            sync(stream)
+            if name == "last" and (checksum := checksum_of_whole(file)):
+                _publish(file, self.folder / "previous.ckpt", checksum)
+            new = Path(stream.name)
+            _publish(new, file, sha256(new))
+
+
+def _bytes(objective: Objective) -> int:
+    """Returns the bytes of a checkpoint, with two numbers of the optimiser for each that is trained, as Adam has."""
+    accumulated = int(objective.optimization.accumulate > 1)
+    trained = [part for part in objective.trained_parameters() for _ in range(2 + accumulated)]
+    parts = (*objective.state_dict().values(), *objective.rank_state.values(), *trained)
+    return BESIDE + sum(part.numel() * part.element_size() for part in parts)
 
 
 def save_weights(run: Run, objective: Objective) -> None:

@@ -72,6 +72,7 @@ def fit(run: Run, setup: Setup) -> None:
                 history.record_changes(run, setup, len(data))
             before = _sums(trained)
             callbacks = _callbacks(run, setup, trained, source, clock, saved)
+            del saved  # or memory would hold the state twice until the end
             with processes.joined(setup.config["device"], timedelta(seconds=setup.config["device"]["timeout"])):
                 _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:

@@ -34,6 +34,7 @@ def record(
         "ended_by": limits.reason,
         "processes": source.world_size,
         "warnings": objective.doubts(),
+        "checkpoint_bytes": run.size("checkpoints"),
     }
     run.merge({"train": progress})
 

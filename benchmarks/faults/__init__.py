@@ -1,0 +1,1 @@
+"""What a training survives: faults that are really made, and memory over many steps."""
