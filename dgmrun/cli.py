@@ -18,12 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
-<<<<<<< HEAD
 from dgmrun.command import launcher
-from dgmrun.errors import DONE, Interrupted, Mistake, RunFailed, printable, render
-=======
 from dgmrun.errors import DONE, OF_THE_SYSTEM, Interrupted, Mistake, RunFailed, of_the_system, printable, render
->>>>>>> faults
 from dgmrun.paths import tools
 
 if TYPE_CHECKING:
@@ -67,25 +63,30 @@ def main() -> int:
     children.attach()
     try:
         _command(sys.argv[1:])
-    except Mistake as mistake:
-        return render(mistake)
-    except KeyboardInterrupt:
-        return render(Interrupted("interrupted"))
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        elif error.errno in OF_THE_SYSTEM:
-            return render(of_the_system(error, "a file"))
-        else:
-            return _bug(error)
-    except Exception as error:
-        if isinstance(error, (MemoryError, RuntimeError)) and TOO_LARGE.search(str(error)):
-            return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
-        return _bug(error)
+    except (Exception, KeyboardInterrupt) as error:
+        for number in children.STOPS:  # one more must not cut the last words short
+            signal.signal(number, signal.SIG_IGN)
+        return _told(error)
     return DONE
 
 
-def _bug(error: Exception) -> int:
+def _told(error: BaseException) -> int:
+    """Says in one line how a command ended; returns its exit status. A bug is raised."""
+    if isinstance(error, Mistake):
+        return render(error)
+    if isinstance(error, KeyboardInterrupt):
+        return render(Interrupted("interrupted"))
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+        return render(of_the_system(error, "a file"))
+    if isinstance(error, (MemoryError, RuntimeError)) and TOO_LARGE.search(str(error)):
+        return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
+    return _bug(error)
+
+
+def _bug(error: BaseException) -> int:
     """Shows a traceback; in a child process, it is only in run.log."""
     if not children.is_child():
         raise error

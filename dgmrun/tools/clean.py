@@ -31,8 +31,8 @@ OF_EVERY_RUN = (
     *(queue.JOB, CONFIG, RESULTS),
 )
 """Files of any run, in the order of removal: after those written by its stages."""
-TEMPORARY = (".{}.????????.writing", ".{}.????????")
-"""Patterns, of now and of before, of temporary files left by a kill while a file was being replaced."""
+TEMPORARY = ".{}.????????.writing"
+"""Pattern of temporary files left by a kill while a file was being replaced."""
 NAMED = 5
 
 
@@ -150,7 +150,7 @@ def _files(path: Path, folders: Sequence[str]) -> Iterator[Path]:
     for folder in folders:
         place = path / folder
         names = [name for name in _names(place) if not (place / name).is_symlink() and (place / name).is_file()]
-        for form in (*(each.format(name) for name in ours()[folder] for each in TEMPORARY), *ours()[folder]):
+        for form in (*map(TEMPORARY.format, ours()[folder]), *ours()[folder]):
             yield from (place / name for name in matching(names, form))
 
 
