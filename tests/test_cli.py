@@ -324,7 +324,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("run=run log_z log_z.proposal=run", "`log_z.proposal` must be another run", None),
     ("run=run log_z log_z.methods=[bridge]", "`log_z.proposal` must be given for bridge", None),
     ("model=rbm train log_z log_z.bridge.num_chains=3", "`log_z.bridge.num_chains`", None),
-    ("model=nade train log_z", "`log_z` must have a model without a normalised density", None),
+    ("model=nade train log_z", "`log_z` must have a model with an unnormalised density", None),
     ("model=nade train likelihood likelihood.methods=[ais]", "`likelihood.methods` must be auto or among exact", None),
     ("model=nade model.order=[1,1]", "`model.order` must be null", None),
     ("model=nade objective=pcd", "`objective` must be one that fits the model nade", None),

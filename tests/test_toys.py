@@ -73,7 +73,7 @@ TOYS_BY_NAME = {
         "model=bounded",
         *BINARY,
         words="likelihood",
-        refused=("log_z", "`log_z` must have a model without a normalised density"),
+        refused=("log_z", "`log_z` must have a model with an unnormalised density"),
     ),
     "classifier": Toy(
         "model=classifier",
@@ -96,7 +96,7 @@ TOYS_BY_NAME = {
         "objective=three_players",
         "dataset.sizes=[200,120,120]",
         words="fidelity",
-        refused=("log_z", "`log_z` must have a model without a normalised density"),
+        refused=("log_z", "`log_z` must have a model with an unnormalised density"),
     ),
     "two_teachers": Toy(
         "model=nade",

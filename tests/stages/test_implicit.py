@@ -24,7 +24,7 @@ def results() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("log_z", "`log_z` must have a model without a normalised density"),
+        ("log_z", "`log_z` must have a model with an unnormalised density"),
         ("gradients", "`gradients` must have a latent variable model"),
         ("likelihood", "`likelihood` must have a model that one of its methods fits, but `model` is gan"),
     ],
