@@ -25,8 +25,10 @@ OF_MACHINES = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGEN
 """Environment variables by which several machines find each other; torchrun hosts the store at that port itself."""
 OF_RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", *OF_MACHINES)
 """Environment variables of distributed processes."""
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-"""Signals at which a process saves its state and ends: Ctrl-C, the end of a job, and its announcement by submitit."""
+REPEATED = (signal.SIGTERM, signal.SIGUSR2)
+"""Signals of schedulers, the end of a job and its announcement, which they may repeat."""
+STOPS = (signal.SIGINT, *REPEATED)
+"""Signals at which a process saves its state and ends."""
 ORPHANED = 60.0
 """Seconds that a process has to save its state after its parent has ended."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import pytest
 
 from dgmrun.command import slurm as module
-from dgmrun.errors import Mistake
+from dgmrun.command.jobs import Job
+from dgmrun.errors import Mistake, RunFailed
 from dgmrun.run import queue
 from tests.cluster import said, slurm, until
 from tests.contracts.pairs import assert_same, outcome
@@ -122,6 +125,7 @@ def test_what_slurm_cannot_do_is_refused(
         (["-m", "sweep.on=cloud"], "`sweep.on` must be here or slurm"),
         (["sweep.on=slurm"], "`sweep.on` must be here but in a sweep"),
         (["-m", "sweep.on=slurm", "sweep.fail_fast=true"], "`sweep.fail_fast` must be false"),
+        (["-m", "sweep.on=slurm", "device.num_nodes=2"], "`device.num_nodes` must be 1"),
         (["-m", "sweep.on=slurm", "sweep.slurm.time=0"], "`sweep.slurm.time` must be"),
         (["-m", "sweep.on=slurm"], "without Slurm's sbatch"),
     ):
@@ -141,9 +145,9 @@ def test_a_job_asks_for_what_its_device_needs() -> None:
         "options": {"qos": "b"},
     }
     sweep = {"jobs": 5, "slurm": own}
-    gpu = {"accelerator": "gpu", "devices": 2, "num_nodes": 3}
+    gpu = {"accelerator": "gpu", "devices": 2}
     asked = module.parameters("name", sweep, gpu)
-    assert (asked["gpus_per_node"], asked["nodes"], asked["array_parallelism"]) == (2, 3, 5)
+    assert (asked["gpus_per_node"], asked["nodes"], asked["array_parallelism"]) == (2, 1, 5)
     assert asked["additional_parameters"] == {"requeue": True, "qos": "b"}
     assert "mem" not in asked
     assert "gpus_per_node" not in module.parameters("name", sweep, gpu | {"accelerator": "auto"})
@@ -151,22 +155,23 @@ def test_a_job_asks_for_what_its_device_needs() -> None:
         module.parameters("name", sweep, gpu | {"devices": -1})
 
 
-def test_a_queue_that_does_not_answer_has_no_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_says_what_waits_or_that_it_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [tmp_path / name for name in "abc"]
     for place, run in enumerate(runs[:2]):
         run.mkdir()
         queue.note(run, f"7_{place}")
     said_of = "#!/bin/sh\necho 7_0 PENDING; echo 7_1 RUNNING; echo 8 PENDING\n"
-    for script, found in ((said_of, ["queued", "running"]), ("#!/bin/sh\nexit 1\n", [])):
-        (tmp_path / "squeue").write_text(script)
-        (tmp_path / "squeue").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-        assert list(queue.queued(runs).values()) == found
+    (tmp_path / "squeue").write_text(said_of)
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert list(queue.queued(runs).values()) == ["queued", "running"]
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho no controller >&2; exit 1\n")
+    with pytest.raises(RunFailed, match="but: no controller"):
+        queue.queued(runs)
 
 
 def test_a_task_is_pickled_without_its_process() -> None:
-    task = module.Task(["run=x"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess, "Popen", None)
-        again = task.checkpoint().function
-    assert (again.argv, again.child) == (["run=x"], None)
+    task = module.Task(Job(Path("x"), {"seed": 1}, ["seed=1"]), ["--flag"])
+    task.ending = threading.Thread()
+    again = pickle.loads(pickle.dumps(task.checkpoint().function))
+    assert (again.job, again.flags, again.child, again.ending) == (task.job, ["--flag"], None, None)

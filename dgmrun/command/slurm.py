@@ -21,6 +21,7 @@ from dgmrun.children import Child
 from dgmrun.command.jobs import Job, prepared, withdraw
 from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.run import queue
+from dgmrun.run.locks import locked
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -33,28 +34,35 @@ STOPPED = 3600.0
 """Seconds that a job waits for its end once it has been stopped: Slurm starts again only one that has not ended."""
 
 
+SAVED = 60.0
+"""Seconds that a run has to save its state: of the 90 that Slurm gives, some are for asking it to start again."""
+
+
 class Task:
-    """`dgmrun ARGV...` as a job of Slurm, which submitit calls there.
+    """A job of a sweep as one of Slurm, which submitit calls there.
 
     Args:
-        argv: its arguments.
+        job: the job.
+        flags: Hydra flags.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        self.argv = list(argv)
+    def __init__(self, job: Job, flags: Sequence[str]) -> None:
+        self.job, self.flags = job, list(flags)
         self.child: Child | None = None
         self.ending: threading.Thread | None = None
 
     def __call__(self) -> None:
-        """Executes the command.
+        """Executes what is unfinished of the run.
 
         A thread waits for its end: the first one could not do so twice, in `checkpoint`, too, which interrupts it.
 
         Raises:
             Mistake: it fails.
         """
+        if (argv := prepared(self.job, self.flags)) is None:
+            return
         threads = os.environ.get("OMP_NUM_THREADS") or os.environ.get("SLURM_CPUS_PER_TASK", "1")
-        self.child = Child(self.argv, {"OMP_NUM_THREADS": threads}, quiet=False)
+        self.child = Child(argv, {"OMP_NUM_THREADS": threads}, quiet=False)
         self.ending = threading.Thread(target=self.child.process.wait, daemon=True)
         self.ending.start()
         self.ending.join()
@@ -66,16 +74,16 @@ class Task:
             raise failure
 
     def checkpoint(self) -> DelayedSubmission:
-        """Lets the command save its state, and returns what Slurm shall start again: the same."""
+        """Lets the run save its state, and returns what Slurm shall start again: the same."""
         from submitit.helpers import DelayedSubmission
 
         if self.child is not None and self.ending is not None:
             self.child.process.terminate()
-            self.ending.join()
-        return DelayedSubmission(Task(self.argv))
+            self.ending.join(SAVED)
+        return DelayedSubmission(Task(self.job, self.flags))
 
 
-def check(sweep: Mapping[str, Any]) -> None:
+def check(sweep: Mapping[str, Any], device: Mapping[str, Any]) -> None:
     """Refuses a machine from which nothing can be submitted, and what Slurm does not do.
 
     Raises:
@@ -83,6 +91,9 @@ def check(sweep: Mapping[str, Any]) -> None:
     """
     if sweep["fail_fast"]:
         raise Mistake("`sweep.fail_fast` must be false where `sweep.on` is slurm, but is true", "scancel ends jobs")
+    if device["num_nodes"] > 1:
+        must = f"`device.num_nodes` must be 1 where `sweep.on` is slurm, but is {device['num_nodes']}"
+        raise Mistake(must, "a job of your own, in which srun starts dgmrun train run=DIR on each machine")
     if shutil.which("sbatch") is None:
         raise Mistake("`sweep.on` must be here on a machine without Slurm's sbatch, but is slurm", "sweep.on=here")
     try:
@@ -91,38 +102,48 @@ def check(sweep: Mapping[str, Any]) -> None:
         raise Mistake("`sweep.on` must be here without submitit, but is slurm", "pip install 'dgmrun[slurm]'") from None
 
 
-def enqueue(jobs: Sequence[Job], folder: Path, flags: Sequence[str], sweep: Mapping[str, Any]) -> None:
+def enqueue(jobs: Sequence[Job], folder: Path, flags: Sequence[str]) -> None:
     """Gives to Slurm those jobs that are not done and that it does not have yet.
 
     Raises:
         Mistake: Slurm or submitit is not installed, or a setting is not one of theirs.
         RunFailed: Slurm takes no jobs.
     """
-    check(sweep)
-    found = queue.queued(job.path for job in jobs)
-    commands: list[tuple[Job, list[str]]] = []
+    config = jobs[0].config
+    check(config["sweep"], config["device"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        found = queue.queued(job.path for job in jobs)
+        waiting = [job for job in jobs if job.path not in found and _is_unfinished(job, flags)]
+        try:
+            numbers = submit([Task(job, flags) for job in waiting], folder, config["sweep"], config["device"])
+        except BaseException:
+            for job in waiting:
+                withdraw(job)
+            raise
+        for job, number in zip(waiting, numbers, strict=True):
+            queue.note(job.path, number)
+            found[job.path] = "queued"
     for job in jobs:
-        job.state = found.get(job.path, "done before")
-        if job.path not in found and (argv := prepared(job, flags)) is not None:
-            commands.append((job, argv))
+        job.state = found.get(job.path, job.state)
+
+
+def _is_unfinished(job: Job, flags: Sequence[str]) -> bool:
+    """Makes the directory of a job; returns whether something is left to do there, and says so in its state if not."""
     try:
-        numbers = submit([argv for _, argv in commands], folder, sweep, jobs[0].config["device"])
-    except BaseException:
-        for job, _ in commands:
-            withdraw(job)
-        raise
-    for (job, _), number in zip(commands, numbers, strict=True):
-        queue.note(job.path, number)
-        job.state = "queued"
+        is_done = prepared(job, flags) is None
+    except Exception as error:  # the directory may hold anything
+        job.state, job.error = "refused", str(error) or type(error).__name__
+        return False
+    job.state = "done before" if is_done else job.state
+    return not is_done
 
 
-def submit(
-    commands: Sequence[Sequence[str]], folder: Path, sweep: Mapping[str, Any], device: Mapping[str, Any]
-) -> list[str]:
+def submit(tasks: Sequence[Task], folder: Path, sweep: Mapping[str, Any], device: Mapping[str, Any]) -> list[str]:
     """Submits an array of jobs, `sweep.jobs` of which run at a time; returns the number of each.
 
     Args:
-        commands: arguments of each job.
+        tasks: the jobs.
         folder: the directory of the sweep.
         sweep: the section of the configuration.
         device: the same, of every job.
@@ -134,13 +155,13 @@ def submit(
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedJobError
 
-    if not commands:
+    if not tasks:
         return []
     executor = SlurmExecutor(folder / LOGS, max_num_timeout=TIMES)
     executor.update_parameters(**parameters(folder.name, sweep, device))
     try:
         with redirect_stderr(StringIO()), executor.batch():
-            jobs = [executor.submit(Task(argv)) for argv in commands]
+            jobs = [executor.submit(task) for task in tasks]
     except FailedJobError as error:
         told = " ".join(str(error).split())
         raise RunFailed(f"Slurm must take jobs as `sweep.slurm` says, but: {told}", "sinfo shows what it has") from None
@@ -167,7 +188,7 @@ def parameters(name: str, sweep: Mapping[str, Any], device: Mapping[str, Any]) -
     return {
         **{key: value for key, value in given.items() if value is not None},
         "job_name": f"dgmrun-{name}",
-        "nodes": device["num_nodes"],
+        "nodes": 1,
         "ntasks_per_node": 1,
         "array_parallelism": sweep["jobs"],
         "srun_args": [f"--cpus-per-task={slurm['cpus_per_task']}"],  # which srun no longer takes from sbatch

@@ -82,15 +82,15 @@ class ProcessLauncher(Launcher):
         """
         jobs = unique([self._job(list(overrides)) for overrides in job_overrides])
         if self.config.sweep.on == "slurm":
-            slurm.enqueue(jobs, self.folder, self.flags, jobs[0].config["sweep"])
+            slurm.enqueue(jobs, self.folder, self.flags)
             report.show_jobs(jobs)
-            return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
-        pool = Pool(jobs, self.config.sweep.jobs, self.config.sweep.fail_fast, self.flags)
-        pool.run()
-        report.show_jobs(jobs)
-        if pool.is_interrupted:
-            raise KeyboardInterrupt
-        if lost := [job for job in jobs if not job.state.startswith("done")]:
+        else:
+            pool = Pool(jobs, self.config.sweep.jobs, self.config.sweep.fail_fast, self.flags)
+            pool.run()
+            report.show_jobs(jobs)
+            if pool.is_interrupted:
+                raise KeyboardInterrupt
+        if lost := [job for job in jobs if not job.state.startswith(("done", "queued", "running"))]:
             raise RunFailed(
                 f"{len(lost)} of {len(jobs)} jobs are not done",
                 "the same command again skips what is done and runs the rest; run.log of a job says more",

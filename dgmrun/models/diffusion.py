@@ -131,11 +131,12 @@ class Diffusion(nn.Module):
             return _total(self.kernel.rate(noise, z, self._outputs(z, log_snr, c), log_snr, -slopes))
         grid = self.schedule(self._t(torch.arange(1, self.steps + 1, dtype=u.dtype, device=u.device)))
         shares = self.kernel.weights(grid.detach())
-        step = torch.searchsorted((shares / shares.sum()).cumsum(0), u).clamp(max=self.steps - 2)
+        parts = shares.cumsum(0)
+        step = torch.searchsorted(parts / parts[-1], u, right=True)  # never one without a share
         log_snr, before = self._over(grid[step + 1]), self._over(grid[step])
         z, noise = self.kernel.noised(x, log_snr)
         divergence = self.kernel.step(noise, x, z, self._outputs(z, log_snr, c), log_snr, before)
-        return _total(divergence) * shares.sum() / shares[step]
+        return _total(divergence) * parts[-1] / shares[step]
 
     def simple(self, batch: Batch) -> Tensor:
         """Loss that weighs all t alike, a mean over dimensions by one t of each example, [batch]."""
@@ -205,7 +206,8 @@ class Diffusion(nn.Module):
 
     def _spread(self, num: int) -> Tensor:
         """Uniform draws [num] in [0, 1), each in its own of as many equal parts, in random order."""
-        return ((torch.randperm(num) + torch.rand(num)) / num).to(self.like)
+        u = ((torch.randperm(num) + torch.rand(num)) / num).to(self.like)
+        return u.clamp(max=1 - torch.finfo(u.dtype).eps / 2)  # a sum can be rounded up to 1
 
     def _over(self, each: Tensor) -> Tensor:
         """Spreads values [batch] over the dimensions of examples."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dgmrun.errors import Mistake
+from dgmrun.errors import Mistake, RunFailed
 from dgmrun.report.figures import at, every
 from dgmrun.report.terminal import plain, warn
 from dgmrun.run import queue
@@ -72,7 +72,11 @@ def read(folders: Sequence[Path]) -> list[Entry]:
         Mistake: a directory has no run.
     """
     paths = _find(folders)
-    states = queue.queued(paths)
+    try:
+        states = queue.queued(paths)
+    except RunFailed as failure:
+        states = {}
+        warn(str(failure))
     found = [entry for path in paths if (entry := _entry(path)) is not None]
     entries = [replace(entry, queue=states.get(entry.path)) for entry in found]
     if not entries:

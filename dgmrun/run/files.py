@@ -93,7 +93,7 @@ def _number(error: Exception) -> int | None:
 def _locked_stream(file: Path) -> IO[bytes]:
     while True:
         stream = NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=WRITING, delete=False)  # noqa: SIM115
-        os.chmod(stream.name, 0o644)
+        os.fchmod(stream.fileno(), 0o644)
         with suppress(OSError):  # where there is no flock, nothing is taken for a leftover either
             fcntl.flock(stream, fcntl.LOCK_EX)
         if os.fstat(stream.fileno()).st_nlink:

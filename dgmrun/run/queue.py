@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from dgmrun.errors import RunFailed
 from dgmrun.run.files import replace
 
 JOB = "slurm.job"
@@ -28,7 +29,10 @@ def note(run: Path, job: str) -> None:
 def queued(runs: Iterable[Path]) -> dict[Path, str]:
     """Returns which of the runs are in the queue of Slurm, and whether each is `queued` or `running`.
 
-    The queue is that of the user, asked for once; where there is no Slurm, or it does not answer, none is.
+    The queue is that of the user, asked for once; where there is no Slurm, none is.
+
+    Raises:
+        RunFailed: Slurm does not answer.
     """
     jobs = {run: job for run in runs if (job := _job(run))}
     states = _states() if jobs else {}
@@ -47,7 +51,8 @@ def _states() -> dict[str, str]:
     command = ["squeue", "--me", "--array", "--noheader", "--format=%i %T"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    pairs = (line.split() for line in said.splitlines())
-    return {job: STATES.get(state, "queued") for job, state in pairs}
+    except (OSError, subprocess.SubprocessError) as error:
+        told = (getattr(error, "stderr", "") or str(error)).splitlines()[-1]
+        raise RunFailed(f"squeue must say which jobs wait, but: {told}", "the same once it answers") from None
+    pairs = (line.partition(" ") for line in said.splitlines())
+    return {job: STATES.get(state, "queued") for job, _, state in pairs}

@@ -312,3 +312,12 @@ def test_variances_of_any_size_have_finite_gradients(log_w: float) -> None:
     assert outputs.grad is not None
     assert outputs.grad.isfinite().all()
     assert kernel.back(x, outputs.detach(), now, before, is_ancestral=True).isnan().sum() == 0
+
+
+@pytest.mark.parametrize("steps", [2000, 100_000])
+def test_a_step_without_a_share_is_never_drawn(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the ends of a schedule log-SNR may not fall; a draw may be 0, or be rounded up to 1."""
+    model = Diffusion(REAL, steps=steps, schedule="cosine", width=2)
+    for extreme in (0.0, 1.0):
+        monkeypatch.setattr(torch, "rand", lambda num, value=extreme: torch.full((num,), value))
+        assert model.bound(Batch(torch.zeros(64), torch.arange(64))).isfinite().all()

@@ -89,6 +89,8 @@ def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> No
         try:
             _wait(ranks)
         except KeyboardInterrupt:
+            for number in children.REPEATED:
+                signal.signal(number, signal.SIG_IGN)
             for rank in ranks:
                 rank.interrupt()
             _wait(ranks)
@@ -168,10 +170,12 @@ def joined(device: Mapping[str, Any], timeout: timedelta) -> Iterator[None]:
 @contextmanager
 def _mortal() -> Iterator[None]:
     """Context manager in which a signal ends the process at once, as Python cannot handle it within a library."""
-    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in children.STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def of_others(error: RuntimeError, device: Mapping[str, Any]) -> RunFailed | None:
