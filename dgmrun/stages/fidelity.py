@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ def check(setup: Setup) -> None:
 
 def main(run: Run, setup: Setup) -> None:
     """Evaluates the selected methods on the selected splits."""
-    from dgmrun.stages.train import processes
     from dgmrun.workbench import scoring
 
-    processes.evaluate("fidelity", setup.config["device"], partial(scoring.score, run, setup, "fidelity"))
+    scoring.score(run, setup, "fidelity")

@@ -21,6 +21,7 @@ from dgmrun.protocols.values import Batch
 from dgmrun.report.terminal import human
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace, sha256, sync, temporary
+from dgmrun.stages.train import processes
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.resume import Resume
 from dgmrun.stages.train.saved import checksum_file, checksum_of_whole
@@ -83,10 +84,12 @@ class Checkpoints(Callback):
             save_weights(self.run, objective)
             self.record(objective, objective.iteration)
         self.saved_at = objective.iteration
+        processes.await_first()
 
     def save_best(self, trainer: Trainer) -> None:
         """Saves best.ckpt."""
         self._write(trainer, trainer.lightning_module, "best")  # type: ignore[arg-type]
+        processes.await_first()
 
     def _write(self, trainer: Trainer, objective: Objective, name: str) -> None:
         state = self.resume.gather(trainer, objective)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import torch
@@ -165,6 +166,17 @@ def joined(device: Mapping[str, Any], timeout: timedelta) -> Iterator[None]:
     except RuntimeError as error:
         raise of_others(error, device) or error from None
     distributed.destroy_process_group()  # at exit, it could abort the process
+
+
+def await_first() -> None:
+    """Waits for the first process, which alone has written or drawn something, as long as for one that has to come."""
+    if distributed.is_initialized():
+        distributed.barrier(_patient_group())
+
+
+@cache
+def _patient_group() -> Any:
+    return distributed.new_group(backend="gloo", timeout=PATIENCE)
 
 
 @contextmanager
