@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from dgmrun.run.files import replace
+from dgmrun.run.files import sync, temporary
 
 log = logging.getLogger("dgmrun")
 LOCK, OWNER = ".lock", ".owner"
@@ -150,14 +150,19 @@ def _claim(file: Path, mine: str, wait: bool) -> None:
         if owner != seen:
             seen, since = owner, time.monotonic()
         if lives is False or (lives is None and time.monotonic() - since > SILENT):
-            if _is_taken_over(file, mine):
+            if _is_taken_over(file, mine, owner):
                 return
         else:
             time.sleep(POLL)
 
 
-def _is_taken_over(file: Path, mine: str) -> bool:
-    replace(file, mine.encode())
+def _is_taken_over(file: Path, mine: str, before: Owner) -> bool:
+    with temporary(file) as stream:
+        stream.write(mine.encode())
+        sync(stream)
+        if _owner(file) != before:
+            return False
+        os.replace(stream.name, file)
     time.sleep(SETTLED)
     return _is_of(file, mine)
 
