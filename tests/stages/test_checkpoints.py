@@ -91,6 +91,7 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_the_whole_one(
     assert newest is not None
     assert newest.iteration == 4
     assert "last.ckpt is damaged" in caplog.text
+    assert "goes on from previous.ckpt, at step" in caplog.text
     assert dgmrun("train", "run=run") == 0
     assert [saved.read(file).iteration for file in (last, previous)] == [5, 4]
     for file in (last, previous):

@@ -64,7 +64,10 @@ def newest(folder: Path) -> Saved | None:
     files = [file for file in (folder / "last.ckpt", folder / "previous.ckpt") if file.exists()]
     for file in files:
         if checksum := checksum_of_whole(file):
-            return _unpacked(file, checksum)
+            saved = _unpacked(file, checksum)
+            if file != files[0]:
+                log.warning("warning: the training goes on from %s, at step %d", file.name, saved.iteration)
+            return saved
         log.warning("warning: %s is damaged (its sha256 differs)", file)
     if files:
         raise RunFailed(
