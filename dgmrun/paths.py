@@ -19,7 +19,7 @@ INPUTS = {"weights": "weights", "objective.teacher": "teacher", "log_z.proposal"
 """Keys that name runs or files from which a run is made or measured, and their roles."""
 PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir", "hydra.sweep.dir")
 """Keys that hold a path or a list of paths."""
-TEXTS = ("name", "tags", "notes", "sweep.name")
+TEXTS = ("name", "tags", "notes", "sweep.name", "sweep.slurm.options")
 """Keys that hold a text or a list of texts."""
 COLUMNS = "dataset.drop"
 """Key that holds a list of numbers and of names, which are texts."""

@@ -126,6 +126,7 @@ def test_what_slurm_cannot_do_is_refused(
         (["sweep.on=slurm"], "`sweep.on` must be here but in a sweep"),
         (["-m", "sweep.on=slurm", "sweep.fail_fast=true"], "`sweep.fail_fast` must be false"),
         (["-m", "sweep.on=slurm", "device.num_nodes=2"], "`device.num_nodes` must be 1"),
+        (["-m", "sweep.on=slurm", "sweep.slurm.time=99999999999"], "`sweep.slurm.time` must be at most"),
         (["-m", "sweep.on=slurm", "sweep.slurm.time=0"], "`sweep.slurm.time` must be"),
         (["-m", "sweep.on=slurm"], "without Slurm's sbatch"),
     ):
@@ -142,13 +143,13 @@ def test_a_job_asks_for_what_its_device_needs() -> None:
         "gpus_per_node": None,
         "mem": None,
         "partition": "a",
-        "options": {"qos": "b"},
+        "options": "--qos=b --exclusive",
     }
     sweep = {"jobs": 5, "slurm": own}
     gpu = {"accelerator": "gpu", "devices": 2}
     asked = module.parameters("name", sweep, gpu)
     assert (asked["gpus_per_node"], asked["nodes"], asked["array_parallelism"]) == (2, 1, 5)
-    assert asked["additional_parameters"] == {"requeue": True, "qos": "b"}
+    assert asked["additional_parameters"] == {"requeue": True, "qos": "b", "exclusive": True}
     assert "mem" not in asked
     assert "gpus_per_node" not in module.parameters("name", sweep, gpu | {"accelerator": "auto"})
     with pytest.raises(Mistake, match=r"sweep\.slurm\.gpus_per_node"):
@@ -175,3 +176,17 @@ def test_a_task_is_pickled_without_its_process() -> None:
     task.ending = threading.Thread()
     again = pickle.loads(pickle.dumps(task.checkpoint().function))
     assert (again.job, again.flags, again.child, again.ending) == (task.job, ["--flag"], None, None)
+
+
+def test_compare_says_what_waits_and_what_never_started(
+    dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, words in (("sbatch", "echo job 7"), ("srun", ""), ("squeue", "echo 7_0 PENDING")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{words}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert dgmrun("-m", "model=rbm", "seed=1,2", "train", "sweep.on=slurm") == 0
+    assert "2 queued" in capsys.readouterr().out
+    assert dgmrun("compare", "outputs") == 0
+    shown = capsys.readouterr().out
+    assert all(shown.count(each) == 1 for each in ("queued", "failed", "it never started"))

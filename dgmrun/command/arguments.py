@@ -115,7 +115,7 @@ def _check(key: str, value: str, is_sweep: bool) -> None:
         raise Mistake(f"`{key}` must be a word, as a folder is named after it, but is {value}")
     if key in TEXTS and "${" in value:
         raise Mistake(f"`{key}` must be a text without `${{`, but is {value}")
-    if is_sweep and key.startswith("sweep.") and "," in value:
+    if is_sweep and key.startswith("sweep.") and key not in TEXTS and "," in value:
         raise Mistake(f"`{key}` is of the sweep and cannot be swept, but is {value}")
     if is_sweep and key == "run":
         raise Mistake("`run` cannot be swept", f"for run in {value.replace(',', ' ')}; do dgmrun ... run=$run; done")

@@ -38,7 +38,7 @@ def create(setup: Setup, path: Path, command: str) -> Run:
     if setup.config["device"]["num_nodes"] > 1 and "train" in setup.config["stages"]:
         raise Mistake(
             "`run` must be given where `device.num_nodes` is above 1, as all nodes train one run",
-            "dgmrun ... stages=[] makes it; then on every node dgmrun train run=DIR",
+            "dgmrun ... stages=[] without device.num_nodes makes it; then on every node dgmrun train run=DIR",
         )
     given = start.given_weights(setup)
     check(setup, setup.config["stages"] or (["train"] if given is None else []), given is not None)

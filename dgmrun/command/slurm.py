@@ -8,6 +8,7 @@ checkpoint is named in a job (pitfall of requeued jobs that begin where they wer
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import threading
 import time
@@ -26,14 +27,13 @@ from dgmrun.run.locks import locked
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
-LOGS = "slurm"
-"""Folder in that of the sweep with what Slurm and submitit write of each job."""
 TIMES = 10**6
 """Number of times that a job is queued again at the end of its time: as often as it takes."""
 STOPPED = 3600.0
 """Seconds that a job waits for its end once it has been stopped: Slurm starts again only one that has not ended."""
 
 
+YEAR = 365 * 24 * 60
 SAVED = 60.0
 """Seconds that a run has to save its state: of the 90 that Slurm gives, some are for asking it to start again."""
 
@@ -91,6 +91,8 @@ def check(sweep: Mapping[str, Any], device: Mapping[str, Any]) -> None:
     """
     if sweep["fail_fast"]:
         raise Mistake("`sweep.fail_fast` must be false where `sweep.on` is slurm, but is true", "scancel ends jobs")
+    if sweep["slurm"]["time"] > YEAR:
+        raise Mistake(f"`sweep.slurm.time` must be at most a year, {YEAR} minutes, but is {sweep['slurm']['time']}")
     if device["num_nodes"] > 1:
         must = f"`device.num_nodes` must be 1 where `sweep.on` is slurm, but is {device['num_nodes']}"
         raise Mistake(must, "a job of your own, in which srun starts dgmrun train run=DIR on each machine")
@@ -157,7 +159,7 @@ def submit(tasks: Sequence[Task], folder: Path, sweep: Mapping[str, Any], device
 
     if not tasks:
         return []
-    executor = SlurmExecutor(folder / LOGS, max_num_timeout=TIMES)
+    executor = SlurmExecutor(folder / queue.LOGS, max_num_timeout=TIMES)
     executor.update_parameters(**parameters(folder.name, sweep, device))
     try:
         with redirect_stderr(StringIO()), executor.batch():
@@ -192,5 +194,19 @@ def parameters(name: str, sweep: Mapping[str, Any], device: Mapping[str, Any]) -
         "ntasks_per_node": 1,
         "array_parallelism": sweep["jobs"],
         "srun_args": [f"--cpus-per-task={slurm['cpus_per_task']}"],  # which srun no longer takes from sbatch
-        "additional_parameters": {"requeue": True, **slurm["options"]},
+        "additional_parameters": {"requeue": True, **_options(slurm["options"])},
     }
+
+
+def _options(text: str) -> dict[str, str | bool]:
+    """Returns options of sbatch by name.
+
+    Raises:
+        Mistake: one does not begin with two dashes.
+    """
+    words = shlex.split(text)
+    for word in words:
+        if not word.startswith("--"):
+            must = f"`sweep.slurm.options` must be options of sbatch with two dashes, but has {word}"
+            raise Mistake(must, "'sweep.slurm.options=--account=NAME --qos=NAME'")
+    return {name: value if is_given else True for name, is_given, value in (word[2:].partition("=") for word in words)}

@@ -13,6 +13,8 @@ AUTO = "auto"
 NAMED = ("log_z", "log_likelihood", "log_variance")
 """Quantities implied by the name of their stage."""
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
+LARGE = 1e9
+"""Numbers above it are shown by their powers of ten."""
 
 
 def shown(estimate: Estimate) -> str:
@@ -29,8 +31,8 @@ def with_error(value: float | None, error: float | None, sign: str = "") -> str:
     """Formats `value +- error` with three decimals, or as many as give two digits of a small error."""
     small = error is not None and 0 < error < 0.01
     decimals = min(9, 1 - math.floor(math.log10(error))) if small and error else 3
-    shown = "?" if value is None else f"{value:{sign}.{decimals}f}"
-    return f"{shown} +- {'?' if error is None else f'{error:.{decimals}f}'}"
+    form = f".{decimals}e" if max(abs(value or 0), abs(error or 0)) > LARGE else f".{decimals}f"
+    return f"{'?' if value is None else f'{value:{sign}{form}}'} +- {'?' if error is None else f'{error:{form}}'}"
 
 
 def counted(number: int | None, what: str) -> str:

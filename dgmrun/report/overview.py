@@ -14,6 +14,7 @@ from dgmrun.report.figures import at, beside, cell, number
 from dgmrun.report.paired import ranking
 from dgmrun.report.runs import Entry, differing, folder
 from dgmrun.report.terminal import WIDE, Column, console, fitting, plain, show, table, tables, wrapped
+from dgmrun.run import queue
 
 THAT_IS = "that is"
 """Heading of what a score is in other units."""
@@ -146,6 +147,9 @@ def _errors(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         if error := entry.results.get("error"):
             yield f"{entry.name}: {plain(error)}"
+        elif entry.queue == "failed":
+            logs = plain(str(entry.path.parent / queue.LOGS))
+            yield f"{entry.name}: it never started, and the logs in {logs} say why"
 
 
 def show_runs(entries: Sequence[Entry]) -> None:

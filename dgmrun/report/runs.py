@@ -32,7 +32,8 @@ CHOICES = ("model", "objective", "dataset", "seed")
 class Entry:
     """A run: its path, name, settings (by dotted key), results and figures (by `<word>.<label>`).
 
-    `weights` is the sha256 of its weights, or None if it has none; `queue` its state in that of Slurm, if it is there.
+    `weights` is the sha256 of its weights, or None if it has none; `queue` its state in that of Slurm,
+    if it is there or has not come to have results.
     """
 
     path: Path
@@ -73,12 +74,12 @@ def read(folders: Sequence[Path]) -> list[Entry]:
     """
     paths = _find(folders)
     try:
-        states = queue.queued(paths)
+        states, otherwise = queue.queued(paths), "failed"
     except RunFailed as failure:
-        states = {}
+        states, otherwise = {}, "not started"
         warn(str(failure))
     found = [entry for path in paths if (entry := _entry(path)) is not None]
-    entries = [replace(entry, queue=states.get(entry.path)) for entry in found]
+    entries = [replace(entry, queue=states.get(entry.path, None if entry.results else otherwise)) for entry in found]
     if not entries:
         raise Mistake(f"`DIR` must have a run that can be read, but {', '.join(map(str, folders))} has none")
     common = folder(entries)

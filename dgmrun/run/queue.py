@@ -15,6 +15,8 @@ from dgmrun.errors import RunFailed
 from dgmrun.run.files import replace
 
 JOB = "slurm.job"
+LOGS = "slurm"
+"""Folder in that of the sweep with what Slurm and submitit write of each job."""
 PATIENCE = 60.0
 """Seconds that Slurm has to answer."""
 STATES = {"RUNNING": "running", "COMPLETING": "running"}

@@ -20,11 +20,15 @@ from dgmrun.tools.clean import main
 MADE = (
     *("run.log", "samples.npz", "non-finite-batch.safetensors", "events.out.tfevents.1795260597.vm.997.0"),
     *("weights.safetensors", "weights-ema.safetensors", "per_example/test-exact.npz", "figures/filters.png"),
-    *(".results.json.a1b2c3d4", ".weights.safetensors.a1b2c3d4", "per_example/.test-exact.npz.a1b2c3d4"),
+    *(
+        ".results.json.a1b2c3d4.writing",
+        ".weights.safetensors.a1b2c3d4.writing",
+        "per_example/.test-exact.npz.a1b2c3d4.writing",
+    ),
 )
 CHECKPOINTS = (
     *(f"checkpoints/{name}.ckpt{end}" for name in ("last", "previous", "best") for end in ("", ".sha256")),
-    *("checkpoints/.last.ckpt.a1b2c3d4.writing", "checkpoints/.last.ckpt.sha256.a1b2c3d4"),
+    *("checkpoints/.last.ckpt.a1b2c3d4.writing", "checkpoints/.last.ckpt.sha256.a1b2c3d4.writing"),
 )
 THEIRS = (
     *("notes.txt", ".config.yaml.swp", "results.json.bak", "weights.safetensors.orig", "paper/run.log"),

@@ -29,9 +29,11 @@ def check(device: Mapping[str, Any]) -> None:
     """
     if device["num_nodes"] == 1:
         return
-    if not os.environ.get("NODE_RANK", "0").isdecimal():
-        raise Mistake(f"NODE_RANK must be a whole number, but is {os.environ['NODE_RANK']}")
     _ask_slurm()
+    for key, least, end in (("NODE_RANK", 0, device["num_nodes"]), ("MASTER_PORT", 1, 65536)):
+        given = os.environ.get(key, str(least))
+        if not given.isdecimal() or not least <= int(given) < end:
+            raise Mistake(f"{key} must be a whole number from {least} to {end - 1}, but is {given}")
     if not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
         raise Mistake(
             "`device.num_nodes` above 1 must have NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment",

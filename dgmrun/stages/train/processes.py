@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ from dgmrun.children import Child
 from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
 from dgmrun.stages.train import machines
 
+log = logging.getLogger("dgmrun")
 POLL, GRACE = 0.05, 3.0
 """Seconds between checks on the ranks, and seconds that the other ranks have to end once one has failed."""
 PATIENCE = timedelta(minutes=10)
@@ -82,6 +84,9 @@ def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> No
         Mistake: the error of the first rank that failed, with the same type.
     """
     place = machines.meeting_place(device)
+    if device["num_nodes"] > 1:
+        where, minutes = ":".join(place[key] for key in ("MASTER_ADDR", "MASTER_PORT")), PATIENCE.total_seconds() / 60
+        log.info("waiting for %d processes at %s, for at most %.0f minutes", total(device), where, minutes)
     ranks = [
         Child([*sys.argv[1:], f"stages=[{word}]"], _environment(device, rank, place), quiet=False, locks=locks)
         for rank in range(here(device))
