@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 CONFIG, RESULTS = "config.yaml", "results.json"
 
 
+OF_SAFETENSORS = ".tmp??????"
+"""Pattern of the files that safetensors 0.8 writes before it renames them, and that a kill leaves."""
 UNSAVED = ("run", "data_dir", "resume", "sweep", "search")
 """Keys that belong to a command and are not saved with its run."""
 
@@ -219,6 +221,8 @@ class Run:
         (self.path / "checkpoints").mkdir(exist_ok=True)
         try:
             with locked(self.path / "checkpoints", wait=False) as lock:
+                for left in self.path.glob(OF_SAFETENSORS):
+                    left.unlink(missing_ok=True)
                 yield lock
         except BlockingIOError:
             raise Busy(f"`run` must not be in training, but a live process is training {self.path}") from None
@@ -245,7 +249,8 @@ class Run:
         tensors, file = {key: value.detach().cpu().contiguous() for key, value in state.items()}, f"{name}.safetensors"
         with temporary(self.path / file) as stream:
             save_file(tensors, stream.name)  # unlike `save`, without copies of them in memory
-            sync(stream)
+            with open(stream.name, "r+b") as written:  # another file, which has taken the name
+                sync(written)
             os.replace(stream.name, self.path / file)
 
 

@@ -171,3 +171,12 @@ def test_a_write_whose_file_was_taken_for_a_leftover_is_made_again(
     replace(tmp_path / "file", b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
     assert not Path(seen[0]).exists()
+
+
+def test_what_safetensors_leaves_goes_when_the_run_is_trained_on(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {}, {})
+    run.save_weights({"w": torch.ones(2)})
+    (tmp_path / ".tmpAb12Cd").write_bytes(b"half")
+    with run.training():
+        assert [file.name for file in tmp_path.glob(".*")] == []
+    assert torch.equal(load_file(run.weights_file)["w"], torch.ones(2))
