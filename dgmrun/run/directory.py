@@ -249,7 +249,8 @@ class Run:
         tensors, file = {key: value.detach().cpu().contiguous() for key, value in state.items()}, f"{name}.safetensors"
         with temporary(self.path / file) as stream:
             save_file(tensors, stream.name)  # unlike `save`, without copies of them in memory
-            with open(stream.name, "r+b") as written:  # another file, which has taken the name
+            with open(stream.name, "r+b") as written:  # another file, which has taken the name, for its owner alone
+                os.fchmod(written.fileno(), 0o644)
                 sync(written)
             os.replace(stream.name, self.path / file)
 

@@ -180,3 +180,4 @@ def test_what_safetensors_leaves_goes_when_the_run_is_trained_on(tmp_path: Path)
     with run.training():
         assert [file.name for file in tmp_path.glob(".*")] == []
     assert torch.equal(load_file(run.weights_file)["w"], torch.ones(2))
+    assert run.weights_file.stat().st_mode & 0o777 == 0o644, "others of a group can read it"
