@@ -38,8 +38,9 @@ SelectTypeParameters=CR_Core
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 KillWait=5
+SchedulerParameters=sched_interval=2,sched_min_interval=0,bf_interval=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs=3 State=UNKNOWN
-PartitionName=jobs Nodes={host} Default=YES State=UP PriorityTier=1 GraceTime=20
+PartitionName=jobs Nodes={host} Default=YES State=UP PriorityTier=1 GraceTime=10
 PartitionName=urgent Nodes={host} State=UP PriorityTier=2
 """
 DEADLINE = 60.0
