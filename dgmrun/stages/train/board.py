@@ -94,7 +94,8 @@ class Board(Callback):
         self._end("failed")
 
     def _end(self, status: str) -> None:
-        threading.excepthook = threading.__excepthook__
+        if self.writer is not None:
+            threading.excepthook = threading.__excepthook__
         if self.writer is not None and self.further is not None:
             self.further.finalize(status)
 

@@ -48,16 +48,20 @@ def check(setup: Setup) -> None:
     build.checked(made.configure_optimizers)
     fit.source_of(made, data, setup)
     fit.further_logger(setup)
-    precision = str(setup.config["device"]["precision"])
-    if precision not in PRECISIONS:
-        raise Mistake(f"`device.precision` must be {', '.join(PRECISIONS)}, but is {precision}")
-    if precision == "bf16-mixed" and not objective.takes_bfloat16:
-        raise Mistake(
-            f"`device.precision` must be 32-true or 64-true for the objective {names['objective']}, "
-            f"whose loss has too few digits otherwise, but is {precision}",
-            "device.precision=32-true",
-        )
+    _check_precision(str(setup.config["device"]["precision"]), objective.takes_bfloat16, names["objective"])
     try:
         fit.make_trainer(setup.config["device"])
     except Exception as error:  # including Lightning's own exceptions
         raise Mistake(f"`device` must be one that Lightning takes, but: {str(error).splitlines()[0]}") from None
+
+
+def _check_precision(precision: str, takes_bfloat16: bool, name: str) -> None:
+    """Refuses a precision that keeps too few digits of the weights, or of the loss of the objective of this name."""
+    if precision not in PRECISIONS:
+        raise Mistake(f"`device.precision` must be {', '.join(PRECISIONS)}, but is {precision}")
+    if precision == "bf16-mixed" and not takes_bfloat16:
+        raise Mistake(
+            f"`device.precision` must be 32-true or 64-true for the objective {name}, "
+            f"whose loss has too few digits otherwise, but is {precision}",
+            "device.precision=32-true",
+        )
