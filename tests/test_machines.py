@@ -14,7 +14,7 @@ import pytest
 from torch import distributed
 
 from dgmrun import children
-from dgmrun.errors import ERROR_FILE
+from dgmrun.errors import ERROR_FILE, Mistake
 from dgmrun.stages.train import machines, processes
 from tests.conftest import Command
 from tests.hosts import hosts, launched_by, on_both, same_weights, set_wire
@@ -45,9 +45,16 @@ def test_machines_of_slurm_meet_at_the_first_of_the_step(
     machines_of_step: str, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched_by(monkeypatch, {"NODE_RANK": "1", "SLURM_STEP_NODELIST": machines_of_step, "SLURM_JOB_ID": "41234"})
+    monkeypatch.setattr(socket, "getaddrinfo", lambda name, port: [name])
     machines.check({"num_nodes": 2})
     place = machines.meeting_place({"num_nodes": 2})
     assert (place["MASTER_ADDR"], place["MASTER_PORT"]) == (first, "16234")
+
+
+def test_a_machine_that_no_one_knows_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched_by(monkeypatch, {"NODE_RANK": "1", "MASTER_ADDR": "nowhere.invalid", "MASTER_PORT": "29500"})
+    with pytest.raises(Mistake, match=r"MASTER_ADDR must be a machine that this one can find, but is nowhere\.invalid"):
+        machines.check({"num_nodes": 2})
 
 
 def test_what_torchrun_left_reaches_several_machines_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,15 +182,37 @@ def test_a_task_is_pickled_without_its_process() -> None:
     assert (again.job, again.flags, again.child, again.ending) == (task.job, ["--flag"], None, None)
 
 
-def test_compare_says_what_waits_and_what_never_started(
-    dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, words in (("sbatch", "echo job 7"), ("srun", ""), ("squeue", "echo 7_0 PENDING")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{words}\n")
-        (tmp_path / name).chmod(0o755)
+@pytest.fixture
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Stands in for a Slurm, whose sbatch does as it is told."""
+
+    def answer(sbatch: str) -> None:
+        for name, words in (("sbatch", sbatch), ("srun", ""), ("squeue", "echo 7_0 PENDING")):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{words}\n")
+            (tmp_path / name).chmod(0o755)
+
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    return answer
+
+
+def test_a_refused_sweep_leaves_a_line_and_nothing_else(
+    dgmrun: Command, answers: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers("echo 'sbatch: error: Batch job submission failed: Invalid account' >&2; exit 1")
+    assert dgmrun("-m", "model=rbm", "seed=1,2", "train", "sweep.on=slurm", "hydra.sweep.dir=sweep") == 1
+    said = capsys.readouterr().err
+    assert "error: Slurm must take jobs as `sweep.slurm` says, but: Invalid account\n" in said
+    assert [file for file in Path("sweep").rglob("*") if file.is_file()] == []
+
+
+def test_compare_says_what_waits_and_what_never_started(
+    dgmrun: Command, answers: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers("echo job 7")
     assert dgmrun("-m", "model=rbm", "seed=1,2", "train", "sweep.on=slurm") == 0
     assert "2 queued" in capsys.readouterr().out
+    assert dgmrun("-m", "model=rbm", "seed=1,2", "train", "sweep.on=slurm") == 0
+    assert "1 queued before, 1 queued" in capsys.readouterr().out
     assert dgmrun("compare", "outputs") == 0
     shown = capsys.readouterr().out
     assert all(shown.count(each) == 1 for each in ("queued", "failed", "it never started"))

@@ -8,6 +8,7 @@ checkpoint is named in a job (pitfall of requeued jobs that begin where they wer
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import threading
@@ -31,9 +32,9 @@ TIMES = 10**6
 """Number of times that a job is queued again at the end of its time: as often as it takes."""
 STOPPED = 3600.0
 """Seconds that a job waits for its end once it has been stopped: Slurm starts again only one that has not ended."""
-
-
 YEAR = 365 * 24 * 60
+SBATCH = re.compile(r"^sbatch: error: (?:Batch job submission failed: )?(.+)$", re.MULTILINE)
+"""Pattern of what sbatch says when it takes no jobs."""
 SAVED = 60.0
 """Seconds that a run has to save its state: of the 90 that Slurm gives, some are for asking it to start again."""
 
@@ -115,7 +116,7 @@ def enqueue(jobs: Sequence[Job], folder: Path, flags: Sequence[str]) -> None:
     check(config["sweep"], config["device"])
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        found = queue.queued(job.path for job in jobs)
+        found = {path: f"{state} before" for path, state in queue.queued(job.path for job in jobs).items()}
         waiting = [job for job in jobs if job.path not in found and _is_unfinished(job, flags)]
         try:
             numbers = submit([Task(job, flags) for job in waiting], folder, config["sweep"], config["device"])
@@ -159,14 +160,18 @@ def submit(tasks: Sequence[Task], folder: Path, sweep: Mapping[str, Any], device
 
     if not tasks:
         return []
-    executor = SlurmExecutor(folder / queue.LOGS, max_num_timeout=TIMES)
+    logs = folder / queue.LOGS
+    executor, before = SlurmExecutor(logs, max_num_timeout=TIMES), {*logs.glob("*")}
     executor.update_parameters(**parameters(folder.name, sweep, device))
     try:
         with redirect_stderr(StringIO()), executor.batch():
             jobs = [executor.submit(task) for task in tasks]
     except FailedJobError as error:
-        told = " ".join(str(error).split())
-        raise RunFailed(f"Slurm must take jobs as `sweep.slurm` says, but: {told}", "sinfo shows what it has") from None
+        for file in {*logs.glob("*")} - before:
+            file.unlink()
+        told = SBATCH.findall(str(error)) or str(error).split("\n")
+        cure = "sinfo shows what it has, sacctmgr show assoc what is yours"
+        raise RunFailed(f"Slurm must take jobs as `sweep.slurm` says, but: {told[-1]}", cure) from None
     return [job.job_id for job in jobs]
 
 

@@ -196,6 +196,8 @@ def status(entry: Entry) -> str:
     """Returns the status of a run; of one that was scored before its training was complete, that."""
     if entry.queue == "queued":
         return entry.queue
+    if entry.is_killed and entry.queue is None:
+        return "killed"
     told = plain(entry.results.get("status") or entry.queue or "not started")
     return "not complete" if told == "done" and not entry.is_finished else told
 

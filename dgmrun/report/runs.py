@@ -33,7 +33,8 @@ class Entry:
     """A run: its path, name, settings (by dotted key), results and figures (by `<word>.<label>`).
 
     `weights` is the sha256 of its weights, or None if it has none; `queue` its state in that of Slurm,
-    if it is there or has not come to have results.
+    if it is there or has not come to have results; `is_killed` whether it says that it is in training,
+    but no process trains it.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Entry:
     figures: dict[str, Figure]
     weights: str | None
     queue: str | None = None
+    is_killed: bool = False
 
     @property
     def setting(self) -> frozenset[tuple[str, str]]:
@@ -145,7 +147,16 @@ def _read(run: Run) -> Entry:
     config, results = run.config, run.results
     name = config.get("name")
     weights = run.weights_sha256() if run.weights_file.is_file() else None
-    return Entry(run.path, plain(name) if name else "", _settings(config), results, every(results), weights)
+    is_training = results.get("status") == "running" and at(results, "train", "complete") is not True
+    return Entry(
+        run.path,
+        plain(name) if name else "",
+        _settings(config),
+        results,
+        every(results),
+        weights,
+        is_killed=is_training and not run.is_in_training,
+    )
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:

@@ -29,15 +29,13 @@ from dgmrun.paths import with_paths
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity
 from dgmrun.run.files import remove_leftovers, replace, sha256, sync, temporary, thawed, visible
-from dgmrun.run.locks import locked
+from dgmrun.run.locks import is_held, locked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 CONFIG, RESULTS = "config.yaml", "results.json"
-
-
 OF_SAFETENSORS = ".tmp??????"
 """Pattern of the files that safetensors 0.8 writes before it renames them, and that a kill leaves."""
 UNSAVED = ("run", "data_dir", "resume", "sweep", "search")
@@ -226,6 +224,11 @@ class Run:
                 yield lock
         except BlockingIOError:
             raise Busy(f"`run` must not be in training, but a live process is training {self.path}") from None
+
+    @property
+    def is_in_training(self) -> bool:
+        """Whether a live process is training the run."""
+        return is_held(self.path / "checkpoints")
 
     @property
     def weights_file(self) -> Path:

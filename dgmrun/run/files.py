@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -12,6 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any, NoReturn
+
+from dgmrun.run.flock import flock
 
 BLOCK = 2**20
 WRITING = ".writing"
@@ -94,8 +95,7 @@ def _locked_stream(file: Path) -> IO[bytes]:
     while True:
         stream = NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=WRITING, delete=False)  # noqa: SIM115
         os.fchmod(stream.fileno(), 0o644)
-        with suppress(OSError):  # where there is no flock, nothing is taken for a leftover either
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        flock(stream.fileno(), wait=True)  # where there is none, nothing is taken for a leftover either
         if os.fstat(stream.fileno()).st_nlink:
             return stream
         stream.close()
@@ -119,8 +119,8 @@ def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files in a folder whose process was killed."""
     for file in folder.glob(f".*{WRITING}"):
         with suppress(OSError), file.open("r+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.unlink()
+            if flock(stream.fileno(), wait=False):
+                file.unlink()
 
 
 class Frozen(dict[str, Any]):

@@ -5,13 +5,14 @@ share it. It is on a file, as the locks of a folder itself do not leave the mach
 
 Where there is no flock, or none that other machines see, a file `.owner` is the lock. It is made exclusively, names
 machine and process, and is touched every few seconds. It is taken over from a process of this machine that has ended,
-and from any other once nothing has touched it while we watched: clocks of two machines are never compared. Of several
-that take it over together, the last one has it, which all of them see after a pause.
+and from any other once nothing has touched it while we watched: clocks of two machines are never compared. A process
+that has ended and whose children still have the lock file open, as the ranks of a training, is such another. Of several
+that take it over together, the last one has it, which all of them see after a pause; an owner that was only asleep sees
+that it has lost the lock, and ends.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import socket
@@ -19,21 +20,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EINVAL, ENOLCK, ENOSYS, EOPNOTSUPP
 from functools import cache
+from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 from dgmrun.run.files import sync, temporary
+from dgmrun.run.flock import flock
 
 log = logging.getLogger("dgmrun")
 LOCK, OWNER = ".lock", ".owner"
-WITHOUT = (ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL)
-"""Errors of a file system that has no flock."""
-MOUNTS = Path("/proc/self/mountinfo")
-LOCAL = {"local_lock=flock", "local_lock=all", "localflock"}
-"""Options of mounts, of NFS and of Lustre, whose flock other machines do not see."""
 TOUCHED, SILENT, SETTLED, POLL = 5.0, 60.0, 2.0, 0.05
 """Seconds between touches; without one until an owner counts as ended; until a new one is sure; between looks."""
 
@@ -43,6 +40,23 @@ class Owner(NamedTuple):
 
     text: str
     touched: int
+
+
+def is_held(folder: Path) -> bool:
+    """Returns whether a process seems to hold the lock of a folder. Nothing is made, taken over or waited for."""
+    if (owner := _owner(folder / OWNER)) is not None:
+        return _lives(folder / OWNER, owner.text) is not False
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        flock(handle, wait=False, shared=True)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 @contextmanager
@@ -56,9 +70,9 @@ def locked(folder: Path, wait: bool = True) -> Iterator[int]:
     handle, is_flocked = _opened(file, wait)
     with ExitStack() as stack:
         stack.callback(os.close, handle)
-        stack.callback(_remove, file)  # while it is locked: whoever waits for it sees that it is gone
         if not is_flocked:
             stack.enter_context(_owned(folder / OWNER, wait))
+        stack.callback(_remove, file)  # while it is locked: whoever waits for it sees that it is gone
         yield handle
 
 
@@ -72,7 +86,8 @@ def _opened(file: Path, wait: bool) -> tuple[int, bool]:
     while True:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
-            if not _flock(handle, wait):
+            if not flock(handle, wait):
+                _tell(os.fstat(handle).st_dev)
                 return handle, False
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), os.lstat(file)):
@@ -81,30 +96,6 @@ def _opened(file: Path, wait: bool) -> tuple[int, bool]:
             os.close(handle)
             raise
         os.close(handle)
-
-
-def _flock(handle: int, wait: bool) -> bool:
-    """Locks a file; returns whether its file system can, for other machines as well."""
-    device = os.fstat(handle).st_dev
-    try:
-        if not _is_local(device):
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except OSError as error:
-        if error.errno not in WITHOUT:
-            raise
-    _tell(device)
-    return False
-
-
-@cache
-def _is_local(device: int) -> bool:
-    numbers = f"{os.major(device)}:{os.minor(device)}"
-    with suppress(OSError):
-        for fields in map(str.split, MOUNTS.read_text().splitlines()):
-            if fields[2] == numbers:
-                return not LOCAL.isdisjoint(",".join(fields).split(","))
-    return False
 
 
 @cache
@@ -130,8 +121,11 @@ def _owned(file: Path, wait: bool) -> Iterator[None]:
 def _touch(file: Path, mine: str, ended: threading.Event) -> None:
     while not ended.wait(TOUCHED):
         with suppress(OSError):
-            if _is_of(file, mine):
-                os.utime(file)
+            owner = _owner(file)
+            if owner is not None and owner.text != mine:
+                log.error("error: %s was silent for too long and another process has taken over", file.parent)
+                os._exit(1)
+            os.utime(file)
 
 
 def _claim(file: Path, mine: str, wait: bool) -> None:
@@ -144,7 +138,7 @@ def _claim(file: Path, mine: str, wait: bool) -> None:
     while not _made(file, mine):
         if (owner := _owner(file)) is None:
             continue
-        lives = _lives(owner.text)
+        lives = _lives(file, owner.text)
         if not wait and (lives or (seen is not None and owner != seen)):
             raise BlockingIOError
         if owner != seen:
@@ -190,8 +184,8 @@ def _is_of(file: Path, mine: str) -> bool:
     return owner is not None and owner.text == mine
 
 
-def _lives(text: str) -> bool | None:
-    """Returns whether the process of an owner lives; None if it is of another machine."""
+def _lives(file: Path, text: str) -> bool | None:
+    """Returns whether the process of an owner lives; None if only time can tell."""
     machine, _, rest = text.partition(" ")
     process = rest.partition(" ")[0]
     if machine != _machine() or not process.isdecimal():
@@ -199,10 +193,20 @@ def _lives(text: str) -> bool | None:
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:
-        return False
+        return None if _is_open(file.parent / LOCK) else False
     except PermissionError:
         pass
     return True
+
+
+def _is_open(file: Path) -> bool:
+    """Returns whether another process of this user and machine has a file open."""
+    path, own = str(file.resolve()), f"/proc/{os.getpid()}/fd"
+    for handle in glob("/proc/[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.path.dirname(handle) != own and os.readlink(handle).removesuffix(" (deleted)") == path:
+                return True
+    return False
 
 
 @cache

@@ -124,7 +124,7 @@ def _root(folder: Path) -> Path:
 def _find(roots: Sequence[Path], aim: Aim) -> list[Found]:
     places = {Path(place) for root in roots for place, _, files in os.walk(root) if {CONFIG, RESULTS} <= set(files)}
     found = [run for place in sorted(places) if (run := _read(place, aim)) is not None]
-    busy = {run.path for run in found if _is_in_training(run.path)}
+    busy = {run.path for run in found if Run(run.path).is_in_training}
     for path in sorted(busy):
         warn(f"{path} is left alone: a live process is training it")
     return [run for run in found if run.path not in busy]
@@ -156,17 +156,6 @@ def _files(path: Path, folders: Sequence[str]) -> Iterator[Path]:
 
 def _names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.is_dir() and not folder.is_symlink() else []
-
-
-def _is_in_training(path: Path) -> bool:
-    """Returns whether a live process is training a run; unlike `Run.training`, this creates no directory."""
-    if not (path / "checkpoints").is_dir():
-        return False
-    try:
-        with locked(path / "checkpoints", wait=False):
-            return False
-    except BlockingIOError:
-        return True
 
 
 def _show(found: Sequence[Found], aim: Aim) -> None:

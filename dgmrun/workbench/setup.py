@@ -286,7 +286,7 @@ class Setup:
     def model_of(self, run: Run) -> nn.Module:
         """Returns the model with the run's weights, in training mode and with gradients enabled."""
         if not run.weights_file.exists():
-            state = "is still being trained" if run.results.get("status") == "running" else "has none"
+            state = "is still being trained" if run.is_in_training else "has none"
             raise RunFailed(f"{run.path} must have weights, but {state}", f"dgmrun train run={run.path}")
         model = self.new_model()
         parameters.load(model, parameters.read(run.weights_file), run.weights_file)

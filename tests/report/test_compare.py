@@ -472,3 +472,13 @@ def test_no_readable_run_is_a_mistake(tmp_path: Path) -> None:
     (write(tmp_path / "a").path / "results.json").write_text("[]")
     with pytest.raises(Mistake, match="`DIR` must have a run that can be read"):
         main([str(tmp_path)])
+
+
+def test_who_is_in_training_no_longer_was_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write(tmp_path / "run")
+    run.merge({"status": "running", "train": {"complete": False}})
+    with run.training():
+        assert main([str(tmp_path), "--json"]) is None
+        assert '"status": "running"' in capsys.readouterr().out
+    assert main([str(tmp_path), "--json"]) is None
+    assert '"status": "killed"' in capsys.readouterr().out

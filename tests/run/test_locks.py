@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from dgmrun.run import locks
+from dgmrun.run import files, flock, locks
 from dgmrun.run.directory import Run
-from dgmrun.run.locks import LOCK, OWNER, locked
+from dgmrun.run.locks import LOCK, OWNER, is_held, locked
 
 HOLDS = """
 import fcntl, os, sys
 from pathlib import Path
-from dgmrun.run import locks
+from dgmrun.run import files, flock, locks
 def fails(handle, how):
     raise OSError(38, "no flock")
 if "without" in sys.argv:
@@ -97,12 +97,40 @@ def test_sigkill_releases_it(kind: str, tmp_path: Path) -> None:
     assert process.stdout.readline() == b"held\n"
     with pytest.raises(BlockingIOError), locked(tmp_path, wait=False):
         pass
+    assert is_held(tmp_path)
     process.kill()
     process.communicate()
     assert (tmp_path / {"flock": LOCK, "without": OWNER}[kind]).exists()
+    assert not is_held(tmp_path)
     with locked(tmp_path, wait=False):
         pass
     assert [*tmp_path.iterdir()] == []
+
+
+def test_children_of_the_dead_keep_it_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_flock(monkeypatch)
+    (tmp_path / OWNER).write_text(f"{locks._machine()} {2**22 + 1} 0123")
+    (tmp_path / LOCK).touch()
+    command = [sys.executable, "-c", "import sys; file = open(sys.argv[1]); print(flush=True); sys.stdin.read()"]
+    process = subprocess.Popen([*command, tmp_path / LOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert is_held(tmp_path)
+    start = time.monotonic()
+    with locked(tmp_path, wait=False):
+        assert time.monotonic() - start > locks.SILENT
+    process.communicate()
+
+
+def test_an_owner_that_was_asleep_ends(tmp_path: Path) -> None:
+    lines = ["from pathlib import Path", "from dgmrun.run import locks", "locks.TOUCHED = 0.01", "import threading"]
+    touch = f"locks._touch(Path({str(tmp_path / OWNER)!r}), 'mine', threading.Event())"
+    (tmp_path / OWNER).write_text("of another")
+    command = [sys.executable, "-c", "\n".join([*lines, touch])]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1
+    assert said.stderr == f"error: {tmp_path} was silent for too long and another process has taken over\n"
+    assert (tmp_path / OWNER).read_text() == "of another"
 
 
 @pytest.mark.parametrize("name", WITHOUT)
@@ -119,20 +147,23 @@ def test_a_file_system_without_flock_is_told_once(
     ]
 
 
-@pytest.mark.parametrize("option", sorted(locks.LOCAL))
+@pytest.mark.parametrize("option", sorted(flock.LOCAL))
 def test_a_flock_that_stays_on_this_machine_is_none(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = os.stat(tmp_path).st_dev
-    mounts = tmp_path / "mounts"
+    mounts, folder = tmp_path / "mounts", tmp_path / "folder"
+    folder.mkdir()
     mounts.write_text(f"1 2 {os.major(device)}:{os.minor(device)} / /at rw - nfs server:/at rw,vers=3,{option},hard\n")
-    monkeypatch.setattr(locks, "MOUNTS", mounts)
-    locks._is_local.cache_clear()
+    monkeypatch.setattr(flock, "MOUNTS", mounts)
+    flock.is_local.cache_clear()
     try:
-        with locked(tmp_path):
-            assert (tmp_path / OWNER).exists()
+        with locked(folder), files.temporary(folder / "file"):
+            assert (folder / OWNER).exists()
+            files.remove_leftovers(folder)
+            assert len([*folder.glob(f".*{files.WRITING}")]) == 1, "it may be in use on another machine"
     finally:
-        locks._is_local.cache_clear()
+        flock.is_local.cache_clear()
 
 
 @pytest.mark.parametrize("year", [1990, 2100])

@@ -161,9 +161,9 @@ def test_a_write_whose_file_was_taken_for_a_leftover_is_made_again(
     """Between its making and its lock."""
     flock, seen = fcntl.flock, list[str]()
 
-    def late(handle: Any, how: int) -> None:
+    def late(handle: int, how: int) -> None:
         if not seen:
-            seen.append(handle.name)
+            seen.append(os.readlink(f"/proc/self/fd/{handle}"))
             remove_leftovers(tmp_path)
         flock(handle, how)
 

@@ -39,6 +39,11 @@ def check(device: Mapping[str, Any]) -> None:
             "`device.num_nodes` above 1 must have NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment",
             "NODE_RANK=0 MASTER_ADDR=<first node> MASTER_PORT=29500 dgmrun train run=DIR; on every node its NODE_RANK",
         )
+    try:
+        socket.getaddrinfo(os.environ["MASTER_ADDR"], None)
+    except (OSError, UnicodeError):
+        must = f"MASTER_ADDR must be a machine that this one can find, but is {os.environ['MASTER_ADDR']}"
+        raise Mistake(must, "getent hosts NAME says whether it can") from None
 
 
 def _ask_slurm() -> None:

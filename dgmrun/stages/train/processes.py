@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import signal
@@ -99,7 +100,9 @@ def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> No
                 signal.signal(number, signal.SIG_IGN)
             for rank in ranks:
                 rank.interrupt()
-            _wait(ranks)
+            _wait(ranks, longest=math.inf if word == "train" else children.ORPHANED)
+            if any(rank.process.poll() is None for rank in ranks):
+                raise
         if (first := _first_failure(ranks, total(device))) is not None:
             raise first
     finally:
@@ -107,9 +110,10 @@ def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> No
             rank.close()
 
 
-def _wait(ranks: Sequence[Child]) -> None:
-    """Waits until all ranks have ended, or one has failed and the grace period is over."""
-    while (codes := [rank.process.poll() for rank in ranks]).count(None):
+def _wait(ranks: Sequence[Child], longest: float = math.inf) -> None:
+    """Waits until all ranks have ended, one has failed and the grace period is over, or the longest time is."""
+    end = time.monotonic() + longest
+    while time.monotonic() < end and (codes := [rank.process.poll() for rank in ranks]).count(None):
         if any(code not in (None, 0, INTERRUPTED) for code in codes):
             time.sleep(GRACE)
             return
