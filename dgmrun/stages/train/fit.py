@@ -27,7 +27,7 @@ from dgmrun.rng import seeded
 from dgmrun.run import weights as _weights
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
-from dgmrun.stages.train import critic, curve, history, processes, validation
+from dgmrun.stages.train import critic, curve, garbage, history, processes, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
 from dgmrun.stages.train.limits import Limits, iterations, optimizer_steps, seconds
@@ -73,7 +73,8 @@ def fit(run: Run, setup: Setup) -> None:
             before = _sums(trained)
             callbacks = _callbacks(run, setup, trained, source, clock, saved)
             del saved  # or memory would hold the state twice until the end
-            with processes.joined(setup.config["device"], timedelta(seconds=setup.config["device"]["timeout"])):
+            longest = timedelta(seconds=setup.config["device"]["timeout"])
+            with processes.joined(setup.config["device"], longest), garbage.of_new_objects():
                 _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:
                 log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
