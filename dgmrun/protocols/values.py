@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from dgmrun.protocols import text
+from dgmrun.protocols import sparse, text
 from dgmrun.protocols.progress import tracked
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ class Event:
         """
         import torch
 
-        flat = x.reshape(len(x), -1)
         if self.kind == "counts":
-            return flat.sum(1, dtype=torch.float64)
+            return sparse.sums(x)[0]
+        flat = x.reshape(len(x), -1)
         if self.kind == "tokens":
             return (flat.ne(0).cumprod(1).sum(1) + 1).clamp(max=self.dims).double()
         return torch.full((len(x),), float(self.dims), dtype=torch.float64)
@@ -145,7 +145,10 @@ class Event:
 
 
 class Batch(NamedTuple):
-    """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any."""
+    """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any.
+
+    Those of a whole split may be sparse; `rows` and `blocks`, of which models are handed what they see, are dense.
+    """
 
     x: Tensor
     index: Tensor  # type: ignore[assignment]
@@ -153,8 +156,13 @@ class Batch(NamedTuple):
 
     def rows(self, which: Any) -> Batch:
         """The examples selected by `which`, a slice or positions in this batch."""
-        context = None if self.context is None else self.context[which]
-        return Batch(self.x[which], self.index[which], context)
+        context = None if self.context is None else sparse.gathered(self.context, which)
+        return Batch(sparse.gathered(self.x, which), self.index[which], context)
+
+    def subset(self, which: Tensor) -> Batch:
+        """The examples at positions `which`, sparse if they were."""
+        context = None if self.context is None else sparse.subset(self.context, which)
+        return Batch(sparse.subset(self.x, which), self.index[which], context)
 
     def blocks(self, size: int) -> Iterator[Batch]:
         """Splits into batches of `size` examples; the last may be smaller."""

@@ -149,7 +149,7 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
     """Returns the examples of a split, or a random subset of `<word>.examples` that is the same for all runs."""
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     places = setup.places(split, setup.config[word]["examples"])
-    return of_batch(setup, batch.rows(places), log_jacobian[places], setup.population(split))
+    return of_batch(setup, batch.subset(places), log_jacobian[places], setup.population(split))
 
 
 def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
