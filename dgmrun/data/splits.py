@@ -83,7 +83,7 @@ def split_named(name: str) -> str | None:
 
 
 def sha256(x: Tensor) -> str:
-    """Returns the SHA-256 of the entries of `x`, 0 included, in row-major order: figures are comparable if theirs agree."""
+    """Returns the SHA-256 of the entries of `x` in row-major order: figures are comparable if theirs agree."""
     found = hashlib.sha256()
     for block in dense_blocks(x.cpu()):
         found.update(block.contiguous().numpy().data)

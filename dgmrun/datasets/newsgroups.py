@@ -12,7 +12,8 @@ from 1, and that of the first word never occurs. 22 documents of test are in tra
 References:
     Lang (1995), NewsWeeder: learning to filter netnews; http://qwone.com/~jason/20Newsgroups.
     Miao, Yu and Blunsom (2016), Neural variational inference for text processing, https://arxiv.org/abs/1511.06038.
-    Burkhardt and Kramer (2019), Decoupling sparsity and smoothness in the Dirichlet variational autoencoder topic model.
+    Burkhardt and Kramer (2019), Decoupling sparsity and smoothness in the Dirichlet variational autoencoder topic
+    model, JMLR 20.
     Dieng, Ruiz and Blei (2020), Topic modeling in embedding spaces, https://arxiv.org/abs/1907.04907.
 """
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,11 +40,11 @@ Read = Callable[[str], bytes]
 
 
 class Documents(NamedTuple):
-    """Occurrences of words: the document, the word and the count of each, and the number of documents."""
+    """Occurrences of words: the document, the word and the number of each, and the number of documents."""
 
     document: Numbers
     word: Numbers
-    count: Numbers
+    number: Numbers
     size: int
 
 
@@ -115,7 +116,9 @@ def load(data_dir: Path, version: str) -> Splits:
     its = _version(version)
 
     def content(name: str) -> bytes:
-        return read(data_dir, (f"{its.folder}/{name}", f"{its.folder}/{name}.gz"), f"{its.url}/{name}", its.sha256[name])
+        return read(
+            data_dir, (f"{its.folder}/{name}", f"{its.folder}/{name}.gz"), f"{its.url}/{name}", its.sha256[name]
+        )
 
     splits, words = (_nvdm if version == "nvdm" else _etm)(content, its.size)
     return {name: Split(x, column=words.__getitem__, empty=empty) for name, (x, empty) in splits.items()}
@@ -170,5 +173,8 @@ def _rows(found: Documents, size: int) -> tuple[Tensor, int]:
     lengths = np.bincount(found.document, minlength=found.size)
     kept = lengths[lengths > 0]
     start = np.concatenate(([0], kept.cumsum()))
-    parts = (start, found.word[order], found.count[order])
-    return csr(*(torch.from_numpy(part.astype(np.int32)) for part in parts), size), found.size - len(kept)
+    return csr(_whole(start), _whole(found.word[order]), _whole(found.number[order]), size), found.size - len(kept)
+
+
+def _whole(x: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(x.astype(np.int32))

@@ -61,6 +61,9 @@ def load(data_dir: Path, sizes: Sequence[int], side: int, alpha: float, strength
     def draw(size: int) -> Split:
         z = (torch.rand(size, 2 * side) < alpha).float()
         word = torch.multinomial((strength * z @ bars(side)).softmax(1), length, replacement=True)
-        return Split(torch.zeros(size, words, dtype=torch.int64).scatter_add_(1, word, torch.ones_like(word)))
+        return Split(
+            torch.zeros(size, words, dtype=torch.int64).scatter_add_(1, word, torch.ones_like(word)),
+            column="word {}".format,
+        )
 
     return drawn("topic_bars", sizes, draw)

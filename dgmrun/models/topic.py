@@ -29,7 +29,6 @@ from dgmrun.latent.trace import Trace
 from dgmrun.nn.binary import Bernoulli, precise
 from dgmrun.nn.mlp import ACTIVATIONS, linear, mlp
 from dgmrun.nn.settings import check_size, check_word
-from dgmrun.nn.words import log_frequencies
 from dgmrun.protocols.values import Event
 
 QUANTILES = 101
@@ -78,7 +77,7 @@ class Topic(nn.Module):
         is_number = isinstance(alpha, int | float) and 0 < alpha < 1
         if alpha is not None and not is_number:
             raise ValueError(f"`model.alpha` must be between 0 and 1, or null to learn it, but is {alpha}")
-        self.event, self.topics = event, topics
+        self.event = event
         start = 0.5 if alpha is None else alpha
         self.prior = nn.Parameter(torch.full((topics,), math.log(start / (1 - start))), requires_grad=alpha is None)
         self.words = linear(topics, event.dims)
@@ -89,7 +88,7 @@ class Topic(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets b to the log-frequencies of words in `x`, and keeps quantiles of the lengths of its documents."""
-        self.words.bias.copy_(log_frequencies(x))
+        self.words.bias.copy_(self.event.log_frequencies(x))
         lengths = self.event.size_of(x).sort().values
         self.lengths.copy_(lengths[torch.linspace(0, len(lengths) - 1, QUANTILES).long()])
 
@@ -130,4 +129,11 @@ class Topic(nn.Module):
 
     def latent_bits(self) -> int:
         """Number of latent units: there are 2^bits states z."""
-        return self.topics
+        return len(self.prior)
+
+    @torch.no_grad()
+    def raised(self) -> Tensor:
+        """p log(p / p_0) of every word, [topics, words], where p is that of a topic alone and p_0 that of none."""
+        alone = torch.eye(len(self.prior), device=self.prior.device, dtype=self.prior.dtype)
+        log_p, log_p0 = self.log_frequencies(alone), self.log_frequencies(torch.zeros_like(alone[0]))
+        return log_p.exp() * (log_p - log_p0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from dgmrun.protocols import sparse, text
+from dgmrun.protocols import sparse, text, words
 from dgmrun.protocols.progress import tracked
 
 if TYPE_CHECKING:
@@ -109,12 +109,13 @@ class Event:
         """
         import torch
 
-        if self.kind == "counts":
-            return sparse.sums(x)[0]
-        flat = x.reshape(len(x), -1)
-        if self.kind == "tokens":
-            return (flat.ne(0).cumprod(1).sum(1) + 1).clamp(max=self.dims).double()
+        if self.kind in words.KINDS:
+            return words.lengths(self, x)
         return torch.full((len(x),), float(self.dims), dtype=torch.float64)
+
+    def log_frequencies(self, x: Tensor) -> Tensor:
+        """Logarithm of the share of each word in examples of counts or tokens, smoothed by 0.1, float64 [words]."""
+        return words.log_frequencies(self, x)
 
     def require(self, kinds: Sequence[str], what: str) -> None:
         """Checks that `kind` is among `kinds`, those that `what` models, e.g. "a NADE".
@@ -218,6 +219,7 @@ UNKNOWN = Quantity("")
 QUANTITIES = {
     "log_z": Quantity("nats"),
     "log_likelihood": Quantity("nats", "higher", is_ranked=True, is_log_density=True),
+    "perplexity": Quantity("words", "lower"),
     "window_log_density": Quantity("nats", "higher", is_log_density=True),
     "jsd": Quantity("nats", "lower"),
     "le_cam": Quantity("of 1", "lower"),
