@@ -9,7 +9,7 @@ from torch import Tensor
 from dgmrun.data.labels import follows_end
 from dgmrun.data.splits import Splits, sha256
 from dgmrun.errors import Mistake
-from dgmrun.protocols.sparse import dense_blocks, entries, gathered
+from dgmrun.protocols.sparse import as_bytes, entries
 from dgmrun.protocols.values import Event
 
 
@@ -36,8 +36,9 @@ def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
 
 def _is_one(x: Tensor) -> bool:
     """Returns whether all examples are the same."""
-    first = gathered(x, slice(1))
-    return all(bool((block == first).all()) for block in dense_blocks(x))
+    rows = as_bytes(x)
+    first = next(rows)
+    return all(row == first for row in rows)
 
 
 def inside(x: Tensor, event: Event) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions.transforms import ComposeTransform
 
 from dgmrun.data.splits import Split, Splits
-from dgmrun.protocols.sparse import dense_blocks, entries, is_sparse
+from dgmrun.protocols.sparse import as_bytes, entries, is_sparse
 from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Event
 
@@ -66,10 +66,7 @@ def _empty(splits: Splits) -> list[str]:
 
 def _shared(splits: Splits, event: Event) -> list[str]:
     """Counts the examples that two splits share, unless most of one repeat others of it, as those of few states do."""
-    rows = {
-        name: [hash(row.tobytes()) for block in dense_blocks(split.x) for row in block.flatten(1).numpy()]
-        for name, split in splits.items()
-    }
+    rows = {name: list(map(hash, as_bytes(split.x))) for name, split in splits.items()}
     if any(len(set(each)) < len(each) / 2 for each in rows.values()):
         return []
     counts = {

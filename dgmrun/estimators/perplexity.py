@@ -53,7 +53,7 @@ def _perplexity(log_prob: Tensor, log_p: Estimate, sizes: Tensor | None, share: 
     """Returns exp(-mean(log p share)), with `sizes` where the shares are of a ratio of sums."""
     rates, num = log_prob * share, len(log_prob)
     mean, half = float(rates.mean()), None
-    value, error = math.exp(min(-mean, MOST)), None
+    value, error = _exp(-mean), None
     if log_p.standard_error is not None and num > 1:
         unseen = unseen_share(num, log_p.diagnostics.get("population")) / num
         residuals = rates if sizes is None else rates - mean * sizes * share
@@ -69,7 +69,7 @@ def _perplexity(log_prob: Tensor, log_p: Estimate, sizes: Tensor | None, share: 
         kind=TURNED.get(log_p.kind, log_p.kind),
         bias=TURNED_BIAS.get(log_p.bias, log_p.bias),
         settings={**log_p.settings, "per": "document" if sizes is None else "corpus", "unigram_smoothing": SMOOTHING},
-        diagnostics={"unigram": math.exp(-unigram)},
+        diagnostics={"unigram": _exp(-unigram)},
         warnings=[*log_p.warnings],
         curve=[],
     )
@@ -77,6 +77,10 @@ def _perplexity(log_prob: Tensor, log_p: Estimate, sizes: Tensor | None, share: 
 
 def _ends(mean: float, half: float, log_p: Estimate) -> tuple[float | None, float | None]:
     """Returns the ends of the interval, open where that of log p is."""
-    below, above = (math.exp(min(-(mean + sign * half), MOST)) for sign in (1, -1))
+    below, above = (_exp(-(mean + sign * half)) for sign in (1, -1))
     low, high = (None, None) if log_p.interval is None else log_p.interval
     return None if high is None else below, None if low is None else above
+
+
+def _exp(log_perplexity: float) -> float:
+    return math.exp(min(log_perplexity, MOST))

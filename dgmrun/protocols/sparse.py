@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-BLOCK = 1000
-"""Number of examples that are dense at a time where all are looked at."""
 
 
 def csr(start: Tensor, column: Tensor, value: Tensor, width: int) -> Tensor:
@@ -59,9 +57,14 @@ def gathered(x: Tensor, which: Any) -> Tensor:
     return found.to_dense() if is_sparse(found) else found
 
 
-def dense_blocks(x: Tensor) -> Iterator[Tensor]:
-    """Yields all examples, dense, some at a time."""
-    return (gathered(x, slice(first, first + BLOCK)) for first in range(0, len(x), BLOCK))
+def as_bytes(x: Tensor) -> Iterator[bytes]:
+    """Yields the entries of each example that are kept, and their columns if not all are."""
+    if not is_sparse(x):
+        yield from (row.tobytes() for row in x.cpu().reshape(len(x), -1).contiguous().numpy())
+        return
+    start, column, value = (part.cpu().numpy() for part in (x.crow_indices(), x.col_indices(), x.values()))
+    for first, end in pairwise(start.tolist()):
+        yield b"%d:" % (end - first) + column[first:end].tobytes() + value[first:end].tobytes()
 
 
 def entries(x: Tensor) -> Tensor:
