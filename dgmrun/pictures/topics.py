@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from matplotlib import rc_context
 
-from dgmrun.errors import printable
 from dgmrun.pictures.drawing import DPI, STYLE, Picture
+from dgmrun.report.terminal import plain
 
 COLUMNS, MOST = 5, 20
 """Number of panels in a row, and of topics that are shown at most."""
@@ -43,7 +43,7 @@ def bars(topics: Sequence[Words]) -> Picture:
         places = range(high)
         axes.barh(places, topic.nats, color="0.8")
         for place, word in zip(places, topic.words, strict=True):
-            axes.text(0, place, f" {printable(word)}", va="center")
+            axes.text(0, place, f" {plain(word)}", va="center")
         axes.invert_yaxis()
         axes.set_title(f"topic {topic.topic}: {topic.share:.0%}")
     for axes in every:
@@ -65,6 +65,6 @@ def lines(picture: Picture) -> list[str]:
     told = zip(*(picture.data[name] for name in ("topic", "share", "word")), strict=True)
     groups = groupby(told, key=itemgetter(0, 1))
     return [
-        printable(f"{f'topic {topic}':11} {share:4.0%}  {' '.join(word for *_, word in rows)}")
+        plain(f"{f'topic {topic}':11} {share:4.0%}  {' '.join(word for *_, word in rows)}")
         for (topic, share), rows in groups
     ]
