@@ -7,9 +7,9 @@ of N examples of L_n words. The first weighs every document alike, as publicatio
 word. Of a lower bound on log p, both are upper bounds.
 
 References:
-    Hinton and Salakhutdinov (2009), Replicated softmax, section 4.3: per document.
-    Mnih and Gregor (2014), Neural variational inference and learning in belief networks, section 4.3.
-    Jurafsky and Martin (2025), Speech and language processing, section 3.3: per corpus.
+    Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
+    https://arxiv.org/abs/1402.0030: per document.
+    Jurafsky and Martin (2025), Speech and language processing, chapter 3: per corpus.
 """
 
 from __future__ import annotations

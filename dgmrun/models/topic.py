@@ -12,7 +12,7 @@ embedding e:
 
 References:
     Mnih and Gregor (2014), Neural variational inference and learning in belief networks,
-    https://arxiv.org/abs/1402.0030, section 4.3: documents.
+    https://arxiv.org/abs/1402.0030: sigmoid belief networks of documents.
     Hinton and Salakhutdinov (2009), Replicated softmax: words given binary units.
     Miao, Yu and Blunsom (2016), Neural variational inference for text processing, https://arxiv.org/abs/1511.06038.
 """
