@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.optim import Adam
 
 from dgmrun.datasets.topic_bars import bars
+from dgmrun.estimators.likelihood.enumeration import Enumeration
 from dgmrun.gradients import exact
 from dgmrun.latent.draws import given, sampled
 from dgmrun.models.topic import Topic
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.score_function import ScoreFunction
-from dgmrun.protocols.values import Batch, Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
 WORDS, TOPICS = 4, 3
@@ -175,3 +176,15 @@ def test_settings_that_no_model_has(settings: dict[str, object], message: str) -
 def test_it_is_of_counts() -> None:
     with pytest.raises(ValueError, match="`dataset` must be counts for a topic model, but is binary"):
         Topic(Event((4,), "binary"))
+
+
+def test_the_likelihood_by_enumeration_is_the_sum() -> None:
+    model, x = topic(), documents(3)
+    evidence = Evidence(Batch(x, torch.arange(len(x))), Batch(x, torch.arange(len(x))))
+    found, estimate = Enumeration()(model, evidence)
+    torch.testing.assert_close(found, log_p(model, x).detach())
+    assert (estimate.kind, estimate.samples, Enumeration().is_automatic(model)) == ("exact", 8, True)
+    with pytest.raises(ValueError, match="must not have enumeration above 2 latent units, but the model has 3"):
+        Enumeration(2).check(model)
+    with pytest.raises(ValueError, match=r"`likelihood\.enumeration\.max_bits` must be from 1 to 14, but is 15"):
+        Enumeration(15)
