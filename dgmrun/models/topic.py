@@ -31,6 +31,8 @@ from dgmrun.nn.mlp import ACTIVATIONS, linear, mlp
 from dgmrun.nn.settings import check_size, check_word
 from dgmrun.protocols.values import Event
 
+START = 0.1
+"""What a learned probability of a topic starts at: few topics of a document are told apart more easily than half."""
 QUANTILES = 101
 """Number of lengths of training documents that are kept, from the shortest to the longest."""
 
@@ -41,7 +43,7 @@ class Topic(nn.Module):
     Args:
         event: event of one document: a count of each word.
         topics: number of topics K.
-        alpha: probability that a document has a topic; None to learn one for each.
+        alpha: probability that a document has a topic; None to learn one for each, from 0.1.
         embedding: size of the embedding of a word.
         width: units of each hidden layer of the net.
         depth: number of hidden layers of the net.
@@ -78,11 +80,13 @@ class Topic(nn.Module):
         if alpha is not None and not is_number:
             raise ValueError(f"`model.alpha` must be between 0 and 1, or null to learn it, but is {alpha}")
         self.event = event
-        start = 0.5 if alpha is None else alpha
-        self.prior = nn.Parameter(torch.full((topics,), math.log(start / (1 - start))), requires_grad=alpha is None)
+        start = START if alpha is None else alpha
+        log_odds = torch.full((topics,), math.log(start / (1 - start)))
+        self.prior = nn.Parameter(log_odds, requires_grad=alpha is None)
         self.words = linear(topics, event.dims)
         self.embedding = nn.Parameter(torch.randn(event.dims, embedding))
         self.net = mlp([embedding, *[width] * depth, topics], activation)
+        nn.init.constant_(self.net[-1].bias, float(log_odds[0]))
         self.register_buffer("lengths", torch.full((QUANTILES,), 100))
 
     @torch.no_grad()
