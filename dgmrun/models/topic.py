@@ -86,7 +86,7 @@ class Topic(nn.Module):
         self.words = linear(topics, event.dims)
         self.embedding = nn.Parameter(torch.randn(event.dims, embedding))
         self.net = mlp([embedding, *[width] * depth, topics], activation)
-        nn.init.constant_(self.net[-1].bias, float(log_odds[0]))
+        nn.init.constant_(self.net.get_parameter(f"{2 * depth}.bias"), float(log_odds[0]))
         self.register_buffer("lengths", torch.full((QUANTILES,), 100))
 
     @torch.no_grad()
