@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from dgmrun.datasets import topic_bars
 from dgmrun.datasets.topic_bars import bars
 from dgmrun.estimators.likelihood.enumeration import Enumeration
 from dgmrun.gradients import exact
@@ -18,6 +21,8 @@ from dgmrun.models.topic import Topic
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.score_function import ScoreFunction
+from dgmrun.pictures.topics import Words, lines
+from dgmrun.pictures.topics import bars as bars_of_words
 from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
@@ -143,10 +148,6 @@ def test_the_words_of_a_topic_add_up_to_its_divergence() -> None:
 
 def test_bars_are_a_topic_model_of_which_everything_is_known() -> None:
     """Every word is as frequent as the sum over all 2^6 sets of topics says."""
-    from pathlib import Path
-
-    from dgmrun.datasets import topic_bars
-
     assert bars(3).sum(1).tolist() == [3] * 6
     assert bars(3)[1].tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
     assert bars(3)[4].tolist() == [0, 1, 0] * 3
@@ -188,3 +189,26 @@ def test_the_likelihood_by_enumeration_is_the_sum() -> None:
         Enumeration(2).check(model)
     with pytest.raises(ValueError, match=r"`likelihood\.enumeration\.max_bits` must be from 1 to 14, but is 15"):
         Enumeration(15)
+
+
+def test_topics_are_told_and_drawn_by_the_words_that_they_raise() -> None:
+    """All are told, and at most twenty drawn."""
+    found = [Words(k, k / 100, ["god", "law\x1b"], [0.2, 0.1]) for k in range(1, 24)]
+    picture = bars_of_words(found)
+    assert len(picture.axes) == 20
+    assert picture.axes[0].get_title() == "topic 1: 1%"
+    assert lines(picture)[22] == "topic 23     23%  god law?"
+    assert {name: column[1] for name, column in picture.data.items()} == {
+        **{"topic": 1, "share": 0.01, "rank": 2, "word": "law\x1b", "nats": 0.1}
+    }
+
+
+def test_a_run_tells_its_topics_by_the_words_of_its_data(
+    dgmrun: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = "trainer.max_steps=2 dataset.sizes=[60,20,20]"
+    assert dgmrun("model=topic", "model.topics=2", *short.split(), "train", "sample", "hydra.run.dir=run") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("topic ")]
+    assert len(told) == 2
+    assert all(line.count("word ") == 10 for line in told)
+    assert Path("run/figures/topics.csv").read_text().splitlines()[0] == "topic,share,rank,word,nats"
