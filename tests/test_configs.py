@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -18,6 +19,7 @@ from dgmrun.data.splits import Split, Splits
 from dgmrun.nn.raster import Raster
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
+from dgmrun.protocols.sparse import subset
 from dgmrun.workbench import build
 from dgmrun.workbench.build import partners
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, narrow
@@ -69,7 +71,11 @@ def shortened(load: Callable[..., Splits], target: str, loaded: dict[str, Any]) 
 def first(split: Split, most: int) -> Split:
     """The first examples, unless the split is every state that there is."""
     kept = len(split.x) if split.population else most
-    return replace(split, x=split.x[:kept].clone(), y=None if split.y is None else split.y[:kept].clone())
+    return replace(
+        split,
+        x=subset(split.x, torch.arange(min(kept, len(split.x)))),
+        y=None if split.y is None else split.y[:kept].clone(),
+    )
 
 
 @pytest.mark.parametrize("dataset", sorted(options("dataset").keys() - OF_THE_USER - ELSEWHERE))

@@ -201,16 +201,33 @@ def test_a_top_without_log_z_is_scored_as_enumeration_says(dgmrun: Command) -> N
     assert (figure["kind"], figure["bias"], figure["quantity"]) == ("lower_bound", "down", "log_likelihood")
 
 
-def test_perplexity_is_of_words_and_of_tokens() -> None:
+@pytest.mark.parametrize("name", ["counts", "strings"])
+def test_perplexity_is_of_words_and_of_tokens(
+    name: str, command: list[str], dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stored beside the likelihood that it follows from, and told by `compare`."""
     from dgmrun.protocols.values import Event
-    from dgmrun.report.figures import beside
-    from dgmrun.run.figures import Figure, Identity
 
     strings = torch.tensor([[1, 2, 0, 0], [3, 1, 1, 2], [0, 0, 0, 0]])
     assert Event((4,), "tokens", 4).size_of(strings).tolist() == [3, 4, 1]
     assert Event((3,), "counts").size_of(torch.tensor([[1, 0, 4]])).tolist() == [5]
     assert Event((4,), "tokens", 4).log_states == pytest.approx(math.log(1 + 3 + 9 + 27 + 81))
-    of = Identity("run", 1, "0" * 64)
-    uniform = -math.log(4) * 2.5
-    figure = Figure("log_likelihood", uniform, 0.1, None, "exact", "none", of=of, seconds=0.0, size=2.5)
-    assert (beside(figure, {"kind": "tokens"}) or "").startswith("perplexity 4.000 +- 0.160")
+    assert dgmrun(*command, "train", "likelihood", "hydra.run.dir=run") == 0
+    found, x = results("run"), torch.from_numpy(numpy.load("data.npz")["x"])
+    scores = numpy.load("run/per_example/test-exact.npz")["log_prob"]
+    figure, corpus = (found["perplexity"][label] for label in ("exact", "exact-corpus"))
+    mean = found["likelihood"]["exact"]
+    assert corpus["value"] == pytest.approx(math.exp(-mean["value"] / mean["size"]))
+    assert (figure["kind"], figure["quantity"], figure["split"], figure["examples"]) == (
+        "exact",
+        "perplexity",
+        "test",
+        20,
+    )
+    assert figure["standard_error"] > 0
+    event = Event((5,), "counts") if name == "counts" else Event((6,), "tokens", 4)
+    sizes = event.size_of(x)
+    assert -scores.max() / sizes.max() < math.log(figure["value"]) < -scores.min() / sizes.min()
+    capsys.readouterr()
+    assert dgmrun("compare", "run") == 0
+    assert f"perplexity {figure['value']:.3f}" in capsys.readouterr().out

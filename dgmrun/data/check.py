@@ -9,6 +9,7 @@ from torch import Tensor
 from dgmrun.data.labels import follows_end
 from dgmrun.data.splits import Splits, sha256
 from dgmrun.errors import Mistake
+from dgmrun.protocols.sparse import as_bytes, entries
 from dgmrun.protocols.values import Event
 
 
@@ -28,13 +29,21 @@ def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
         if labels is not None:
             _check_tensor(name, "dataset.labels", split.y, labels)
     distinct = {sha256(split.x): split for split in splits.values()}
-    may_repeat = any(split.population or (split.x == split.x[:1]).all() for split in distinct.values())
+    may_repeat = any(split.population or _is_one(split.x) for split in distinct.values())
     if len(distinct) < len(splits) and not may_repeat:
         raise Mistake("`dataset` must have train, valid and test splits that differ, but two are the same")
 
 
+def _is_one(x: Tensor) -> bool:
+    """Returns whether all examples are the same."""
+    rows = as_bytes(x)
+    first = next(rows)
+    return all(row == first for row in rows)
+
+
 def inside(x: Tensor, event: Event) -> bool:
     """Returns whether every entry of `x` is a value that `event` allows, and no word follows the end of its string."""
+    x = entries(x)
     if event.kind == "tokens" and follows_end(x.reshape(len(x), -1).cpu().numpy()).any():
         return False
     low, high = _range(event)
@@ -68,7 +77,7 @@ def _outside(split: str, key: str, x: Tensor, event: Event) -> Mistake:
             f"as the {split} split holds other values than 0 and 1",
             hint=f"{key}.kind=unit dataset.binarisation=dynamic",
         )
-    low, high = _range(event)
+    x, (low, high) = entries(x), _range(event)
     outside = next((each for each in (x.min(), x.max()) if not low <= each <= high), None)
     size = "" if event.size is None else f" from 0 to {high}"
     which = "" if outside is None else f", such as {outside:g}"

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.distributions.transforms import ComposeTransform
 
 from dgmrun.data.splits import Split, Splits
+from dgmrun.protocols.sparse import as_bytes, entries, is_sparse
+from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Event
 
 MOST_DIMS, MOST_ROWS, FEWEST_ROWS = 1024, 1000, 20
@@ -38,8 +40,8 @@ def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: boo
         is_density: whether the model has a density of them, without noise.
         is_noisy: whether noise is added to them.
     """
-    found = _shared(splits, event)
-    if event.is_continuous or event.kind == "counts":
+    found = [*_empty(splits), *_shared(splits, event)]
+    if (event.is_continuous or event.kind == "counts") and not is_sparse(splits["train"].x):
         x = splits["train"].x.double()
         found += _nines(x.flatten(1), splits["train"])
         found += _large(x[:MOST_ROWS], back) if event.kind == "counts" and is_noisy else []
@@ -50,15 +52,21 @@ def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: boo
 
 def alike(x: Tensor) -> list[str]:
     """Says if all training data are one value, as what binarisation makes of dark pictures."""
-    least, most = x.aminmax()
+    least, most = entries(x).aminmax()
     return [f"all values of train are {least:g}, as the model sees them: look at dataset.binarisation"] * (
-        least == most
+        least == most and not is_sparse(x)
     )
+
+
+def _empty(splits: Splits) -> list[str]:
+    """Counts the examples that are no part of a split as nothing is left of them."""
+    found = {name: split.empty for name, split in splits.items() if split.empty}
+    return [f"{counted(number, f'empty {name} example')} left out" for name, number in found.items()]
 
 
 def _shared(splits: Splits, event: Event) -> list[str]:
     """Counts the examples that two splits share, unless most of one repeat others of it, as those of few states do."""
-    rows = {name: [hash(row.tobytes()) for row in split.x.flatten(1).numpy()] for name, split in splits.items()}
+    rows = {name: list(map(hash, as_bytes(split.x))) for name, split in splits.items()}
     if any(len(set(each)) < len(each) / 2 for each in rows.values()):
         return []
     counts = {

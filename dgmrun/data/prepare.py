@@ -13,6 +13,7 @@ from dgmrun.data.binarise import bernoulli, binarised, threshold
 from dgmrun.data.check import check
 from dgmrun.data.splits import Splits
 from dgmrun.errors import Mistake, nearest
+from dgmrun.protocols.sparse import entries
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
@@ -50,7 +51,9 @@ class Preparation:
         """Returns data as loaded in original units, before noise: binary, levels, or the numbers of the file."""
         if self.binarisation == "threshold":
             return threshold(x)
-        return transforms.levels(x, self.transform) if transforms.TRANSFORMS[self.transform].of_levels else x
+        if transforms.TRANSFORMS[self.transform].of_levels:
+            return transforms.levels(x, self.transform)
+        return x if self.transform == "none" else x.to_dense()
 
     def ordered(self, x: Tensor) -> Tensor:
         """Returns upright images as they are, or transposed for `column`.
@@ -100,7 +103,7 @@ class Prepared:
         """Returns x of a split in original units, before noise: bits, grey levels k, or the numbers of the file."""
         if self.preparation.binarisation == "dynamic":
             return self.preparation.ordered(self.scored(split))  # transposed twice, if at all
-        return self.preparation.exact(self.loaded[split].x)
+        return self.preparation.exact(self.loaded[split].x).to_dense()
 
     def seen(self, x: Tensor, split: str) -> Tensor:
         """Returns examples in original units as the model sees them; noise is drawn as for this split."""
@@ -146,7 +149,7 @@ def prepare(
     found = Prepared({}, noise, back, splits, preparation)
     waiting = () if noise is None else ("train",)
     ready = {name: ordered(x) if name in waiting else found.seen(x, name) for name, x in exact.items()}
-    if not all(x.isfinite().all() for x in ready.values()):
+    if not all(entries(x).isfinite().all() for x in ready.values()):
         must = "`dataset.transform` must be standardise where numbers are beyond the range of float32, but is"
         raise Mistake(f"{must} {transform}", "dataset.transform=standardise")
     return replace(found, splits={name: replace(split, x=ready[name]) for name, split in splits.items()})

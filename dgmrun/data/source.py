@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dgmrun.errors import Mistake
+from dgmrun.protocols.sparse import gathered
 from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
 
@@ -29,7 +30,7 @@ class InMemorySource:
     W rows is dropped.
 
     Args:
-        x: examples [N, ...], on the device; uint8 is converted batch by batch.
+        x: examples [N, ...], on the device; uint8 is converted, and what is sparse made dense, batch by batch.
         y: labels [N, ...], or None.
         batch_size: rows of a global batch, over all processes; at most one epoch.
         seed: seed of the run.
@@ -113,7 +114,7 @@ class InMemorySource:
             return torch.randperm(self.size).to(self.x.device)
 
     def _batch(self, index: Tensor) -> Batch:
-        x = self.x.index_select(0, index)
+        x = gathered(self.x, index)
         if self.draw is not None:
             with seeded(self.seed, "binarise", self.epoch, self.position, self.rank):
                 x = self.draw(x)

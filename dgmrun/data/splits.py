@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dgmrun.protocols.sparse import as_bytes
 from dgmrun.rng import seeded
 
 SPLITS = ("train", "valid", "test")
@@ -34,11 +35,12 @@ class Split:
 
     Args:
         x: examples [N, *event.shape]: uint8 if binary, float64 if a file has real numbers or counts, float32
-            otherwise; grey levels lie in [0, 1].
+            otherwise; grey levels lie in [0, 1]. Counts may be whole numbers in compressed sparse rows.
         y: labels [N, *labels.shape], int64 if they are classes or captions, if there are any.
         population: whether `x` is the whole population, so that all splits may be identical.
         column: name of a dimension of x, by its number.
         key: the same as `dataset.drop` takes it, if x is a table.
+        empty: number of examples of which nothing is left, and which are no part of x.
     """
 
     x: Tensor
@@ -46,6 +48,7 @@ class Split:
     population: bool = False
     column: Callable[[int], str] = "dimension {} (from 0)".format
     key: Callable[[int], str] | None = None
+    empty: int = 0
 
 
 Splits = dict[str, Split]
@@ -80,5 +83,8 @@ def split_named(name: str) -> str | None:
 
 
 def sha256(x: Tensor) -> str:
-    """Returns the SHA-256 of the entries of `x` in row-major order: figures are comparable if theirs agree."""
-    return hashlib.sha256(x.cpu().contiguous().numpy().data).hexdigest()
+    """Returns the SHA-256 of the entries of `x`, one example after another: figures are comparable if theirs agree."""
+    found = hashlib.sha256()
+    for row in as_bytes(x):
+        found.update(row)
+    return found.hexdigest()

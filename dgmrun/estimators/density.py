@@ -37,7 +37,7 @@ def log_density(model: Any, batch: Batch, double: bool = True) -> Float[Tensor, 
         double: whether in double precision, in which convolutions take several times as long, or in the model's own.
     """
     same, whole = in_double(model, batch) if double else (model, batch)
-    size = max(1, min(EXAMPLES, NUMBERS // max(1, batch.x[:1].numel())))
+    size = max(1, min(EXAMPLES, NUMBERS // max(1, batch.x.shape[1:].numel())))
     is_tractable = roles(type(model)).density is TractableDensity
 
     def of_block(block: Batch) -> Tensor:

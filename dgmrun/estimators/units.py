@@ -51,21 +51,6 @@ def in_original_units(scores: tuple[Tensor, Estimate], log_jacobian: Tensor) -> 
     )
 
 
-def per_size(estimate: Estimate, log_prob: Tensor, sizes: Tensor) -> Estimate:
-    r"""Returns a mean log-likelihood with the standard error of the log-likelihood per word or token.
-
-    Of the ratio :math:`R = \sum_n \log p(x_n) / \sum_n s_n` that error is
-    :math:`\mathrm{sd}(\log p(x_n) - R s_n) / (\bar s \sqrt N)` (delta method): long examples have low probabilities.
-    """
-    sizes = sizes.to(log_prob)
-    if estimate.quantity != "log_likelihood" or len(sizes) < 2 or bool((sizes == sizes[0]).all()):
-        return estimate
-    residuals = log_prob - log_prob.sum() / sizes.sum() * sizes
-    unseen = unseen_share(len(sizes), estimate.diagnostics.get("population"))
-    error = float(residuals.std() / sizes.mean()) * math.sqrt(unseen / len(sizes))
-    return replace(estimate, diagnostics={**estimate.diagnostics, "standard_error_per_size": error})
-
-
 def _hypot(length: float, further: float) -> float:
     """Returns sqrt(length^2 + further), or 0 if rounding makes the radicand negative."""
     return math.sqrt(max(0.0, length**2 + further))

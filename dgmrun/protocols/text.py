@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """Setting, such as `dataset.label`, of what is recognised in the data."""
-NAMED = ("log_z", "log_likelihood", "log_variance")
+NAMED = ("log_z", "log_likelihood", "perplexity", "log_variance")
 """Quantities implied by the name of their stage."""
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
 LARGE = 1e9

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from dgmrun.protocols import text
+from dgmrun.protocols import sparse, text, words
 from dgmrun.protocols.progress import tracked
 
 if TYPE_CHECKING:
@@ -109,12 +109,13 @@ class Event:
         """
         import torch
 
-        flat = x.reshape(len(x), -1)
-        if self.kind == "counts":
-            return flat.sum(1, dtype=torch.float64)
-        if self.kind == "tokens":
-            return (flat.ne(0).cumprod(1).sum(1) + 1).clamp(max=self.dims).double()
+        if self.kind in words.KINDS:
+            return words.lengths(self, x)
         return torch.full((len(x),), float(self.dims), dtype=torch.float64)
+
+    def log_frequencies(self, x: Tensor) -> Tensor:
+        """Logarithm of the share of each word in examples of counts or tokens, smoothed by 0.1, float64 [words]."""
+        return words.log_frequencies(self, x)
 
     def require(self, kinds: Sequence[str], what: str) -> None:
         """Checks that `kind` is among `kinds`, those that `what` models, e.g. "a NADE".
@@ -145,7 +146,10 @@ class Event:
 
 
 class Batch(NamedTuple):
-    """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any."""
+    """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any.
+
+    Those of a whole split may be sparse; `rows` and `blocks`, of which models are handed what they see, are dense.
+    """
 
     x: Tensor
     index: Tensor  # type: ignore[assignment]
@@ -153,8 +157,13 @@ class Batch(NamedTuple):
 
     def rows(self, which: Any) -> Batch:
         """The examples selected by `which`, a slice or positions in this batch."""
-        context = None if self.context is None else self.context[which]
-        return Batch(self.x[which], self.index[which], context)
+        context = None if self.context is None else sparse.gathered(self.context, which)
+        return Batch(sparse.gathered(self.x, which), self.index[which], context)
+
+    def subset(self, which: Tensor) -> Batch:
+        """The examples at positions `which`, sparse if they were."""
+        context = None if self.context is None else sparse.subset(self.context, which)
+        return Batch(sparse.subset(self.x, which), self.index[which], context)
 
     def blocks(self, size: int) -> Iterator[Batch]:
         """Splits into batches of `size` examples; the last may be smaller."""
@@ -210,6 +219,7 @@ UNKNOWN = Quantity("")
 QUANTITIES = {
     "log_z": Quantity("nats"),
     "log_likelihood": Quantity("nats", "higher", is_ranked=True, is_log_density=True),
+    "perplexity": Quantity("words", "lower"),
     "window_log_density": Quantity("nats", "higher", is_log_density=True),
     "jsd": Quantity("nats", "lower"),
     "le_cam": Quantity("of 1", "lower"),

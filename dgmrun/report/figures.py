@@ -37,15 +37,9 @@ def cell(figure: Figure | None, weights: str | None) -> str:
 
 
 def beside(figure: Figure, dataset: Any) -> str | None:
-    """Returns a derived quantity: bits per dimension for grey levels, perplexity for counts and tokens."""
+    """Returns a derived quantity: bits per dimension for grey levels."""
     if figure.quantity != "log_likelihood" or not figure.size:
         return None
-    if at(dataset, "kind") in ("counts", "tokens"):
-        perplexity = math.exp(min(-figure.value / figure.size, 700.0))
-        same_size = None if figure.standard_error is None else figure.standard_error / figure.size
-        error = figure.diagnostics.get("standard_error_per_size", same_size)
-        mark = {"lower_bound": "<= ", "upper_bound": ">= "}.get(figure.kind, "")
-        return f"perplexity {mark}{with_error(perplexity, None if error is None else perplexity * error)}"
     shown = bits(figure.value, figure.standard_error, figure.size, number(at(dataset, "levels")))
     return None if shown is None else f"{shown} bits per dimension, {plain(at(dataset, 'transform'))}"
 

@@ -11,7 +11,7 @@ from dgmrun.paths import short
 from dgmrun.report import decision
 from dgmrun.report.decision import Contest
 from dgmrun.report.figures import at, beside, cell, number
-from dgmrun.report.paired import ranking
+from dgmrun.report.paired import Place, ranking
 from dgmrun.report.runs import Entry, differing, folder
 from dgmrun.report.terminal import WIDE, Column, console, fitting, plain, show, table, tables, wrapped
 from dgmrun.run import queue
@@ -117,7 +117,7 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
     rows = {run.entry.path: place for place, row in enumerate(contest.rows, 1) for run in row.group.runs}
     places = ranking(contest.ground)
     differences = [decision.verdict(one.difference, one.standard_error, one.half_width, is_full) for one in places[1:]]
-    further = [beside(place.figure, at(place.entry.results, "dataset")) for place in places]
+    further = [_further(place) for place in places]
     return [
         ("#", [str(rows[place.entry.path]) for place in places]),
         ("seed", [place.entry.settings.get("seed", "-") for place in places]),
@@ -127,6 +127,14 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
         (decision.DIFFERENCE, ["-", *differences]),
         ("run", [decision.name(place.entry) for place in places]),
     ]
+
+
+def _further(place: Place) -> str | None:
+    """Returns what a likelihood amounts to: perplexity per document, or bits per dimension."""
+    perplexity = place.entry.figures.get(f"perplexity.{place.label.partition('.')[2]}")
+    if perplexity is not None:
+        return f"perplexity {cell(perplexity, place.entry.weights)}"
+    return beside(place.figure, at(place.entry.results, "dataset"))
 
 
 def _figures(entries: Sequence[Entry]) -> list[Column]:

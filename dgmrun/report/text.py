@@ -26,6 +26,8 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
         head += f"; {figure.split}, {counted(figure.examples, 'example')}{_share(figure)}"
     if figure.given:
         head += f", given {figure.given}"
+    if figure.quantity == "perplexity":
+        head += f"; per {figure.settings['per']}, unigram {figure.diagnostics['unigram']:.3f}"
     if (further := beside(figure, dataset)) is not None:
         head += f"; {further}"
     return "\n".join([head, *proposal(figure.diagnostics), *(f"    warning: {one}" for one in figure.warnings)])

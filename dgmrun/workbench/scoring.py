@@ -15,12 +15,14 @@ from dgmrun.data import transform
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
 from dgmrun.estimators.density import less, log_density, log_likelihood
+from dgmrun.estimators.perplexity import perplexities
 from dgmrun.estimators.sampling import Sampled, can_be_exact
 from dgmrun.estimators.shares import is_first
-from dgmrun.estimators.units import in_original_units, per_size
+from dgmrun.estimators.units import in_original_units
 from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
 from dgmrun.protocols.models import Sampler, Topped, UnnormalisedDensity, roles
 from dgmrun.protocols.values import Batch, Estimate, Evidence
+from dgmrun.protocols.words import KINDS, unigram
 from dgmrun.report import text
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
@@ -105,6 +107,8 @@ def score(run: Run, setup: Setup, word: str) -> None:
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
             if is_first():
                 _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
+                if word == "likelihood" and setup.event.kind in KINDS:
+                    _record_perplexities(run, setup, name, values, figure, scored.evidence.batch.x)
 
 
 def caveats(run: Run) -> list[str]:
@@ -134,7 +138,7 @@ def measured(
     values, estimate = in_original_units(method(model, scored.evidence), scored.log_jacobian)
     sizes = setup.event.size_of(scored.evidence.batch.x)
     figure = Figure.made(
-        per_size(estimate, values, sizes),
+        estimate,
         of=run.identity(),
         split=split,
         examples=len(sizes),
@@ -149,7 +153,7 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
     """Returns the examples of a split, or a random subset of `<word>.examples` that is the same for all runs."""
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     places = setup.places(split, setup.config[word]["examples"])
-    return of_batch(setup, batch.rows(places), log_jacobian[places], setup.population(split))
+    return of_batch(setup, batch.subset(places), log_jacobian[places], setup.population(split))
 
 
 def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
@@ -248,6 +252,13 @@ def _record(run: Run, word: str, name: str, figure: Figure, scores: tuple[Tensor
         run.write_arrays(f"per_example/{figure.split}-{file}.npz", **{of: values, "index": index})
     run.record(word, label, figure)
     log.info(text.line(word, label, figure, run.results.get("dataset")))
+
+
+def _record_perplexities(run: Run, setup: Setup, name: str, log_prob: Tensor, figure: Figure, x: Tensor) -> None:
+    of_unigram = unigram(setup.event, x, setup.event.log_frequencies(setup.scored("train").x).to(x.device))
+    found: Any = perplexities(log_prob, figure, setup.event.size_of(x), of_unigram)
+    for per, perplexity in found.items():
+        _record(run, "perplexity", f"{name}{per}", perplexity, None)
 
 
 def draw(run: Run, formats: Sequence[str]) -> None:

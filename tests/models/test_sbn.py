@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.estimators.likelihood.enumeration import Enumeration
 from dgmrun.latent.bounds import elbo
 from dgmrun.latent.draws import given, sampled
 from dgmrun.models.sbn import SBN
 from dgmrun.nn.binary import bits
 from dgmrun.nn.binary_layers import LAYERS
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
 EVENT, HIDDEN = Event((4,), "binary"), [3, 2]
@@ -170,3 +171,12 @@ def test_draws_keep_their_probabilities_in_mixed_precision(kind: str) -> None:
 def test_only_binary_data_suit_it() -> None:
     with pytest.raises(ValueError, match=r"`dataset` must be binary"):
         SBN(Event((4,), "real"))
+
+
+@pytest.mark.parametrize(("prior", "posterior"), KINDS)
+def test_the_likelihood_by_enumeration_is_the_sum_over_all_layers(prior: str, posterior: str) -> None:
+    model = sbn(prior, posterior)
+    batch = Batch(every_x(), torch.arange(16))
+    found, estimate = Enumeration()(model, Evidence(batch, batch))
+    torch.testing.assert_close(found, joint(model, every_x())[0].logsumexp(0).detach())
+    assert (estimate.kind, estimate.samples) == ("exact", 32)

@@ -110,7 +110,7 @@ class Ratio(FidelityMethod):
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns log p - log q of each example, and the bound; draws as many samples as there are examples."""
-        x = evidence.batch.x
+        x = evidence.batch.rows(slice(None)).x
         if len(x) < LEAST:
             raise Mistake(f"`fidelity.examples` must be at least {LEAST} for fidelity.ratio, but there are {len(x)}")
         sample = model.sample(len(x), evidence.batch.context).to(x)

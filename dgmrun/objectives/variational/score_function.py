@@ -106,7 +106,7 @@ class ScoreFunction(Variational):
         signals = [signal.detach() for signal in signals]
         if self.leave_one_out:
             signals = [signal - leave_one_out(signal) for signal in signals]
-        residuals = self.baselines.residuals(signals, [batch.x.flatten(1), *trace.z[:-1]])
+        residuals = self.baselines.residuals(signals, [batch.x.flatten(1).to(trace.z[0]), *trace.z[:-1]])
         weights = self.baselines.weights(residuals)
         estimate = direct.mean() + sum(map(score_function, weights, trace.log_q_units))
         error: Any = sum(weight.square().mean() for weight in weights) if self.baselines.nets else 0.0

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dgmrun.errors import Mistake, printable
 from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.paths import short
-from dgmrun.pictures import drawing, gallery
+from dgmrun.pictures import drawing, gallery, topics
 from dgmrun.protocols.models import Averaged, Generative, LatentVariableModel, Pictured
 from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Batch
@@ -156,6 +156,9 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
         with seeded(setup.config["seed"], "pictures"):
             plots |= latent.figures(models[-1], setup, len(x["data"]))
     drawing.write(run, "sample", plots, setup.formats)
+    if "topics" in plots:
+        for line in topics.lines(plots["topics"]):
+            log.info(line)
 
 
 @torch.no_grad()

@@ -13,14 +13,18 @@ from dgmrun.estimators.marginal import ACTIVE, posterior_means
 from dgmrun.latent import draws
 from dgmrun.latent.bounds import resampled
 from dgmrun.protocols.models import Annealable
+from dgmrun.protocols.topics import Topical
 from dgmrun.protocols.values import Batch
 from dgmrun.workbench.setup import Setup
 
 if TYPE_CHECKING:
     from dgmrun.pictures.drawing import Picture
+    from dgmrun.pictures.topics import Words
 
 SEEN = 2000
 """Number of test examples to encode."""
+WORDS = 10
+"""Number of words of each topic."""
 WALKS, STEPS, FURTHEST = 8, 9, 3.0
 """Number of latent traversals (units), number of values of each unit, and the largest of them."""
 
@@ -31,7 +35,7 @@ def figures(model: Any, setup: Setup, count: int) -> dict[str, Picture]:
 
     A single test example is not enough for these plots.
     """
-    from dgmrun.pictures import latent
+    from dgmrun.pictures import latent, topics
 
     batch = setup.seen(setup.scored("test").rows(slice(SEEN)))
     if len(batch.x) < 2:
@@ -46,6 +50,8 @@ def figures(model: Any, setup: Setup, count: int) -> dict[str, Picture]:
         y = None if labels is None or labels.dim() > 1 else labels[:SEEN].cpu().numpy()
         names = (f"unit {int(most[0]) + 1} of layer 1", f"unit {int(most[1]) + 1} of layer 1")
         drawn["map"] = latent.scatter(means[0][:, most[:2]].cpu().numpy(), y, names)
+    if isinstance(model, Topical):
+        drawn["topics"] = topics.bars(_words(model, setup, means[0]))
     if setup.event.is_picture:
         first = None if posterior is None else posterior[:count]
         drawn["reconstructions"] = _reconstructions(model, setup, batch.rows(slice(count)), first)
@@ -53,6 +59,18 @@ def figures(model: Any, setup: Setup, count: int) -> dict[str, Picture]:
             context = None if batch.context is None else batch.context[:1]
             drawn["walks"] = _walks(model, setup, means[0][0], most[:WALKS], context)
     return drawn
+
+
+def _words(model: Any, setup: Setup, means: Tensor) -> list[Words]:
+    """Returns the topics whose posterior means [examples, topics] vary most first, with their words."""
+    from dgmrun.pictures.topics import Words
+
+    nats, places = model.raised().topk(min(WORDS, setup.event.dims), 1)
+    name = setup.data.splits["train"].column
+    return [
+        Words(k + 1, float(means[:, k].mean()), list(map(name, places[k].tolist())), nats[k].tolist())
+        for k in means.var(0).argsort(descending=True).tolist()
+    ]
 
 
 def _reconstructions(model: Any, setup: Setup, batch: Batch, posterior: Tensor | None) -> Picture:

@@ -23,6 +23,7 @@ from dgmrun.objectives.state import NonFiniteError
 from dgmrun.paths import leaves
 from dgmrun.protocols.models import Initialised
 from dgmrun.protocols.sources import Source
+from dgmrun.protocols.sparse import is_sparse
 from dgmrun.rng import seeded
 from dgmrun.run import weights as _weights
 from dgmrun.run.directory import Run
@@ -39,6 +40,8 @@ from dgmrun.workbench.inputs import check_teachers, teacher
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
+DENSE = 2**24
+"""Most numbers of sparse training data from which a model is initialised: 128 MiB of counts."""
 for library in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -158,7 +161,9 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
         file = run.path / "weights.safetensors"
         _weights.load(model, _weights.read(file), file)
     elif isinstance(model, Initialised):
-        model.initialise(setup.seen(setup.scored("train"), torch.device("cpu")).x)
+        train = setup.scored("train")
+        some = setup.places("train", max(1, DENSE // setup.event.dims)) if is_sparse(train.x) else slice(None)
+        model.initialise(setup.seen(train.rows(some), torch.device("cpu")).x)
     return model
 
 

@@ -43,7 +43,7 @@ class Examples(NamedTuple):
 def examples(setup: Setup, split: str, device: torch.device, most: int | None = None) -> Examples:
     """Returns the examples of a split, or some of them at random, the same for every run."""
     places = setup.places(split, most)
-    batch = setup.seen(setup.scored(split).rows(places), device)
+    batch = setup.seen(setup.scored(split).subset(places), device)
     return Examples(batch, setup.log_jacobian(split)[places].to(device))
 
 
