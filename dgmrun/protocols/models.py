@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributions import Distribution
 
     from dgmrun.latent.draws import Draw
     from dgmrun.latent.trace import Trace
@@ -81,7 +82,10 @@ class Topped(Protocol):
     """A latent variable model with an unnormalised top layer: log p of its traces omits the term -log Z."""
 
     def top(self, x: Tensor) -> tuple[UnnormalisedDensity, Tensor]:
-        """The density of the top layer, and values of that layer for training data `x`."""
+        """The density of the top layer, and values of that layer for training data `x`, or their probabilities."""
+
+    def descend(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Samples x [num, *event.shape] and z of each layer [1, num, units], bottom first, given z of the top layer."""
 
 
 @runtime_checkable
@@ -206,6 +210,17 @@ class Enumerable(Protocol):
 
 
 @runtime_checkable
+class TwoLayers(Protocol):
+    """A model of two layers, the hidden one of binary units, with units that are independent given the other layer."""
+
+    def hidden_logits(self, v: Tensor) -> Tensor:
+        """Logits of h [batch, H], given v [batch, D]."""
+
+    def visible(self, h: Tensor) -> Distribution:
+        """p(v | h), unit by unit [..., D], given h [..., H]."""
+
+
+@runtime_checkable
 class Stacked(Protocol):
     """A model of several parts that are trained one after another."""
 
@@ -241,19 +256,6 @@ class Pictured(Protocol):
         """Named tensors to plot, given some examples: images [num, *event.shape], or one matrix."""
 
 
-class Caption(NamedTuple):
-    """What a value of a picture is, and a row and a column of one that is a matrix."""
-
-    value: str = ""
-    row: str = "row"
-    column: str = "column"
-
-
-def captions(*owners: object) -> dict[str, Caption]:
-    """Returns the captions of pictures, by their names, that the classes of a model and an objective state."""
-    return {name: Caption(*parts) for owner in owners for name, parts in getattr(type(owner), "captions", {}).items()}
-
-
 class Roles(NamedTuple):
     """Protocols by which a model is scored (`density`) and sampled (`sampler`); None if it cannot be."""
 
@@ -267,7 +269,7 @@ class Roles(NamedTuple):
 
 
 DENSITIES = (TractableDensity, UnnormalisedDensity, Topped, Inference, Bounded)
-SAMPLERS = (Sampler, MarkovChain)
+SAMPLERS = (Sampler, MarkovChain, Topped)
 
 
 def roles(model: type) -> Roles:

@@ -7,7 +7,7 @@ for the free energies F of either layer: log p(x, h) is a term of both, and canc
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Num
@@ -16,18 +16,8 @@ from torch.distributions import Distribution
 
 from dgmrun.latent.chain import chain_bound
 from dgmrun.nn.binary import LogBernoulli, bernoulli, precise
+from dgmrun.protocols.models import TwoLayers
 from dgmrun.protocols.sources import Source
-
-
-@runtime_checkable
-class TwoLayers(Protocol):
-    """A model of two layers, the hidden one of binary units, with units that are independent given the other layer."""
-
-    def hidden_logits(self, v: Tensor) -> Tensor:
-        """Logits of h [batch, H], given v [batch, D]."""
-
-    def visible(self, h: Tensor) -> Distribution:
-        """p(v | h), unit by unit [..., D], given h [..., H]."""
 
 
 class HalfStep(NamedTuple):
