@@ -38,7 +38,7 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
         return model.sample(num, context)
     event, like = model.event, next(model.parameters())
     if isinstance(model, Topped):
-        top, values = model.top(x.to(like.device, event.dtype))
+        top, values = model.top(event.seen(x, like))
         return model.descend(samples(top, num, values, burn_in).flatten(1))[0]
     if can_be_exact(model):
         return enumeration.samples(model, num)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dgmrun.nn.binary import Bernoulli, LogPartition, annealed_bits, bernoulli, bits, marginal_logits
+from dgmrun.nn.binary import PUBLISHED, Bernoulli, LogPartition, annealed_bits, bernoulli, bits, marginal_logits
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -37,12 +37,7 @@ class RBM(nn.Module):
         torch.Size([2])
     """
 
-    aliases: ClassVar[dict[str, str]] = {
-        "vishid": "weight",
-        "visbiases": "visible_bias",
-        "hidbiases": "hidden_bias",
-    }
-    """Names of the parameters in Salakhutdinov's files."""
+    aliases: ClassVar[dict[str, str]] = PUBLISHED
     captions: ClassVar[dict[str, tuple[str, ...]]] = {
         "filters": ("weight W", "hidden unit", "visible unit"),
         "activity": ("p(h = 1 | x)", "example", "hidden unit"),

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, distributions
 from torch.nn.functional import softplus
 
+PUBLISHED = {"vishid": "weight", "visbiases": "visible_bias", "hidbiases": "hidden_bias"}
+"""Names of the parameters of Boltzmann machines in Salakhutdinov's files, and here."""
 TOGETHER = 2**19
 """Number of logits that are processed together: few enough for the cache of a CPU, enough for a GPU."""
 

@@ -43,7 +43,7 @@ class Chain(NamedTuple):
         if not isinstance(model, Topped):
             return cls(model, model)
         like, event = next(model.parameters()), model.event  # type: ignore[attr-defined]
-        return cls(model.top(like.new_zeros(1, *event.shape, dtype=event.dtype).to(like))[0], model)
+        return cls(model.top(event.seen(like.new_zeros(1, *event.shape), like))[0], model)
 
     def shown(self, state: Tensor) -> Tensor:
         """Samples x [num, *event.shape], given states of the chain: these, or draws of the layers below a top."""

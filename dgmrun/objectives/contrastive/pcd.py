@@ -56,10 +56,9 @@ class PCD(Objective):
             raise ValueError(
                 f"`objective.num_chains` must be a multiple of the {data.world_size} processes, but is {num}"
             )
-        event, like = self.event, next(self.model.parameters())
-        dtype = torch.bool if event.kind == "binary" else like.dtype if event.dtype.is_floating_point else event.dtype
-        start = torch.rand(num // data.world_size, *event.shape).round()
-        self.rank_state["chains"] = start.to(like.device, dtype)
+        start = torch.rand(num // data.world_size, *self.event.shape).round()
+        chains = self.event.seen(start, next(self.model.parameters()))
+        self.rank_state["chains"] = chains.bool() if self.event.kind == "binary" else chains
 
     @property
     def event(self) -> Event:
@@ -70,8 +69,7 @@ class PCD(Objective):
     @property
     def chains(self) -> Tensor:
         """The chains of this process [chains, *event.shape], in the dtype of batches."""
-        like, chains = next(self.model.parameters()), self.rank_state["chains"]
-        return chains.to(like.dtype) if self.event.dtype.is_floating_point else chains
+        return self.event.seen(self.rank_state["chains"], next(self.model.parameters()))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Advances the chains by k steps; returns the contrast between the data and the chains."""

@@ -186,8 +186,7 @@ class TeacherStream:
         told = context_of(self.teacher)
         if (told is None) != (context is None) or (told is not None and context.shape != (num, *told.shape)):
             raise ValueError("its contexts must be those of its chains, but are not")
-        is_float = event.dtype.is_floating_point
-        self.position, self.chains = position, chains.to(like) if is_float else chains.to(like.device, event.dtype)
+        self.position, self.chains = position, event.seen(chains, like)
         self.context = None if context is None else context.to(like.device)
 
     def epochs(self, steps: int) -> None:
