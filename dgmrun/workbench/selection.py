@@ -13,7 +13,7 @@ from torch import nn
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import options, sections
 from dgmrun.protocols.methods import LogZMethod, Method, suits
-from dgmrun.protocols.models import Topped, TractableDensity, roles
+from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.samplers import Chain
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
@@ -63,8 +63,6 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     if student and setup.config["log_z"]["proposal"] is not None:
         raise Mistake(f"`{PROPOSAL}` must be null for a student, which is one itself: give it to its teacher's run")
     its = teacher_of(setup).setup if student else setup
-    if roles(build.target(its.config["model"])).density is Topped and setup.config["log_z"]["proposal"] is not None:
-        raise Mistake(f"`{PROPOSAL}` must be null where log Z is that of a top layer, which no run is a proposal for")
     has_proposal = student or _proposal(setup) is not None
     model, choice = Chain.of(its.new_model()).walker, setup.config["choices"]["model"]
     every: dict[str, LogZMethod] = {

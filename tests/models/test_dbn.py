@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dgmrun.data.source import InMemorySource
 from dgmrun.estimators import enumeration, sampling
+from dgmrun.estimators.joint import Guided, Joint
 from dgmrun.latent.bounds import elbo
 from dgmrun.latent.draws import given, sampled
 from dgmrun.models import DBN, RBM
@@ -210,3 +211,53 @@ def test_refuses(event: Event, hidden: list[int], said: str) -> None:
 def test_up_down_refuses_no_step() -> None:
     with pytest.raises(ValueError, match=r"`objective\.k` must be at least 1, but is 0"):
         UpDown(dbn(2, 2), Optimization(partial(torch.optim.SGD, lr=0.1)), k=0)
+
+
+def test_a_joint_density_of_x_and_layers_has_the_log_z_of_the_top() -> None:
+    """Sums of f and q over every state; walks leave the joint invariant: 4 standard errors of every unit's mean."""
+    model = dbn(2, 3, 2)
+    q = RBM(Event((4,), "binary"), 2, weight_std=1.0).double().requires_grad_(False)
+    normalised = Normalised(q)
+    joint = Joint(model, X[:1])
+    every = bits(torch.arange(2**9), 9).double()
+    truth = enumeration.log_masses(model.rbm).logsumexp(0)
+    torch.testing.assert_close(joint.log_unnormalised(every).logsumexp(0), truth)
+    guided = Guided(normalised, joint)
+    assert float(guided.log_prob(every).logsumexp(0)) == pytest.approx(0, abs=1e-12)
+    num, mean = 20_000, joint.log_unnormalised(every).softmax(0) @ every
+    start = every[torch.multinomial(joint.log_unnormalised(every).softmax(0), num, replacement=True)]
+    for x in (start, joint.walk(start, 2)):
+        assert ((x.mean(0) - mean).abs() < 4 * x.std(0) / math.sqrt(num)).all()
+    of_q = guided.log_prob(every).exp() @ every
+    x = guided.sample(num)
+    assert ((x.mean(0) - of_q).abs() < 4 * x.std(0) / math.sqrt(num)).all()
+
+
+class Normalised(torch.nn.Module):
+    """An enumerated machine as a tractable density of x."""
+
+    def __init__(self, rbm: RBM) -> None:
+        super().__init__()
+        self.rbm = rbm
+
+    def log_prob(self, x: Tensor, context: None = None) -> Tensor:
+        return self.rbm.log_unnormalised(x) - enumeration.log_masses(self.rbm).logsumexp(0)
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        return enumeration.samples(self.rbm, num)
+
+
+def test_a_student_measures_log_z_of_the_top(dgmrun: Command) -> None:
+    """Through q(x) q(h | x) of its own and the teacher's: within 4 standard errors of enumeration."""
+    few = ("log_z.importance.num_samples=2000", "log_z.importance.num_chains=200", "log_z.importance.burn_in=20")
+    same = [word.replace("importance", "bridge") for word in few]
+    chains = ("objective.stream.num_chains=200", "objective.stream.burn_in=20", "optimizer=adam", "optimizer.lr=0.01")
+    data = ("dataset=bars_and_stripes", "dataset.side=2", "dataset.event.shape=[1,2,2]", "dataset.batch_size=4")
+    assert dgmrun("model=dbn", "model.hidden=[3,2]", *data, "trainer.max_steps=30", "train", "hydra.run.dir=net") == 0
+    net = ("objective.teacher=net", "objective=distill_kl", "trainer.max_steps=100", "model=nade", "model.hidden=4")
+    assert dgmrun(*net, *data, *chains, *few, *same, "train", "log_z", "hydra.run.dir=student") == 0
+    assert dgmrun("run=net", "log_z", "log_z.methods=[exact]") == 0
+    found = results("net")["log_z"]
+    assert {"exact", "importance", "bridge"} <= found.keys()
+    for name in ("importance", "bridge"):
+        assert abs(found[name]["value"] - found["exact"]["value"]) < 4 * found[name]["standard_error"] + 1e-6
