@@ -1,8 +1,7 @@
 """Protocols for the capabilities of models, and `roles`, which selects those that evaluation uses.
 
-Models never import a Protocol: a model satisfies one if it has its methods, so a model and an objective that do not
-match are refused by their classes, before either is built. A model that can be conditioned takes `context=`, an Event,
-in its constructor; one that cannot has no such parameter, and its methods are passed None as context.
+Models never import a Protocol: a model satisfies one if it has its methods, so what does not match is refused by its
+class, before it is built. A model that can be conditioned takes `context=`, an Event.
 """
 
 from __future__ import annotations
@@ -107,8 +106,7 @@ class Inference(Protocol):
             x: examples [batch, *event.shape].
             draw: how to draw each layer.
             context: what the examples are conditioned on.
-            local: parameters of posteriors to use in place of the model's own, if it is `Reparameterised`,
-                [batch, ...].
+            local: parameters [batch, ...] of posteriors to use in place of its own, if it is `Reparameterised`.
         """
 
 
