@@ -89,11 +89,11 @@ of_both = pytest.mark.parametrize("make", [real, classes])
 
 @of_both
 def test_intervals_cover(make: Callable[[], tuple[Harmonium, Tensor]]) -> None:
-    """8 machines: 3 misses of 99.7 % intervals have a probability below 1e-5."""
+    """6 machines: 3 misses of 99.7 % intervals have a probability below 1e-6."""
     torch.manual_seed(2)
-    for outcomes in found(make, 8, 100).values():
+    for outcomes in found(make, 6, 50).values():
         trusted = [one for one in outcomes if not one[0]]
-        assert len(trusted) > 2
+        assert len(trusted) > 1
         assert sum(not covers for _, covers, _ in trusted) < 3
 
 

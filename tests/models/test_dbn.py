@@ -249,13 +249,13 @@ class Normalised(torch.nn.Module):
 
 def test_a_student_measures_log_z_of_the_top(dgmrun: Command) -> None:
     """Through q(x) q(h | x) of its own and the teacher's: within 4 standard errors of enumeration."""
-    few = ("log_z.importance.num_samples=2000", "log_z.importance.num_chains=200", "log_z.importance.burn_in=20")
+    few = ("log_z.importance.num_samples=1000", "log_z.importance.num_chains=200", "log_z.importance.burn_in=20")
     same = [word.replace("importance", "bridge") for word in few]
     chains = ("objective.stream.num_chains=200", "objective.stream.burn_in=20", "optimizer=adam", "optimizer.lr=0.01")
     data = ("dataset=bars_and_stripes", "dataset.side=2", "dataset.event.shape=[1,2,2]", "dataset.batch_size=4")
     exact = ("log_z", "log_z.methods=[exact]", "hydra.run.dir=net")
     assert dgmrun("model=dbn", "model.hidden=[3,2]", *data, "trainer.max_steps=30", "train", *exact) == 0
-    net = ("objective.teacher=net", "objective=distill_kl", "trainer.max_steps=100", "model=nade", "model.hidden=4")
+    net = ("objective.teacher=net", "objective=distill_kl", "trainer.max_steps=50", "model=nade", "model.hidden=4")
     assert dgmrun(*net, *data, *chains, *few, *same, "train", "log_z", "hydra.run.dir=student") == 0
     found = results("net")["log_z"]
     assert {"exact", "importance", "bridge"} <= found.keys()
