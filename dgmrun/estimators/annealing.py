@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64, Num
 from torch import Tensor
 
 from dgmrun.protocols.models import AnnealingPath
@@ -64,11 +64,11 @@ SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, cubic, 
 
 @torch.no_grad()
 def anneal(
-    path: AnnealingPath, state: Float[Tensor, "*chains units"], betas: Float64[Tensor, "temperatures"]
+    path: AnnealingPath, state: Num[Tensor, "*chains units"], betas: Float64[Tensor, "temperatures"]
 ) -> tuple[Tensor, Float64[Tensor, "*chains"]]:
     """Anneals chains from `state` along `path` at `betas`; returns their final states and log-weights, in float64."""
     log_w = torch.zeros(state.shape[:-1], dtype=torch.float64, device=state.device)
-    steps = betas.to(state.device, state.dtype)
+    steps = betas.to(state.device, state.dtype if state.is_floating_point() else torch.get_default_dtype())
     for step in tracked(range(len(steps) - 1)):
         beta, next_beta = steps[step : step + 2]
         state, increment = path.move(state, beta, next_beta)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgmrun.estimators import enumeration
 from dgmrun.estimators.enumeration import AUTOMATIC_BITS
-from dgmrun.protocols.models import Enumerable, Sampler, UnnormalisedDensity, context_of
+from dgmrun.protocols.models import Enumerable, Sampler, Topped, UnnormalisedDensity, context_of
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
@@ -27,7 +27,7 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
     """Draws `num` samples of the model, [num, *event.shape].
 
     Args:
-        model: a sampler or a Markov chain.
+        model: a sampler, a Markov chain, or a model whose top layer is one.
         num: number of samples.
         x: training data. Chains start at samples of the base distribution that an unnormalised density fits to them, or
             else at random examples.
@@ -36,9 +36,12 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
     """
     if isinstance(model, Sampler):
         return model.sample(num, context)
+    event, like = model.event, next(model.parameters())
+    if isinstance(model, Topped):
+        top, values = model.top(event.seen(x, like))
+        return model.descend(samples(top, num, values, burn_in).flatten(1))[0]
     if can_be_exact(model):
         return enumeration.samples(model, num)
-    event, like = model.event, next(model.parameters())
     if isinstance(model, UnnormalisedDensity):
         start = model.annealed(x).start(num).reshape(num, *event.shape)
     else:

@@ -10,13 +10,13 @@ References:
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dgmrun.nn.binary import bernoulli, bits, log_partition, marginal_logits
+from dgmrun.nn.binary import PUBLISHED, Bernoulli, LogPartition, annealed_bits, bernoulli, bits, marginal_logits
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -37,12 +37,7 @@ class RBM(nn.Module):
         torch.Size([2])
     """
 
-    aliases: ClassVar[dict[str, str]] = {
-        "vishid": "weight",
-        "visbiases": "visible_bias",
-        "hidbiases": "hidden_bias",
-    }
-    """Names of the parameters in Salakhutdinov's files."""
+    aliases: ClassVar[dict[str, str]] = PUBLISHED
     captions: ClassVar[dict[str, tuple[str, ...]]] = {
         "filters": ("weight W", "hidden unit", "visible unit"),
         "activity": ("p(h = 1 | x)", "example", "hidden unit"),
@@ -72,6 +67,10 @@ class RBM(nn.Module):
     def visible_logits(self, h: Tensor) -> Tensor:
         """Logits of v [batch, D], given h [batch, H]."""
         return torch.addmm(self.visible_bias, h, self.weight.t())
+
+    def visible(self, h: Tensor) -> Bernoulli:
+        """p(v | h), [..., D], given h [..., H]."""
+        return Bernoulli(self.visible_logits(h.flatten(0, -2)).unflatten(0, h.shape[:-1]))
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r"""Minus the free energy, :math:`v^\top a + \sum_j \log(1 + e^{b_j + (v^\top W)_j})`, in nats [batch]."""
@@ -152,30 +151,8 @@ class RBMPath:
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
         """Makes one block Gibbs sweep at `next_beta`; also returns the increment of the log-weight, [chains]."""
         logits = torch.addmm(self.hidden_bias, state, self.weight)
-        warm, cold = beta * logits, next_beta * logits
-        p_warm, p_cold = torch.sigmoid(warm), torch.sigmoid(cold)
+        h, increment = annealed_bits(logits, beta, next_beta)
         tilt = (next_beta - beta) * (state @ (self.visible_bias - self.base_logits))
-        increment = tilt + (log_partition(cold, p_cold) - log_partition(warm, p_warm)).sum(-1)
         bias = torch.lerp(self.base_logits, self.visible_bias, next_beta)
-        v_logits = bias + next_beta * (bernoulli(p_cold) @ self.weight.t())
-        return bernoulli(torch.sigmoid(v_logits)), increment
-
-
-class LogPartition(torch.autograd.Function):
-    """log(1 + e^logits), computed by `log_partition`; its derivative is the probability that the unit is on."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the values and the probabilities, both of the shape of the logits."""
-        probability = torch.sigmoid(logits)
-        ctx.save_for_backward(probability)
-        ctx.set_materialize_grads(False)
-        return log_partition(logits, probability), probability
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> Tensor:
-        """Gradient in the logits; second derivatives need that of p, too."""
-        (probability,) = ctx.saved_tensors
-        of_value, of_p = gradients
-        found = torch.zeros_like(probability) if of_value is None else of_value * probability
-        return found if of_p is None else found + of_p * probability * (1 - probability)
+        v_logits = bias + next_beta * (h @ self.weight.t())
+        return bernoulli(torch.sigmoid(v_logits)), tilt + increment

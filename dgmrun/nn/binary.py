@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, distributions
 from torch.nn.functional import softplus
 
+PUBLISHED = {"vishid": "weight", "visbiases": "visible_bias", "hidbiases": "hidden_bias"}
+"""Names of the parameters of Boltzmann machines in Salakhutdinov's files, and here."""
 TOGETHER = 2**19
 """Number of logits that are processed together: few enough for the cache of a CPU, enough for a GPU."""
 
@@ -57,6 +59,38 @@ def log_partition(logits: Tensor, probability: Tensor) -> Tensor:
     """
     likelier = (probability - 0.5).abs_().add_(0.5)
     return logits.clamp(min=0).sub_(likelier.log_())
+
+
+def annealed_bits(logits: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Draws hidden units of a Boltzmann machine at `next_beta`, given their logits [chains, H] at 1.
+
+    Returns also what they add to the log-weight, [chains]:
+    :math:`\sum_j \log(1 + e^{\beta' l_j}) - \log(1 + e^{\beta l_j})`.
+    """
+    warm, cold = beta * logits, next_beta * logits
+    p_warm, p_cold = torch.sigmoid(warm), torch.sigmoid(cold)
+    increment = (log_partition(cold, p_cold) - log_partition(warm, p_warm)).sum(-1)
+    return bernoulli(p_cold), increment
+
+
+class LogPartition(torch.autograd.Function):
+    """log(1 + e^logits), computed by `log_partition`; its derivative is the probability that the unit is on."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the values and the probabilities, both of the shape of the logits."""
+        probability = torch.sigmoid(logits)
+        ctx.save_for_backward(probability)
+        ctx.set_materialize_grads(False)
+        return log_partition(logits, probability), probability
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Tensor:
+        """Gradient in the logits; second derivatives need that of p, too."""
+        (probability,) = ctx.saved_tensors
+        of_value, of_p = gradients
+        found = torch.zeros_like(probability) if of_value is None else of_value * probability
+        return found if of_p is None else found + of_p * probability * (1 - probability)
 
 
 def log_bernoulli(logits: Tensor, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from dgmrun.protocols.models import MarkovChain, Sampler, fits
+from dgmrun.protocols.models import Sampler, fits, roles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,4 +77,4 @@ class FidelityMethod(ScoringMethod, Protocol):
 
 def suits(model: type, requires: type) -> bool:
     """Returns whether a method that requires a Protocol can be called with a model: a chain is a sampler for it."""
-    return fits(model, requires) or (requires is Sampler and fits(model, MarkovChain))
+    return fits(model, requires) or (requires is Sampler and roles(model).sampler is not None)

@@ -1,8 +1,7 @@
 """Protocols for the capabilities of models, and `roles`, which selects those that evaluation uses.
 
-Models never import a Protocol: a model satisfies one if it has its methods, so a model and an objective that do not
-match are refused by their classes, before either is built. A model that can be conditioned takes `context=`, an Event,
-in its constructor; one that cannot has no such parameter, and its methods are passed None as context.
+Models never import a Protocol: a model satisfies one if it has its methods, so what does not match is refused by its
+class, before it is built. A model that can be conditioned takes `context=`, an Event.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributions import Distribution
 
     from dgmrun.latent.draws import Draw
     from dgmrun.latent.trace import Trace
@@ -81,7 +81,10 @@ class Topped(Protocol):
     """A latent variable model with an unnormalised top layer: log p of its traces omits the term -log Z."""
 
     def top(self, x: Tensor) -> tuple[UnnormalisedDensity, Tensor]:
-        """The density of the top layer, and values of that layer for training data `x`."""
+        """The density of the top layer, and values of that layer for training data `x`, or their probabilities."""
+
+    def descend(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Samples x [num, *event.shape] and z of each layer [1, num, units], bottom first, given z of the top layer."""
 
 
 @runtime_checkable
@@ -103,8 +106,7 @@ class Inference(Protocol):
             x: examples [batch, *event.shape].
             draw: how to draw each layer.
             context: what the examples are conditioned on.
-            local: parameters of posteriors to use in place of the model's own, if it is `Reparameterised`,
-                [batch, ...].
+            local: parameters [batch, ...] of posteriors to use in place of its own, if it is `Reparameterised`.
         """
 
 
@@ -206,6 +208,17 @@ class Enumerable(Protocol):
 
 
 @runtime_checkable
+class TwoLayers(Protocol):
+    """A model of two layers, the hidden one of binary units, with units that are independent given the other layer."""
+
+    def hidden_logits(self, v: Tensor) -> Tensor:
+        """Logits of h [batch, H], given v [batch, D]."""
+
+    def visible(self, h: Tensor) -> Distribution:
+        """p(v | h), unit by unit [..., D], given h [..., H]."""
+
+
+@runtime_checkable
 class Stacked(Protocol):
     """A model of several parts that are trained one after another."""
 
@@ -241,19 +254,6 @@ class Pictured(Protocol):
         """Named tensors to plot, given some examples: images [num, *event.shape], or one matrix."""
 
 
-class Caption(NamedTuple):
-    """What a value of a picture is, and a row and a column of one that is a matrix."""
-
-    value: str = ""
-    row: str = "row"
-    column: str = "column"
-
-
-def captions(*owners: object) -> dict[str, Caption]:
-    """Returns the captions of pictures, by their names, that the classes of a model and an objective state."""
-    return {name: Caption(*parts) for owner in owners for name, parts in getattr(type(owner), "captions", {}).items()}
-
-
 class Roles(NamedTuple):
     """Protocols by which a model is scored (`density`) and sampled (`sampler`); None if it cannot be."""
 
@@ -267,7 +267,7 @@ class Roles(NamedTuple):
 
 
 DENSITIES = (TractableDensity, UnnormalisedDensity, Topped, Inference, Bounded)
-SAMPLERS = (Sampler, MarkovChain)
+SAMPLERS = (Sampler, MarkovChain, Topped)
 
 
 def roles(model: type) -> Roles:

@@ -1,8 +1,10 @@
-"""Protocols of what some samplers can do beyond samples."""
+"""Protocols of what some samplers can do beyond samples, and the Markov chain of a model that is sampled by one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from dgmrun.protocols.models import Topped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,3 +24,30 @@ class Stepwise(Protocol):
 
     def sample_by(self, sampler: str, steps: int | None) -> None:
         """Sets how samples are drawn: ancestral or by ddim, in so many steps; None for all."""
+
+
+class Chain(NamedTuple):
+    """The Markov chain of a model.
+
+    Args:
+        walker: what walks: the model itself or, as a chain of x alone is not known, the top of a `Topped` model.
+        model: the model.
+    """
+
+    walker: Any
+    model: Any
+
+    @classmethod
+    def of(cls, model: Any) -> Chain:
+        """The chain of a model."""
+        if not isinstance(model, Topped):
+            return cls(model, model)
+        like, event = next(model.parameters()), model.event  # type: ignore[attr-defined]
+        return cls(model.top(event.seen(like.new_zeros(1, *event.shape), like))[0], model)
+
+    def shown(self, state: Tensor) -> Tensor:
+        """Samples x [num, *event.shape], given states of the chain: these, or draws of the layers below a top."""
+        if self.walker is self.model:
+            return state
+        x: Tensor = self.model.descend(state.flatten(1))[0]
+        return x

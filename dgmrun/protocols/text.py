@@ -1,9 +1,9 @@
-"""Words: of settings, and of estimates: value, standard error, interval and kind on one line."""
+"""Words: of settings, of pictures, and of estimates: value, standard error, interval and kind on one line."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dgmrun.protocols.values import Estimate
@@ -15,6 +15,19 @@ NAMED = ("log_z", "log_likelihood", "perplexity", "log_variance")
 BIAS = {"none": "", "down": ", low in the mean", "up": ", high in the mean", "unknown": ", direction unknown"}
 LARGE = 1e9
 """Numbers above it are shown by their powers of ten."""
+
+
+class Caption(NamedTuple):
+    """What a value of a picture is, and a row and a column of one that is a matrix."""
+
+    value: str = ""
+    row: str = "row"
+    column: str = "column"
+
+
+def captions(*owners: object) -> dict[str, Caption]:
+    """Returns the captions of pictures, by their names, that the classes of a model and an objective state."""
+    return {name: Caption(*parts) for owner in owners for name, parts in getattr(type(owner), "captions", {}).items()}
 
 
 def shown(estimate: Estimate) -> str:

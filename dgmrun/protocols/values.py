@@ -79,6 +79,10 @@ class Event:
 
         return torch.float32 if self.kind in ("binary", *CONTINUOUS) else torch.int64
 
+    def seen(self, x: Tensor, like: Tensor) -> Tensor:
+        """Returns x as a model with parameters like this one sees it: in their precision, unless of whole numbers."""
+        return x.to(like) if self.dtype.is_floating_point else x.to(like.device, self.dtype)
+
     @property
     def is_picture(self) -> bool:
         """Whether an example is an image: channels, height and width."""

@@ -46,14 +46,19 @@ def read(file: Path) -> dict[str, Tensor]:
 def load(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
     """Copies parameters into a model, by their names or its `aliases`; vectors may have extra axes of length 1.
 
+    Parameters that its `copies` name are, where the file has none of them, copies of others.
+
     Raises:
         Mistake: a parameter is missing or unknown, has another shape, or is not finite.
     """
     aliases: dict[str, str] = getattr(type(model), "aliases", {})
+    copies: dict[str, str] = getattr(type(model), "copies", {})
     named = {aliases.get(name, name): tensor for name, tensor in tensors.items()}
+    is_ambiguous = len(named) < len(tensors)
+    named = {copy: named[name] for copy, name in copies.items() if name in named} | named
     state = model.state_dict()
     for name, parameter in state.items():
-        if name not in named or len(named) < len(tensors):
+        if name not in named or is_ambiguous:
             raise Mistake(f"{file} must have the parameters {', '.join(state)}, but has {', '.join(tensors)}")
         given = named[name]
         is_float = given.is_floating_point()

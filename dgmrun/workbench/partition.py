@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 from torch import Tensor
 
+from dgmrun.estimators.joint import Guided, Joint
 from dgmrun.estimators.proposal import Proposal
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity, roles
@@ -43,11 +44,12 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
     about = subject(run, setup)
     (target, its_setup), seed = about.target, setup.config["seed"]
     of = target.identity()
-    model, x = unnormalised(its_setup.trained_model(target), its_setup)
+    whole = its_setup.trained_model(target)
+    model, x = unnormalised(whole, its_setup)
     through, proposal = None, None
     if about.proposal is not None:
         through = about.proposal.run.identity()
-        proposal = Proposal(about.proposal.model, model, x, seed)
+        proposal = _through(about.proposal.model, whole, model, x, seed)
     both, found = _writable(about, run), {}
     for name, method in selected.items():
         started = time.perf_counter()
@@ -68,6 +70,14 @@ def measure(run: Run, setup: Setup, selected: Mapping[str, LogZMethod]) -> dict[
         _write_samples(both, of.weights_sha256, proposal)
     _draw(both, target, proposal is not None and bool(proposal.drawn), setup.formats)
     return found
+
+
+def _through(q: Any, whole: Any, part: Any, x: Tensor, seed: int) -> Proposal:
+    """Returns samples of a proposal and of a model; of a model with a top, both with its latent layers."""
+    if part is whole:
+        return Proposal(q, whole, x, seed)
+    joint = Joint(whole, x.new_zeros(1, *whole.event.shape))
+    return Proposal(Guided(q, joint), joint, x, seed)
 
 
 def stored(run: Run, setup: Setup, name: str, method: LogZMethod) -> Figure:

@@ -126,7 +126,7 @@ def of_samples(model: Any, shortcut: str | None) -> list[str]:
         return [f"samples are {shortcut}: see `sample.sampler` and `sample.steps`"]
     if not isinstance(model, Sampled) or can_be_exact(model.model):
         return []
-    where = "its base distribution" if isinstance(model.model, UnnormalisedDensity) else "training examples"
+    where = "its base distribution" if roles(type(model.model)).needs_log_z else "training examples"
     return [f"samples are the ends of chains of {model.burn_in} steps from {where}: try others for `fidelity.burn_in`"]
 
 

@@ -13,7 +13,8 @@ from torch import nn
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import options, sections
 from dgmrun.protocols.methods import LogZMethod, Method, suits
-from dgmrun.protocols.models import Topped, TractableDensity, roles
+from dgmrun.protocols.models import TractableDensity, roles
+from dgmrun.protocols.samplers import Chain
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, other
@@ -62,10 +63,8 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
     if student and setup.config["log_z"]["proposal"] is not None:
         raise Mistake(f"`{PROPOSAL}` must be null for a student, which is one itself: give it to its teacher's run")
     its = teacher_of(setup).setup if student else setup
-    if roles(build.target(its.config["model"])).density is Topped and setup.config["log_z"]["proposal"] is not None:
-        raise Mistake(f"`{PROPOSAL}` must be null where log Z is that of a top layer, which no run is a proposal for")
     has_proposal = student or _proposal(setup) is not None
-    model, choice = _part(its.new_model(), its), setup.config["choices"]["model"]
+    model, choice = Chain.of(its.new_model()).walker, setup.config["choices"]["model"]
     every: dict[str, LogZMethod] = {
         name: method for name, method in made(setup, "log_z", model).items() if method.needs_proposal or not student
     }
@@ -85,14 +84,6 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
             check_proposal(name, method, has_proposal)
         build.checked(method.check, model)
     return selected
-
-
-def _part(model: Any, setup: Setup) -> Any:
-    """Returns the unnormalised part of a model: the model itself, or its top layer."""
-    if roles(type(model)).density is not Topped:
-        return model
-    like = next(model.parameters())
-    return model.top(like.new_zeros(1, *setup.event.shape, dtype=setup.event.dtype))[0]
 
 
 def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:

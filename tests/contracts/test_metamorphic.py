@@ -32,7 +32,8 @@ TABLE = np.random.default_rng(0).normal(size=(300, 16))
 def small(model: str) -> list[str]:
     """Sizes that a model has, made small."""
     text = options("model")[model].read_text()
-    sizes = {"hidden: [": "model.hidden=[4]", "hidden: ": "model.hidden=4", "latent: [": "model.latent=[2]"}
+    layers = {"hidden: [500, 500]": "model.hidden=[4,3]", "hidden: [": "model.hidden=[4]", "hidden: ": "model.hidden=4"}
+    sizes = {**layers, "latent: [": "model.latent=[2]"}
     found = [override for key, override in sizes.items() if f"  {key}" in text]
     return [f"model={model}", *narrow(text), *{one.partition("=")[0]: one for one in reversed(found)}.values()]
 

@@ -26,9 +26,10 @@ from dgmrun.objectives.distillation.distill_variational import DistillVariationa
 from dgmrun.objectives.distillation.stream import StreamSettings, TeacherStream
 from dgmrun.objectives.distillation.teacher import Teacher
 from dgmrun.paths import options
-from dgmrun.protocols.models import MarkovChain, roles
+from dgmrun.protocols.models import MarkovChain, Topped, roles
 from dgmrun.protocols.values import Batch, Estimate, Event
 from dgmrun.workbench import build
+from tests.conftest import of_other_data
 
 D = 4
 STATES = bits(torch.arange(2**D), D).double()
@@ -37,9 +38,9 @@ SETTINGS = {name: yaml.safe_load(file.read_text())["model"] for name, file in op
 CHAINS = [
     name
     for name, node in SETTINGS.items()
-    if roles(build.target(node)).sampler is MarkovChain and "${dataset." not in str(node)
+    if roles(build.target(node)).sampler in (MarkovChain, Topped) and name not in of_other_data()
 ]
-"""Models that are sampled by chains, but those whose data are settings of their own datasets."""
+"""Models of bits that are sampled by chains."""
 EXACT = Estimate("log_z", 1.5, 0.0, (1.5, 1.5), "exact", "none")
 
 

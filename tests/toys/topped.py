@@ -6,23 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Bernoulli, Independent
 
 from dgmrun.latent.trace import Trace
+from dgmrun.models.dbn import Unnormalised
 from dgmrun.models.rbm import RBM
 from dgmrun.protocols.values import Batch, Event
-
-
-class Unnormalised(Distribution):
-    """log f of the top layer, whose log Z nobody has taken off."""
-
-    def __init__(self, top: RBM) -> None:
-        super().__init__(event_shape=torch.Size([top.event.dims]), validate_args=False)
-        self.top = top
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """[samples, batch]."""
-        return self.top.log_unnormalised(z.flatten(0, -2)).reshape(z.shape[:-1])
 
 
 class Topped(nn.Module):
@@ -49,10 +38,9 @@ class Topped(nn.Module):
         return self.rbm, self._inferred(x).sample()
 
     @torch.no_grad()
-    def walk(self, x: Tensor, steps: int) -> Tensor:
-        """Up, through the chain of the top, and down."""
-        z = self.rbm.walk(self._inferred(x).sample(), steps)
-        return Bernoulli(logits=self.decoder(z)).sample().reshape(x.shape)
+    def descend(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Down from the top."""
+        return Bernoulli(logits=self.decoder(z)).sample().reshape(-1, *self.event.shape), [z.unsqueeze(0)]
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Wake-sleep below, contrastive divergence on top, [batch]."""

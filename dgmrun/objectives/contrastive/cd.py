@@ -11,11 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from dgmrun.nn.binary import bernoulli
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast
-from dgmrun.objectives.contrastive.half_step import TwoLayers, check_others, half_step
-from dgmrun.protocols.models import Learnable
+from dgmrun.objectives.contrastive.half_step import check_others, half_step
+from dgmrun.protocols.models import Learnable, TwoLayers
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 
@@ -65,4 +64,4 @@ class CD(Objective):
 def first_step(model: TwoLayers, x: Tensor) -> tuple[Tensor, Tensor]:
     """Returns states one Gibbs step from the data, and terms of the chain bound of its first half, [1, batch]."""
     step = half_step(model, x)
-    return bernoulli(step.means).reshape(x.shape), step.bound
+    return step.visible.sample().reshape(x.shape), step.bound

@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 
-def contrast(model: Any, x: Float[Tensor, "batch ..."], x_model: Float[Tensor, "chains ..."]) -> Float[Tensor, ""]:
+def contrast(model: Any, x: Num[Tensor, "batch ..."], x_model: Num[Tensor, "chains ..."]) -> Float[Tensor, ""]:
     """Returns the mean of log f at `x_model`, held fixed, minus that at `x`, in nats, from one evaluation of log f."""
     log_f = model.log_unnormalised(torch.cat([x, x_model.detach()]))
     share = torch.cat([log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))])

@@ -1,4 +1,4 @@
-r"""The first half of a Gibbs step, x -> h, of two layers of binary units, with its log-probabilities both ways.
+r"""The first half of a Gibbs step, x -> h, to a layer of binary units, with its log-probabilities both ways.
 
 .. math:: \log q(h \mid x) - \log p(x \mid h) = F_v(x) - F_h(h)
 
@@ -7,38 +7,29 @@ for the free energies F of either layer: log p(x, h) is a term of both, and canc
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
+from torch.distributions import Distribution
 
 from dgmrun.latent.chain import chain_bound
 from dgmrun.nn.binary import LogBernoulli, bernoulli, precise
+from dgmrun.protocols.models import TwoLayers
 from dgmrun.protocols.sources import Source
-
-
-@runtime_checkable
-class TwoLayers(Protocol):
-    """A model of two layers of binary units, each of them independent given the other."""
-
-    def hidden_logits(self, v: Tensor) -> Tensor:
-        """Logits of h [batch, H], given v [batch, D]."""
-
-    def visible_logits(self, h: Tensor) -> Tensor:
-        """Logits of v [batch, D], given h [batch, H]."""
 
 
 class HalfStep(NamedTuple):
     """Draws of h for each example, h not differentiable.
 
     Args:
-        means: means of p(x | h), [draws, batch, D].
+        visible: p(x | h), [draws, batch, D].
         log_q: log q(h_i | x_j), a row for each h and a column for each x, [draws, batch, batch].
         log_px: log p(x_i | h_i), [draws, batch].
     """
 
-    means: Float[Tensor, "draws batch dims"]
+    visible: Distribution
     log_q: Float[Tensor, "draws batch batch"]
     log_px: Float[Tensor, "draws batch"]
 
@@ -58,12 +49,12 @@ def check_others(data: Source) -> None:
         raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
 
 
-def half_step(model: TwoLayers, x: Float[Tensor, "batch ..."], draws: int = 1) -> HalfStep:
+def half_step(model: TwoLayers, x: Num[Tensor, "batch ..."], draws: int = 1) -> HalfStep:
     """Draws h given each example; log q(h | x) is h'l + log q(0 | x) for logits l, so that all pairs cost a product."""
     v = x.reshape(len(x), -1)
     logits = precise(model.hidden_logits(v))
     log_q_zero, p = LogBernoulli.apply(logits.unsqueeze(0), torch.zeros_like(logits))
     h = bernoulli(p.detach().expand(draws, -1, -1))
-    log_px, means = LogBernoulli.apply(precise(model.visible_logits(h.flatten(0, 1))).unflatten(0, h.shape[:2]), v)
+    visible = model.visible(h)
     with torch.autocast(x.device.type, enabled=False):  # log q can be hundreds of nats
-        return HalfStep(means, h @ logits.t() + log_q_zero, log_px)
+        return HalfStep(visible, h @ logits.t() + log_q_zero, visible.log_prob(v).sum(-1))

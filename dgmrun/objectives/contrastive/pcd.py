@@ -16,7 +16,7 @@ from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast
 from dgmrun.protocols.models import Learnable
 from dgmrun.protocols.sources import Source
-from dgmrun.protocols.values import Batch
+from dgmrun.protocols.values import Batch, Event
 
 
 class PCD(Objective):
@@ -46,7 +46,7 @@ class PCD(Objective):
         self.k, self.num_chains = k, num_chains
 
     def begin(self, data: Source) -> None:
-        """Initialises this process's share of the chains with random bits.
+        """Initialises this process's share of the chains with random zeros and ones, which are values of any kind.
 
         Raises:
             ValueError: the chains cannot be divided equally among the processes.
@@ -56,13 +56,20 @@ class PCD(Objective):
             raise ValueError(
                 f"`objective.num_chains` must be a multiple of the {data.world_size} processes, but is {num}"
             )
-        shape = (num // data.world_size, *self.model.event.shape)  # type: ignore[misc]
-        self.rank_state["chains"] = torch.rand(shape).round().bool().to(next(self.model.parameters()).device)
+        start = torch.rand(num // data.world_size, *self.event.shape).round()
+        chains = self.event.seen(start, next(self.model.parameters()))
+        self.rank_state["chains"] = chains.bool() if self.event.kind == "binary" else chains
+
+    @property
+    def event(self) -> Event:
+        """Event of a state."""
+        event: Event = self.model.event  # type: ignore[assignment]
+        return event
 
     @property
     def chains(self) -> Tensor:
-        """The chains of this process [chains, *event.shape], in the dtype of the model."""
-        return self.rank_state["chains"].to(next(self.model.parameters()).dtype)
+        """The chains of this process [chains, *event.shape], in the dtype of batches."""
+        return self.event.seen(self.rank_state["chains"], next(self.model.parameters()))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Advances the chains by k steps; returns the contrast between the data and the chains."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.protocols.models import Sampler, context_of
+from dgmrun.protocols.samplers import Chain
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 from dgmrun.rng import seeded
@@ -22,9 +23,10 @@ CHAINS = 2000
 class StreamSettings:
     """How a teacher is sampled. The defaults, with one sweep for each batch, are those of the published experiments.
 
-    Chains start at random bits if x is binary, else at training examples. All of them advance before each batch, and
-    batches take them in turn, so that a chain is used again after `num_chains / batch_size * thin` sweeps. From a
-    teacher that can be sampled exactly, `num_chains` independent samples are drawn whenever all have been used.
+    Chains start at random bits if they are binary, else at training examples. All of them advance before each batch,
+    and batches take them in turn, so that a chain is used again after `num_chains / batch_size * thin` sweeps. Chains
+    of a model with an unnormalised top are those of its top, from whose states batches are drawn. From a teacher that
+    can be sampled exactly, `num_chains` independent samples are drawn whenever all have been used.
 
     Args:
         num_chains: number of chains (samples) of all processes together, a multiple of the batch size; null for the
@@ -77,6 +79,7 @@ class TeacherStream:
         self.batch_size, self.seed, self.rank, self.world_size = data.batch_size, data.seed, data.rank, data.world_size
         self.batches = settings.chains(self.batch_size) // self.batch_size
         self.teacher, self.settings, self.data = teacher, settings, data
+        self.chain = Chain.of(teacher)
         self.share = self.batch_size // self.world_size
         self.position = 0
         self.chains: Tensor | None = None
@@ -96,9 +99,9 @@ class TeacherStream:
         turn = self.position % len(self)
         with seeded(self.seed, "stream", self.position, self.rank):
             self.chains = self._advanced(turn)
+            rows = slice(turn * self.share, (turn + 1) * self.share)
+            x = self.chain.shown(self.chains[rows].clone())
         self.position += 1
-        rows = slice(turn * self.share, (turn + 1) * self.share)
-        x = self.chains[rows].clone()
         return Batch(x, torch.arange(len(x), device=x.device), None if self.context is None else self.context[rows])
 
     def _advanced(self, turn: int) -> Tensor:
@@ -109,16 +112,16 @@ class TeacherStream:
             self.context = self._contexts(num)
             return self.teacher.sample(num, self.context)
         chains = self._started(num) if self.chains is None else self.chains
-        return self.teacher.walk(chains, thin)  # type: ignore[operator]
+        return self.chain.walker.walk(chains, thin)
 
     def _started(self, num: int) -> Tensor:
         """Returns chains after burn-in."""
-        event: Any = self.teacher.event
+        event: Any = self.chain.walker.event
         if event.kind == "binary":
             start = torch.rand(num, *event.shape).round().to(next(self.teacher.parameters()))
         else:
             start = torch.cat([batch.x for batch in self._examples(num)])[:num]
-        return self.teacher.walk(start, self.settings.burn_in)  # type: ignore[operator]
+        return self.chain.walker.walk(start, self.settings.burn_in)
 
     def _contexts(self, num: int) -> Tensor | None:
         """Returns the contexts of the next `num` training examples; None for an unconditional teacher."""
@@ -136,7 +139,7 @@ class TeacherStream:
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the position, the chains and their contexts; binary chains take one byte for each bit."""
-        kind = torch.uint8 if self.teacher.event.kind == "binary" else None  # type: ignore[union-attr]
+        kind = torch.uint8 if self.chain.walker.event.kind == "binary" else None
         return {
             "position": self.position,
             "chains": None if self.chains is None else self.chains.to("cpu", kind),
@@ -172,7 +175,7 @@ class TeacherStream:
         )
 
     def _take(self, position: int, chains: Any, context: Any) -> None:
-        event: Any = self.teacher.event
+        event: Any = self.chain.walker.event
         num, like = len(self) * self.share, next(self.teacher.parameters())
         shape = (num, *event.shape)
         if position < 1 or not isinstance(chains, Tensor) or chains.shape != shape:
@@ -183,8 +186,7 @@ class TeacherStream:
         told = context_of(self.teacher)
         if (told is None) != (context is None) or (told is not None and context.shape != (num, *told.shape)):
             raise ValueError("its contexts must be those of its chains, but are not")
-        is_float = event.dtype.is_floating_point
-        self.position, self.chains = position, chains.to(like) if is_float else chains.to(like.device, event.dtype)
+        self.position, self.chains = position, event.seen(chains, like)
         self.context = None if context is None else context.to(like.device)
 
     def epochs(self, steps: int) -> None:

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dgmrun.objectives.base import Objective
 from dgmrun.pictures import grid
-from dgmrun.protocols.models import Caption
+from dgmrun.protocols.text import Caption
 from dgmrun.run import metrics
 from dgmrun.run.directory import Run
 

@@ -36,7 +36,7 @@ class Scores(NamedTuple):
             valid.double().cpu(),
             None if train is None else train.double().cpu(),
             math.nan if error is None else error,
-            math.inf if samples is None else samples,
+            math.inf if samples is None else float(samples),
         )
 
     @classmethod

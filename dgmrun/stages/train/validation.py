@@ -15,7 +15,8 @@ from dgmrun.estimators.density import less, log_density, log_likelihood
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.estimators.units import in_original_units
 from dgmrun.objectives.base import Objective
-from dgmrun.protocols.models import captions, roles
+from dgmrun.protocols.models import roles
+from dgmrun.protocols.text import captions
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 from dgmrun.rng import seeded
 from dgmrun.stages.train.board import Board
