@@ -216,6 +216,7 @@ QUANTITIES = {
     "squared_hellinger": Quantity("of 1", "lower"),
     "coverage": Quantity("of 1", "higher"),
     "accuracy": Quantity("of 1", "higher"),
+    "words_kept": Quantity("of 1"),
     "log_variance": Quantity("log variance", "lower"),
 }
 """Properties of the known quantities; any other has no unit and is not ranked."""
