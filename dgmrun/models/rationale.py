@@ -103,7 +103,7 @@ class Rationale(nn.Module):
         text = _text(context)
         e = self._vectors(text)
         q = self._mask(e, text)
-        z = draw(0, q)
+        z = draw(0, q).to(e)
         label = x.reshape(1, -1, 1).expand(len(z), -1, -1)
         log_px = self._log_classes(e, z, text).gather(-1, label).squeeze(-1)
         return Trace([z], [q], [q], log_px, self._cost(z, text))
@@ -123,7 +123,7 @@ class Rationale(nn.Module):
 
     def _log_classes(self, e: Tensor, z: Tensor, text: Tensor) -> Tensor:
         """log p(y | x, z) of every class, [samples, batch, classes]."""
-        kept = z.to(e) * (text != 0)
+        kept = z * (text != 0)
         mean = torch.einsum("sbt,btw->sbw", kept, e) / kept.sum(-1, keepdim=True).clamp(min=1)
         return self.classifier(mean).log_softmax(-1)
 
@@ -137,7 +137,7 @@ class Rationale(nn.Module):
     def read(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The likelier value of each z_t or, of a random mask, a draw; p(z_t = 1 | x); and log p(y | x, z)."""
         e = self._vectors(context)
-        probability = self._mask(e, context).probs
+        probability = self._mask(e, context).probs * (context != 0)
         z = bernoulli(probability) if self.mask == "random" else (probability > 0.5).to(e)
         return z, probability, self._log_classes(e, z.unsqueeze(0), context)[0]
 

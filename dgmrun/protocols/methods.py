@@ -1,7 +1,7 @@
 """Protocols of evaluation methods: settings, which the constructor checks, and a call with a model.
 
-A method names the Protocol that it `requires` of a model, or several in a union, of which any will do. By default it supports every such model, and `methods=auto`
-selects it.
+A method names the Protocol that it `requires` of a model, or several in a union, of which any will do. By default it
+supports every such model, and `methods=auto` selects it.
 """
 
 from __future__ import annotations
