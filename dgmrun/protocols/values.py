@@ -198,12 +198,14 @@ class Quantity(NamedTuple):
         better: which values are better: `higher`, `lower` or `none`.
         is_ranked: whether runs are ranked by it.
         is_log_density: whether a change of units moves it by the log-Jacobian.
+        is_count: whether it is a share of examples, each 1 or 0, by which runs are compared example by example.
     """
 
     unit: str
     better: str = "none"
     is_ranked: bool = False
     is_log_density: bool = False
+    is_count: bool = False
 
 
 UNKNOWN = Quantity("")
@@ -215,7 +217,7 @@ QUANTITIES = {
     "le_cam": Quantity("of 1", "lower"),
     "squared_hellinger": Quantity("of 1", "lower"),
     "coverage": Quantity("of 1", "higher"),
-    "accuracy": Quantity("of 1", "higher"),
+    "accuracy": Quantity("of 1", "higher", is_count=True),
     "words_kept": Quantity("of 1"),
     "log_variance": Quantity("log variance", "lower"),
 }
