@@ -4,9 +4,10 @@ r"""Rationale: a classifier that reads only some words of a text, those that a l
           p(z_t = 1 \mid x) = \sigma(a_t(x)), \qquad
           p(y \mid x \odot z) = \mathrm{softmax}\Big(f\Big(\frac{\sum_t z_t e(x_t)}{\max(1, \sum_t z_t)}\Big)\Big)_y
 
-with vectors e of words, log-odds a by a convolution over them, and a network f of the mean of those that are kept, as
-in a deep averaging network. The posterior is the prior, q(z | x, y) = p(z | x): the ELBO is E[log p(y | x, z)], and all
-estimators of its gradient train the mask but wake-sleep, which leaves it as it is. Training also pays for the mask:
+with vectors e of words, log-odds a by a network of the vectors of a word and its neighbours, and a network f of the
+mean of those that are kept, as in a deep averaging network. The posterior is the prior, q(z | x, y) = p(z | x): the
+ELBO is E[log p(y | x, z)], and all estimators of its gradient train the mask but wake-sleep, which leaves it as it is.
+Training also pays for the mask:
 
 .. math:: c(z) = \lambda_1 \sum_t z_t + \lambda_2 \sum_t |z_t - z_{t-1}|
 
@@ -26,6 +27,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from dgmrun.latent.draws import Draw, sampled
 from dgmrun.latent.trace import Trace
@@ -54,9 +56,10 @@ class Rationale(nn.Module):
         sparsity: cost of each word that is kept, in nats.
         coherence: cost of each change between neighbours of which one is kept, in nats.
         width: length of the vectors of words.
-        hidden: number of hidden units of f, and of filters of the convolution.
-        window: number of words that a filter sees, odd.
-        dropout: probability with which entries of the vectors and hidden units of f are left out in training.
+        hidden: number of hidden units of f, and of the network of the mask.
+        window: number of words by which a word is chosen, itself in the middle, odd.
+        dropout: probability with which entries of the mean and hidden units of f are left out in training.
+        word_dropout: probability with which words that are kept are left out in training.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -80,50 +83,50 @@ class Rationale(nn.Module):
         hidden: int = 100,
         window: int = 5,
         dropout: float = 0.3,
+        word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         _check_data(event, context)
         check_word("mask", mask, MASKS)
         for key, size in (("width", width), ("hidden", hidden), ("window", window)):
             check_size(key, size, 1)
-        _check_numbers(share, sparsity, coherence, window, dropout)
+        costs = {"sparsity": sparsity, "coherence": coherence}
+        _check_numbers(share, window, costs, {"dropout": dropout, "word_dropout": word_dropout})
         self.event, self.context, self.mask = event, context, mask
         self.share, self.sparsity, self.coherence = share, sparsity, coherence
+        self.window, self.word_dropout = window, word_dropout
         self.embedding = nn.Embedding(context.size or 0, width, padding_idx=0)
         nn.init.normal_(self.embedding.weight[1:], std=INITIAL)
-        self.dropout = nn.Dropout(dropout)
-        layers = (nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, event.size or 0))
-        self.classifier = nn.Sequential(*layers)
+        first, last = nn.Linear(width, hidden), nn.Linear(hidden, event.size or 0)
+        self.classifier = nn.Sequential(nn.Dropout(dropout), first, nn.ReLU(), nn.Dropout(dropout), last)
         if mask == "learned":
-            filters = nn.Conv1d(width, hidden, window, padding=window // 2)
-            self.selector = nn.Sequential(filters, nn.ReLU(), nn.Conv1d(hidden, 1, 1))
+            self.selector = nn.Sequential(nn.Linear(width * window, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def trace(self, x: Tensor, draw: Draw, context: Tensor | None = None, local: None = None) -> Trace:
         """Draws z [samples, batch, length] and returns it with its distribution and its cost; see `Inference`."""
         text = _text(context)
-        e = self._vectors(text)
-        q = self._mask(e, text)
-        z = draw(0, q).to(e)
+        q = self._mask(text)
+        z = draw(0, q).to(q.logits)
         label = x.reshape(1, -1, 1).expand(len(z), -1, -1)
-        log_px = self._log_classes(e, z, text).gather(-1, label).squeeze(-1)
+        log_px = self._log_classes(z, text).gather(-1, label).squeeze(-1)
         return Trace([z], [q], [q], log_px, self._cost(z, text))
 
-    def _vectors(self, text: Tensor) -> Tensor:
-        """Vectors of words, [batch, length, width]."""
-        vectors: Tensor = self.dropout(self.embedding(text))
-        return vectors
-
-    def _mask(self, e: Tensor, text: Tensor) -> Bernoulli:
+    def _mask(self, text: Tensor) -> Bernoulli:
         """p(z | x), [batch, length]; padding is never kept."""
+        words, log_odds = text != 0, self.embedding.weight.new_full(text.shape, -CERTAIN)
         if self.mask == "learned":
-            log_odds = self.selector(e.transpose(1, 2)).squeeze(1)
+            windows = pad(text, (self.window // 2, self.window // 2)).unfold(1, self.window, 1)
+            log_odds[words] = self.selector(self.embedding(windows[words]).flatten(1)).squeeze(-1).to(log_odds)
         else:
-            log_odds = CERTAIN if self.mask == "all" else math.log(self.share / (1 - self.share))
-        return Bernoulli(e.new_tensor(-CERTAIN).where(text == 0, log_odds))
+            log_odds[words] = CERTAIN if self.mask == "all" else math.log(self.share / (1 - self.share))
+        return Bernoulli(log_odds)
 
-    def _log_classes(self, e: Tensor, z: Tensor, text: Tensor) -> Tensor:
+    def _log_classes(self, z: Tensor, text: Tensor) -> Tensor:
         """log p(y | x, z) of every class, [samples, batch, classes]."""
-        kept = z * (text != 0)
+        e, words = self.embedding(text), (text != 0).to(z)
+        if self.training and self.word_dropout:
+            words = words * bernoulli(torch.full_like(words, 1 - self.word_dropout))
+        kept = z * words
         mean = torch.einsum("sbt,btw->sbw", kept, e) / kept.sum(-1, keepdim=True).clamp(min=1)
         return self.classifier(mean).log_softmax(-1)
 
@@ -136,23 +139,20 @@ class Rationale(nn.Module):
     @torch.no_grad()
     def read(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The likelier value of each z_t or, of a random mask, a draw; p(z_t = 1 | x); and log p(y | x, z)."""
-        e = self._vectors(context)
-        probability = self._mask(e, context).probs * (context != 0)
-        z = bernoulli(probability) if self.mask == "random" else (probability > 0.5).to(e)
-        return z, probability, self._log_classes(e, z.unsqueeze(0), context)[0]
+        probability = self._mask(context).probs * (context != 0)
+        z = bernoulli(probability) if self.mask == "random" else (probability > 0.5).to(probability)
+        return z, probability, self._log_classes(z.unsqueeze(0), context)[0]
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """The most probable class [samples, batch, *event.shape], as a class has no mean."""
-        text = _text(context)
-        return self._log_classes(self._vectors(text), z, text).argmax(-1).unflatten(-1, (-1, *self.event.shape))
+        return self._log_classes(z, _text(context)).argmax(-1).unflatten(-1, (-1, *self.event.shape))
 
     @torch.no_grad()
     def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Classes [num, *event.shape] drawn for each text, and masks [1, num, length]."""
         text = _text(context)
-        e = self._vectors(text)
-        z = sampled(1)(0, self._mask(e, text))
-        y = torch.multinomial(self._log_classes(e, z, text)[0].exp(), 1)
+        z = sampled(1)(0, self._mask(text))
+        y = torch.multinomial(self._log_classes(z, text)[0].exp(), 1)
         return y.reshape(-1, *self.event.shape), [z]
 
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
@@ -177,13 +177,14 @@ def _check_data(event: Event, context: Event) -> None:
         )
 
 
-def _check_numbers(share: float, sparsity: float, coherence: float, window: int, dropout: float) -> None:
+def _check_numbers(share: float, window: int, costs: dict[str, float], dropouts: dict[str, float]) -> None:
     if not 0 < share < 1:
         raise ValueError(f"`model.share` must be above 0 and below 1, but is {share}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`model.dropout` must be at least 0 and below 1, but is {dropout}")
-    for key, cost in (("sparsity", sparsity), ("coherence", coherence)):
-        if not cost >= 0:
-            raise ValueError(f"`model.{key}` must be at least 0, but is {cost}")
     if window % 2 == 0:
         raise ValueError(f"`model.window` must be odd, but is {window}")
+    for key, cost in costs.items():
+        if not cost >= 0:
+            raise ValueError(f"`model.{key}` must be at least 0, but is {cost}")
+    for key, dropout in dropouts.items():
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`model.{key}` must be at least 0 and below 1, but is {dropout}")

@@ -69,9 +69,9 @@ def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
             f"{_where(contest.ground)}: trained models, best first", _models(contest, is_full), (THAT_IS, "seed")
         )
     for ground in shares.grounds(entries):
-        told = _shares(ground)
-        optional = [heading for heading, _ in told[2:-4]]
-        yield Section(f"{_where(ground)}: {ground[0].label}, best first", told, (*optional, "run"))
+        columns = _shares(ground)
+        optional = [heading for heading, _ in columns[2:-4]]
+        yield Section(f"{_where(ground)}: {ground[0].label}, best first", columns, (*optional, "run"))
     unranked = decision.unranked(entries, contests)
     for title, some, further, notes in (
         ("Not ranked", unranked, _figures, decision.obstacles(unranked)),

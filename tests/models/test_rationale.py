@@ -67,8 +67,8 @@ def terms(model: Rationale, row: int, mask: Tensor) -> tuple[Tensor, Tensor, flo
     padded = torch.cat((torch.zeros(1, 3), vectors, torch.zeros(1, 3))).double()
     log_p_z, kept = torch.zeros(()).double(), []
     for t in range(words):
-        hidden = torch.relu((first.weight * padded[t : t + 3].t()).sum((1, 2)) + first.bias)
-        chance = torch.sigmoid((last.weight[0, :, 0] * hidden).sum() + last.bias[0])
+        hidden = torch.relu((first.weight * padded[t : t + 3].flatten()).sum(1) + first.bias)
+        chance = torch.sigmoid((last.weight[0] * hidden).sum() + last.bias[0])
         log_p_z = log_p_z + (chance if mask[t] else 1 - chance).log()
         kept += [vectors[t]] if mask[t] else []
     mean = torch.stack(kept).mean(0) if kept else torch.zeros(3).double()
@@ -240,6 +240,7 @@ def test_the_share_of_a_random_mask_is_within_its_error() -> None:
         ({"coherence": math.nan}, "coherence"),
         ({"window": 4}, "window"),
         ({"dropout": 1.0}, "dropout"),
+        ({"word_dropout": -0.1}, "word_dropout"),
         ({"width": 0}, "width"),
     ],
 )
