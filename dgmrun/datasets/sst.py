@@ -54,7 +54,7 @@ def load(data_dir: Path, phrases: bool) -> Splits:
     trees = {split: _read(data_dir, *file).splitlines() for split, file in FILES.items()}
     every = {split: [sentence(tree) for tree in each] for split, each in trees.items()}
     often = Counter(word for each in every["train"] for word in each.words)
-    vocabulary = ["", "?", *sorted(often, key=lambda word: (-often[word], word))]
+    vocabulary = ["", "<unknown>", *sorted(often, key=lambda word: (-often[word], word))]
     if phrases:
         known = {*every["train"]}
         nodes = dict.fromkeys(node for tree in trees["train"] for node in subtrees(tree))

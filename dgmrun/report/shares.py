@@ -20,8 +20,8 @@ from dgmrun.report.terminal import warn
 if TYPE_CHECKING:
     from numpy import ndarray
 
-DRAWS = 100_000
-"""Number of draws of the examples: 135 are beyond each end of the interval."""
+DRAWS = 20_000
+"""Number of draws of the examples: 27 are beyond each end of the interval."""
 
 
 def grounds(entries: Iterable[Entry]) -> list[Ground]:
