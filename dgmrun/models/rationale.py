@@ -59,7 +59,6 @@ class Rationale(nn.Module):
         hidden: number of hidden units of f, and of the network of the mask.
         window: number of words by which a word is chosen, itself in the middle, odd.
         dropout: probability with which entries of the mean and hidden units of f are left out in training.
-        word_dropout: probability with which words that are kept are left out in training.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -83,18 +82,16 @@ class Rationale(nn.Module):
         hidden: int = 100,
         window: int = 5,
         dropout: float = 0.3,
-        word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         _check_data(event, context)
         check_word("mask", mask, MASKS)
         for key, size in (("width", width), ("hidden", hidden), ("window", window)):
             check_size(key, size, 1)
-        costs = {"sparsity": sparsity, "coherence": coherence}
-        _check_numbers(share, window, costs, {"dropout": dropout, "word_dropout": word_dropout})
+        _check_numbers(share, window, dropout, {"sparsity": sparsity, "coherence": coherence})
         self.event, self.context, self.mask = event, context, mask
         self.share, self.sparsity, self.coherence = share, sparsity, coherence
-        self.window, self.word_dropout = window, word_dropout
+        self.window = window
         self.embedding = nn.Embedding(context.size or 0, width, padding_idx=0)
         nn.init.normal_(self.embedding.weight[1:], std=INITIAL)
         first, last = nn.Linear(width, hidden), nn.Linear(hidden, event.size or 0)
@@ -123,11 +120,8 @@ class Rationale(nn.Module):
 
     def _log_classes(self, z: Tensor, text: Tensor) -> Tensor:
         """log p(y | x, z) of every class, [samples, batch, classes]."""
-        e, words = self.embedding(text), (text != 0).to(z)
-        if self.training and self.word_dropout:
-            words = words * bernoulli(torch.full_like(words, 1 - self.word_dropout))
-        kept = z * words
-        mean = torch.einsum("sbt,btw->sbw", kept, e) / kept.sum(-1, keepdim=True).clamp(min=1)
+        kept = z * (text != 0)
+        mean = torch.einsum("sbt,btw->sbw", kept, self.embedding(text)) / kept.sum(-1, keepdim=True).clamp(min=1)
         return self.classifier(mean).log_softmax(-1)
 
     def _cost(self, z: Tensor, text: Tensor) -> Tensor:
@@ -177,7 +171,7 @@ def _check_data(event: Event, context: Event) -> None:
         )
 
 
-def _check_numbers(share: float, window: int, costs: dict[str, float], dropouts: dict[str, float]) -> None:
+def _check_numbers(share: float, window: int, dropout: float, costs: dict[str, float]) -> None:
     if not 0 < share < 1:
         raise ValueError(f"`model.share` must be above 0 and below 1, but is {share}")
     if window % 2 == 0:
@@ -185,6 +179,5 @@ def _check_numbers(share: float, window: int, costs: dict[str, float], dropouts:
     for key, cost in costs.items():
         if not cost >= 0:
             raise ValueError(f"`model.{key}` must be at least 0, but is {cost}")
-    for key, dropout in dropouts.items():
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`model.{key}` must be at least 0 and below 1, but is {dropout}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`model.dropout` must be at least 0 and below 1, but is {dropout}")

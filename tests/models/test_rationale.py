@@ -240,7 +240,6 @@ def test_the_share_of_a_random_mask_is_within_its_error() -> None:
         ({"coherence": math.nan}, "coherence"),
         ({"window": 4}, "window"),
         ({"dropout": 1.0}, "dropout"),
-        ({"word_dropout": -0.1}, "word_dropout"),
         ({"width": 0}, "width"),
     ],
 )
