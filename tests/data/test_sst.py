@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,14 @@ import torch
 from dgmrun.datasets import sst
 from dgmrun.datasets.sst import Phrase, sentence, subtrees
 
+Command = Callable[..., int]
 TREE = "(3 (2 a) (4 (3 good) (2 film)))"
 TREES = {"train": f"{TREE}\n(1 (2 a) (1 (1 bad) (2 film)))\n", "dev": "(3 (3 good) (2 plot))\n", "test": "(1 bad)\n"}
+
+
+def small(data_dir: Path, name: str, sha256: str) -> str:
+    """In place of the published trees."""
+    return TREES[name.removesuffix(".txt")]
 
 
 def test_a_tree_has_its_sentence_and_every_phrase() -> None:
@@ -30,7 +39,7 @@ def test_a_tree_has_its_sentence_and_every_phrase() -> None:
 def test_words_are_numbered_by_training_sentences_and_phrases_follow_them(
     phrases: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sst, "_read", lambda data_dir, name, sha256: TREES[name.removesuffix(".txt")])
+    monkeypatch.setattr(sst, "_read", small)
     with caplog.at_level(logging.INFO, "dgmrun"):
         train, valid, test = sst.load(Path(), phrases).values()
     assert list(train.words) == ["", "<unknown>", "a", "film", "bad", "good"]
@@ -59,3 +68,27 @@ def test_the_treebank_is_as_published(data_dir: Path) -> None:
     assert first == "if you sometimes like to go to the movies to have fun , wasabi is a good place to start ."
     often = splits["train"].x.flatten().bincount()[2:]
     assert torch.equal(often, often.sort(descending=True).values)
+
+
+def test_words_reach_pictures_and_figures_their_examples(
+    dgmrun: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(TREES, "dev", TREES["dev"] + "(2 film)\n")
+    monkeypatch.setitem(TREES, "test", "(1 bad)\n(0 (1 bad) (2 beyond))\n")
+    monkeypatch.setattr(sst, "_read", small)
+    words = (
+        "dataset.event.size=6",
+        "dataset.batch_size=2",
+        "trainer.max_steps=2",
+        "likelihood.importance.num_samples=5",
+    )
+    assert dgmrun("model=rationale", *words, "train", "likelihood", "fidelity", "sample", "hydra.run.dir=run") == 0
+    with (tmp_path / "run" / "figures" / "rationales.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["word"] for row in rows] == ["bad", "bad", "<unknown>"]
+    assert [row["title"].partition("label ")[2] for row in rows] == ["negative", "very negative", "very negative"]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["fidelity"].keys() == {"accuracy", "words_kept"}
+    kept = results["fidelity"]["words_kept"]
+    assert (kept["split"], kept["examples"], kept["given"], kept["unit"]) == ("test", 2, "x", "of 1")
+    assert kept["value"] == pytest.approx(sum(float(row["kept"]) for row in rows) / 3)
