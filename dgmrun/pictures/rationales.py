@@ -62,12 +62,17 @@ def draw(texts: Sequence[Text]) -> Picture:
             if kept:
                 box = Rectangle((left - 1.5, base - SIZE), wide + 3, SIZE + 3, color=COLOURS[4], alpha=0.45, lw=0)
                 axes.add_patch(box)
-                axes.text(left + wide / 2, base + 10, f"{probability:.2f}".lstrip("0"), size=SMALL, ha="center")
+                axes.text(left + wide / 2, base + 10, _brief(probability), size=SMALL, ha="center")
             weight, ink = ("bold", "black") if kept else ("normal", "0.45")
             axes.text(left, base, word, size=SIZE, family="DejaVu Sans Mono", weight=weight, color=ink)
         top += high
     figure.data = columns(texts)
     return figure
+
+
+def _brief(probability: float) -> str:
+    """A probability with two decimals, as .97, or 1."""
+    return "1" if probability > 0.995 else f"{probability:.2f}".lstrip("0")
 
 
 def places(words: Sequence[str]) -> list[Place]:
