@@ -31,6 +31,10 @@ OF_MODELS = (
     "no bias: they are about two trained models, and say nothing of another seed of their settings. Stale figures and "
     "upper bounds are not ranked."
 )
+OF_SHARES = (
+    "A row is a run. Differences are to the first, over the same examples, with intervals by the bootstrap: they are about "
+    "two trained models, and say nothing of another seed of their settings."
+)
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name. Unmarked: exact; "
     ">= lower bound; <= upper bound; ~ estimate; ! has warnings, which results.json tells; ? data in doubt; "
@@ -71,7 +75,7 @@ def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
     for ground in shares.grounds(entries):
         columns = _shares(ground)
         optional = [heading for heading, _ in columns[2:-4]]
-        yield Section(f"{_where(ground)}: {ground[0].label}, best first", columns, (*optional, "run"))
+        yield Section(f"{_where(ground)}: {ground[0].label}, best first", columns, (*optional, "run"), [OF_SHARES])
     unranked = decision.unranked(entries, contests)
     for title, some, further, notes in (
         ("Not ranked", unranked, _figures, decision.obstacles(unranked)),

@@ -37,6 +37,7 @@ def test_accuracies_are_compared_example_by_example(tmp_path: Path, capsys: pyte
     assert (low, high) == pytest.approx((-0.2 - 3 * 0.4 / 50**0.5, -0.2 + 3 * 0.4 / 50**0.5), abs=0.03)
     shown = printed(capsys, tmp_path, "--wide")
     assert "fidelity.accuracy, best first" in shown
+    assert "intervals by the bootstrap" in shown
     assert f"-0.2000 [{low:+.4f}, {high:+.4f}]" in " ".join(shown.split())
 
 
