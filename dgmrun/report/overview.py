@@ -32,8 +32,8 @@ OF_MODELS = (
     "upper bounds are not ranked."
 )
 OF_SHARES = (
-    "A row is a run. Differences are to the first, over the same examples, with intervals by the bootstrap: they are about "
-    "two trained models, and say nothing of another seed of their settings."
+    "A row is a run. Differences are to the first, over the same examples, with intervals by the bootstrap: they are "
+    "about two trained models, and say nothing of another seed of their settings."
 )
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name. Unmarked: exact; "
