@@ -6,9 +6,12 @@ import gc
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 import yaml
@@ -91,9 +94,21 @@ def of_other_data() -> list[str]:
     return [name for name, file in options("model").items() if "/dataset" in file.read_text()]
 
 
+@cache
+def texts() -> list[str]:
+    """A file of 90 texts of up to 5 words, in two classes: whether word 2 is in it."""
+    draw = numpy.random.default_rng(0)
+    x = draw.integers(1, 6, (90, 5)) * (numpy.arange(5) < draw.integers(1, 6, (90, 1)))
+    file = Path(tempfile.mkdtemp()) / "texts.npz"
+    numpy.savez(file, x=x, y=(x == 2).any(1).astype(int))
+    return ["dataset=file", f"dataset.path={file}", "dataset.event={shape:[5],kind:tokens,size:6}"]
+
+
 def small_data(model: str) -> list[str]:
-    """What a model is quickly trained on: bits, the same as grey pictures in place of MNIST, or its own dataset."""
+    """What a model is quickly trained on: bits, texts, grey pictures of bits in place of MNIST, or its own dataset."""
     text = options("model")[model].read_text()
+    if "/dataset: sst" in text:
+        return texts()
     return [*BINARY, "dataset.event.kind=unit"] if "/dataset: mnist" in text else [] if "/dataset" in text else BINARY
 
 

@@ -34,13 +34,14 @@ class Split:
     """One split of a dataset.
 
     Args:
-        x: examples [N, *event.shape]: uint8 if binary, float64 if a file has real numbers or counts, float32
-            otherwise; grey levels lie in [0, 1]. Counts may be whole numbers in compressed sparse rows.
+        x: examples [N, *event.shape]: uint8 if binary, float64 if a file has real numbers or counts, int64 if words,
+            float32 otherwise; grey levels lie in [0, 1]. Counts may be whole numbers in compressed sparse rows.
         y: labels [N, *labels.shape], int64 if they are classes or captions, if there are any.
         population: whether `x` is the whole population, so that all splits may be identical.
         column: name of a dimension of x, by its number.
         key: the same as `dataset.drop` takes it, if x is a table.
         empty: number of examples of which nothing is left, and which are no part of x.
+        words: word of each number, if x is words.
     """
 
     x: Tensor
@@ -49,6 +50,7 @@ class Split:
     column: Callable[[int], str] = "dimension {} (from 0)".format
     key: Callable[[int], str] | None = None
     empty: int = 0
+    words: Sequence[str] = ()
 
 
 Splits = dict[str, Split]

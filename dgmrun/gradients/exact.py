@@ -32,7 +32,8 @@ def bound(trace: Callable[[Draw], Trace], x: Tensor, units: Sequence[int], k: in
         units: number of binary units of each layer.
         k: number of samples k of the bound.
     """
-    states = torch.cartesian_prod(*[x.new_tensor([0.0, 1.0])] * sum(units)).reshape(-1, 1, sum(units))
+    bit = torch.tensor([0.0, 1.0], dtype=x.dtype if x.is_floating_point() else None, device=x.device)
+    states = torch.cartesian_prod(*[bit] * sum(units)).reshape(-1, 1, sum(units))
     every = trace(given(states.expand(-1, len(x), -1).split(list(units), -1)))
     log_q: Tensor = sum(every.log_q)  # type: ignore[assignment]
     tuples = torch.cartesian_prod(*[torch.arange(len(states), device=x.device)] * k).reshape(-1, k)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,18 @@ class Trace:
         q: posterior of each layer given x and the layers below; a layer of dependent units is one event.
         p: distribution of each layer given the layer above, likewise; the last is the prior.
         log_px: log p(x | z_1), [samples, batch].
+        cost: what training pays for z beside -log p, in nats, [samples, batch]; None for nothing.
     """
 
     z: list[Tensor]
     q: list[Distribution]
     p: list[Distribution]
     log_px: Tensor
+    cost: Tensor | None = None
+
+    def charged(self) -> Trace:
+        """The trace that training sees: log p(x | z_1) minus the cost, which then is no density."""
+        return self if self.cost is None else replace(self, log_px=self.log_px - self.cost, cost=None)
 
     @cached_property
     def log_p(self) -> list[Tensor]:

@@ -1,12 +1,12 @@
 """Protocols of evaluation methods: settings, which the constructor checks, and a call with a model.
 
-A method names the Protocol that it `requires` of a model. By default it supports every such model, and `methods=auto`
-selects it.
+A method names the Protocol that it `requires` of a model, or several in a union, of which any will do. By default it
+supports every such model, and `methods=auto` selects it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args
 
 from dgmrun.protocols.models import Sampler, fits, roles
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Method(Protocol):
     """Interface that the methods of all stages share."""
 
-    requires: ClassVar[type]
+    requires: ClassVar[Any]
     is_exact: ClassVar[bool] = False
 
     def check(self, model: Any) -> None:
@@ -75,6 +75,7 @@ class FidelityMethod(ScoringMethod, Protocol):
     """Method that measures how close samples are to data, or predictions to labels."""
 
 
-def suits(model: type, requires: type) -> bool:
+def suits(model: type, requires: Any) -> bool:
     """Returns whether a method that requires a Protocol can be called with a model: a chain is a sampler for it."""
-    return fits(model, requires) or (requires is Sampler and roles(model).sampler is not None)
+    any_of = get_args(requires) or (requires,)
+    return any(fits(model, each) for each in any_of) or (requires is Sampler and roles(model).sampler is not None)

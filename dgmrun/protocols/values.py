@@ -211,12 +211,14 @@ class Quantity(NamedTuple):
         better: which values are better: `higher`, `lower` or `none`.
         is_ranked: whether runs are ranked by it.
         is_log_density: whether a change of units moves it by the log-Jacobian.
+        is_count: whether it is a share of examples, each 1 or 0, by which runs are compared example by example.
     """
 
     unit: str
     better: str = "none"
     is_ranked: bool = False
     is_log_density: bool = False
+    is_count: bool = False
 
 
 UNKNOWN = Quantity("")
@@ -229,7 +231,8 @@ QUANTITIES = {
     "le_cam": Quantity("of 1", "lower"),
     "squared_hellinger": Quantity("of 1", "lower"),
     "coverage": Quantity("of 1", "higher"),
-    "accuracy": Quantity("of 1", "higher"),
+    "accuracy": Quantity("of 1", "higher", is_count=True),
+    "words_kept": Quantity("of 1"),
     "log_variance": Quantity("log variance", "lower"),
 }
 """Properties of the known quantities; any other has no unit and is not ranked."""

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dgmrun.paths import short
-from dgmrun.report import decision
+from dgmrun.report import decision, shares
 from dgmrun.report.decision import Contest
-from dgmrun.report.figures import at, beside, cell, number
-from dgmrun.report.paired import Place, ranking
+from dgmrun.report.figures import at, beside, cell, number, with_error
+from dgmrun.report.paired import Ground, Place, ranking
 from dgmrun.report.runs import Entry, differing, folder
 from dgmrun.report.terminal import WIDE, Column, console, fitting, plain, show, table, tables, wrapped
 from dgmrun.run import queue
 
 THAT_IS = "that is"
 """Heading of what a score is in other units."""
+INTERVAL = "99.7 % interval"
 NARROW = 80
 """Number of columns if the output is no terminal."""
 OF_SETTINGS = (
@@ -29,6 +30,10 @@ OF_MODELS = (
     "Trained models: a row is a run. Errors are over examples, paired in the differences to the first run, and cover "
     "no bias: they are about two trained models, and say nothing of another seed of their settings. Stale figures and "
     "upper bounds are not ranked."
+)
+OF_SHARES = (
+    "A row is a run. Differences are to the first, over the same examples, with intervals by the bootstrap: they are "
+    "about two trained models, and say nothing of another seed of their settings."
 )
 LEGEND = (
     "Figures in nats, likelihood per example, gradients as log variance, divergences by name. Unmarked: exact; "
@@ -63,8 +68,14 @@ def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
         optional = [heading for heading, _ in decision.settings([], told)[2:]] + [decision.METHOD]
         columns = _numbered(decision.table(contest, told, is_full))
         apart = decision.apart(contest, contests)
-        yield Section(f"{_where(contest)}: settings, best first", columns, optional, apart, contest)
-        yield Section(f"{_where(contest)}: trained models, best first", _models(contest, is_full), (THAT_IS, "seed"))
+        yield Section(f"{_where(contest.ground)}: settings, best first", columns, optional, apart, contest)
+        yield Section(
+            f"{_where(contest.ground)}: trained models, best first", _models(contest, is_full), (THAT_IS, "seed")
+        )
+    for ground in shares.grounds(entries):
+        columns = _shares(ground)
+        optional = [heading for heading, _ in columns[2:-4]]
+        yield Section(f"{_where(ground)}: {ground[0].label}, best first", columns, (*optional, "run"), [OF_SHARES])
     unranked = decision.unranked(entries, contests)
     for title, some, further, notes in (
         ("Not ranked", unranked, _figures, decision.obstacles(unranked)),
@@ -99,9 +110,9 @@ def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
     show("\n\n".join("\n".join(wrapped(note, "", readable)) for note in closing), width=WIDE)
 
 
-def _where(contest: Contest) -> str:
-    """Says which examples the runs of a contest were scored on."""
-    facts = decision.facts(contest.ground)
+def _where(ground: Ground) -> str:
+    """Says which examples runs were scored on."""
+    facts = decision.facts(ground)
     how = "" if facts["transform"] == "none" else f", {facts['transform']}"
     how += "" if facts["given"] is None else f", given {facts['given']}"
     return f"{facts['name']}{how}, {facts['split']} split, {facts['examples']} examples"
@@ -135,6 +146,20 @@ def _further(place: Place) -> str | None:
     if perplexity is not None:
         return f"perplexity {cell(perplexity, place.entry.weights)}"
     return beside(place.figure, at(place.entry.results, "dataset"))
+
+
+def _shares(ground: Ground) -> list[Column]:
+    """Returns the columns of runs that are compared by which examples they have right, the best first."""
+    best, *others = ordered = sorted(ground, key=lambda one: one.figure.value, reverse=True)
+    entries = [one.entry for one in ordered]
+    pairs = [shares.difference(one, best) for one in others]
+    return [
+        *decision.settings(entries, decision.keys(entries)),
+        (plain(best.figure.quantity), [with_error(one.figure.value, one.figure.standard_error) for one in ordered]),
+        (decision.DIFFERENCE, ["-", *(f"{value:+.4f}" for value, _, _ in pairs)]),
+        (INTERVAL, ["-", *(f"[{low:+.4f}, {high:+.4f}]" for _, low, high in pairs)]),
+        ("run", list(map(decision.name, entries))),
+    ]
 
 
 def _figures(entries: Sequence[Entry]) -> list[Column]:

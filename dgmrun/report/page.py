@@ -22,6 +22,8 @@ from dgmrun.run.files import replace
 
 TEMPLATE, PLACE = Path(__file__).with_name("page.html"), "{{data}}"
 PNG, LARGEST_PICTURE = b"\x89PNG\r\n\x1a\n", 2**21
+SAMPLES = ("rationales", "samples")
+"""Pictures of what a model makes, of which the first is shown that there is."""
 MOST_RUNS, MOST_POINTS = 60, 200
 """Most runs whose curves and samples are shown, and most points of a curve."""
 
@@ -49,7 +51,7 @@ def _data(entries: Sequence[Entry]) -> dict[str, Any]:
             for section in sections
         ],
         "curves": [curves for entry in best if (curves := _curves(entry))["tags"]],
-        "samples": [{"run": entry.name, "picture": picture} for entry in best if (picture := _samples(entry))],
+        "samples": [picture for entry in best if (picture := _samples(entry))],
         "families": _families(entries),
         "names": [entry.name for entry in entries],
         "notes": overview.legend(entries, bool(sections and sections[0].contest)),
@@ -84,17 +86,19 @@ def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     return [*points[:-1:step], *points[-1:]]
 
 
-def _samples(entry: Entry) -> str | None:
-    """Returns the picture of samples of a run in base 64; None if there is none, or something else."""
-    try:
-        with (entry.path / "figures" / "samples.png").open("rb") as stream:
-            content = stream.read(LARGEST_PICTURE + 1)
-    except OSError:
-        return None
-    if not content.startswith(PNG) or len(content) > LARGEST_PICTURE:
-        warn(f"{entry.path}/figures/samples.png is left out: it must be PNG of at most {LARGEST_PICTURE} bytes")
-        return None
-    return base64.b64encode(content).decode()
+def _samples(entry: Entry) -> dict[str, Any] | None:
+    """Returns the first of `SAMPLES` that a run has, in base 64; None if it has none, or something else."""
+    for name in SAMPLES:
+        file = entry.path / "figures" / f"{name}.png"
+        try:
+            with file.open("rb") as stream:
+                content = stream.read(LARGEST_PICTURE + 1)
+        except OSError:
+            continue
+        if content.startswith(PNG) and len(content) <= LARGEST_PICTURE:
+            return {"run": entry.name, "picture": base64.b64encode(content).decode(), "kind": name}
+        warn(f"{file} is left out: it must be PNG of at most {LARGEST_PICTURE} bytes")
+    return None
 
 
 def _families(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -52,12 +52,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Scored:
-    """A run and its most reliable likelihood: the figure, its label, and log_prob of the examples at `index`."""
+    """A run and a figure of it, with its label, and its values of the examples at `index`, of a likelihood log_prob."""
 
     entry: Entry
     label: str
     figure: Figure
-    log_prob: ndarray
+    values: ndarray
     index: ndarray
 
 
@@ -81,9 +81,9 @@ def grounds(entries: Iterable[Entry]) -> list[Ground]:
         for split in dict.fromkeys(figure.split for one in members for figure in one.figures.values() if figure.split):
             label = _common(members, split)
             for entry in members:
-                same, scored = _same(entry, split), _scored(entry, split, label)
-                if same is not None and scored is not None:
-                    found.setdefault((*same, scored.index.tobytes()), []).append(scored)
+                facts, scored = same(entry, split), _scored(entry, split, label)
+                if facts is not None and scored is not None:
+                    found.setdefault((*facts, scored.index.tobytes()), []).append(scored)
     return list(found.values())
 
 
@@ -100,12 +100,13 @@ def ranking(ground: Ground) -> list[Place]:
     return [Place(one.entry, one.label, one.figure, *_difference(one, ordered[0])) for one in ordered]
 
 
-def _same(entry: Entry, split: str) -> tuple[str, ...] | None:
+def same(entry: Entry, split: str) -> tuple[str, ...] | None:
+    """Returns the facts in which runs scored on a split must agree to be compared; None if one is unknown."""
     dataset = entry.results.get("dataset")
     facts = [at(dataset, key) for key in ("kind", "transform", "binarisation")]
     given = (at(dataset, "given") or "nothing", at(dataset, "labels") or "")
-    same = (split, *facts, *given, at(dataset, "splits", split, "sha256"))
-    return same if all(isinstance(fact, str) for fact in same) else None
+    every = (split, *facts, *given, at(dataset, "splits", split, "sha256"))
+    return every if all(isinstance(fact, str) for fact in every) else None
 
 
 def _rank(figure: Figure) -> tuple[int, int, float]:
@@ -119,9 +120,8 @@ def _scored(entry: Entry, split: str, label: str | None) -> Scored | None:
     """Returns the figure with this label, or else the most reliable one, that has stored scores."""
     every = sorted(_candidates(entry, split), key=lambda name: _rank(entry.figures[name]))
     for name in every if label is None else [label]:
-        for file in (entry.path / "per_example").glob("*.npz"):
-            if file.name == _file(split, name) and (scores := _scores(file)) is not None:
-                return Scored(entry, name, entry.figures[name], *scores)
+        if (found := scores(entry, _file(split, name))) is not None:
+            return Scored(entry, name, entry.figures[name], *found)
     return None
 
 
@@ -144,7 +144,7 @@ def obstacle(entry: Entry) -> str:
         return f"its likelihood is stale: `{command}` renews it"
     ranked = {label: each.split for label, each in fresh.items() if label in _candidates(entry, each.split)}
     for label, split in ranked.items():
-        if split is not None and _same(entry, split) is not None:
+        if split is not None and same(entry, split) is not None:
             return f"per_example/{_file(split, label)} is missing or damaged"
     lacking = "its results.json does not tell which examples were scored"
     return lacking if ranked else "an upper bound, or a figure without an interval, is not ranked"
@@ -162,18 +162,30 @@ def _candidates(entry: Entry, split: str | None) -> list[str]:
     ]
 
 
-def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
-    """Returns log_prob of the examples and their indices, ordered by index; warns and returns None if unreadable."""
+def scores(entry: Entry, name: str, of: str = "log_prob") -> tuple[ndarray, ndarray] | None:
+    """Returns values of examples and their indices, ordered by index, of a file that a run has; None if it has none.
+
+    Args:
+        entry: the run.
+        name: name of the file in per_example/.
+        of: name of the values in it.
+    """
+    files = [file for file in (entry.path / "per_example").glob("*.npz") if file.name == name]
+    return _read(files[0], of) if files else None
+
+
+def _read(file: Path, of: str) -> tuple[ndarray, ndarray] | None:
+    """Returns values and indices in a file; warns and returns None if it is unreadable."""
     import numpy
 
     try:
         arrays = untrusted.arrays(file)
-        log_prob, index = arrays["log_prob"].astype(numpy.float64), arrays["index"].astype(numpy.int64)
+        values, index = arrays[of].astype(numpy.float64), arrays["index"].astype(numpy.int64)
         index, order = numpy.unique(index, return_index=True)
-        whole = log_prob.ndim == 1 and log_prob.shape == index.shape and len(index) > 1
-        if whole and numpy.isfinite(log_prob).all():
-            return log_prob[order], index
-        reason = "it must hold finite log_prob [N] and distinct index [N], N > 1"
+        whole = values.ndim == 1 and values.shape == index.shape and len(index) > 1
+        if whole and numpy.isfinite(values).all():
+            return values[order], index
+        reason = f"it must hold finite {of} [N] and distinct index [N], N > 1"
     except Exception as error:  # arrays of any kind and shape
         reason = str(error)
     warn(f"{file} is left out: {reason}")
@@ -182,7 +194,7 @@ def _scores(file: Path) -> tuple[ndarray, ndarray] | None:
 
 def _difference(one: Scored, other: Scored) -> tuple[float, float, float]:
     """Returns the mean paired difference, its standard error and the half-width of its interval."""
-    difference, num = one.log_prob - other.log_prob, len(one.log_prob)
+    difference, num = one.values - other.values, len(one.values)
     examples = float(difference.std(ddof=1)) * math.sqrt(_unseen_share(one, other) / num)
     errors, widths = zip(*(_of_log_z(scored.figure) for scored in (one, other)), strict=True)
     return float(difference.mean()), math.hypot(examples, *errors), math.hypot(half_width(examples, num), *widths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from dgmrun.paths import options
 from tests.conftest import narrow
 
 Command = Callable[..., int]
-MODELS = [name for name, file in options("model").items() if "${dataset." not in file.read_text()]
-"""All but those whose data are settings of their own datasets."""
+MODELS = [
+    name for name, file in options("model").items() if not re.search(r"\${dataset\.|^given: x", file.read_text(), re.M)
+]
+"""All but those whose data are settings of their own datasets, and those of labels."""
 TINY = (
     "dataset=file trainer.max_steps=4 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
     "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2 sample.count=4 "

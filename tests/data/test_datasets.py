@@ -97,8 +97,8 @@ def test_splits_are_what_the_yaml_says(name: str, load: Load) -> None:
     seen = transformed(binarised(build.event(described(name)["event"]), how), config(name)["transform"], how)
     assert tuple(splits) == SPLITS
     assert all(inside(splits[split].x, seen) for split in ("valid", "test"))
-    kept = (torch.int32, torch.int64) if seen.kind == "counts" else (torch.uint8, torch.float32)
-    assert all(split.x.dtype in kept for split in splits.values())
+    whole = {"counts": (torch.int32, torch.int64), "tokens": (torch.int64,)}
+    assert all(split.x.dtype in whole.get(seen.kind, (torch.uint8, torch.float32)) for split in splits.values())
     sizes = re.search(r"([\d,]+)/([\d,]+)/([\d,]+) examples", CONFIGS[name].read_text())
     assert sizes is None or [len(split.x) for split in splits.values()] == [
         int(size.replace(",", "")) for size in sizes.groups()

@@ -52,7 +52,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows |= {"gain": step, "gain_standard_error": 0.1}
         metrics.append(teacher.path, {f"valid/{name}": value for name, value in rows.items()}, step)
     (student.path / "figures").mkdir()
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(student.path / "figures" / "samples.png")
+    for name in ("samples", "rationales"):
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(student.path / "figures" / f"{name}.png")
     (teacher.path / "figures").mkdir()
     (teacher.path / "figures" / "samples.png").write_text("<svg onload=alert(1)>")
     main([str(folder / "runs"), "--html", str(folder / "page.html")])
@@ -89,7 +90,7 @@ def test_it_has_curves_samples_and_families(file: Path) -> None:
     assert all(100 < len(curves["teacher"][tag]) <= 200 for tag in ("train/loss", "valid/bound"))
     least = {each["run"]: each["least"] for each in data["curves"]}
     assert least == {"teacher": {"valid/nll": [0, 20.0], "valid/bound": [0, 20.0]}, NAME: {}, "extreme": {}}
-    assert [each["run"] for each in data["samples"]] == [NAME]
+    assert [(each["run"], each["kind"]) for each in data["samples"]] == [(NAME, "rationales")]
     (pair,) = data["families"]
     assert (names[pair["number"]], names[pair["of"]]) == (NAME, "teacher")
 

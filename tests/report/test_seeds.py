@@ -76,7 +76,7 @@ def test_a_seed_counts_once() -> None:
 
 def test_methods_are_never_averaged() -> None:
     ground = scores("10", np.array([-20.0, -21.0]))
-    bound = [Scored(run.entry, "likelihood.importance", run.figure, run.log_prob, run.index) for run in ground]
+    bound = [Scored(run.entry, "likelihood.importance", run.figure, run.values, run.index) for run in ground]
     assert [row.group.seeds for row in rows([*ground, *bound])] == [2, 2]
 
 

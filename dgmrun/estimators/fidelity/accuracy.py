@@ -2,7 +2,8 @@ r"""Accuracy of a classifier, or of a model of x given a class, which classifies
 
 .. math:: \hat y(x) = \arg\max_y \log p(y \mid x), \qquad p(y \mid x) \propto p(x \mid y)\, p(y)
 
-where p(y) is the frequency of the class in the training split.
+where p(y) is the frequency of the class in the training split. A model that reads some words of a text predicts by
+p(y | x, z) of these, for one mask z.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.density import log_density
+from dgmrun.estimators.density import EXAMPLES, in_double, log_density
+from dgmrun.estimators.shares import of_blocks
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import TractableDensity, context_of
 from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.readers import Reader
 from dgmrun.protocols.values import ONE_SIDED, Batch, Estimate, Evidence
 
 
@@ -33,7 +36,7 @@ class Accuracy(FidelityMethod):
         double: whether in double precision, as likelihoods are, or in the model's own; see `Exact`.
     """
 
-    requires: ClassVar[type] = TractableDensity
+    requires: ClassVar[Any] = TractableDensity | Reader
     double: bool = True
 
     def check(self, model: Any) -> None:
@@ -56,8 +59,7 @@ class Accuracy(FidelityMethod):
         x, _, context = evidence.batch
         y = x if is_classifier else context
         assert y is not None
-        classes = range((model.event if is_classifier else model.context).size or 2)
-        log_p = torch.stack([self._log_p(model, evidence.batch, one) for one in tracked(classes)], 1)
+        log_p = self._read(model, evidence.batch) if isinstance(model, Reader) else self._each(model, evidence.batch)
         if not is_classifier:
             assert evidence.class_counts is not None
             log_p = (log_p + evidence.class_counts.to(log_p).log()).log_softmax(1)
@@ -69,6 +71,16 @@ class Accuracy(FidelityMethod):
         further = {} if is_classifier else _log_posterior(log_p.gather(1, true)[:, 0])
         estimate = Estimate("accuracy", share, error, interval, "estimate", "none", samples=num)
         return hits, replace(estimate, settings=asdict(self), diagnostics=further)
+
+    def _read(self, model: Any, batch: Batch) -> Tensor:
+        """log p(y | x, z) of every class, [examples, classes]."""
+        same, whole = in_double(model, batch) if self.double else (model, batch)
+        return torch.cat(of_blocks(lambda block: same.read(block.context)[-1].double(), whole, EXAMPLES))
+
+    def _each(self, model: Any, batch: Batch) -> Tensor:
+        """log p(y | x) of every class, or log p(x | y) given it, [examples, classes]."""
+        classes = range((model.event if self.is_automatic(model) else model.context).size or 2)
+        return torch.stack([self._log_p(model, batch, one) for one in tracked(classes)], 1)
 
     def _log_p(self, model: Any, batch: Batch, one: int) -> Tensor:
         """log p(y | x) of a class, or log p(x | y) given it, [batch]."""

@@ -55,10 +55,10 @@ class Variational(Objective, ABC):
         """Switches off any scaling of the gradient by a known factor, for comparisons of variance. Hook."""
 
     def trace(self, batch: Batch, draw: Draw) -> Trace:
-        """Returns the model's trace of a batch."""
+        """Returns the model's trace of a batch, what z costs included."""
         local = None if self.local is None else self.local(batch.index)
         traced: Trace = self.model.trace(batch.x, draw, batch.context, local)  # type: ignore[operator]
-        return traced
+        return traced.charged()
 
     def probe(self) -> Trace:
         """Returns the trace of one ancestral sample, to inspect layers and their distributions."""

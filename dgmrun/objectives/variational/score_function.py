@@ -25,6 +25,7 @@ from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.latent.bounds import has_closed_form
 from dgmrun.latent.draws import sampled
 from dgmrun.latent.trace import Trace
+from dgmrun.nn.context import ContextVector
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.base import Variational
 from dgmrun.objectives.variational.baselines import Baselines
@@ -80,7 +81,8 @@ class ScoreFunction(Variational):
             raise ValueError("`objective.centre` must be mean or none but for independent binary units, but is optimal")
         event: Any = self.model.event
         units = [z.shape[-1] for z in probe.z]
-        self.baselines = Baselines([event.dims, *units[:-1]], units, centre, scale, network)
+        self.vector = ContextVector(event)
+        self.baselines = Baselines([self.vector.size, *units[:-1]], units, centre, scale, network)
         self.rank_state = self.baselines.state
 
     def unscale(self) -> None:
@@ -106,7 +108,9 @@ class ScoreFunction(Variational):
         signals = [signal.detach() for signal in signals]
         if self.leave_one_out:
             signals = [signal - leave_one_out(signal) for signal in signals]
-        residuals = self.baselines.residuals(signals, [batch.x.flatten(1).to(trace.z[0]), *trace.z[:-1]])
+        x = self.vector(batch.x, trace.log_px)
+        assert x is not None
+        residuals = self.baselines.residuals(signals, [x, *trace.z[:-1]])
         weights = self.baselines.weights(residuals)
         estimate = direct.mean() + sum(map(score_function, weights, trace.log_q_units))
         error: Any = sum(weight.square().mean() for weight in weights) if self.baselines.nets else 0.0

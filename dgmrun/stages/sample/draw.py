@@ -15,12 +15,13 @@ from dgmrun.estimators.sampling import can_be_exact, samples
 from dgmrun.paths import short
 from dgmrun.pictures import drawing, gallery, topics
 from dgmrun.protocols.models import Averaged, Generative, LatentVariableModel, Pictured
+from dgmrun.protocols.readers import Reader
 from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Batch
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
-from dgmrun.stages.sample import latent
+from dgmrun.stages.sample import latent, reading
 from dgmrun.stages.sample.told import alike, contexts
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import TEACHER, teachers
@@ -155,6 +156,9 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     if isinstance(models[-1], LatentVariableModel):
         with seeded(setup.config["seed"], "pictures"):
             plots |= latent.figures(models[-1], setup, len(x["data"]))
+    if isinstance(models[-1], Reader):
+        with seeded(setup.config["seed"], "pictures"):
+            plots |= reading.figures(models[-1], setup, len(x["data"]))
     drawing.write(run, "sample", plots, setup.formats)
     if "topics" in plots:
         for line in topics.lines(plots["topics"]):
