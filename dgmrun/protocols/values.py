@@ -141,11 +141,8 @@ class Event:
         """
         if not self.is_picture:
             must = f"must be [channels, height, width] for {what}, but is {list(self.shape)}"
-            cure = (
-                "x[:, None] of your own file gives it one channel"
-                if len(self.shape) == 2
-                else f"{of_tables} takes tables"
-            )
+            one_channel = "x[:, None] of your own file gives it one channel"
+            cure = one_channel if len(self.shape) == 2 else f"{of_tables} takes tables"
             raise ValueError(f"`dataset.event.shape` {must}: {cure}")
 
 

@@ -76,14 +76,13 @@ def fit(run: Run, setup: Setup) -> None:
             before = _sums(trained)
             callbacks = _callbacks(run, setup, trained, source, clock, saved)
             del saved  # or memory would hold the state twice until the end
-            longest = timedelta(seconds=setup.config["device"]["timeout"])
-            with processes.joined(setup.config["device"], longest), garbage.of_new_objects():
+            with processes.joined(setup.config["device"], timedelta(seconds=setup.config["device"]["timeout"])):
                 _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:
                 log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
     if clock.reason == "interrupted":
-        hint = f"dgmrun run={shlex.quote(str(run.path))}"
-        raise Interrupted(f"interrupted at step {trained.iteration}; all is saved", hint)
+        told = f"interrupted at step {trained.iteration}; all is saved"
+        raise Interrupted(told, f"dgmrun run={shlex.quote(str(run.path))}")
     if trainer.is_global_zero:
         _finish(run, setup, source, clock, trained)
 
@@ -273,13 +272,8 @@ def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:
     return checkpoint["every_n_steps"] if epochs is None else epochs * batches
 
 
-def _train(
-    trainer: Trainer,
-    trained: Objective,
-    source: Source,
-    callbacks: list[Callback],
-    run: Run,
-) -> None:
+@garbage.of_new_objects()
+def _train(trainer: Trainer, trained: Objective, source: Source, callbacks: list[Callback], run: Run) -> None:
     trainer.callbacks = callbacks  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():
