@@ -25,7 +25,7 @@ class Joint(nn.Module):
 
     Args:
         model: the model, a `Topped` one with a posterior; x and z are bits.
-        x: an example of training data, to know the top by.
+        x: any example, from which the sizes of the layers are found.
     """
 
     def __init__(self, model: Any, x: Tensor) -> None:

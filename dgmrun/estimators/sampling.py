@@ -11,6 +11,7 @@ from dgmrun.estimators import enumeration
 from dgmrun.estimators.enumeration import AUTOMATIC_BITS
 from dgmrun.protocols.models import Enumerable, Sampler, Topped, UnnormalisedDensity, context_of
 from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.samplers import Chain
 from dgmrun.protocols.values import Event
 
 PIECES = 100
@@ -19,7 +20,8 @@ PIECES = 100
 
 def can_be_exact(model: object) -> bool:
     """Returns whether `samples` draws exact, independent samples of this model."""
-    is_small = isinstance(model, Enumerable) and model.enumerable_bits() <= AUTOMATIC_BITS
+    part = Chain.of(model).walker
+    is_small = isinstance(part, Enumerable) and part.enumerable_bits() <= AUTOMATIC_BITS
     return is_small or isinstance(model, Sampler)
 
 

@@ -34,11 +34,11 @@ from dgmrun.protocols.values import Event
 START = 0.1
 """What a learned probability of a topic starts at: few topics of a document are told apart more easily than half."""
 QUANTILES = 101
-"""Number of lengths of training documents that are kept, from the shortest to the longest."""
+"""Number of lengths of training documents that are kept, each for as many documents."""
 
 
 class Topic(nn.Module):
-    """A topic model. Samples have the lengths of training documents, of which one in a hundred or so is kept.
+    """A topic model. Samples have lengths of training documents, of which 101 quantiles are kept.
 
     Args:
         event: event of one document: a count of each word.
@@ -59,6 +59,7 @@ class Topic(nn.Module):
     """
 
     lengths: Tensor
+    mean_length: Tensor
 
     def __init__(
         self,
@@ -88,13 +89,16 @@ class Topic(nn.Module):
         self.net = mlp([embedding, *[width] * depth, topics], activation)
         nn.init.constant_(self.net.get_parameter(f"{2 * depth}.bias"), float(log_odds[0]))
         self.register_buffer("lengths", torch.full((QUANTILES,), 100))
+        self.register_buffer("mean_length", torch.tensor(100.0))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets b to the log-frequencies of words in `x`, and keeps quantiles of the lengths of its documents."""
         self.words.bias.copy_(self.event.log_frequencies(x))
         lengths = self.event.size_of(x).sort().values
-        self.lengths.copy_(lengths[torch.linspace(0, len(lengths) - 1, QUANTILES).long()])
+        middle = (torch.arange(QUANTILES) + 0.5) / QUANTILES
+        self.lengths.copy_(lengths[(middle * len(lengths)).long()])
+        self.mean_length.copy_(lengths.mean())
 
     def trace(self, x: Tensor, draw: Draw, context: None = None, local: None = None) -> Trace:
         """Draws z and returns it with all distributions; see `Inference`."""
@@ -115,7 +119,7 @@ class Topic(nn.Module):
 
     def decode(self, z: Tensor, context: None = None) -> Tensor:
         """Means of p(x | z) over the lengths of documents, [samples, batch, *event.shape], given z."""
-        return (self.lengths.double().mean() * self.log_frequencies(z).exp()).unflatten(-1, self.event.shape)
+        return (self.mean_length * self.log_frequencies(z).exp()).unflatten(-1, self.event.shape)
 
     @torch.no_grad()
     def dream(self, num: int, context: None = None) -> tuple[Tensor, list[Tensor]]:

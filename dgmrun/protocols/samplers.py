@@ -45,6 +45,11 @@ class Chain(NamedTuple):
         like, event = next(model.parameters()), model.event  # type: ignore[attr-defined]
         return cls(model.top(event.seen(like.new_zeros(1, *event.shape), like))[0], model)
 
+    def raised(self, x: Tensor) -> Tensor:
+        """States of the chain at examples x [num, *event.shape]."""
+        state: Tensor = x if self.walker is self.model else self.model.top(x)[1]
+        return state
+
     def shown(self, state: Tensor) -> Tensor:
         """Samples x [num, *event.shape], given states of the chain: these, or draws of the layers below a top."""
         if self.walker is self.model:

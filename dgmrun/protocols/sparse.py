@@ -62,7 +62,8 @@ def as_bytes(x: Tensor) -> Iterator[bytes]:
     if not is_sparse(x):
         yield from (row.tobytes() for row in x.cpu().reshape(len(x), -1).contiguous().numpy())
         return
-    start, column, value = (part.cpu().numpy() for part in (x.crow_indices(), x.col_indices(), x.values()))
+    whole = x.values() if x.is_floating_point() else x.values().long()
+    start, column, value = (part.cpu().numpy() for part in (x.crow_indices(), x.col_indices().long(), whole))
     for first, end in pairwise(start.tolist()):
         yield b"%d:" % (end - first) + column[first:end].tobytes() + value[first:end].tobytes()
 

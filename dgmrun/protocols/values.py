@@ -149,7 +149,7 @@ class Event:
 class Batch(NamedTuple):
     """Examples `x` [batch, *event.shape], their positions `index` in the split, and their context, if any.
 
-    Those of a whole split may be sparse; `rows` and `blocks`, of which models are handed what they see, are dense.
+    Those of a whole split may be sparse. What models see, `rows` and `blocks` of them, is dense.
     """
 
     x: Tensor

@@ -29,6 +29,9 @@ def check(setup: Setup) -> None:
     if not fits(build.target(setup.config["model"]), TwoLayers):
         name = setup.config["choices"]["model"]
         raise Mistake(f"`hidden` must have a model with a layer of binary hidden units, but `model` is {name}")
+    if setup.population("test") is not None:
+        name = setup.config["choices"]["dataset"]
+        raise Mistake(f"`hidden` must have data whose splits differ, but `dataset` {name} has one for all")
 
 
 def main(run: Run, setup: Setup) -> None:

@@ -64,7 +64,12 @@ def log_z_methods(setup: Setup, word: str = "log_z") -> dict[str, LogZMethod]:
         raise Mistake(f"`{PROPOSAL}` must be null for a student, which is one itself: give it to its teacher's run")
     its = teacher_of(setup).setup if student else setup
     has_proposal = student or _proposal(setup) is not None
-    model, choice = Chain.of(its.new_model()).walker, setup.config["choices"]["model"]
+    (model, whole), choice = Chain.of(its.new_model()), setup.config["choices"]["model"]
+    if has_proposal and model is not whole and {model.event.kind, whole.event.kind} != {"binary"}:
+        its_choice = its.config["choices"]["model"]
+        raise Mistake(
+            f"`{PROPOSAL}` must be of a model without latent layers, or one of bits alone, but is of {its_choice}"
+        )
     every: dict[str, LogZMethod] = {
         name: method for name, method in made(setup, "log_z", model).items() if method.needs_proposal or not student
     }

@@ -80,12 +80,38 @@ def test_an_uncertain_partition_function_widens_it() -> None:
     assert wide**2 - narrow**2 == pytest.approx((2.0 / float(sizes.mean())) ** 2)
 
 
+def test_its_interval_has_that_of_the_partition_function_in_it() -> None:
+    """log Z between 10 below and 3 above, 100 like documents of 10 words: within exp(-10 / 10) and exp(3 / 10)."""
+    sizes = torch.full((100,), 10.0, dtype=torch.float64)
+    log_p = log_likelihood(-3 * sizes, Estimate("log_z", 0.0, 1.0, (-10.0, 3.0), "estimate", "none"))
+    for found in perplexities(-3 * sizes, log_p, sizes, -3 * sizes).values():
+        assert found.standard_error == pytest.approx(math.exp(3) / 10)
+        assert found.interval == (pytest.approx(math.exp(3 - 1)), pytest.approx(math.exp(3 + 0.3)))
+
+
+def test_documents_without_a_word_are_left_out_and_counted() -> None:
+    sizes, log_p = documents(30)
+    more, none = torch.cat([sizes, torch.zeros(2).double()]), torch.cat([log_p, torch.zeros(2).double()])
+    full = perplexities(log_p, log_likelihood(log_p, LOG_Z), sizes, log_p)
+    part = perplexities(none, log_likelihood(none, LOG_Z), more, none)
+    for name, found in part.items():
+        assert found.value == pytest.approx(full[name].value)
+        assert found.standard_error == pytest.approx(full[name].standard_error)
+        assert found.interval == pytest.approx(full[name].interval)
+        assert found.diagnostics == pytest.approx(full[name].diagnostics)
+        assert found.warnings == ["without 2 empty examples"]
+    assert perplexities(none[30:], log_likelihood(none[30:], LOG_Z), more[30:], none[30:]) == {}
+
+
 def test_one_document_has_no_error_bar_and_no_perplexity_overflows() -> None:
     sizes, log_p = torch.ones(1, dtype=torch.float64), torch.full((1,), -1e6, dtype=torch.float64)
     found = perplexities(log_p, lower_bound(log_p, {}), sizes, log_p)[""]
     assert found.standard_error is None
     assert found.interval is None
     assert math.isfinite(found.value)
+    many = perplexities(log_p.expand(9), log_likelihood(log_p.expand(9), LOG_Z), sizes.expand(9), log_p.expand(9))
+    assert many[""].standard_error is None
+    assert many[""].warnings == ["it is above exp(700)"]
     assert math.isfinite(found.diagnostics["unigram"] or 0)
 
 

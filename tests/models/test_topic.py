@@ -121,6 +121,8 @@ def test_it_starts_as_the_unigram_with_the_lengths_of_its_documents() -> None:
     share = (torch.tensor([6, 3, 2, 4]).double() + 0.1) / 15.4
     torch.testing.assert_close(log_p(model, x), (x.double() @ share.log()))
     assert model.lengths.unique().tolist() == [1, 4, 10]
+    mean = model.decode(torch.zeros(1, 1, TOPICS, dtype=torch.float64)).detach()
+    assert float(mean.sum()) == pytest.approx(5)
     assert set(model.sample(200).sum(1).tolist()) == {1, 4, 10}
 
 
@@ -128,6 +130,7 @@ def test_dreams_have_the_frequencies_that_they_are_given() -> None:
     """Means of documents of 5 words, within 4.8 standard errors: chance is below 1e-5 for each of four words."""
     model, num = topic(), 20_000
     model.lengths.fill_(5)
+    model.mean_length.fill_(5)
     with seeded(5, "dreams"):
         x, (z,) = model.dream(num)
     assert (x.dtype, x.shape, z.shape) == (torch.int64, (num, WORDS), (1, num, TOPICS))

@@ -32,7 +32,9 @@ class EnumerableLatents(Inference, BinaryLatents, Protocol):
 
 @dataclass(frozen=True)
 class Enumeration(LikelihoodMethod):
-    """Mean log p(x), exact but for rounding: the ground truth for bounds. It costs 2^units decoder passes.
+    """Mean log p(x), exact but for rounding: the ground truth for bounds.
+
+    It costs 2^units decoder passes for each example.
 
     Args:
         max_bits: largest number of latent units, at most 14.

@@ -46,7 +46,7 @@ class PCD(Objective):
         self.k, self.num_chains = k, num_chains
 
     def begin(self, data: Source) -> None:
-        """Initialises this process's share of the chains with random zeros and ones, which are values of any kind.
+        """Initialises this process's share of the chains with random zeros and ones, which every kind of event allows.
 
         Raises:
             ValueError: the chains cannot be divided equally among the processes.

@@ -120,7 +120,7 @@ class TeacherStream:
         if event.kind == "binary":
             start = torch.rand(num, *event.shape).round().to(next(self.teacher.parameters()))
         else:
-            start = torch.cat([batch.x for batch in self._examples(num)])[:num]
+            start = self.chain.raised(torch.cat([batch.x for batch in self._examples(num)])[:num])
         return self.chain.walker.walk(start, self.settings.burn_in)
 
     def _contexts(self, num: int) -> Tensor | None:
