@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import time
@@ -134,6 +135,8 @@ class Board(Callback):
                 title = f"{name.replace('_', ' ')} at step {step}"
                 figure = gallery.valued(x, title, *captions.get(name, Caption()))
                 drawing.keep(self.run, name, figure, self.formats)
+                del figure
+        gc.collect()  # figures refer to themselves, and are of several megabytes
         self.spent += time.monotonic() - start
 
 
