@@ -61,7 +61,7 @@ class DBN(nn.Module):
         event.require(("binary",), "a deep belief network")
         is_list = isinstance(hidden, Sequence) and len(hidden) > 1
         if not is_list or not all(type(units) is int and units > 0 for units in hidden):
-            raise ValueError(f"`model.hidden` must be a list of sizes of two layers or more, but is {hidden}")
+            raise ValueError(f"`model.hidden` must be a list of sizes above 0, of two layers or more, but is {hidden}")
         self.event = event
         *sizes, last = event.dims, *hidden
         self.rbm = RBM(Event((sizes[-1],), "binary"), last, weight_std)

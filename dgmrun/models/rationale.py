@@ -166,8 +166,8 @@ def _text(context: Tensor | None) -> Tensor:
 def _check_data(event: Event, context: Event) -> None:
     if event.kind != "categorical" or event.dims != 1 or context.kind != "tokens":
         raise ValueError(
-            "`dataset` must be words with labels that are classes, and `given` x, for a rationale, but a "
-            f"{event.kind} event is given one that is {context.kind}"
+            "`given` must be x for a rationale, of a dataset of texts with one class each, as dataset=sst, but "
+            f"{event.kind} data are given {context.kind} data"
         )
 
 

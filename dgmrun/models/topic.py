@@ -126,10 +126,13 @@ class Topic(nn.Module):
         """Samples x [num, *event.shape] and z [1, num, topics]; the length is that of some training document."""
         z = Bernoulli(self.prior).sample((1, num))
         length = self.lengths[torch.randint(len(self.lengths), (num, 1), device=z.device)]
-        word = torch.multinomial(self.log_frequencies(z[0]).exp(), int(length.max()), replacement=True)
-        is_in = torch.arange(word.shape[1], device=z.device) < length
-        x = torch.zeros(num, self.event.dims, dtype=torch.int64, device=z.device).scatter_add_(1, word, is_in.long())
-        return x.unflatten(-1, self.event.shape), [z]
+        p = self.log_frequencies(z[0]).double().exp()
+        share = (p / p.flip(-1).cumsum(-1).flip(-1)).clamp(max=1)  # of what a word and all after it have
+        rest, counts = length[:, 0].double(), []
+        for of_word in share.unbind(-1):
+            counts.append(torch.binomial(rest, of_word))
+            rest = rest - counts[-1]
+        return torch.stack(counts, -1).long().unflatten(-1, self.event.shape), [z]
 
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""

@@ -35,28 +35,30 @@ class Words(NamedTuple):
 @rc_context(STYLE)
 def bars(topics: Sequence[Words]) -> Picture:
     """Plots the words of the first topics; the numbers of the picture are of all."""
-    shown, high = topics[:MOST], len(topics[0].words)
+    shown, high = topics[:MOST], max(len(topic.words) for topic in topics)
+    widest = max((topic.nats[0] for topic in shown if topic.nats), default=1.0)
     rows = -(-len(shown) // COLUMNS)
     figure = Picture(figsize=(2.6 * min(COLUMNS, len(shown)), rows * (0.2 * high + 0.7)), dpi=DPI, layout="constrained")
     every = figure.subplots(rows, min(COLUMNS, len(shown)), squeeze=False).flat
     for axes, topic in zip(every, shown, strict=False):
-        places = range(high)
+        places = range(len(topic.words))
         axes.barh(places, topic.nats, color="0.8")
         for place, word in zip(places, topic.words, strict=True):
             axes.text(0, place, f" {plain(word)}", va="center")
-        axes.invert_yaxis()
+        axes.set(xlim=(0, widest), ylim=(high - 0.5, -0.5))
         axes.set_title(f"topic {topic.topic}: {topic.share:.0%}")
     for axes in every:
         axes.set_axis_off()
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[])
-    figure.supxlabel("p log(p / p without a topic) of each word, in nats; share of documents with the topic")
-    told = [
+    told = f"bars: p log(p / p without a topic) of each word; a panel is {widest:.2g} nats wide"
+    figure.supxlabel(f"{told}\nabove: share of documents with the topic")
+    numbers = [
         (topic.topic, topic.share, rank, *pair)
         for topic in topics
         for rank, pair in enumerate(zip(topic.words, topic.nats, strict=True), 1)
     ]
-    figure.data = dict(zip(("topic", "share", "rank", "word", "nats"), zip(*told, strict=True), strict=True))
+    figure.data = dict(zip(("topic", "share", "rank", "word", "nats"), zip(*numbers, strict=True), strict=True))
     return figure
 
 

@@ -148,10 +148,13 @@ def _read(run: Run) -> Entry:
     name = config.get("name")
     weights = run.weights_sha256() if run.weights_file.is_file() else None
     is_training = results.get("status") == "running" and at(results, "train", "complete") is not True
+    settings = _settings(config)
+    if results.get("status") == "done" and not results.get("train") and "objective" in settings:
+        settings["objective"] = "none"  # its weights were given
     return Entry(
         run.path,
         plain(name) if name else "",
-        _settings(config),
+        settings,
         results,
         every(results),
         weights,

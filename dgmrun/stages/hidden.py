@@ -28,7 +28,7 @@ def check(setup: Setup) -> None:
 
     if not fits(build.target(setup.config["model"]), TwoLayers):
         name = setup.config["choices"]["model"]
-        raise Mistake(f"`hidden` must have a model with a layer of binary hidden units, but `model` is {name}")
+        raise Mistake(f"`hidden` must have a model of one layer of binary hidden units, but `model` is {name}")
     if setup.population("test") is not None:
         name = setup.config["choices"]["dataset"]
         raise Mistake(f"`hidden` must have data whose splits differ, but `dataset` {name} has one for all")

@@ -256,9 +256,11 @@ def _record(run: Run, word: str, name: str, figure: Figure, scores: tuple[Tensor
 
 def _record_perplexities(run: Run, setup: Setup, name: str, log_prob: Tensor, figure: Figure, x: Tensor) -> None:
     of_unigram = unigram(setup.event, x, setup.event.log_frequencies(setup.scored("train").x).to(x.device))
-    found: Any = perplexities(log_prob, figure, setup.event.size_of(x), of_unigram)
+    sizes = setup.event.size_of(x)
+    some = int((sizes > 0).sum())
+    found: Any = perplexities(log_prob, figure, sizes, of_unigram)
     for per, perplexity in found.items():
-        _record(run, "perplexity", f"{name}{per}", perplexity, None)
+        _record(run, "perplexity", f"{name}{per}", dataclasses.replace(perplexity, examples=some), None)
 
 
 def draw(run: Run, formats: Sequence[str]) -> None:

@@ -193,15 +193,19 @@ def test_machines_are_stacked_from_the_command_line(dgmrun: Command, capsys: pyt
     assert dgmrun(*net, "weights=[one,two,two]", "log_z", "hydra.run.dir=no") == 2
     assert "`weights` must be 2 for the model dbn, bottom first, but are 3" in capsys.readouterr().err
     assert dgmrun("model=nade", *short, "train", "hidden", "hydra.run.dir=no") == 2
-    assert "`hidden` must have a model with a layer of binary hidden units" in capsys.readouterr().err
+    assert "`hidden` must have a model of one layer of binary hidden units" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("event", "hidden", "said"),
     [
         (Event((4,), "real"), [3, 2], "`dataset` must be binary for a deep belief network, but is real"),
-        (Event((4,), "binary"), [3], "`model.hidden` must be a list of sizes of two layers or more, but is"),
-        (Event((4,), "binary"), [3, 0], "`model.hidden` must be a list of sizes of two layers or more, but is"),
+        (Event((4,), "binary"), [3], "`model.hidden` must be a list of sizes above 0, of two layers or more"),
+        (
+            Event((4,), "binary"),
+            [3, 0],
+            "`model.hidden` must be a list of sizes above 0, of two layers or more, but is",
+        ),
     ],
 )
 def test_refuses(event: Event, hidden: list[int], said: str) -> None:

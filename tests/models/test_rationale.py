@@ -250,5 +250,5 @@ def test_settings_that_cannot_be_are_named(settings: dict[str, Any], key: str) -
 
 def test_data_that_are_no_classes_of_texts_are_refused() -> None:
     for event, context in ((CLASS, CLASS), (TEXT, TEXT), (Event((2,), "categorical", 3), TEXT)):
-        with pytest.raises(ValueError, match="`dataset` must be words with labels"):
+        with pytest.raises(ValueError, match="`given` must be x for a rationale"):
             Rationale(event, context)

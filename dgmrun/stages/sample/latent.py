@@ -66,9 +66,14 @@ def _words(model: Any, setup: Setup, means: Tensor) -> list[Words]:
     from dgmrun.pictures.topics import Words
 
     nats, places = model.raised().topk(min(WORDS, setup.event.dims), 1)
-    name = setup.data.splits["train"].column
+    name, number = setup.data.splits["train"].column, (nats > 0).sum(1).tolist()
     return [
-        Words(k + 1, float(means[:, k].mean()), list(map(name, places[k].tolist())), nats[k].tolist())
+        Words(
+            k + 1,
+            float(means[:, k].mean()),
+            list(map(name, places[k, : number[k]].tolist())),
+            nats[k, : number[k]].tolist(),
+        )
         for k in means.var(0).argsort(descending=True).tolist()
     ]
 
