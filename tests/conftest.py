@@ -118,6 +118,8 @@ def narrow(text: str) -> list[str]:
         return ["model.channels=6", "model.layers=1", "model.head=6"]
     if "models.diffusion" in text or "/model: diffusion" in text:
         return ["model.width=4", "model.depth=1", "sample.steps=3"]
+    if "models.dbn" in text:
+        return ["model.hidden=[20,10]"]
     if "models.dae" in text or "/model: dae" in text:
         return ["model.hidden=20"]
     return ["model.residual_blocks=0", "model.feature_maps=2"] if "feature_maps" in text else []
