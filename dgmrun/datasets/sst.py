@@ -49,7 +49,7 @@ def load(data_dir: Path, phrases: bool) -> Splits:
     Args:
         data_dir: folder of all datasets.
         phrases: whether the training split also has each distinct phrase of its sentences, a node of a tree with a
-            label of its own: 148,867 further examples, of 7 words in the mean. Classifiers gain several points by them.
+            label of its own: 148,867 further examples, of 7 words in the mean.
     """
     trees = {split: _read(data_dir, *file).splitlines() for split, file in FILES.items()}
     every = {split: [sentence(tree) for tree in each] for split, each in trees.items()}
@@ -72,7 +72,7 @@ def classes(phrases: bool) -> list[str]:
 
 
 def _read(data_dir: Path, name: str, sha256: str) -> str:
-    """Returns trees, one a line, in lower case, and with slashes and brackets as they are in print."""
+    """Returns trees, one a line, in lower case, and with slashes, and square brackets for those of the treebank."""
     text = read(data_dir, (f"sst/trees/{name}", f"sst/{name}"), f"{URL}/{name}", sha256).decode().lower()
     return text.replace("\\", "").replace("-lrb-", "[").replace("-rrb-", "]")
 

@@ -6,7 +6,8 @@ r"""Rationale: a classifier that reads only some words of a text, those that a l
 
 with vectors e of words, log-odds a by a network of the vectors of a word and its neighbours, and a network f of the
 mean of those that are kept, as in a deep averaging network. The posterior is the prior, q(z | x, y) = p(z | x): the
-ELBO is E[log p(y | x, z)], and all estimators of its gradient train the mask but wake-sleep, which leaves it as it is.
+ELBO is E[log p(y | x, z)], and all estimators of its gradient train the mask but wake-sleep, which gives its network no
+gradient in the mean.
 Training also pays for the mask:
 
 .. math:: c(z) = \lambda_1 \sum_t z_t + \lambda_2 \sum_t |z_t - z_{t-1}|

@@ -1,7 +1,9 @@
 r"""Runs side by side by which examples they have right: paired differences of shares such as accuracies.
 
 The interval of a difference is that of the bootstrap: examples are drawn anew, with replacement, and the two runs are
-scored on the same ones. It is about two trained models, and says nothing of another seed of their settings.
+scored on the same ones. Where few examples differ, it also holds the exact interval given how many do, w of m for the
+first run, of which the probability is that of a sign test; the bootstrap would know no others. It is about two trained
+models, and says nothing of another seed of their settings.
 
 References:
     Efron and Tibshirani (1993), An introduction to the bootstrap, section 13.3: the percentile interval.
@@ -12,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from dgmrun.protocols.intervals import binomial_interval
 from dgmrun.protocols.values import ONE_SIDED
 from dgmrun.report.paired import Ground, Scored, same, scores
 from dgmrun.report.runs import Entry
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 DRAWS = 20_000
 """Number of draws of the examples: 27 are beyond each end of the interval."""
+FEW = 25
+"""Number of examples that must differ for the bootstrap alone."""
 
 
 def grounds(entries: Iterable[Entry]) -> list[Ground]:
@@ -59,5 +64,18 @@ def difference(one: Scored, other: Scored) -> tuple[float, float, float]:
     values, often = numpy.unique(one.values - other.values, return_counts=True)
     total = int(often.sum())
     drawn = numpy.random.default_rng(0).multinomial(total, often / total, DRAWS) @ values / total
-    low, high = numpy.quantile(drawn, (1 - ONE_SIDED, ONE_SIDED))
-    return float(values @ often) / total, float(low), float(high)
+    low, high = map(float, numpy.quantile(drawn, (1 - ONE_SIDED, ONE_SIDED)))
+    wins, differ = int(often[values > 0].sum()), int(often[values != 0].sum())
+    if differ < FEW:
+        least, most = _of_few(wins, differ, total)
+        low, high = min(low, least), max(high, most)
+    return float(values @ often) / total, low, high
+
+
+def _of_few(wins: int, differ: int, total: int) -> tuple[float, float]:
+    """Returns the ends (2 q - 1) m / N, with q that of the binomial; if none differ, how many may have done so."""
+    if not differ:
+        most = binomial_interval(0, total)[1]
+        return -most, most
+    least, most = binomial_interval(wins, differ)
+    return (2 * least - 1) * differ / total, (2 * most - 1) * differ / total

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dgmrun.estimators.fidelity.accuracy import Accuracy, binomial_interval
+from dgmrun.estimators.fidelity.accuracy import Accuracy
 from dgmrun.estimators.fidelity.coverage import Coverage
 from dgmrun.models.nade import NADE
 from dgmrun.nn.binary import bits
+from dgmrun.protocols.intervals import binomial_interval
 from dgmrun.protocols.models import takes_context
 from dgmrun.protocols.values import Batch, Event, Evidence, Modes
 from dgmrun.rng import seeded

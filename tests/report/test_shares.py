@@ -66,3 +66,18 @@ def test_the_interval_has_the_truth_as_often_as_it_says(tmp_path: Path) -> None:
         _, low, high = difference(one, other)
         missed += not low <= 0.1 <= high
     assert missed <= 3
+
+
+@pytest.mark.parametrize(("wins", "is_resolved"), [(0, False), (7, False), (9, False), (10, True)])
+def test_few_that_differ_are_resolved_as_by_a_sign_test(wins: int, is_resolved: bool, tmp_path: Path) -> None:
+    """All for one run: 2^-9 is above the 0.27 % of both sides over two, 2^-10 below."""
+    right(tmp_path / "a", FIRST, "all")
+    right(tmp_path / "b", FIRST, "random")
+    (pair,) = grounds(read([tmp_path]))
+    values = np.zeros((2, 2210))
+    values[0, :wins] = 1
+    one, other = (replace(each, values=each_values) for each, each_values in zip(pair, values, strict=True))
+    value, low, high = difference(one, other)
+    assert value == wins / 2210
+    assert (low > 0) == is_resolved
+    assert low < high

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from dgmrun.estimators.density import EXAMPLES, in_double, log_density
 from dgmrun.estimators.shares import of_blocks
+from dgmrun.protocols.intervals import binomial_interval
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import TractableDensity, context_of
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.readers import Reader
-from dgmrun.protocols.values import ONE_SIDED, Batch, Estimate, Evidence
+from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,3 @@ def _log_posterior(log_p: Tensor) -> dict[str, float | None]:
     mean, error = float(log_p.mean()), float(log_p.std() / math.sqrt(len(log_p)))
     names = ("log_posterior", "standard_error_log_posterior")
     return dict(zip(names, (mean, error) if math.isfinite(error) else (None, None), strict=True))
-
-
-def binomial_interval(hits: int, num: int) -> tuple[float, float]:
-    """Returns the 99.7 % interval of a probability, which covers at least as often, whatever the probability.
-
-    Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of the binomial.
-    """
-    from scipy.special import betaincinv
-
-    low = float(betaincinv(hits, num - hits + 1, 1 - ONE_SIDED)) if hits else 0.0
-    return low, float(betaincinv(hits + 1, num - hits, ONE_SIDED)) if hits < num else 1.0

@@ -45,7 +45,7 @@ class WordsKept(FidelityMethod):
             standard_error=error,
             interval=None if half is None else (max(0.0, share - half), min(1.0, share + half)),
             kind="estimate",
-            bias="none",
+            bias="unknown",  # of a ratio, of the order 1 / N
             samples=num,
             diagnostics={"words": float(words.sum()), "kept": float(kept.sum())},
             warnings=[LONE] * (error is None),
