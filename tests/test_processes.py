@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 
 from dgmrun.cli import main
 from dgmrun.run import metrics
+from dgmrun.stages.train import processes
 
 Command = Callable[..., int]
 TINY = (
@@ -287,3 +289,10 @@ def test_what_another_launcher_left_makes_no_part_of_something(
     assert dgmrun(*probe, "train", "log_z", "hydra.run.dir=run") == 0
     assert results(tmp_path / "run")["status"] == "done"
     assert "log_z.exact" in capsys.readouterr().err
+
+
+def test_ranks_that_never_end_are_not_waited_for_beyond_a_limit() -> None:
+    rank: Any = SimpleNamespace(process=SimpleNamespace(poll=lambda: None))
+    start = time.monotonic()
+    processes._wait([rank], longest=0.2)
+    assert 0.2 <= time.monotonic() - start < 5

@@ -56,7 +56,7 @@ class UpDown(Objective):
         """Returns a surrogate whose gradients are those of the three parts, and these parts in nats per example."""
         model: Any = self.model
         trace = model.trace(batch.x, sampled(1))
-        density, _ = model.top(batch.x)
+        density, _ = model.top(batch.x[:1])
         z = trace.z[-1][0]
         state = density.walk(z, self.k)
         x, layers = model.descend(state)

@@ -12,7 +12,7 @@ def of_new_objects() -> Iterator[None]:
     """Context manager within which garbage is looked for among new objects alone.
 
     Python looks through all only once a quarter as many have come as have stayed. Those of the libraries are half a
-    million, so that figures and graphs that refer to themselves would wait for 20,000 steps.
+    million, so that figures and graphs that refer to themselves would wait for thousands of steps.
     """
     gc.collect()
     gc.freeze()
