@@ -482,3 +482,11 @@ def test_who_is_in_training_no_longer_was_killed(tmp_path: Path, capsys: pytest.
         assert '"status": "running"' in capsys.readouterr().out
     assert main([str(tmp_path), "--json"]) is None
     assert '"status": "killed"' in capsys.readouterr().out
+
+
+def test_weights_that_were_given_are_of_no_objective(tmp_path: Path) -> None:
+    trained, given = write(tmp_path / "trained"), write(tmp_path / "given")
+    results = json.loads((given.path / "results.json").read_text())
+    (given.path / "results.json").write_text(json.dumps({key: results[key] for key in results if key != "train"}))
+    settings = {entry.path.name: entry.settings["objective"] for entry in read([tmp_path])}
+    assert settings == {"trained": trained.config["choices"]["objective"], "given": "none"}
