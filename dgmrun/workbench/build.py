@@ -21,6 +21,7 @@ from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import methods, options, sections
+from dgmrun.protocols.language import Language
 from dgmrun.protocols.methods import suits
 from dgmrun.protocols.models import UnnormalisedDensity, roles
 from dgmrun.protocols.values import Event, Modes
@@ -221,6 +222,12 @@ def classes(dataset: Mapping[str, Any]) -> list[str]:
     """Returns the word of each class of a dataset's labels; an empty list if they have none."""
     found: list[str] | None = _of_module(dataset, "classes")
     return found or []
+
+
+def language(dataset: Mapping[str, Any]) -> Language | None:
+    """Returns what the strings of a dataset mean, or None."""
+    found: Language | None = _of_module(dataset, "language")
+    return found
 
 
 def doubts(dataset: Mapping[str, Any]) -> list[str]:
