@@ -21,7 +21,7 @@ from dgmrun.protocols.values import Batch
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
-from dgmrun.stages.sample import latent, reading
+from dgmrun.stages.sample import latent, medium, reading
 from dgmrun.stages.sample.told import alike, contexts
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import TEACHER, teachers
@@ -63,6 +63,7 @@ def draw(run: Run, setup: Setup) -> None:
     x["x"] = drawn(model, setup, setup, count, given)
     arrays = x if given.context is None else {**x, "given": given.context.cpu()}
     run.write_arrays("samples.npz", **{name: part.numpy() for name, part in arrays.items()})
+    medium.write(run, setup, x)
     of_chains = f"chains of {setup.config['sample']['burn_in']} steps"
     how = setup.shortcut(model) or ("exact" if can_be_exact(model) else of_chains)
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
@@ -142,8 +143,9 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     title = f"{'student' if len(models) > 1 else 'samples'}{its}"
     parts = {**x, "data": x.get("alike", x["data"])}
     parts.pop("alike", None)
-    panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in parts.items()}
-    plots = {"samples": gallery.samples(panels, given.columns)}
+    by_title = {title if name == "x" else name: part for name, part in parts.items()}
+    panels = {name: drawable(setup.shown(part)) for name, part in by_title.items()}
+    plots = {"samples": medium.picture(setup, by_title) or gallery.samples(panels, given.columns)}
     mean = means(models[-1], setup, x["x"], given)
     if mean is not None and setup.event.is_picture:
         shown = {title: panels[title], "means": drawable(setup.shown(mean))}
