@@ -63,7 +63,6 @@ def draw(run: Run, setup: Setup) -> None:
     x["x"] = drawn(model, setup, setup, count, given)
     arrays = x if given.context is None else {**x, "given": given.context.cpu()}
     run.write_arrays("samples.npz", **{name: part.numpy() for name, part in arrays.items()})
-    medium.write(run, setup, x)
     of_chains = f"chains of {setup.config['sample']['burn_in']} steps"
     how = setup.shortcut(model) or ("exact" if can_be_exact(model) else of_chains)
     run.merge({"sample": {"count": count, "how": how, "of": vars(run.identity())}})
@@ -71,6 +70,7 @@ def draw(run: Run, setup: Setup) -> None:
         _show(run, setup, x, models, given)
     file = short(run.path / "figures" / f"samples.{' and .'.join(setup.formats)}")
     log.info("sample      %s (%s): %s", counted(count, "sample"), how, file)
+    medium.write(run, setup, x)
     if given.context is not None and (words := build.classes(setup.config["dataset"])):
         rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]
         log.info("rows        %s", printable(", ".join(rows)))
