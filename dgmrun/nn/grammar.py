@@ -86,13 +86,10 @@ class Grammar:
         """
         tokens: list[int] = []
         for word in string.split():
-            place = 0
-            while place < len(word):
-                found = self._token.match(word, place)
-                if found is None:
-                    raise ValueError(f"a string must be of {' '.join(self.terminals)}, but {string} has {word[place]}")
-                tokens.append(self.numbers[found[0]])
-                place = found.end()
+            found = self._token.findall(word)
+            if "".join(found) != word:
+                raise ValueError(f"a string must be of {' '.join(self.terminals)}, but is {string}")
+            tokens += [self.numbers[symbol] for symbol in found]
         return tokens
 
     def spell(self, tokens: Sequence[int]) -> str:
