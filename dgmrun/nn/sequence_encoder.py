@@ -76,4 +76,7 @@ class RecurrentEncoder(SequenceEncoder):
         return read
 
 
-ENCODERS: dict[str, Callable[[int, int, int, int, int], SequenceEncoder]] = {"convolutional": ConvolutionalEncoder, "recurrent": RecurrentEncoder}
+ENCODERS: dict[str, Callable[[int, int, int, int, int], SequenceEncoder]] = {
+    "convolutional": ConvolutionalEncoder,
+    "recurrent": RecurrentEncoder,
+}
