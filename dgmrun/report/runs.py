@@ -53,9 +53,11 @@ class Entry:
 
     @property
     def data(self) -> str:
-        """Name of its dataset; of the user's own, with that of the file and of its folder."""
-        name, path = at(self.results, "dataset", "name"), self.settings.get("dataset.path")
-        return plain(name or "") + ("" if path is None else f" {Path(*Path(path).parts[-2:])}")
+        """Name of its dataset; of the user's own, with that of the file and of its folder; and how it was divided."""
+        name, division = (at(self.results, "dataset", key) for key in ("name", "division"))
+        path = self.settings.get("dataset.path")
+        of_user = "" if path is None else f" {Path(*Path(path).parts[-2:])}"
+        return plain(name or "") + of_user + (f", {plain(division)}" if division else "")
 
     @property
     def is_finished(self) -> bool:

@@ -40,6 +40,7 @@ RESERVED = ("hydra", "defaults")
 DATASET = {
     **{"name": str, "kind": str, "transform": str, "binarisation": str, "given": str, "levels": int, "dims": int},
     "labels": str,
+    "division": str,
     "splits": {...: {"sha256": str}},
     "classes": [str],
     "doubts": [str],

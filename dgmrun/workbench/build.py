@@ -237,6 +237,12 @@ def sound(dataset: Mapping[str, Any]) -> Sound | None:
     return found
 
 
+def division(dataset: Mapping[str, Any]) -> str | None:
+    """Returns how the examples of a dataset were divided into splits, of one that can be divided otherwise, or None."""
+    found: str | None = _of_module(dataset, "division")
+    return found
+
+
 def doubts(dataset: Mapping[str, Any]) -> list[str]:
     """Returns what the files of a dataset may mean otherwise than they were understood."""
     found: list[str] | None = _of_module(dataset, "doubts")

@@ -65,6 +65,7 @@ def _dataset(setup: Setup) -> dict[str, Any]:
         "transform": dataset["transform"],
         "levels": setup.levels,
         "dims": setup.event.dims,
+        "division": build.division(dataset),
         "splits": splits(setup),
         "classes": build.classes(dataset),
         "doubts": setup.doubts,
