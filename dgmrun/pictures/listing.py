@@ -7,9 +7,9 @@ from itertools import accumulate, zip_longest
 
 from matplotlib import rc_context
 
-from dgmrun.errors import printable
 from dgmrun.pictures.drawing import DPI, STYLE, Picture
 from dgmrun.pictures.rationales import ADVANCE, LINE, MARGIN, SIZE
+from dgmrun.report.terminal import plain
 
 MOST = 24
 """Largest number of strings of a column."""
@@ -41,6 +41,6 @@ def draw(panels: Mapping[str, Sequence[str]]) -> Picture:
 
 def _cut(string: str) -> str:
     """Breaks a string to lines, wherever they end, and cuts what does not fit."""
-    shown, room = printable(string), LETTERS * LINES
+    shown, room = plain(string), LETTERS * LINES
     shown = shown if len(shown) <= room else f"{shown[: room - 4]} ..."
     return "\n".join(shown[start : start + LETTERS] for start in range(0, len(shown), LETTERS))

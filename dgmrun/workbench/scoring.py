@@ -32,6 +32,7 @@ from dgmrun.workbench import build
 from dgmrun.workbench.partition import stored
 from dgmrun.workbench.selection import check_unused, log_z_methods, scoring_methods
 from dgmrun.workbench.setup import Setup
+from dgmrun.workbench.strings import language
 
 log = logging.getLogger("dgmrun")
 SIMULATED = "simulated"
@@ -159,6 +160,7 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
 def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
     """Returns examples that a model may have seen or not, with the log-Jacobian of each [N]."""
     valid, modes = setup.seen(setup.scored("valid")), build.modes(setup.config["dataset"])
+    tongue = language(setup)
     evidence = Evidence(
         setup.seen(batch),
         valid,
@@ -166,6 +168,8 @@ def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int |
         original=setup.original,
         population=population,
         class_counts=setup.class_counts,
+        language=tongue,
+        train=None if tongue is None else setup.scored("train").x,
     )
     return Scored(evidence, batch.index, log_jacobian)
 
