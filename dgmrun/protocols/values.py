@@ -193,6 +193,7 @@ class Evidence(NamedTuple):
         class_counts: number of training examples of each class that is given, [classes]; None unless one class is.
         language: what strings mean, if they are spelled.
         train: training examples in original units, where there is a language.
+        teacher: what taught the model, for methods that compare both: its `log_density(x, context)` and `log_z`.
     """
 
     batch: Batch
@@ -204,6 +205,7 @@ class Evidence(NamedTuple):
     class_counts: Tensor | None = None
     language: Language | None = None
     train: Tensor | None = None
+    teacher: Any = None
 
 
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]

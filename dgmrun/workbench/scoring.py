@@ -29,6 +29,7 @@ from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
 from dgmrun.workbench import build
+from dgmrun.workbench.inputs import teacher
 from dgmrun.workbench.partition import stored
 from dgmrun.workbench.selection import check_unused, log_z_methods, scoring_methods
 from dgmrun.workbench.setup import Setup
@@ -103,6 +104,9 @@ def score(run: Run, setup: Setup, word: str) -> None:
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
+                if getattr(method, "needs", None) == "teacher":
+                    its = teacher(setup, next(model.parameters()).dtype)
+                    scored = scored._replace(evidence=scored.evidence._replace(teacher=its))
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))

@@ -17,7 +17,7 @@ from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.samplers import Chain
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
-from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, other
+from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, has_known_teacher, other
 from dgmrun.workbench.setup import Setup
 from dgmrun.workbench.strings import language
 
@@ -105,6 +105,7 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
         "modes": setup.is_of_x and build.modes(setup.config["dataset"]) is not None,
         "language": tongue is not None,
         "validity": tongue is not None and tongue.is_valid is not None,
+        "teacher": has_known_teacher(setup),
     }
     every: dict[str, Any] = {name: each for name, each in made(setup, word, model).items() if known[each.needs]}
     asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
