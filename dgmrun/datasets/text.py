@@ -33,6 +33,9 @@ from dgmrun.protocols.values import Event
 from dgmrun.run.files import is_hidden
 
 log = logging.getLogger("dgmrun")
+MOST = 2**31
+"""Most places of all strings together: 16 GiB."""
+SHORTER = "awk 'length < 1000' FILE > OTHER leaves long lines out"
 
 
 class Line(NamedTuple):
@@ -100,8 +103,12 @@ def event(path: str, tokens: str, length: int | None, empty: str | None) -> Even
         must = f"`dataset.length` must be null or a whole number of at least {least}"
         raise Mistake(
             f"{must} for {read.longest.place}, of {least - 1} {tokens} and an end, but is {length}",
-            f"dataset.length={least} holds every line; a file without its long lines needs fewer",
+            f"dataset.length={least} holds every line; {SHORTER}",
         )
+    lines = sum(map(len, read.lines.values()))
+    if lines * (length or least) > MOST:
+        must = f"`dataset.path` must hold at most {MOST:,} places, those of the longest line for each of {lines} lines"
+        raise Mistake(f"{must}, but {read.longest.place} has {least - 1} {tokens}", SHORTER)
     return Event((length or least,), "tokens", len(read.tokens) + 1)
 
 

@@ -127,6 +127,15 @@ def test_files_that_are_no_text(files: dict[str, bytes], message: str, tmp_path:
         loaded(str(tmp_path / "data"))
 
 
+def test_lines_that_no_memory_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MOST", 20)
+    with pytest.raises(
+        Mistake, match=r"at most 20 places, .* each of 3 lines, but line 2 of .*a.txt has 6 char"
+    ) as caught:
+        loaded(written(tmp_path / "a.txt", "c", "abcdef", "CC"))
+    assert caught.value.hint is not None
+
+
 def test_a_file_that_changes_under_a_run_is_refused_in_one_line(
     dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
