@@ -10,9 +10,8 @@ References:
 
 from __future__ import annotations
 
-from dgmrun.nn.recurrent import CELLS, Recurrent
+from dgmrun.nn.recurrent import Recurrent
 from dgmrun.nn.sequence import AutoregressiveSequence
-from dgmrun.nn.settings import check_size, check_word
 from dgmrun.protocols.values import Event
 
 
@@ -46,8 +45,5 @@ class RNN(AutoregressiveSequence):
         context: Event | None = None,
     ) -> None:
         super().__init__(event, embedding, context)
-        check_word("cell", cell, CELLS)
-        check_size("hidden", hidden, 1)
-        check_size("layers", layers, 1)
         self.network = Recurrent(self.inputs, hidden, layers, cell, self.vector.size)
         self.head = self.outputs()

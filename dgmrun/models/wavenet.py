@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dgmrun.nn.dilated import Dilated
 from dgmrun.nn.sequence import AutoregressiveSequence
-from dgmrun.nn.settings import check_size
 from dgmrun.protocols.values import Event
 
 
@@ -37,7 +36,7 @@ class WaveNet(AutoregressiveSequence):
 
     Example:
         >>> wavenet = WaveNet(Event((6,), "levels", 4), layers=2, channels=5)
-        >>> wavenet.log_prob(wavenet.sample(3)).shape, wavenet.network.reach
+        >>> wavenet.log_prob(wavenet.sample(3)).shape, wavenet.receptive_field()
         (torch.Size([3]), 4)
     """
 
@@ -53,13 +52,10 @@ class WaveNet(AutoregressiveSequence):
         context: Event | None = None,
     ) -> None:
         super().__init__(event, embedding, context)
-        for key, size, least in (
-            ("layers", layers, 1),
-            ("blocks", blocks, 1),
-            ("kernel", kernel, 2),
-            ("channels", channels, 1),
-            ("skip", skip, 1),
-        ):
-            check_size(key, size, least)
-        self.network = Dilated(self.inputs, channels, blocks, layers, kernel, skip, self.vector.size)
+        network = Dilated(self.inputs, channels, blocks, layers, kernel, skip, self.vector.size)
+        self.network, self.reach = network, network.reach
         self.head = self.outputs()
+
+    def receptive_field(self) -> int:
+        """Number of steps before one on which its conditional may depend."""
+        return self.reach

@@ -22,6 +22,7 @@ from torch.nn.functional import linear, pad
 from torch.nn.utils.rnn import PackedSequence
 
 from dgmrun.nn.causal_network import CausalNetwork, Step, packed, padded
+from dgmrun.nn.settings import check_size
 
 
 class Dilated(CausalNetwork):
@@ -35,12 +36,18 @@ class Dilated(CausalNetwork):
         kernel: number of steps that a convolution reads.
         skip: number of features that skip connections add up, and of those of the last layer.
         told: size of the vector y of a context.
+
+    Raises:
+        ValueError: a size is too small; the message names its key.
     """
 
     def __init__(
         self, inputs: int, channels: int, blocks: int, layers: int, kernel: int, skip: int, told: int = 0
     ) -> None:
         super().__init__(skip)
+        for key, size in (("channels", channels), ("blocks", blocks), ("layers", layers), ("skip", skip)):
+            check_size(key, size, 1)
+        check_size("kernel", kernel, 2)
         self.dilations = [2**layer for _ in range(blocks) for layer in range(layers)]
         self.kernel = kernel
         self.first = nn.Linear(inputs, channels)
@@ -57,24 +64,21 @@ class Dilated(CausalNetwork):
 
     def forward(self, inputs: PackedSequence, y: Tensor | None = None) -> Tensor:
         """Features [steps, skip]; see `CausalNetwork`."""
-        first = padded(self.first(inputs.data), inputs)
-        lengths = _lengths(inputs)
-        z = self.gated(first.transpose(1, 2), y)
-        return self.read(packed(z.transpose(1, 2), lengths).data)
+        found = self.everywhere(padded(inputs.data, inputs), y)
+        return packed(found, _lengths(inputs)).data
 
-    def gated(self, h: Tensor, y: Tensor | None) -> Tensor:
-        """z of all layers, [batch, layers * channels, steps], for h_1 [batch, channels, steps]."""
-        found: list[Tensor] = []
+    def everywhere(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Features [batch, steps, skip] of sequences of equal length, given their inputs [batch, steps, inputs]."""
+        h, found = self.first(x).transpose(1, 2), list[Tensor]()
+        shifts = None if y is None else self._shift(y)
         for place, (gate, d) in enumerate(zip(self.gates, self.dilations, strict=True)):
             if place:
                 h = h + self.onward[place - 1](found[-1])
             a = gate(pad(h, ((self.kernel - 1) * d, 0)))
-            found.append(_unit(a if y is None else a + self._shift(y)[place].unsqueeze(-1)))
-        return torch.cat(found, 1)
-
-    def read(self, z: Tensor) -> Tensor:
-        """Features [..., skip], given z of all layers [..., layers * channels]."""
-        features: Tensor = self.last(self.skips(z).relu()).relu()
+            found.append(_unit(a if shifts is None else a + shifts[place].unsqueeze(-1)))
+        z = torch.cat(found, 1)
+        skips = torch.baddbmm(self.skips.bias[:, None], self.skips.weight.expand(len(z), -1, -1), z)
+        features: Tensor = self.last(skips.relu().transpose(1, 2)).relu()
         return features
 
     def _shift(self, y: Tensor) -> tuple[Tensor, ...]:
@@ -95,7 +99,8 @@ class Dilated(CausalNetwork):
                 if place:
                     h = h + onward[place - 1](found[-1])
                 found.append(layer(h))
-            return self.read(torch.cat(found, 1))
+            features: Tensor = self.last(self.skips(torch.cat(found, 1)).relu()).relu()
+            return features
 
         return step
 
@@ -133,9 +138,13 @@ def _at_a_step(conv: nn.Conv1d) -> Step:
 
 
 def _unit(a: Tensor) -> Tensor:
-    """Gated units, of pre-activations [batch, 2 channels, ...]."""
+    """tanh(a) sigma(b) of pre-activations [batch, 2 channels, ...], as 2 sigma(2a) sigma(b) - sigma(b).
+
+    On a CPU, torch takes seven times as long for a tanh as for a sigmoid.
+    """
     value, gate = a.chunk(2, 1)
-    return value.tanh() * gate.sigmoid()
+    gate = gate.sigmoid()
+    return torch.addcmul(gate.neg(), (value + value).sigmoid(), gate, value=2.0)
 
 
 def _lengths(of: PackedSequence) -> Tensor:

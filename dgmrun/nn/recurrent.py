@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from dgmrun.nn.causal_network import CausalNetwork, Step, owners
 from dgmrun.nn.context import beside
+from dgmrun.nn.settings import check_size, check_word
 
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -28,10 +29,16 @@ class Recurrent(CausalNetwork):
         layers: number of layers.
         cell: key of CELLS.
         told: size of the vector y of a context, which is an input of every step.
+
+    Raises:
+        ValueError: a setting is invalid; the message names its key.
     """
 
     def __init__(self, inputs: int, hidden: int, layers: int, cell: str, told: int = 0) -> None:
         super().__init__(hidden)
+        check_word("cell", cell, CELLS)
+        check_size("hidden", hidden, 1)
+        check_size("layers", layers, 1)
         self.net = CELLS[cell](inputs + told, hidden, layers)
 
     def forward(self, inputs: PackedSequence, y: Tensor | None = None) -> Tensor:
