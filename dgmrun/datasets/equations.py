@@ -91,7 +91,7 @@ def language(grammar: str, split: str, least_error: float) -> Language:
 
     .. math:: \log\Big(1 + \frac{1}{1000} \sum_i \min\big((f(x_i) - \tfrac13 - x_i - \sin(x_i^2))^2, 1000\big)\Big)
 
-    for x_i from -10 to 10, or log 1001 where f is not finite everywhere.
+    for x_i from -10 to 10, or log 1001 where f is not a number somewhere.
     """
     known = _parsed(grammar)
 
@@ -112,9 +112,10 @@ def _parsed(grammar: str) -> Grammar:
 def error(expression: str) -> float:
     """Returns the error of an expression; see `language`."""
     target = 1 / 3 + X + np.sin(X * X)
-    squared = np.minimum((values(expression, X) - target) ** 2, WORST)
-    found = float(np.log1p(squared.mean()))
-    return found if math.isfinite(found) else math.log1p(WORST)
+    with np.errstate(over="ignore"):
+        squared = (values(expression, X) - target) ** 2
+    found = float(np.log1p(np.minimum(squared, WORST).mean()))
+    return math.log1p(WORST) if math.isnan(found) else found
 
 
 def functions(expressions: Sequence[str]) -> NDArray[np.int64]:
