@@ -16,8 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dgmrun.models.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.nn.grammar import Grammar
-from dgmrun.nn.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.nn.productions import Derivations, Productions
 from dgmrun.protocols.values import Event
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgmrun.nn.latent_sequence import LatentSequence, Rules, Symbols
+from dgmrun.models.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.protocols.values import Event
 
 

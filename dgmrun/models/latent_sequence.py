@@ -35,7 +35,6 @@ from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.recurrent import Recurrent
 from dgmrun.nn.sequence_encoder import ENCODERS
 from dgmrun.nn.settings import check_size, check_word
-from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
 DECODERS = ("recurrent", "convolutional")
@@ -170,7 +169,7 @@ class LatentSequence(nn.Module, ABC):
         """Strings [num, *event.shape] given z [num, units], each symbol of which is chosen from its conditional."""
         step, rules = self.network.cached(len(z), z), self.rules(len(z))
         s = torch.zeros(len(z), self.steps, dtype=torch.int64, device=z.device)
-        for t in tracked(range(self.steps)):
+        for t in range(self.steps):
             inputs = self._inputs(s[:, : t + 1])[:, -1]
             s[:, t] = choose(_conditional(self.head(step(inputs)), rules.allowed()))
             if not rules.take(s[:, t]):
