@@ -117,7 +117,7 @@ def small_data(model: str) -> list[str]:
 def narrow(text: str) -> list[str]:
     """Sizes of a configuration with large networks, made small, and steps of its samples few."""
     if "  channels: " in text:
-        return ["model.channels=6", "model.layers=1", "model.head=6"]
+        return ["model.channels=6", "model.layers=1", *["model.head=6"] * ("  head: " in text)]
     if "models.diffusion" in text or "/model: diffusion" in text:
         return ["model.width=4", "model.depth=1", "sample.steps=3"]
     if "models.dbn" in text:

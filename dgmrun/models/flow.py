@@ -108,10 +108,15 @@ class Flow(nn.Module):
     @torch.no_grad()
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples [num, *event.shape]."""
+        return self.rsample_and_log_prob(num, context)[0]
+
+    def rsample_and_log_prob(self, num: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Samples [num, *event.shape] and log p of each [num], differentiable; fast for `iaf` and coupling layers."""
         with torch.autocast(self.standardise.mean.device.type, enabled=False):
             c = self.vector(context, self.standardise.mean)
-            z = self.layers(c).sample((num,) if c is None else ())
-        return self.standardise.inverse(z).reshape(num, *self.event.shape)
+            z, log_p = self.layers(c).rsample_and_log_prob((num,) if c is None else ())
+        x = self.standardise.inverse(z).reshape(num, *self.event.shape)
+        return x, log_p + self.standardise.log_jacobian()
 
 
 def orders(dims: int, layers: int, order: str) -> list[Tensor]:

@@ -26,6 +26,14 @@ class Stepwise(Protocol):
         """Sets how samples are drawn: ancestral or by ddim, in so many steps; None for all."""
 
 
+@runtime_checkable
+class Pathwise(Protocol):
+    """A density of real numbers whose samples are differentiable in its parameters."""
+
+    def rsample_and_log_prob(self, num: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Samples x [num, *event.shape], and log p of each [num]; both differentiable."""
+
+
 class Chain(NamedTuple):
     """The Markov chain of a model.
 

@@ -21,16 +21,14 @@ from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.state import NonFiniteError
 from dgmrun.paths import leaves
-from dgmrun.protocols.models import Initialised
 from dgmrun.protocols.sources import Source
-from dgmrun.protocols.sparse import is_sparse
 from dgmrun.rng import seeded
-from dgmrun.run import weights as _weights
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
 from dgmrun.stages.train import critic, curve, garbage, history, processes, validation
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
+from dgmrun.stages.train.initial import initial_model, say_receptive_field
 from dgmrun.stages.train.limits import Limits, iterations, optimizer_steps, seconds
 from dgmrun.stages.train.progress import Bar
 from dgmrun.stages.train.resume import Resume, restore, restore_rank
@@ -40,8 +38,6 @@ from dgmrun.workbench.inputs import check_teachers, teacher
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
-DENSE = 2**24
-"""Most numbers of sparse training data from which a model is initialised: 128 MiB of counts."""
 for library in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -73,6 +69,7 @@ def fit(run: Run, setup: Setup) -> None:
         else:
             if trainer.is_global_zero:
                 history.record_changes(run, setup, len(data))
+                say_receptive_field(model, setup.event)
             before = _sums(trained)
             callbacks = _callbacks(run, setup, trained, source, clock, saved)
             del saved  # or memory would hold the state twice until the end
@@ -151,19 +148,6 @@ def source_of(trained: Objective, data: InMemorySource, setup: Setup) -> Source:
         if setup.config[section][leaf] is not None and source.epochs(1) is None:
             raise Mistake(f"`{key}` must be null, as a stream of samples has no epochs: give steps")
     return source
-
-
-def initial_model(run: Run, setup: Setup) -> nn.Module:
-    """Returns the model before its first step, with given weights or, if there are none, initialised from the data."""
-    model = setup.new_model()
-    if setup.config["weights"]:
-        file = run.path / "weights.safetensors"
-        _weights.load(model, _weights.read(file), file)
-    elif isinstance(model, Initialised):
-        train = setup.scored("train")
-        some = setup.places("train", max(1, DENSE // setup.event.dims)) if is_sparse(train.x) else slice(None)
-        model.initialise(setup.seen(train.rows(some), torch.device("cpu")).x)
-    return model
 
 
 def limits(setup: Setup, batches: int) -> Limits:

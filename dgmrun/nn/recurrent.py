@@ -1,0 +1,63 @@
+r"""Recurrent networks: plain, with gated recurrent units, or with long short-term memory.
+
+References:
+    Elman (1990), Finding structure in time: plain.
+    Hochreiter and Schmidhuber (1997), Long short-term memory.
+    Cho, van Merrienboer, Gulcehre, Bahdanau, Bougares, Schwenk and Bengio (2014), Learning phrase representations using
+    RNN encoder-decoder for statistical machine translation, https://arxiv.org/abs/1406.1078: gated recurrent units.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from dgmrun.nn.causal_network import CausalNetwork, Step, owners
+from dgmrun.nn.context import beside
+from dgmrun.nn.settings import check_size, check_word
+
+CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class Recurrent(CausalNetwork):
+    """A recurrent network, whose features are the states of its last layer. It computes what the steps need alone.
+
+    Args:
+        inputs: number of inputs of a step.
+        hidden: number of units of each layer.
+        layers: number of layers.
+        cell: key of CELLS.
+        told: size of the vector y of a context, which is an input of every step.
+
+    Raises:
+        ValueError: a setting is invalid; the message names its key.
+    """
+
+    def __init__(self, inputs: int, hidden: int, layers: int, cell: str, told: int = 0) -> None:
+        super().__init__(hidden)
+        check_word("cell", cell, CELLS)
+        check_size("hidden", hidden, 1)
+        check_size("layers", layers, 1)
+        self.net = CELLS[cell](inputs + told, hidden, layers)
+
+    def forward(self, inputs: PackedSequence, y: Tensor | None = None) -> Tensor:
+        """Features [steps, hidden]; see `CausalNetwork`."""
+        if y is not None:
+            inputs = inputs._replace(data=beside(inputs.data, y[owners(inputs)]))
+        # cuDNN has no gradient of a network in evaluation, by which a teacher is differentiated
+        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and self.training):
+            features: PackedSequence = self.net(inputs)[0]
+        return features.data
+
+    def cached(self, num: int, y: Tensor | None = None) -> Step:
+        """Begins `num` sequences."""
+        state = None
+
+        def step(inputs: Tensor) -> Tensor:
+            nonlocal state
+            features, state = self.net(beside(inputs, y).unsqueeze(0), state)
+            found: Tensor = features[0]
+            return found
+
+        return step
