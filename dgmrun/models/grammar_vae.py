@@ -16,6 +16,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dgmrun.latent.draws import Draw
+from dgmrun.latent.trace import Trace
+from dgmrun.nn.gaussian import standard_normal
 from dgmrun.nn.grammar import Grammar
 from dgmrun.nn.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.nn.productions import Derivations, Productions
@@ -50,7 +53,7 @@ class GrammarVAE(LatentSequence):
     def __init__(
         self,
         event: Event,
-        grammar: str,
+        grammar: str | None,
         latent: int = 25,
         encoder: str = "convolutional",
         decoder: str = "recurrent",
@@ -60,6 +63,8 @@ class GrammarVAE(LatentSequence):
         embedding: int = 32,
     ) -> None:
         event.require(("tokens",), "a VAE of strings")
+        if grammar is None:
+            raise ValueError("`model.grammar` must be the rules of a grammar, as the dataset has none, but is null")
         known, tokens = Grammar(grammar), event.dims - 1
         if event.size != len(known.terminals) + 1:
             must = f"`dataset.event.size` must be 1 more than the {len(known.terminals)} terminals of `dataset.grammar`"
@@ -92,6 +97,12 @@ class GrammarVAE(LatentSequence):
                 raise ValueError(f"{must}, but {self.grammar.spell(string)} fills all {len(tokens)} places")
             self.derivations[tokens] = self.grammar.derivation(string)
         return self.derivations[tokens]
+
+    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
+        """Draws z and returns it with all distributions; see `Inference`."""
+        seen, q = self.inferred(x, local)
+        z = draw(0, q)
+        return Trace([z], [q], [standard_normal(z)], self.log_likelihood(seen, z))
 
     def strings(self, s: Tensor) -> Tensor:
         """The tokens that derivations become; see `LatentSequence`."""

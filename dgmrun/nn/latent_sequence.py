@@ -22,11 +22,9 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical
+from torch.distributions import Categorical, Normal
 from torch.nn.functional import pad
 
-from dgmrun.latent.draws import Draw
-from dgmrun.latent.trace import Trace
 from dgmrun.nn.binary import precise
 from dgmrun.nn.causal_network import CausalNetwork, packed, padded
 from dgmrun.nn.dilated import Dilated
@@ -133,12 +131,10 @@ class LatentSequence(nn.Module, ABC):
         count = packed(s, lengths).data.bincount(minlength=len(self.head.bias))
         self.head.bias.copy_((count + 0.5).log() - (count + 0.5).sum().log())
 
-    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
-        """Draws z and returns it with all distributions; see `Inference`."""
+    def inferred(self, x: Tensor, local: Tensor | None) -> tuple[Symbols, Normal]:
+        """Returns examples as symbols, and q(z | x), by the encoder or with the parameters `local`."""
         seen = self.symbols(x)
-        q = normal(self.encoder(seen.s, seen.lengths) if local is None else local)
-        z = draw(0, q)
-        return Trace([z], [q], [standard_normal(z)], self._log_likelihood(seen, z))
+        return seen, normal(self.encoder(seen.s, seen.lengths) if local is None else local)
 
     def guess(self, x: Tensor, context: None = None) -> Tensor:
         """Means and log standard deviations of the encoder, [batch, 2 * units], from which local posteriors start."""
@@ -146,7 +142,7 @@ class LatentSequence(nn.Module, ABC):
         found: Tensor = self.encoder(s, lengths)
         return found
 
-    def _log_likelihood(self, seen: Symbols, z: Tensor) -> Tensor:
+    def log_likelihood(self, seen: Symbols, z: Tensor) -> Tensor:
         """log p(x | z) [samples, batch], given z [samples, batch, units]."""
         num, batch = z.shape[:2]
         lengths = seen.lengths.repeat(num)
@@ -203,7 +199,7 @@ class LatentSequence(nn.Module, ABC):
         seen = self.symbols(x)
         return PosteriorPath(
             lambda z: standard_normal(z).log_prob(z).sum(-1),
-            lambda z: self._log_likelihood(seen, z),
+            lambda z: self.log_likelihood(seen, z),
             lambda num: self._prior(num, len(x)),
         )
 
