@@ -74,6 +74,10 @@ class Grammar:
         longest_first = sorted(self.terminals, key=len, reverse=True)
         self._token = re.compile("|".join(map(re.escape, longest_first)))
 
+    def __deepcopy__(self, _: object) -> Grammar:
+        """Returns itself, as it never changes: copies of lark's tables, whose actions are told by identity, break."""
+        return self
+
     def least_of(self, production: Production) -> int:
         """Returns the least number of tokens that the right side of a production becomes."""
         return sum(self.least[symbol] for symbol in production.right)
