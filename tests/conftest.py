@@ -32,6 +32,8 @@ Image.new("L", (1, 1)).save(_dot, "png")
 DOT = _dot.getvalue()
 NORMAL = (f"--config-dir={Path(__file__).parent / 'configs'}", "model=normal")
 """A model of real numbers."""
+STRINGS = (f"--config-dir={Path(__file__).parent / 'toys'}", "model=strings")
+"""A model of strings."""
 gc.set_threshold(20_000, 20, 100)
 """By default a seventh of the time of a command goes to searching torch and matplotlib for garbage again and again."""
 

@@ -22,7 +22,7 @@ from dgmrun.protocols.models import takes_context
 from dgmrun.protocols.sparse import subset
 from dgmrun.workbench import build
 from dgmrun.workbench.build import partners
-from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, narrow
+from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, STRINGS, narrow
 from tests.contracts.pairs import SLOW, pairs
 
 Command = Callable[..., int]
@@ -82,8 +82,10 @@ def first(split: Split, most: int) -> Split:
 def test_every_dataset(dataset: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
     node = yaml.safe_load(options("dataset")[dataset].read_text())
-    is_binary = node["binarisation"] != "none" or (node["event"] or {}).get("kind") == "binary"
-    chosen = (*RBM, *STAGES) if is_binary else (*NORMAL, "train", "likelihood", "sample")
+    kind = build.completed({"dataset": node})["dataset"]["event"]["kind"]
+    is_binary = node["binarisation"] != "none" or kind == "binary"
+    model = STRINGS if kind == "tokens" else NORMAL
+    chosen = (*RBM, *STAGES) if is_binary else (*model, "train", "likelihood", "sample")
     assert dgmrun(*chosen, f"dataset={dataset}", f"data_dir={data_dir}", *SHORT, f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"
 

@@ -212,7 +212,9 @@ def test_perplexity_is_of_words_and_of_tokens(
     assert Event((4,), "tokens", 4).size_of(strings).tolist() == [3, 4, 1]
     assert Event((3,), "counts").size_of(torch.tensor([[1, 0, 4]])).tolist() == [5]
     assert Event((4,), "tokens", 4).log_states == pytest.approx(math.log(1 + 3 + 9 + 27 + 81))
+    capsys.readouterr()
     assert dgmrun(*command, "train", "likelihood", "hydra.run.dir=run") == 0
+    said = "".join(capsys.readouterr())
     found, x = results("run"), torch.from_numpy(numpy.load("data.npz")["x"])
     scores = numpy.load("run/per_example/test-exact.npz")["log_prob"]
     figure, corpus = (found["perplexity"][label] for label in ("exact", "exact-corpus"))
@@ -228,6 +230,9 @@ def test_perplexity_is_of_words_and_of_tokens(
     event = Event((5,), "counts") if name == "counts" else Event((6,), "tokens", 4)
     sizes = event.size_of(x)
     assert -scores.max() / sizes.max() < math.log(figure["value"]) < -scores.min() / sizes.min()
-    capsys.readouterr()
-    assert dgmrun("compare", "run") == 0
-    assert f"perplexity {figure['value']:.3f}" in capsys.readouterr().out
+    bits = f"{-mean['value'] / mean['size'] / math.log(2):.3f} +- "
+    assert dgmrun("compare", "run", "--wide") == 0
+    shown = capsys.readouterr().out
+    assert f"perplexity {figure['value']:.3f}" in shown
+    assert (bits in shown and "bits per token" in shown) is (name == "strings")
+    assert (f"; {bits}" in said and "bits per token" in said) is (name == "strings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,6 +10,8 @@ import torch
 from dgmrun.data.splits import SPLITS, Split, Splits
 from dgmrun.errors import Mistake
 from dgmrun.rng import seeded
+
+log = logging.getLogger("dgmrun")
 
 
 def drawn(name: str, sizes: Sequence[int], draw: Callable[[int], Split]) -> Splits:
@@ -20,6 +23,13 @@ def drawn(name: str, sizes: Sequence[int], draw: Callable[[int], Split]) -> Spli
         with seeded(0, name, split):
             splits[split] = draw(size)
     return splits
+
+
+def drawn_in_time(name: str, sizes: Sequence[int], draw: Callable[[int], Split], entropy: float, rate: float) -> Splits:
+    """Draws sequences as `drawn` does, and logs the entropy of a whole one and of each further step, in nats."""
+    told = "entropy %.6f nats a sequence, %.6f a step after the first: no model's mean log-likelihood is above minus it"
+    log.info(f"data        %s: {told}", name, entropy, rate)
+    return drawn(name, sizes, draw)
 
 
 def random_state() -> int:

@@ -20,8 +20,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from dgmrun.data.folders import parts
 from dgmrun.data.pictures import check_colour, opaque
-from dgmrun.data.splits import SPLITS, Split, Splits, places, split_named, without_valid
+from dgmrun.data.splits import Split, Splits
 from dgmrun.errors import Mistake
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
@@ -47,16 +48,8 @@ def load(data_dir: Path, path: str, size: Sequence[int], channels: int, backgrou
         Mistake: a setting is invalid, an image cannot be read, or there are too few.
     """
     shape, folder = event(path, size, channels, background).shape, Path(path).expanduser()
-    files = _files(folder)
-    parts, how = _parts(folder, files)
-    if not parts:
-        if len(files) < len(SPLITS):
-            raise Mistake(f"`dataset.path` must be a folder of at least 3 pictures, but {folder} has {len(files)}")
-        rows = zip(SPLITS, places(len(files)), strict=True)
-        parts = {split: [files[row] for row in which.tolist()] for split, which in rows}
-    splits = {split: Split(_read(parts[split], shape, background)) for split in SPLITS}
-    if unused := len(files) - sum(map(len, parts.values())):
-        how += f"; {unused} pictures outside of them left out"
+    files, how = parts(folder, _files(folder), "pictures")
+    splits = {split: Split(_read(its, shape, background)) for split, its in files.items()}
     log.info("data        %s: %s; %s", path, ", ".join(f"{len(each.x)} {name}" for name, each in splits.items()), how)
     return splits
 
@@ -75,35 +68,6 @@ def event(path: str, size: Sequence[int], channels: int, background: str = "whit
         raise Mistake(f"`dataset.channels` must be 3 for colour or 1 for grey, but is {channels}")
     check_colour(background)
     return Event((channels, *size), "unit")
-
-
-def _parts(folder: Path, files: Sequence[Path]) -> tuple[dict[str, list[Path]], str]:
-    """Returns the files by split, as their folders at any depth name it, and how they were split.
-
-    Raises:
-        Mistake: one split has folders of two names, or some splits have pictures and others none.
-    """
-    names: dict[str, set[str]] = {split: set() for split in SPLITS}
-    parts: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for file in files:
-        named = [(split, name) for name in file.relative_to(folder).parts[:-1] if (split := split_named(name))]
-        for split, name in named[:1]:
-            names[split].add(name)
-            parts[split].append(file)
-    several = next((sorted(each) for each in names.values() if len(each) > 1), None)
-    if several:
-        split = split_named(several[0])
-        raise Mistake(f"`dataset.path` must have one folder for {split}, but {folder} has {' and '.join(several)}")
-    lacking = [split for split, own in parts.items() if not own]
-    if lacking == ["valid"] and len(parts["train"]) > 1:
-        rows = without_valid(torch.arange(len(parts["train"])))
-        train, valid = ([parts["train"][row] for row in which.tolist()] for which in rows)
-        return {**parts, "train": train, "valid": valid}, "split by its folders, valid cut from that of train"
-    if 0 < len(lacking) < len(SPLITS):
-        must = f"`dataset.path` must have pictures in {', '.join(SPLITS)}"
-        hint = "valid alone may be lacking: it is cut from train. Other names than of splits are no splits"
-        raise Mistake(f"{must}, but {folder} has none in {' and '.join(lacking)}", hint)
-    return ({}, "split at random, the same for every run") if lacking else (parts, "split by its folders")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from dgmrun.data.files import read
 from dgmrun.data.splits import Split, Splits
+from dgmrun.data.strings import padded
 
 log = logging.getLogger("dgmrun")
 URL = "https://raw.githubusercontent.com/vitutorial/exercises/429807d6349c0d91d601b21338d80a6fe4450892/SST/data/sst"
@@ -99,10 +99,8 @@ def subtrees(tree: str) -> list[Phrase]:
 
 
 def _split(phrases: Sequence[Phrase], numbers: Mapping[str, int], vocabulary: Sequence[str]) -> Split:
-    lengths = np.array([len(phrase.words) for phrase in phrases])
-    x = np.zeros((len(phrases), LONGEST), np.int64)
-    x[np.arange(LONGEST) < lengths[:, None]] = [numbers.get(word, UNKNOWN) for each in phrases for word in each.words]
-    return Split(torch.from_numpy(x), torch.tensor([phrase.label for phrase in phrases]), words=vocabulary)
+    x = padded([[numbers.get(word, UNKNOWN) for word in each.words] for each in phrases], LONGEST)
+    return Split(x, torch.tensor([phrase.label for phrase in phrases]), words=vocabulary)
 
 
 def _unknown(split: Split) -> str:

@@ -12,7 +12,7 @@ from dgmrun.estimators.enumeration import AUTOMATIC_BITS
 from dgmrun.protocols.models import Enumerable, Sampler, Topped, UnnormalisedDensity, context_of
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.samplers import Chain
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Event, Evidence
 
 PIECES = 100
 """Number of times that a long walk tells how far it is."""
@@ -55,6 +55,13 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
     for place in tracked(range(min(burn_in, PIECES))):
         state = model.walk(state, whole + (place < rest))
     return state
+
+
+def scored(model: Any, evidence: Evidence, num: int) -> Tensor:
+    """Draws `num` samples of a sampler in original units, given the contexts of the examples in turn, if any."""
+    told = evidence.batch.context
+    context = None if told is None else told[torch.arange(num, device=told.device) % len(told)]
+    return evidence.original(model.sample(num, context))
 
 
 class Sampled(NamedTuple):

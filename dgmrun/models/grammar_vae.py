@@ -16,11 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgmrun.latent.draws import Draw
-from dgmrun.latent.trace import Trace
-from dgmrun.nn.gaussian import standard_normal
+from dgmrun.models.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.nn.grammar import Grammar
-from dgmrun.nn.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.nn.productions import Derivations, Productions
 from dgmrun.protocols.values import Event
 
@@ -97,12 +94,6 @@ class GrammarVAE(LatentSequence):
                 raise ValueError(f"{must}, but {self.grammar.spell(string)} fills all {len(tokens)} places")
             self.derivations[tokens] = self.grammar.derivation(string)
         return self.derivations[tokens]
-
-    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
-        """Draws z and returns it with all distributions; see `Inference`."""
-        seen, q = self.inferred(x, local)
-        z = draw(0, q)
-        return Trace([z], [q], [standard_normal(z)], self.log_likelihood(seen, z))
 
     def strings(self, s: Tensor) -> Tensor:
         """The tokens that derivations become; see `LatentSequence`."""

@@ -14,10 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgmrun.latent.draws import Draw
-from dgmrun.latent.trace import Trace
-from dgmrun.nn.gaussian import standard_normal
-from dgmrun.nn.latent_sequence import LatentSequence, Rules, Symbols
+from dgmrun.models.latent_sequence import LatentSequence, Rules, Symbols
 from dgmrun.protocols.values import Event
 
 
@@ -61,12 +58,6 @@ class StringVAE(LatentSequence):
     def symbols(self, x: Tensor) -> Symbols:
         """The tokens; see `LatentSequence`."""
         return Symbols(x.flatten(1).long(), self.event.size_of(x).long())
-
-    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
-        """Draws z and returns it with all distributions; see `Inference`."""
-        seen, q = self.inferred(x, local)
-        z = draw(0, q)
-        return Trace([z], [q], [standard_normal(z)], self.log_likelihood(seen, z))
 
     def strings(self, s: Tensor) -> Tensor:
         """The tokens; see `LatentSequence`."""

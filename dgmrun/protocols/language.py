@@ -25,8 +25,10 @@ class Language(NamedTuple):
         spell: how tokens, without the end, are written as a string.
         is_valid: whether a string, as it is spelled, is one of the language; None if every string is.
         properties: what can be measured of a valid string, by name.
+        canonical: one string for all that mean the same as a valid one, such as all spellings of a molecule.
     """
 
     spell: Callable[[Sequence[int]], str]
     is_valid: Callable[[str], bool] | None = None
     properties: Mapping[str, Property] = {}
+    canonical: Callable[[str], str] = str

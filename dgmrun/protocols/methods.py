@@ -53,7 +53,9 @@ class LogZMethod(Method, Protocol):
 class ScoringMethod(Method, Protocol):
     """Method that scores a model on evidence."""
 
-    needs_modes: ClassVar[bool] = False
+    needs: ClassVar[str | None] = None
+    """What must be known of the data: `modes`, `language` (how strings are spelled) or `validity` (which are some);
+    or `teacher`: that of a student, whose density is known."""
     is_per_example: ClassVar[bool] = True
     fewest: ClassVar[int] = 1
     """Smallest number of examples."""

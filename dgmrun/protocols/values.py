@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dgmrun.protocols import sparse, text, words
+from dgmrun.protocols.language import Language
 from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.quantities import QUANTITIES, UNKNOWN, Quantity
 
 if TYPE_CHECKING:
     import torch
@@ -189,6 +191,9 @@ class Evidence(NamedTuple):
         original: map from what the model sees to original units.
         population: size of the finite population that the examples are from, each at most once; None if it is infinite.
         class_counts: number of training examples of each class that is given, [classes]; None unless one class is.
+        language: what strings mean, if they are spelled.
+        train: training examples in original units, where there is a language.
+        teacher: what taught the model, for methods that compare both: its `log_density(x, context)` and `log_z`.
     """
 
     batch: Batch
@@ -198,41 +203,11 @@ class Evidence(NamedTuple):
     original: Callable[[Tensor], Tensor] = lambda x: x
     population: int | None = None
     class_counts: Tensor | None = None
+    language: Language | None = None
+    train: Tensor | None = None
+    teacher: Any = None
 
 
-class Quantity(NamedTuple):
-    """Properties of a quantity that a figure can report.
-
-    Args:
-        unit: unit of its values.
-        better: which values are better: `higher`, `lower` or `none`.
-        is_ranked: whether runs are ranked by it.
-        is_log_density: whether a change of units moves it by the log-Jacobian.
-        is_count: whether it is a share of examples, each 1 or 0, by which runs are compared example by example.
-    """
-
-    unit: str
-    better: str = "none"
-    is_ranked: bool = False
-    is_log_density: bool = False
-    is_count: bool = False
-
-
-UNKNOWN = Quantity("")
-QUANTITIES = {
-    "log_z": Quantity("nats"),
-    "log_likelihood": Quantity("nats", "higher", is_ranked=True, is_log_density=True),
-    "perplexity": Quantity("words", "lower"),
-    "window_log_density": Quantity("nats", "higher", is_log_density=True),
-    "jsd": Quantity("nats", "lower"),
-    "le_cam": Quantity("of 1", "lower"),
-    "squared_hellinger": Quantity("of 1", "lower"),
-    "coverage": Quantity("of 1", "higher"),
-    "accuracy": Quantity("of 1", "higher", is_count=True),
-    "words_kept": Quantity("of 1"),
-    "log_variance": Quantity("log variance", "lower"),
-}
-"""Properties of the known quantities; any other has no unit and is not ranked."""
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]
 Bias = Literal["none", "down", "up", "unknown"]
 

@@ -37,19 +37,17 @@ def cell(figure: Figure | None, weights: str | None) -> str:
 
 
 def beside(figure: Figure, dataset: Any) -> str | None:
-    """Returns a derived quantity: bits per dimension for grey levels."""
+    """Returns a derived quantity, -value / (S ln 2) with the mean size S of an example, and the error alike.
+
+    It is in bits per dimension for grey levels and bits per token for strings, their ends included; else None.
+    """
     if figure.quantity != "log_likelihood" or not figure.size:
         return None
-    shown = bits(figure.value, figure.standard_error, figure.size, number(at(dataset, "levels")))
-    return None if shown is None else f"{shown} bits per dimension, {plain(at(dataset, 'transform'))}"
-
-
-def bits(value: float, error: float | None, dims: float, levels: float | None) -> str | None:
-    """Formats bits per dimension, -value / (D ln 2), of a log-likelihood in nats; None unless data are grey levels."""
-    if not levels:
-        return None
-    nats = dims * math.log(2)
-    return with_error(-value / nats, None if error is None else error / nats)
+    nats, error = figure.size * math.log(2), figure.standard_error
+    shown = with_error(-figure.value / nats, None if error is None else error / nats)
+    if number(at(dataset, "levels")):
+        return f"{shown} bits per dimension, {plain(at(dataset, 'transform'))}"
+    return f"{shown} bits per token" if at(dataset, "kind") == "tokens" else None
 
 
 def at(tree: Any, *keys: str) -> Any:

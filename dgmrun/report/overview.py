@@ -141,11 +141,11 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
 
 
 def _further(place: Place) -> str | None:
-    """Returns what a likelihood amounts to: perplexity per document, or bits per dimension."""
+    """Returns what a likelihood amounts to: perplexity per document, bits per dimension or token."""
     perplexity = place.entry.figures.get(f"perplexity.{place.label.partition('.')[2]}")
-    if perplexity is not None:
-        return f"perplexity {cell(perplexity, place.entry.weights)}"
-    return beside(place.figure, at(place.entry.results, "dataset"))
+    shown = None if perplexity is None else f"perplexity {cell(perplexity, place.entry.weights)}"
+    found = [part for part in (shown, beside(place.figure, at(place.entry.results, "dataset"))) if part is not None]
+    return "; ".join(found) or None
 
 
 def _shares(ground: Ground) -> list[Column]:

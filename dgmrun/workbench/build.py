@@ -24,6 +24,7 @@ from dgmrun.paths import methods, options, sections
 from dgmrun.protocols.language import Language
 from dgmrun.protocols.methods import suits
 from dgmrun.protocols.models import UnnormalisedDensity, roles
+from dgmrun.protocols.sound import Sound
 from dgmrun.protocols.values import Event, Modes
 from dgmrun.report.progress import bar
 from dgmrun.run.files import thawed
@@ -227,6 +228,12 @@ def classes(dataset: Mapping[str, Any]) -> list[str]:
 def language(dataset: Mapping[str, Any]) -> Language | None:
     """Returns what the strings of a dataset mean, or None."""
     found: Language | None = _of_module(dataset, "language")
+    return found
+
+
+def sound(dataset: Mapping[str, Any]) -> Sound | None:
+    """Returns what the examples of a dataset sound like, or None."""
+    found: Sound | None = _of_module(dataset, "sound")
     return found
 
 

@@ -14,7 +14,7 @@ from dgmrun.errors import Mistake
 from dgmrun.estimators.density import NORMALISED
 from dgmrun.objectives.distillation.teacher import Mixture, Teacher
 from dgmrun.paths import inputs, value_at
-from dgmrun.protocols.models import TractableDensity, roles
+from dgmrun.protocols.models import TractableDensity, UnnormalisedDensity, roles
 from dgmrun.protocols.values import Estimate
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure, figures
@@ -75,6 +75,16 @@ def teachers(setup: Setup) -> list[Other]:
         for place, path in enumerate(paths)
     )
     return others(setup, TEACHER) if paths and all(are_there) else []
+
+
+def has_known_teacher(setup: Setup) -> bool:
+    """Returns whether a run is the student of one teacher, whose density is known, and which is still there."""
+    found = teachers(setup) if "teacher" in setup.config["objective"] else []
+    if len(found) != 1 or setup.config["objective"].get("teacher_weights") is not None:
+        return False
+    density = roles(build.target(found[0].setup.config["model"])).density
+    is_estimated = density is UnnormalisedDensity and _best_log_z(found[0].run) is not None
+    return density is TractableDensity or is_estimated
 
 
 def other(setup: Setup, key: str, hint: str | None = None) -> Other:

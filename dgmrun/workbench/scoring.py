@@ -29,9 +29,11 @@ from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
 from dgmrun.workbench import build
+from dgmrun.workbench.inputs import teacher
 from dgmrun.workbench.partition import stored
 from dgmrun.workbench.selection import check_unused, log_z_methods, scoring_methods
 from dgmrun.workbench.setup import Setup
+from dgmrun.workbench.strings import language
 
 log = logging.getLogger("dgmrun")
 SIMULATED = "simulated"
@@ -102,6 +104,9 @@ def score(run: Run, setup: Setup, word: str) -> None:
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
+                if getattr(method, "needs", None) == "teacher":
+                    its = teacher(setup, next(model.parameters()).dtype)
+                    scored = scored._replace(evidence=scored.evidence._replace(teacher=its))
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
@@ -159,6 +164,7 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
 def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
     """Returns examples that a model may have seen or not, with the log-Jacobian of each [N]."""
     valid, modes = setup.seen(setup.scored("valid")), build.modes(setup.config["dataset"])
+    tongue = language(setup)
     evidence = Evidence(
         setup.seen(batch),
         valid,
@@ -166,6 +172,8 @@ def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int |
         original=setup.original,
         population=population,
         class_counts=setup.class_counts,
+        language=tongue,
+        train=None if tongue is None else setup.scored("train").x,
     )
     return Scored(evidence, batch.index, log_jacobian)
 

@@ -17,8 +17,9 @@ from dgmrun.protocols.models import TractableDensity, roles
 from dgmrun.protocols.samplers import Chain
 from dgmrun.run.directory import Run
 from dgmrun.workbench import build
-from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, other
+from dgmrun.workbench.inputs import PROPOSAL, TEACHER, Other, has_known_teacher, other
 from dgmrun.workbench.setup import Setup
+from dgmrun.workbench.strings import language
 
 M = TypeVar("M")
 
@@ -98,10 +99,15 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
         Mistake: a method is unknown, or does not apply to the model or the data.
     """
     model = setup.new_model()
-    has_modes = setup.is_of_x and build.modes(setup.config["dataset"]) is not None
-    every: dict[str, Any] = {
-        name: method for name, method in made(setup, word, model).items() if has_modes or not method.needs_modes
+    tongue = language(setup)
+    known = {
+        None: True,
+        "modes": setup.is_of_x and build.modes(setup.config["dataset"]) is not None,
+        "language": tongue is not None,
+        "validity": tongue is not None and tongue.is_valid is not None,
+        "teacher": has_known_teacher(setup),
     }
+    every: dict[str, Any] = {name: each for name, each in made(setup, word, model).items() if known[each.needs]}
     asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
     automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
     if not every:
@@ -114,6 +120,8 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
     selected = automatic if asked == "auto" else chosen(word, asked, every)
     for method in selected.values():
         build.checked(method.check, model)
+        if method.needs in ("language", "validity") and tongue is not None and tongue.is_valid is not None:
+            tongue.is_valid("")  # which refuses, before anything is trained, if what judges strings is not installed
     return _with_enough(setup, word, selected)
 
 

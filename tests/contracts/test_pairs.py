@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from dgmrun.command.execution import execute
-from dgmrun.protocols.values import QUANTITIES
+from dgmrun.protocols.quantities import QUANTITIES
 from dgmrun.run.directory import Run
 from dgmrun.workbench.setup import Setup
 from tests.contracts.pairs import Command as PairCommand

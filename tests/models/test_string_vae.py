@@ -14,8 +14,8 @@ from torch.distributions import Normal
 from dgmrun.estimators.likelihood.importance import Importance
 from dgmrun.latent import draws
 from dgmrun.models.grammar_vae import GrammarVAE
+from dgmrun.models.latent_sequence import LatentSequence
 from dgmrun.models.string_vae import StringVAE
-from dgmrun.nn.latent_sequence import LatentSequence
 from dgmrun.protocols.values import Batch, Event, Evidence
 
 GRAMMAR = "S -> a S | b T S c | a\nT -> d T | "

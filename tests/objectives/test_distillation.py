@@ -291,3 +291,36 @@ def test_chains_must_be_dealt_out_in_whole_batches(rbm: RBM) -> None:
 @pytest.mark.parametrize(("batch_size", "chains"), [(20, 2000), (100, 2000), (256, 2048), (5000, 5000)])
 def test_chains_are_about_2000_in_whole_batches_if_not_asked_for(batch_size: int, chains: int) -> None:
     assert StreamSettings().chains(batch_size) == chains
+
+
+class Gaussian(torch.nn.Module):
+    """A Gaussian of one dimension, of which samples are differentiable."""
+
+    def __init__(self, mean: float, log_scale: float) -> None:
+        super().__init__()
+        self.parameters_ = torch.nn.Parameter(torch.tensor([mean, log_scale], dtype=torch.float64))
+
+    def log_prob(self, x: Tensor, context: None = None) -> Tensor:
+        mean, log_scale = self.parameters_
+        return torch.distributions.Normal(mean, log_scale.exp()).log_prob(x[:, 0])
+
+    def sample(self, num: int, context: None = None) -> Tensor:
+        raise AssertionError("samples are differentiated")
+
+    def rsample_and_log_prob(self, num: int, context: None = None) -> tuple[Tensor, Tensor]:
+        mean, log_scale = self.parameters_
+        x = mean + log_scale.exp() * torch.randn(num, 1, dtype=torch.float64)
+        return x, self.log_prob(x)
+
+
+def test_gradients_of_the_reverse_kl_go_through_samples_where_they_can() -> None:
+    r"""KL = ln(s' / s) + (s^2 + (m - m')^2) / 2 s'^2 - 1/2: of it, the gradient in (m, ln s) is known."""
+    student, teacher = Gaussian(0.5, -0.3), Gaussian(-0.2, 0.4)
+    objective = DistillVariational(student, SGD, Teacher(teacher, EXACT))
+    batch = Batch(torch.zeros(10, 1).double(), torch.arange(10))
+    each = [torch.autograd.grad(objective.loss(batch)[0], [student.parameters_])[0] for _ in range(2000)]
+    found = torch.stack(each)
+    s, t = torch.tensor(-0.3).double().exp(), torch.tensor(0.4).double().exp()
+    truth = torch.stack((0.7 / t**2, s**2 / t**2 - 1))
+    assert ((found.mean(0) - truth).abs() < 4 * found.std(0) / 2000**0.5).all()
+    assert (found.std(0) < 1).all(), "as little variance as a path gradient has"

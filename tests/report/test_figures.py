@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dgmrun.protocols.values import QUANTITIES, Estimate
+from dgmrun.protocols.quantities import QUANTITIES
+from dgmrun.protocols.values import Estimate
 from dgmrun.report.figures import every
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity, figures

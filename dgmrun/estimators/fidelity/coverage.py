@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from dgmrun.estimators.sampling import scored
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler
 from dgmrun.protocols.values import Estimate, Evidence
@@ -31,7 +32,7 @@ class Coverage(FidelityMethod):
     """
 
     requires: ClassVar[type] = Sampler
-    needs_modes: ClassVar[bool] = True
+    needs: ClassVar[str | None] = "modes"
     is_per_example: ClassVar[bool] = False
     num_samples: int = 2500
 
@@ -44,9 +45,7 @@ class Coverage(FidelityMethod):
         """Returns the distance of each sample from the nearest mode, in units of its radius, and the coverage."""
         assert evidence.modes is not None
         centres, reach = evidence.modes
-        told = evidence.batch.context
-        context = None if told is None else told[torch.arange(self.num_samples, device=told.device) % len(told)]
-        x = evidence.original(model.sample(self.num_samples, context)).double().flatten(1)
+        x = scored(model, evidence, self.num_samples).double().flatten(1)
         distance, nearest = (torch.cdist(x, centres.double()) / reach).min(1)
         near = distance < 1
         covered, share = len(nearest[near].unique()), float(near.double().mean())

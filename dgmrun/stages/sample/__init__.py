@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dgmrun.workbench.setup import Setup
 
 DEPENDS = ()
-WRITES = ("samples.npz", "completions.npz", *FIGURES)
+WRITES = ("samples.npz", "samples.txt", "samples.wav", "data.wav", "completions.npz", *FIGURES)
 LEAST = {"sample.count": 1, "sample.burn_in": 0}
 
 

@@ -21,7 +21,7 @@ from dgmrun.protocols.values import Batch
 from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
-from dgmrun.stages.sample import latent, reading
+from dgmrun.stages.sample import latent, medium, reading
 from dgmrun.stages.sample.told import alike, contexts
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import TEACHER, teachers
@@ -70,6 +70,7 @@ def draw(run: Run, setup: Setup) -> None:
         _show(run, setup, x, models, given)
     file = short(run.path / "figures" / f"samples.{' and .'.join(setup.formats)}")
     log.info("sample      %s (%s): %s", counted(count, "sample"), how, file)
+    medium.write(run, setup, x)
     if given.context is not None and (words := build.classes(setup.config["dataset"])):
         rows = words if setup.config["sample"]["given"] is None else [words[each] for each in _classes(setup)]
         log.info("rows        %s", printable(", ".join(rows)))
@@ -142,8 +143,9 @@ def _show(run: Run, setup: Setup, x: dict[str, Tensor], models: list[nn.Module],
     title = f"{'student' if len(models) > 1 else 'samples'}{its}"
     parts = {**x, "data": x.get("alike", x["data"])}
     parts.pop("alike", None)
-    panels = {title if name == "x" else name: drawable(setup.shown(part)) for name, part in parts.items()}
-    plots = {"samples": gallery.samples(panels, given.columns)}
+    by_title = {title if name == "x" else name: part for name, part in parts.items()}
+    panels = {name: drawable(setup.shown(part)) for name, part in by_title.items()}
+    plots = {"samples": medium.picture(setup, by_title) or gallery.samples(panels, given.columns)}
     mean = means(models[-1], setup, x["x"], given)
     if mean is not None and setup.event.is_picture:
         shown = {title: panels[title], "means": drawable(setup.shown(mean))}

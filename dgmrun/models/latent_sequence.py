@@ -22,9 +22,11 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Normal
+from torch.distributions import Categorical
 from torch.nn.functional import pad
 
+from dgmrun.latent.draws import Draw
+from dgmrun.latent.trace import Trace
 from dgmrun.nn.binary import precise
 from dgmrun.nn.causal_network import CausalNetwork, packed, padded
 from dgmrun.nn.dilated import Dilated
@@ -33,7 +35,6 @@ from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.recurrent import Recurrent
 from dgmrun.nn.sequence_encoder import ENCODERS
 from dgmrun.nn.settings import check_size, check_word
-from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Event
 
 DECODERS = ("recurrent", "convolutional")
@@ -131,10 +132,12 @@ class LatentSequence(nn.Module, ABC):
         count = packed(s, lengths).data.bincount(minlength=len(self.head.bias))
         self.head.bias.copy_((count + 0.5).log() - (count + 0.5).sum().log())
 
-    def inferred(self, x: Tensor, local: Tensor | None) -> tuple[Symbols, Normal]:
-        """Returns examples as symbols, and q(z | x), by the encoder or with the parameters `local`."""
+    def trace(self, x: Tensor, draw: Draw, context: None = None, local: Tensor | None = None) -> Trace:
+        """Draws z and returns it with all distributions; see `Inference`."""
         seen = self.symbols(x)
-        return seen, normal(self.encoder(seen.s, seen.lengths) if local is None else local)
+        q = normal(self.encoder(seen.s, seen.lengths) if local is None else local)
+        z = draw(0, q)
+        return Trace([z], [q], [standard_normal(z)], self._log_likelihood(seen, z))
 
     def guess(self, x: Tensor, context: None = None) -> Tensor:
         """Means and log standard deviations of the encoder, [batch, 2 * units], from which local posteriors start."""
@@ -142,7 +145,7 @@ class LatentSequence(nn.Module, ABC):
         found: Tensor = self.encoder(s, lengths)
         return found
 
-    def log_likelihood(self, seen: Symbols, z: Tensor) -> Tensor:
+    def _log_likelihood(self, seen: Symbols, z: Tensor) -> Tensor:
         """log p(x | z) [samples, batch], given z [samples, batch, units]."""
         num, batch = z.shape[:2]
         lengths = seen.lengths.repeat(num)
@@ -166,7 +169,7 @@ class LatentSequence(nn.Module, ABC):
         """Strings [num, *event.shape] given z [num, units], each symbol of which is chosen from its conditional."""
         step, rules = self.network.cached(len(z), z), self.rules(len(z))
         s = torch.zeros(len(z), self.steps, dtype=torch.int64, device=z.device)
-        for t in tracked(range(self.steps)):
+        for t in range(self.steps):
             inputs = self._inputs(s[:, : t + 1])[:, -1]
             s[:, t] = choose(_conditional(self.head(step(inputs)), rules.allowed()))
             if not rules.take(s[:, t]):
@@ -199,7 +202,7 @@ class LatentSequence(nn.Module, ABC):
         seen = self.symbols(x)
         return PosteriorPath(
             lambda z: standard_normal(z).log_prob(z).sum(-1),
-            lambda z: self.log_likelihood(seen, z),
+            lambda z: self._log_likelihood(seen, z),
             lambda num: self._prior(num, len(x)),
         )
 
