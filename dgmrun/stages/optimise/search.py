@@ -25,6 +25,7 @@ from torch import Tensor
 
 from dgmrun.errors import RunFailed
 from dgmrun.estimators.marginal import posterior_means
+from dgmrun.estimators.strings import spelled
 from dgmrun.protocols.language import Language
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Batch, Estimate
@@ -105,12 +106,6 @@ def space_of(model: Any, language: Language, name: str, x: Tensor) -> Space:
     values = {string: measured.measure(string) for string in tracked([*dict.fromkeys(spelled(language, x))])}
     known = {string: value for string, value in values.items() if math.isfinite(value)}
     return Space(draw, measure, 1 if measured.better == "lower" else -1, known)
-
-
-def spelled(language: Language, x: Tensor) -> list[str]:
-    """Returns strings of tokens x [N, length] as they are spelled."""
-    rows = x.flatten(1).tolist()
-    return [language.spell(row[: row.index(0)] if 0 in row else row) for row in rows]
 
 
 def chosen(space: Space, language: Language, x: Tensor, most: int) -> Tensor:
