@@ -98,17 +98,23 @@ def of_other_data() -> list[str]:
 
 @cache
 def texts() -> list[str]:
-    """A file of 90 texts of up to 5 words, in two classes: whether word 2 is in it."""
+    """A file of 90 texts of up to 5 words and the end, in two classes: whether word 2 is in it."""
     draw = numpy.random.default_rng(0)
-    x = draw.integers(1, 6, (90, 5)) * (numpy.arange(5) < draw.integers(1, 6, (90, 1)))
+    x = draw.integers(1, 6, (90, 6)) * (numpy.arange(6) < draw.integers(1, 6, (90, 1)))
     file = Path(tempfile.mkdtemp()) / "texts.npz"
     numpy.savez(file, x=x, y=(x == 2).any(1).astype(int))
-    return ["dataset=file", f"dataset.path={file}", "dataset.event={shape:[5],kind:tokens,size:6}"]
+    return ["dataset=file", f"dataset.path={file}", "dataset.event={shape:[6],kind:tokens,size:6}"]
+
+
+DERIVED = "'S -> a S | b S | c S | d S | e S | a | b | c | d | e'"
+"""A grammar of the strings of `texts`."""
 
 
 def small_data(model: str) -> list[str]:
     """What a model is quickly trained on: bits, texts, grey pictures of bits in place of MNIST, or its own dataset."""
     text = options("model")[model].read_text()
+    if "/dataset: equations" in text:
+        return [*texts(), *([f"model.grammar={DERIVED}"] if "grammar: " in text else [])]
     if "/dataset: sst" in text:
         return texts()
     return [*BINARY, "dataset.event.kind=unit"] if "/dataset: mnist" in text else [] if "/dataset" in text else BINARY

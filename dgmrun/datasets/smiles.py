@@ -60,12 +60,14 @@ class Part(NamedTuple):
 PARTS = {"valid": Part(TOKENS, 69), "all": Part(TOKENS + FURTHER, 121)}
 
 
-def load(data_dir: Path, part: str) -> Splits:
+def load(data_dir: Path, part: str, grammar: str = "") -> Splits:
     """Loads x [N, length], tokens by number.
 
     Args:
         data_dir: folder of all datasets.
         part: `valid` or `all`.
+        grammar: rules by which `model=grammar_vae` derives molecules: those of OpenSMILES, so arranged that the next
+            token tells which applies. That rings close and valences are right is beyond them.
 
     Raises:
         Mistake: there is no such part, or its files are neither there nor can be downloaded.
@@ -80,7 +82,7 @@ def load(data_dir: Path, part: str) -> Splits:
     return strings.numbered("smiles", {name: [*map(_tokens, lines)] for name, lines in every.items()}, *its)
 
 
-def event(part: str) -> Event:
+def event(part: str, grammar: str = "") -> Event:
     """Returns the event of a molecule.
 
     Raises:
@@ -90,7 +92,7 @@ def event(part: str) -> Event:
     return Event((length,), "tokens", len(tokens) + 1)
 
 
-def language(part: str) -> Language:
+def language(part: str, grammar: str = "") -> Language:
     """Returns how molecules are spelled, which strings are some, and what can be measured of these."""
     return molecules.language(("", *_part(part).tokens))
 

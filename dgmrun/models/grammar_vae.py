@@ -50,7 +50,7 @@ class GrammarVAE(LatentSequence):
     def __init__(
         self,
         event: Event,
-        grammar: str,
+        grammar: str | None,
         latent: int = 25,
         encoder: str = "convolutional",
         decoder: str = "recurrent",
@@ -60,6 +60,8 @@ class GrammarVAE(LatentSequence):
         embedding: int = 32,
     ) -> None:
         event.require(("tokens",), "a VAE of strings")
+        if grammar is None:
+            raise ValueError("`model.grammar` must be the rules of a grammar, as the dataset has none, but is null")
         known, tokens = Grammar(grammar), event.dims - 1
         if event.size != len(known.terminals) + 1:
             must = f"`dataset.event.size` must be 1 more than the {len(known.terminals)} terminals of `dataset.grammar`"

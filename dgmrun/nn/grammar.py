@@ -6,7 +6,8 @@ A grammar is text, a rule a line, with white space between symbols; the left sid
     T -> ( S ) | x | 1
 
 A symbol without a rule is a terminal. Terminals are tokens, numbered from 1 in the order in which they appear, as are
-the productions, each an alternative of a rule. 0 is the end of either.
+the productions, each an alternative of a rule. 0 is the end of either. A line `-> x 1 ...` before the rules has the
+terminals in another order.
 
 Parsing is LALR(1) (DeRemer and Pennello, 1982, Efficient computation of LALR(1) look-ahead sets). A grammar without
 conflicts is unambiguous: a string has one derivation.
@@ -61,10 +62,11 @@ class Grammar:
 
     def __init__(self, text: str) -> None:
         rules = _rules(text)
+        ordered = rules.pop("", [()])[0]
         self.productions = [Production(left, right) for left, every in rules.items() for right in every]
         self.nonterminals = list(rules)
-        seen = dict.fromkeys(symbol for production in self.productions for symbol in production.right)
-        self.terminals = [symbol for symbol in seen if symbol not in rules]
+        seen = (symbol for production in self.productions for symbol in production.right)
+        self.terminals = [symbol for symbol in dict.fromkeys((*ordered, *seen)) if symbol not in rules]
         if not self.terminals:
             raise ValueError(f"{KEY} must have terminals, symbols without a rule, but has none")
         self.numbers = {symbol: number for number, symbol in enumerate(self.terminals, 1)}
@@ -73,6 +75,10 @@ class Grammar:
         self._parser = self._lalr()
         longest_first = sorted(self.terminals, key=len, reverse=True)
         self._token = re.compile("|".join(map(re.escape, longest_first)))
+
+    def __deepcopy__(self, _: object) -> Grammar:
+        """Returns itself, as it never changes: copies of lark's tables, whose actions are told by identity, break."""
+        return self
 
     def least_of(self, production: Production) -> int:
         """Returns the least number of tokens that the right side of a production becomes."""
@@ -234,10 +240,10 @@ def _rules(text: str) -> dict[str, list[tuple[str, ...]]]:
     rules = dict[str, list[tuple[str, ...]]]()
     for line in filter(None, map(str.strip, str(text).splitlines())):
         left, arrow, right = line.partition("->")
-        if not arrow or len(left.split()) != 1:
+        if not arrow or len(left.split()) > 1:
             raise ValueError(f"{KEY} must have lines such as S -> S + T | T, but has {line}")
         alternatives = re.split(r"(?<!\S)\|(?!\S)", right)
         rules.setdefault(left.strip(), []).extend(tuple(each.split()) for each in alternatives)
-    if not rules:
+    if not rules.keys() - {""}:
         raise ValueError(f"{KEY} must have rules, but is empty")
     return rules

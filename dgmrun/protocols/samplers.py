@@ -34,6 +34,14 @@ class Pathwise(Protocol):
         """Samples x [num, *event.shape], and log p of each [num]; both differentiable."""
 
 
+@runtime_checkable
+class Decoding(Protocol):
+    """A latent variable model with one layer of continuous z, by which p(x | z) is sampled."""
+
+    def drawn(self, z: Tensor) -> Tensor:
+        """Samples x of p(x | z) [num, *event.shape], given z [num, units]."""
+
+
 class Chain(NamedTuple):
     """The Markov chain of a model.
 

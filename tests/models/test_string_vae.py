@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from itertools import product
 
 import pytest
@@ -115,6 +116,11 @@ def test_a_string_is_parsed_once_and_biases_start_at_frequencies() -> None:
     assert len(model.derivations) == len(x)
     used = torch.tensor([p for derivation in model.derivations.values() for p in derivation]).bincount() + 0.5
     assert torch.allclose(model.head.bias.exp(), (used / used.sum()).double())
+
+
+def test_a_copy_of_a_model_parses_as_the_model_does() -> None:
+    model, x = of_grammar("recurrent", True)
+    assert torch.equal(deepcopy(model).symbols(x).s, model.symbols(x).s)
 
 
 def test_what_the_grammar_does_not_derive_is_refused_in_a_line() -> None:

@@ -49,6 +49,7 @@ def test_terminals_are_numbered_as_they_appear_and_the_longest_is_read() -> None
     assert grammar.terminals == ["C", "Cl", "l"]
     assert grammar.tokenise("ClC l C") == [2, 1, 3, 1]
     assert grammar.spell([2, 1]) == "ClC"
+    assert Grammar("-> l C\nS -> C | Cl S | C l S").terminals == ["l", "C", "Cl"]
     with pytest.raises(ValueError, match="a string must be of C Cl l, but is CxC"):
         grammar.tokenise("CxC")
 

@@ -45,3 +45,14 @@ def test_runs_given_labels_of_other_columns_are_told_apart(tmp_path: Path, capsy
     assert rankings(read([tmp_path])) == []
     shown = " ".join(printed(capsys, tmp_path).split())
     assert "Given labels (age), and not ranked with runs given labels (size): their" in shown
+
+
+def test_splits_that_were_divided_otherwise_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, how in enumerate(("split by function", "split by line")):
+        dataset = {"division": how, "splits": {"test": {"sha256": str(number) * 64}}}
+        for seed in (0, 1):
+            own = {"dataset": dataset, "settings": config(seed=seed)}
+            scored(tmp_path / f"{number}-{seed}", LOG_PROB + 0.1 * seed, **own)
+    shown = " ".join(printed(capsys, tmp_path).split())
+    for how in ("split by function", "split by line"):
+        assert f"digits, {how}, test split, 50 examples: settings" in shown

@@ -27,21 +27,21 @@ CONFIG = {"rounds": 4, "batch": 8, "candidates": 200}
 def space(sign: int) -> Space:
     """Strings that name places of the plane, of which those beyond a line are not valid, and their distance to one."""
 
-    def decode(z: np.ndarray) -> list[str]:
+    def draw(z: np.ndarray) -> list[str]:
         return [f"{x:.2f} {y:.2f}" for x, y in z]
 
     def measure(string: str) -> float | None:
         x, y = map(float, string.split())
         return None if x > 2 else sign * ((x - 1.5) ** 2 + (y + 0.5) ** 2)
 
-    return Space(decode, measure, sign, {"0.00 0.00": sign * 2.5})
+    return Space(draw, measure, sign, {"0.00 0.00": sign * 2.5})
 
 
 def found(surrogate: str, sign: int = 1) -> list[Found]:
     of = space(sign)
     with seeded(0, "test"):
         z = 0.3 * torch.randn(30, 2, dtype=torch.float64).numpy() - 1
-        values = [float(of.measure(string) or 0) for string in of.decode(z)]
+        values = [float(of.measure(string) or 0) for string in of.draw(z)]
         return search(of, z, values, {**CONFIG, "surrogate": surrogate})
 
 
@@ -92,8 +92,8 @@ def test_a_run_is_searched_and_again_with_the_same_outcome(
 ) -> None:
     signs = [f"{a} {sign} {b} + sin( {c} * x )" for a in "x12" for sign in "+*/" for b in "x123" for c in "x123"]
     monkeypatch.setattr(equations, "read", lambda *_: "\n".join(signs).encode())
-    small = ("model.latent=2", "model.hidden=16", "model.embedding=4", "model.feedback=false")
-    short = ("trainer.max_steps=100", "optimizer.lr=0.02")
+    small = ("model.latent=2", "model.hidden=8", "model.embedding=4", "model.feedback=false")
+    short = ("trainer.max_steps=20", "optimizer.lr=0.02")
     asked = ("optimise.rounds=2", "optimise.batch=5", "optimise.candidates=100", "optimise.examples=40")
     run = tmp_path / "run"
     assert dgmrun("model=grammar_vae", *small, *short, *asked, "train", "optimise", f"hydra.run.dir={run}") == 0

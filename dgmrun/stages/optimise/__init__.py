@@ -18,7 +18,8 @@ LEAST = {"optimise.examples": 2, "optimise.rounds": 1, "optimise.batch": 1, "opt
 
 def check(setup: Setup) -> None:
     """Refuses models without a latent space of strings, datasets whose strings have no properties, unknown words."""
-    from dgmrun.protocols.models import Annealable, LatentVariableModel, fits
+    from dgmrun.protocols.models import Inference, fits
+    from dgmrun.protocols.samplers import Decoding
     from dgmrun.stages.optimise.surrogates import SURROGATES
     from dgmrun.workbench import build
 
@@ -29,7 +30,7 @@ def check(setup: Setup) -> None:
             f"`optimise` must have strings with a property to measure, but `dataset` is {names['dataset']}",
             "dataset=equations",
         )
-    if not (fits(model, LatentVariableModel) and fits(model, Annealable)) or not setup.is_of_x:
+    if not (fits(model, Inference) and fits(model, Decoding)) or not setup.is_of_x:
         raise Mistake(
             f"`optimise` must have a model of strings with a latent space, but `model` is {names['model']}",
             "model=grammar_vae or model=string_vae",

@@ -1,14 +1,14 @@
 """Bayesian optimisation of a property of strings in the latent space of a model.
 
-A surrogate is fitted to values of training strings at their posterior means. In each round, the places z at which it
-expects the most improvement are decoded, and new strings are measured and added, those that are not valid with the
-worst value that was seen.
+A surrogate is fitted to values of training strings at their posterior means. In each round, strings are drawn at the
+places z at which it expects the most improvement, and new ones are measured and added, those that are not valid with
+the worst value that was seen.
 
 References:
     Gomez-Bombarelli et al. (2018), Automatic chemical design using a data-driven continuous representation of
     molecules, https://arxiv.org/abs/1610.02415.
     Kusner, Paige and Hernandez-Lobato (2017), Grammar variational autoencoder, https://arxiv.org/abs/1703.01925,
-    section 4.3: batches by expected improvement, in which strings are sampled rather than the most probable.
+    section 4.3: batches by expected improvement, in which the most frequent of 25 strings of a place is measured.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from dgmrun.errors import RunFailed
 from dgmrun.estimators.marginal import posterior_means
+from dgmrun.estimators.strings import spelled
 from dgmrun.protocols.language import Language
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.values import Batch, Estimate
@@ -50,13 +51,13 @@ class Space(NamedTuple):
     """What is searched.
 
     Args:
-        decode: strings at places z [places, units].
+        draw: strings at places z [places, units].
         measure: the property of a string, None if it is not valid.
         sign: 1 if lower values are better, else -1.
         known: values of the training strings.
     """
 
-    decode: Callable[[Array], list[str]]
+    draw: Callable[[Array], list[str]]
     measure: Callable[[str], float | None]
     sign: int
     known: Mapping[str, float]
@@ -64,8 +65,7 @@ class Space(NamedTuple):
 
 def optimise(run: Run, setup: Setup) -> None:
     """Searches; prints what was found beside the best of the training split, and plots how it went."""
-    from dgmrun.pictures import drawing
-    from dgmrun.pictures.optimised import draw
+    from dgmrun.pictures import drawing, optimised
 
     started, config = time.perf_counter(), setup.config["optimise"]
     language, model = build.language(setup.config["dataset"]), setup.trained_model(run)
@@ -80,12 +80,12 @@ def optimise(run: Run, setup: Setup) -> None:
         found = search(space, z, [space.known[string] for string in spelled(language, batch.x[places])], config)
     outcome = Outcome(name, is_lower, found, space.known)
     if not outcome.best:
-        raise RunFailed(f"`optimise` must find strings that are valid, but {len(found)} are not", "train longer")
+        raise RunFailed("`optimise` must find new strings that are valid, but finds none", "train longer")
     run.record("optimise", name, figure(run, setup, outcome, time.perf_counter() - started))
     for line in outcome.lines():
         log.info("%s", line)
     with drawing.harmless("what was found"):
-        drawing.write(run, "optimise", {"optimised": draw(outcome)}, setup.formats)
+        drawing.write(run, "optimise", {"optimised": optimised.draw(outcome)}, setup.formats)
 
 
 def space_of(model: Any, language: Language, name: str, x: Tensor) -> Space:
@@ -93,9 +93,9 @@ def space_of(model: Any, language: Language, name: str, x: Tensor) -> Space:
     measured, is_valid = language.properties[name], language.is_valid
     like = next(model.parameters())
 
-    def decode(z: Array) -> list[str]:
+    def draw(z: Array) -> list[str]:
         blocks = [torch.from_numpy(z[start : start + BLOCK]).to(like) for start in range(0, len(z), BLOCK)]
-        return [string for block in blocks for string in spelled(language, model.decode(block.unsqueeze(0))[0])]
+        return [string for block in blocks for string in spelled(language, model.drawn(block))]
 
     def measure(string: str) -> float | None:
         if is_valid is not None and not is_valid(string):
@@ -105,13 +105,7 @@ def space_of(model: Any, language: Language, name: str, x: Tensor) -> Space:
 
     values = {string: measured.measure(string) for string in tracked([*dict.fromkeys(spelled(language, x))])}
     known = {string: value for string, value in values.items() if math.isfinite(value)}
-    return Space(decode, measure, 1 if measured.better == "lower" else -1, known)
-
-
-def spelled(language: Language, x: Tensor) -> list[str]:
-    """Returns strings of tokens x [N, length] as they are spelled."""
-    rows = x.flatten(1).tolist()
-    return [language.spell(row[: row.index(0)] if 0 in row else row) for row in rows]
+    return Space(draw, measure, 1 if measured.better == "lower" else -1, known)
 
 
 def chosen(space: Space, language: Language, x: Tensor, most: int) -> Tensor:
@@ -145,7 +139,7 @@ def search(space: Space, z: Array, values: Sequence[float], config: Mapping[str,
         places = candidates(z, y, scale, config["candidates"])
         places = places[surrogate.improvement(places, y.min()).argsort()[::-1]]
         new = dict[str, int]()
-        for place, string in enumerate(space.decode(places)):
+        for place, string in enumerate(space.draw(places)):
             if string not in space.known and string not in found and len(new) < config["batch"]:
                 new.setdefault(string, place)
         found |= {string: Found(string, space.measure(string), number) for string in new}

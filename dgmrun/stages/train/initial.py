@@ -13,6 +13,7 @@ from dgmrun.protocols.sparse import is_sparse
 from dgmrun.protocols.values import Event
 from dgmrun.run import weights
 from dgmrun.run.directory import Run
+from dgmrun.workbench import build
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
@@ -29,7 +30,7 @@ def initial_model(run: Run, setup: Setup) -> nn.Module:
     elif isinstance(model, Initialised):
         train = setup.scored("train")
         some = setup.places("train", max(1, DENSE // setup.event.dims)) if is_sparse(train.x) else slice(None)
-        model.initialise(setup.seen(train.rows(some), torch.device("cpu")).x)
+        build.checked(model.initialise, setup.seen(train.rows(some), torch.device("cpu")).x)
     return model
 
 
