@@ -191,7 +191,7 @@ def uncheckpointed(folder: Path) -> None:
 MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm trian", "did you mean `train`", None),
     ("model=rbmm train", "did you mean `rbm`", None),
-    ("model=rbn train", "but is rbn (did you mean `dbn` or `rbm` or `sbn`?)", None),
+    ("model=rbn train", "but is rbn (did you mean `dbn` or `rbm` or `rnn` or `sbn`?)", None),
     ("train", "`model` must be given", None),
     ("model=rbm objective=pcdd", "did you mean `pcd`", None),
     ("model=rbm dataset=digit", "did you mean `digits`", None),

@@ -128,7 +128,7 @@ def test_mistakes_name_what_is_wrong(teacher: Path, tmp_path: Path, monkeypatch:
         "`run` must be a run directory": lambda: package.load("nowhere"),
         "`DIR` must be a folder with runs": lambda: package.runs(),
         "the words must be those of one run": lambda: package.train("model=rbm", "-m"),
-        "did you mean `dbn` or `rbm` or `sbn`": lambda: package.train("model=rbn"),
+        "did you mean `dbn` or `rbm` or `rnn` or `sbn`": lambda: package.train("model=rbn"),
     }
     for message, call in calls.items():
         with pytest.raises(Mistake, match=message):

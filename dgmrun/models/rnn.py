@@ -23,7 +23,7 @@ class RNN(AutoregressiveSequence):
         cell: `rnn`, `gru` or `lstm`.
         hidden: number of units of each layer.
         layers: number of layers.
-        embedding: size of the vector of a token, a level, a class or a bit.
+        embedding: size of the vector of a token, a level or a class.
         context: event of the context, if any, whose vector is an input of every step.
 
     Raises:

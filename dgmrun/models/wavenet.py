@@ -28,7 +28,7 @@ class WaveNet(AutoregressiveSequence):
         kernel: number of steps that a convolution reads.
         channels: number of features of a step in the layers.
         skip: number of features of a step that skip connections add up.
-        embedding: size of the vector of a token, a level, a class or a bit.
+        embedding: size of the vector of a token, a level or a class.
         context: event of the context, if any; of its vector y, each layer adds V y.
 
     Raises:

@@ -36,8 +36,8 @@ class AutoregressiveSequence(nn.Module, ABC):
 
     Args:
         event: event of one example, [length]; or [length, D], of real vectors. Any other shape is read in raster order.
-        embedding: size of the learned vector of each value that a step may have; real numbers are standardised, with
-            one mean and scale for all steps.
+        embedding: size of the learned vector of each token, level or class that a step may have; bits are as they are,
+            and real numbers standardised, with one mean and scale for all steps.
         context: event of the context, if any.
 
     Raises:
@@ -56,11 +56,9 @@ class AutoregressiveSequence(nn.Module, ABC):
         self.width = event.shape[-1] if event.kind == "real" and len(event.shape) == 2 else 1
         self.length = event.dims // self.width
         self.family = FiniteFamily(event) if event.kind == "tokens" else FAMILIES[event.kind](event)
-        self.is_real = event.kind == "real"
-        self.standardise = Standardise(self.width) if self.is_real else Unchanged()
-        values = 2 if event.kind == "binary" else event.size or 0
-        self.inputs = self.width + 1 if self.is_real else embedding
-        self.units = None if self.is_real else nn.Embedding(1 + values, embedding)
+        self.standardise = Standardise(self.width) if event.kind == "real" else Unchanged()
+        self.units = None if event.size is None else nn.Embedding(1 + event.size, embedding)
+        self.inputs = self.width + 1 if event.size is None else embedding
 
     def outputs(self) -> nn.Linear:
         """Makes a layer from the features of the network to the parameters of the conditionals of a step."""
@@ -88,8 +86,8 @@ class AutoregressiveSequence(nn.Module, ABC):
         return self.family(self.head(features).unflatten(1, (self.width, self.family.size)))
 
     def _before(self, z: Tensor) -> Tensor:
-        """What precedes each step of z [batch, steps, width]: 0 the start, and a value x as x + 1, or as z and 1."""
-        values = pad(z, (0, 1), value=1.0) if self.is_real else z.long() + 1
+        """What precedes each step of z [batch, steps, width]: 0 at the start, then numbers and a 1, or values plus 1."""
+        values = pad(z, (0, 1), value=1.0) if self.units is None else z.long() + 1
         return pad(values[:, :-1], (0, 0, 1, 0))
 
     def _seen(self, before: Tensor) -> Tensor:
