@@ -231,8 +231,9 @@ def test_perplexity_is_of_words_and_of_tokens(
     sizes = event.size_of(x)
     assert -scores.max() / sizes.max() < math.log(figure["value"]) < -scores.min() / sizes.min()
     bits = f"{-mean['value'] / mean['size'] / math.log(2):.3f} +- "
-    assert dgmrun("compare", "run", "--wide") == 0
-    shown = capsys.readouterr().out
-    assert f"perplexity {figure['value']:.3f}" in shown
-    assert (bits in shown and "bits per token" in shown) is (name == "strings")
+    for words in ([], ["--wide"]):
+        assert dgmrun("compare", "run", *words) == 0
+        shown = capsys.readouterr().out
+        assert (f"perplexity {figure['value']:.3f}" in shown) is (name == "counts" or bool(words))
+        assert (bits in shown and "bits per token" in shown) is (name == "strings")
     assert (f"; {bits}" in said and "bits per token" in said) is (name == "strings")

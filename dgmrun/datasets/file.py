@@ -147,7 +147,8 @@ def _read(name: str, drop: Any = (), **reading: Any) -> Read:
     path = Path(name).expanduser()
     if path.suffix.lower() not in ENDINGS:
         hint = (
-            "dataset=images reads a folder of pictures; spreadsheets save a table as .csv, numpy.save an array as .npy"
+            "dataset=images reads a folder of pictures, dataset=audio of sounds, dataset=text lines of text; "
+            "spreadsheets save a table as .csv, numpy.save an array as .npy"
         )
         raise Mistake(f"`dataset.path` must end in {', '.join(ENDINGS)}, but is {path}", hint)
     if not path.is_file():
@@ -205,7 +206,8 @@ def _contents(
             return arrays.contents(found, label, drop, layout)
         return columns.chosen(parquet.read(path) if ending == ".parquet" else tables.read(path, header), label, drop)
     except (OSError, ValueError) as error:
-        raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {error}") from error
+        cure = "dataset=text reads lines of text, as strings" if path.suffix.lower() in TEXT else None
+        raise Mistake(f"`dataset.path` must be a readable file, but {path} is not: {error}", cure) from error
 
 
 def _x(x: NDArray[Any], layout: str | None, background: str, kind: str | None) -> pictures.Found:

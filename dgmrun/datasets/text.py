@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
     file: Path
     number: int
-    tokens: list[str]
+    tokens: Sequence[str]
 
     @property
     def place(self) -> str:
@@ -63,11 +63,11 @@ class Read(NamedTuple):
 class Tokens(NamedTuple):
     """Tokens of a line, and what is between them where they are joined to a line again."""
 
-    of: Callable[[str], list[str]]
+    of: Callable[[str], Sequence[str]]
     between: str = ""
 
 
-TOKENS = {"characters": Tokens(list), "words": Tokens(str.split, " "), "smiles": Tokens(molecules.tokens)}
+TOKENS = {"characters": Tokens(str), "words": Tokens(str.split, " "), "smiles": Tokens(molecules.tokens)}
 
 
 def load(data_dir: Path, path: str, tokens: str, length: int | None, empty: str | None) -> Splits:
@@ -192,7 +192,7 @@ def _split(parts: Mapping[str, Sequence[Line]]) -> tuple[dict[str, list[Line]], 
     return {"train": train, "valid": valid, "test": [*parts["test"]]}, how
 
 
-def _lines(file: Path, split: Callable[[str], list[str]]) -> list[Line]:
+def _lines(file: Path, split: Callable[[str], Sequence[str]]) -> list[Line]:
     """Reads the lines of a file.
 
     Raises:

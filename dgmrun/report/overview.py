@@ -128,7 +128,7 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
     rows = {run.entry.path: place for place, row in enumerate(contest.rows, 1) for run in row.group.runs}
     places = ranking(contest.ground)
     differences = [decision.verdict(one.difference, one.standard_error, one.half_width, is_full) for one in places[1:]]
-    further = [_further(place) for place in places]
+    further = [_further(place, is_full) for place in places]
     return [
         ("#", [str(rows[place.entry.path]) for place in places]),
         ("seed", [place.entry.settings.get("seed", "-") for place in places]),
@@ -140,12 +140,12 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
     ]
 
 
-def _further(place: Place) -> str | None:
-    """Returns what a likelihood amounts to: perplexity per document, bits per dimension or token."""
+def _further(place: Place, is_full: bool) -> str | None:
+    """Returns what a likelihood amounts to: perplexity per document, or bits per dimension or token; if full, both."""
     perplexity = place.entry.figures.get(f"perplexity.{place.label.partition('.')[2]}")
     shown = None if perplexity is None else f"perplexity {cell(perplexity, place.entry.weights)}"
     found = [part for part in (shown, beside(place.figure, at(place.entry.results, "dataset"))) if part is not None]
-    return "; ".join(found) or None
+    return "; ".join(found if is_full else found[-1:]) or None
 
 
 def _shares(ground: Ground) -> list[Column]:

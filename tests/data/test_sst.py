@@ -13,6 +13,7 @@ import torch
 
 from dgmrun.datasets import sst
 from dgmrun.datasets.sst import Phrase, sentence, subtrees
+from tests.conftest import STRINGS
 
 Command = Callable[..., int]
 TREE = "(3 (2 a) (4 (3 good) (2 film)))"
@@ -92,3 +93,14 @@ def test_words_reach_pictures_and_figures_their_examples(
     kept = results["fidelity"]["words_kept"]
     assert (kept["split"], kept["examples"], kept["given"], kept["unit"]) == ("test", 2, "x", "of 1")
     assert kept["value"] == pytest.approx(sum(float(row["kept"]) for row in rows) / 3)
+
+
+def test_sentences_that_a_model_samples_are_of_its_words(
+    dgmrun: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sst, "_read", small)
+    words = ("dataset=sst", "dataset.event.size=6", "dataset.batch_size=2", "trainer.max_steps=1")
+    assert dgmrun(*STRINGS, *words, "train", "sample", "fidelity", "hydra.run.dir=run") == 0
+    lines = (tmp_path / "run" / "samples.txt").read_text().splitlines()
+    assert {word for line in lines for word in line.split(" ")} == {"", "<unknown>", "a", "film", "bad", "good"}
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["fidelity"].keys() >= {"uniqueness", "novelty"}
