@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from dgmrun.data import files, molecules, strings
 from dgmrun.data.splits import Splits
 from dgmrun.datasets import smiles
 from dgmrun.errors import Mistake
+from dgmrun.nn.grammar import Grammar
+from dgmrun.paths import options
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,17 @@ def test_without_rdkit_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 def test_parts_that_do_not_exist() -> None:
     with pytest.raises(Mistake, match=r"`dataset.part` must be valid or all, but is al \(did you mean"):
         smiles.event("al")
+
+
+@pytest.mark.parametrize(
+    "every", [pytest.param(1, marks=pytest.mark.slow), 100], ids=["all molecules", "one of a hundred"]
+)
+def test_the_grammar_derives_the_molecules_and_numbers_tokens_as_they_are(every: int, splits: Splits) -> None:
+    grammar = Grammar(yaml.safe_load(options("dataset")["smiles"].read_text())["grammar"])
+    assert grammar.terminals == smiles.TOKENS
+    for split in splits.values():
+        for row in split.x[::every].tolist():
+            string = row[: row.index(0)]
+            assert grammar.tokens(grammar.derivation(string)) == string
+    for wrong in ("C(", "C)C", "(C)C", "C==C", "C1=", "=C", "C(=)C", "C(C)1"):
+        assert not grammar.derives(grammar.tokenise(wrong))

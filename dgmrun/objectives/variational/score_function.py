@@ -81,7 +81,7 @@ class ScoreFunction(Variational):
             raise ValueError("`objective.centre` must be mean or none but for independent binary units, but is optimal")
         event: Any = self.model.event
         units = [z.shape[-1] for z in probe.z]
-        self.vector = ContextVector(event)
+        self.vector = ContextVector(event if network else None)
         self.baselines = Baselines([self.vector.size, *units[:-1]], units, centre, scale, network)
         self.rank_state = self.baselines.state
 
@@ -108,9 +108,8 @@ class ScoreFunction(Variational):
         signals = [signal.detach() for signal in signals]
         if self.leave_one_out:
             signals = [signal - leave_one_out(signal) for signal in signals]
-        x = self.vector(batch.x, trace.log_px)
-        assert x is not None
-        residuals = self.baselines.residuals(signals, [x, *trace.z[:-1]])
+        below: list[Any] = [self.vector(batch.x, trace.log_px), *trace.z[:-1]] if self.baselines.nets else []
+        residuals = self.baselines.residuals(signals, below)
         weights = self.baselines.weights(residuals)
         estimate = direct.mean() + sum(map(score_function, weights, trace.log_q_units))
         error: Any = sum(weight.square().mean() for weight in weights) if self.baselines.nets else 0.0
