@@ -38,6 +38,8 @@ from dgmrun.nn.settings import check_size, check_word
 from dgmrun.protocols.values import Event
 
 DECODERS = ("recurrent", "convolutional")
+EXAMPLES = 5000
+"""Number of examples, about, that a model starts from."""
 KERNEL = 3
 """Steps that a dilated convolution reads."""
 
@@ -127,8 +129,8 @@ class LatentSequence(nn.Module, ABC):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the decoder's output biases to the frequencies of symbols in `x`."""
-        s, lengths, _ = self.symbols(x)
+        """Sets the decoder's output biases to the frequencies of symbols in some of `x`."""
+        s, lengths, _ = self.symbols(x[:: max(1, len(x) // EXAMPLES)])
         count = packed(s, lengths).data.bincount(minlength=len(self.head.bias))
         self.head.bias.copy_((count + 0.5).log() - (count + 0.5).sum().log())
 
