@@ -12,7 +12,7 @@ from dgmrun.estimators.enumeration import AUTOMATIC_BITS
 from dgmrun.protocols.models import Enumerable, Sampler, Topped, UnnormalisedDensity, context_of
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.samplers import Chain
-from dgmrun.protocols.values import Event, Evidence
+from dgmrun.protocols.values import Batch, Event, Evidence
 
 PIECES = 100
 """Number of times that a long walk tells how far it is."""
@@ -58,10 +58,19 @@ def samples(model: Any, num: int, x: Tensor, burn_in: int, context: Tensor | Non
 
 
 def scored(model: Any, evidence: Evidence, num: int) -> Tensor:
-    """Draws `num` samples of a sampler in original units, given the contexts of the examples in turn, if any."""
-    told = evidence.batch.context
-    context = None if told is None else told[torch.arange(num, device=told.device) % len(told)]
-    return evidence.original(model.sample(num, context))
+    """Draws `num` samples of a sampler in original units, given contexts of the examples, if any."""
+    return evidence.original(model.sample(num, contexts(evidence.batch, num)))
+
+
+def contexts(batch: Batch, num: int) -> Tensor | None:
+    """Returns contexts of `num` examples, drawn without replacement, again and again if there are fewer; None if none.
+
+    They are as the examples, of whatever order, so that shares of samples are of these.
+    """
+    if batch.context is None:
+        return None
+    places = torch.randperm(len(batch.x))[torch.arange(num) % len(batch.x)]
+    return batch.context[places.to(batch.context.device)]
 
 
 class Sampled(NamedTuple):

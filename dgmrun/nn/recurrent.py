@@ -42,12 +42,14 @@ class Recurrent(CausalNetwork):
         self.net = CELLS[cell](inputs + told, hidden, layers)
 
     def forward(self, inputs: PackedSequence, y: Tensor | None = None) -> Tensor:
-        """Features [steps, hidden]; see `CausalNetwork`."""
-        if y is not None:
-            inputs = inputs._replace(data=beside(inputs.data, y[owners(inputs)]))
+        """Features [steps, hidden], in full precision; see `CausalNetwork`."""
+        seen = inputs.data if y is None else beside(inputs.data, y[owners(inputs)])
+        cudnn = torch.backends.cudnn
+        kept = {flag: getattr(cudnn, flag) for flag in ("benchmark", "deterministic", "allow_tf32")}
         # cuDNN has no gradient of a network in evaluation, by which a teacher is differentiated
-        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and self.training):
-            features: PackedSequence = self.net(inputs)[0]
+        can = cudnn.enabled and (self.training or not torch.is_grad_enabled())
+        with cudnn.flags(enabled=can, **kept), self._in_full_precision(seen):
+            features: PackedSequence = self.net(inputs._replace(data=seen.to(self._like)))[0]
         return features.data
 
     def cached(self, num: int, y: Tensor | None = None) -> Step:
@@ -56,8 +58,19 @@ class Recurrent(CausalNetwork):
 
         def step(inputs: Tensor) -> Tensor:
             nonlocal state
-            features, state = self.net(beside(inputs, y).unsqueeze(0), state)
+            with self._in_full_precision(inputs):
+                features, state = self.net(beside(inputs, y).to(self._like).unsqueeze(0), state)
             found: Tensor = features[0]
             return found
 
         return step
+
+    @property
+    def _like(self) -> Tensor:
+        """A parameter, which has the data type of all."""
+        return next(self.net.parameters())
+
+    @staticmethod
+    def _in_full_precision(x: Tensor) -> torch.autocast:
+        """A context without autocast: errors would add up over steps, and a CPU has no LSTM in half precision."""
+        return torch.autocast(x.device.type, enabled=False)

@@ -86,7 +86,7 @@ class AutoregressiveSequence(nn.Module, ABC):
         return self.family(self.head(features).unflatten(1, (self.width, self.family.size)))
 
     def _before(self, z: Tensor) -> Tensor:
-        """What precedes each step of z [batch, steps, width]: 0 at the start, then numbers and a 1, or values plus 1."""
+        """What precedes each step of z [batch, steps, width]: 0 at the start, else numbers and a 1, or values + 1."""
         values = pad(z, (0, 1), value=1.0) if self.units is None else z.long() + 1
         return pad(values[:, :-1], (0, 0, 1, 0))
 

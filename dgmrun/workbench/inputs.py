@@ -78,9 +78,11 @@ def teachers(setup: Setup) -> list[Other]:
 
 
 def has_known_teacher(setup: Setup) -> bool:
-    """Returns whether a run is the student of one teacher, whose density is known, and which is still there."""
+    """Returns whether a run is the student of one teacher, whose density is known, and which is still what it was."""
     found = teachers(setup) if "teacher" in setup.config["objective"] else []
     if len(found) != 1 or setup.config["objective"].get("teacher_weights") is not None:
+        return False
+    if setup.run is not None and not is_unchanged(setup, 0, found[0].run):
         return False
     density = roles(build.target(found[0].setup.config["model"])).density
     is_estimated = density is UnnormalisedDensity and _best_log_z(found[0].run) is not None

@@ -100,13 +100,15 @@ def score(run: Run, setup: Setup, word: str) -> None:
     model: Any = setup.trained_model(run)
     if word == "fidelity" and not isinstance(model, Sampler):
         model = Sampled(model, setup.training_x, setup.config[word]["burn_in"])
-    for name, method in prepared(run, setup, word, model).items():
+    selected = prepared(run, setup, word, model)
+    is_asked = any(method.needs == "teacher" for method in selected.values())
+    taught_by = teacher(setup, torch.float64) if is_asked else None
+    for name, method in selected.items():
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
-                if getattr(method, "needs", None) == "teacher":
-                    its = teacher(setup, next(model.parameters()).dtype)
-                    scored = scored._replace(evidence=scored.evidence._replace(teacher=its))
+                if method.needs == "teacher":
+                    scored = scored._replace(evidence=scored.evidence._replace(teacher=taught_by))
                 with bar(f"{word}.{name}"):
                     values, figure = measured(run, setup, method, model, scored, split)
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
@@ -209,6 +211,7 @@ class WithLogZ:
 
     simulates: ClassVar[int] = 0
     is_per_example: ClassVar[bool] = True
+    needs: ClassVar[str | None] = None
     run: Run
     setup: Setup
     name: str

@@ -6,23 +6,40 @@ import json
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
+from dgmrun.errors import Mistake
 from dgmrun.paths import options
+from dgmrun.protocols.values import Event
+from dgmrun.workbench import build
 from tests.conftest import narrow
 
 Command = Callable[..., int]
+
+
+def takes_numbers(node: dict[str, Any]) -> bool:
+    """Whether a model can be made for real numbers or bits."""
+    for kind in ("real", "binary"):
+        with suppress(Mistake):
+            build.maker("model", node["model"])(event=Event((16,), kind))
+            return True
+    return False
+
+
 MODELS = [
     name
     for name, file in options("model").items()
-    if not re.search(r"\${dataset\.|^given: x|/dataset: equations", file.read_text(), re.M)
+    if not re.search(r"\${dataset\.|^given: x", file.read_text(), re.M)
+    and takes_numbers(yaml.safe_load(file.read_text()))
 ]
-"""All but those whose data are settings of their own datasets, and those of labels and of strings."""
+"""All but those whose data are settings of their own datasets, and those of labels and of strings alone."""
 TINY = (
     "dataset=file trainer.max_steps=4 trainer.validate_every_n_steps=2 log_z.ais.num_temperatures=10 "
     "log_z.reverse_ais.num_temperatures=10 log_z.reverse_ais.burn_in=2 sample.burn_in=2 sample.count=4 "

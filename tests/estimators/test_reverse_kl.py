@@ -14,7 +14,7 @@ from dgmrun.models.nade import NADE
 from dgmrun.models.rbm import RBM
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.distillation.teacher import Teacher
-from dgmrun.protocols.values import Batch, Estimate, Event, Evidence
+from dgmrun.protocols.values import Batch, Estimate, Event, Evidence, half_width
 
 D = 5
 STATES = bits(torch.arange(2**D), D).double()
@@ -33,13 +33,17 @@ def test_it_is_the_sum_over_all_states_within_its_error() -> None:
     with torch.no_grad():
         log_f, log_q = rbm.log_unnormalised(STATES), student.log_prob(STATES)
         truth = float((log_q.exp() * (log_q - log_f)).sum() + log_f.logsumexp(0))
-    log_z = Estimate("log_z", float(log_f.logsumexp(0)) + 0.02, 0.02, (-9.0, 9.0), "estimate", "down")
+    z = float(log_f.logsumexp(0)) + 0.02
+    log_z = Estimate("log_z", z, 0.02, (z - 0.05, z + 0.3), "estimate", "down")
     values, found = ReverseKL(20_000)(student, Evidence(BATCH, BATCH, teacher=Teacher(rbm, log_z)))
     assert found.standard_error is not None
     assert found.interval is not None
     assert abs(found.value - truth - 0.02) < 4 * (found.standard_error**2 - 0.02**2) ** 0.5
     assert found.standard_error > 0.02
     assert found.bias == "down"
+    half = half_width((found.standard_error**2 - 0.02**2) ** 0.5, 20_000)
+    ends = (found.value - (half**2 + 0.05**2) ** 0.5, found.value + (half**2 + 0.3**2) ** 0.5)
+    assert found.interval == pytest.approx(ends)
     assert found.value == pytest.approx(float(values.mean()))
     assert found.diagnostics["per_dimension"] == pytest.approx(found.value / D)
 

@@ -128,3 +128,26 @@ def test_mistakes(dims: int, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Flow(Event((dims,), "real"), **settings)
     assert Flow(Event((1,), "real"), kind="nsf").log_prob(torch.zeros(3, 1)).shape == (3,)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("context", [None, Event((), "categorical", 2)], ids=["alone", "told"])
+def test_samples_come_with_their_densities_and_gradients(kind: str, context: Event | None) -> None:
+    """log p of a sample is that of x, and a sample moves with the parameters as differences say."""
+    torch.manual_seed(0)
+    flow = Flow(Event((3,), "real"), kind, layers=2, hidden=[5], context=context).double()
+    flow.initialise(torch.randn(50, 3).double() * 3 + 1)
+    y = None if context is None else torch.tensor([0, 1, 1])
+    torch.manual_seed(1)
+    x, log_p = flow.rsample_and_log_prob(3, y)
+    torch.testing.assert_close(flow.log_prob(x.detach(), y), log_p.detach(), atol=1e-6, rtol=0.0)
+    parameter = next(iter(flow.layers.parameters()))
+    (gradient,) = torch.autograd.grad(x.sum() + log_p.sum(), parameter)
+    direction, ends = torch.randn_like(parameter), []
+    for step in (1e-6, -1e-6):
+        with torch.no_grad():
+            parameter.add_(step * direction)
+            torch.manual_seed(1)
+            ends.append(sum(part.sum() for part in flow.rsample_and_log_prob(3, y)))
+            parameter.sub_(step * direction)
+    torch.testing.assert_close((ends[0] - ends[1]) / 2e-6, (gradient * direction).sum(), atol=1e-4, rtol=1e-4)

@@ -20,7 +20,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.density import OPPOSITE, less
+from dgmrun.estimators.density import OPPOSITE, in_double, less
+from dgmrun.estimators.sampling import contexts
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import TractableDensity
 from dgmrun.protocols.samplers import Pathwise
@@ -32,7 +33,7 @@ TOGETHER = 100
 
 @dataclass(frozen=True)
 class ReverseKL(FidelityMethod):
-    """A mean over samples of the student, in nats; diagnostics have it for each dimension, such as a step, too.
+    """A mean over samples of the student, in nats; diagnostics have it for each dimension or token, too.
 
     Errors of log Z, if it is estimated, are in the error bar.
 
@@ -54,22 +55,23 @@ class ReverseKL(FidelityMethod):
 
     @torch.no_grad()
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "samples"], Estimate]:
-        """Returns log q - log p of each sample, and their mean."""
+        """Returns log q - log p of each sample, and their mean; in double precision."""
         teacher: Any = evidence.teacher
-        told = evidence.batch.context
-        parts = []
+        student, batch = in_double(model, evidence.batch)
+        given = contexts(batch, self.num_samples)
+        parts, sizes = [], []
         for places in torch.arange(self.num_samples).split(TOGETHER):
-            context = None if told is None else told[places.to(told.device) % len(told)]
-            x, log_q = _drawn(model, len(places), context)
-            parts.append(log_q.double() - teacher.log_density(x, context).double())
-        log_ratio = torch.cat(parts)
+            context = None if given is None else given[places.to(given.device)]
+            x, log_q = _drawn(student, len(places), context)
+            parts.append(log_q - teacher.log_density(x, context))
+            sizes.append(model.event.size_of(x))
+        log_ratio, size = torch.cat(parts), float(torch.cat(sizes).mean())
         error = float(log_ratio.std()) / math.sqrt(self.num_samples)
         value, half = float(log_ratio.mean()), half_width(error, self.num_samples)
         of_f = Estimate("", -value, error, (-value - half, half - value), "estimate", "none", self.num_samples)
         found = less(of_f, teacher.log_z)  # -KL
         low, high = found.interval or (None, None)
-        dims = model.event.dims
-        of_each = {"per_dimension": -found.value / dims, "standard_error_per_dimension": _over(found, dims)}
+        of_each = {"per_dimension": -found.value / size, "standard_error_per_dimension": _over(found, size)}
         return log_ratio + teacher.log_z.value, replace(
             found,
             quantity="reverse_kl",
@@ -81,8 +83,8 @@ class ReverseKL(FidelityMethod):
         )
 
 
-def _over(found: Estimate, dims: int) -> float | None:
-    return None if found.standard_error is None else found.standard_error / dims
+def _over(found: Estimate, size: float) -> float | None:
+    return None if found.standard_error is None else found.standard_error / size
 
 
 def _minus(end: float | None) -> float | None:

@@ -30,10 +30,12 @@ class DistillVariational(Distillation):
     def begin(self, data: Source) -> None:
         """Refuses a batch size of 1 per process: the data determine only the number of samples of the student.
 
+        Gradients through samples have no baseline, and need no two.
+
         Raises:
             ValueError: the batch size is too small for the leave-one-out baseline.
         """
-        if data.batch_size // data.world_size < 2:
+        if data.batch_size // data.world_size < 2 and not isinstance(self.model, Pathwise):
             raise ValueError(f"`dataset.batch_size` must be at least 2 for each process, but is {data.batch_size}")
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
