@@ -62,9 +62,9 @@ class GrammarVAE(LatentSequence):
         event.require(("tokens",), "a VAE of strings")
         if grammar is None:
             raise ValueError("`model.grammar` must be the rules of a grammar, as the dataset has none, but is null")
-        known, tokens = Grammar(grammar), event.dims - 1
+        known, tokens = Grammar(grammar, "model.grammar"), event.dims - 1
         if event.size != len(known.terminals) + 1:
-            must = f"`dataset.event.size` must be 1 more than the {len(known.terminals)} terminals of `dataset.grammar`"
+            must = f"`dataset.event.size` must be 1 more than the {len(known.terminals)} terminals of `model.grammar`"
             raise ValueError(f"{must}, but is {event.size}")
         symbols, steps = 1 + len(known.productions), known.longest(tokens)
         super().__init__(event, symbols, steps, latent, encoder, decoder, feedback, hidden, layers, embedding)

@@ -172,7 +172,8 @@ class LatentSequence(nn.Module, ABC):
         step, rules = self.network.cached(len(z), z), self.rules(len(z))
         s = torch.zeros(len(z), self.steps, dtype=torch.int64, device=z.device)
         for t in range(self.steps):
-            inputs = self._inputs(s[:, : t + 1])[:, -1]
+            before = s[:, t - 1] if t else torch.zeros_like(s[:, 0])
+            inputs = self.units(before if self.feedback else torch.full_like(before, t))
             s[:, t] = choose(_conditional(self.head(step(inputs)), rules.allowed()))
             if not rules.take(s[:, t]):
                 break

@@ -28,8 +28,6 @@ from lark import Lark, Token
 from lark.exceptions import GrammarError, UnexpectedInput
 from lark.lexer import Lexer
 
-KEY = "`dataset.grammar`"
-
 
 class Production(NamedTuple):
     """A rule by which a nonterminal symbol becomes others."""
@@ -46,6 +44,7 @@ class Grammar:
 
     Args:
         text: its rules.
+        key: the key that has them, which messages name.
 
     Raises:
         ValueError: a line is no rule, a symbol derives no string, only itself, or is never reached, or the grammar is
@@ -60,15 +59,16 @@ class Grammar:
         'x+(x)'
     """
 
-    def __init__(self, text: str) -> None:
-        rules = _rules(text)
+    def __init__(self, text: str, key: str = "dataset.grammar") -> None:
+        self.key = f"`{key}`"
+        rules = _rules(text, self.key)
         ordered = rules.pop("", [()])[0]
         self.productions = [Production(left, right) for left, every in rules.items() for right in every]
         self.nonterminals = list(rules)
         seen = (symbol for production in self.productions for symbol in production.right)
         self.terminals = [symbol for symbol in dict.fromkeys((*ordered, *seen)) if symbol not in rules]
         if not self.terminals:
-            raise ValueError(f"{KEY} must have terminals, symbols without a rule, but has none")
+            raise ValueError(f"{self.key} must have terminals, symbols without a rule, but has none")
         self.numbers = {symbol: number for number, symbol in enumerate(self.terminals, 1)}
         self.start, self.least = self.nonterminals[0], self._least()
         self._check_symbols()
@@ -111,7 +111,7 @@ class Grammar:
         try:
             tree: Any = self._parser.parse(tokens)
         except UnexpectedInput:
-            raise ValueError(f"{KEY} must derive every string, but does not derive {self.spell(tokens)}") from None
+            raise ValueError(f"{self.key} must derive every string, but does not derive {self.spell(tokens)}") from None
         return [int(node.data[1:]) for node in tree.iter_subtrees_topdown()]
 
     def derives(self, tokens: Sequence[int]) -> bool:
@@ -157,7 +157,7 @@ class Grammar:
                     most[left][k] = max(most[left][k], 1 + table[-1, k])
         found = most[self.start].max()
         if found < 0:
-            raise ValueError(f"{KEY} must derive a string of at most {tokens} tokens, but derives none")
+            raise ValueError(f"{self.key} must derive a string of at most {tokens} tokens, but derives none")
         return int(found)
 
     def _least(self) -> dict[str, int]:
@@ -172,7 +172,7 @@ class Grammar:
                 least[left] = min(least[left], sum(least[symbol] for symbol in right))
         for symbol in self.nonterminals:
             if least[symbol] == np.inf:
-                raise ValueError(f"{KEY} must derive a string from each symbol, but derives none from {symbol}")
+                raise ValueError(f"{self.key} must derive a string from each symbol, but derives none from {symbol}")
         return {symbol: int(each) for symbol, each in least.items()}
 
     def _check_symbols(self) -> None:
@@ -191,9 +191,9 @@ class Grammar:
                         alone[production.left] |= {symbol} | alone[symbol]
         for symbol in self.nonterminals:
             if symbol not in reached:
-                raise ValueError(f"{KEY} must reach every symbol from {self.start}, but does not reach {symbol}")
+                raise ValueError(f"{self.key} must reach every symbol from {self.start}, but does not reach {symbol}")
             if symbol in alone[symbol]:
-                raise ValueError(f"{KEY} must have no symbol that becomes itself alone, but has {symbol}")
+                raise ValueError(f"{self.key} must have no symbol that becomes itself alone, but has {symbol}")
 
     def _lalr(self) -> Lark:
         """Returns the parser, whose trees have a node for each production, named by its number.
@@ -213,7 +213,7 @@ class Grammar:
         except GrammarError as error:
             found = re.search(r"<r(\d+) :", str(error))
             where = "" if found is None else f" in those of {self.nonterminals[int(found[1])]}"
-            raise ValueError(f"{KEY} must have rules without LALR(1) conflicts, but has some{where}") from None
+            raise ValueError(f"{self.key} must have rules without LALR(1) conflicts, but has some{where}") from None
 
 
 class _Tokens(Lexer):
@@ -231,7 +231,7 @@ def _named(token: int) -> str:
     return f"_T{token}"
 
 
-def _rules(text: str) -> dict[str, list[tuple[str, ...]]]:
+def _rules(text: str, key: str) -> dict[str, list[tuple[str, ...]]]:
     """Returns the right sides of each symbol.
 
     Raises:
@@ -241,9 +241,9 @@ def _rules(text: str) -> dict[str, list[tuple[str, ...]]]:
     for line in filter(None, map(str.strip, str(text).splitlines())):
         left, arrow, right = line.partition("->")
         if not arrow or len(left.split()) > 1:
-            raise ValueError(f"{KEY} must have lines such as S -> S + T | T, but has {line}")
+            raise ValueError(f"{key} must have lines such as S -> S + T | T, but has {line}")
         alternatives = re.split(r"(?<!\S)\|(?!\S)", right)
         rules.setdefault(left.strip(), []).extend(tuple(each.split()) for each in alternatives)
     if not rules.keys() - {""}:
-        raise ValueError(f"{KEY} must have rules, but is empty")
+        raise ValueError(f"{key} must have rules, but is empty")
     return rules

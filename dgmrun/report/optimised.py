@@ -9,6 +9,8 @@ from typing import NamedTuple
 from dgmrun.protocols.text import counted
 from dgmrun.report.terminal import plain, table, text
 
+ROUNDING = 1e-9
+"""Relative difference of values that may be the same, computed in another order."""
 SHOWN = 10
 """Number of rows of the table."""
 
@@ -49,8 +51,9 @@ class Outcome:
         return self.training[max(1, len(self.training) // 10) - 1][1]
 
     def better(self, than: float) -> int:
-        """Returns how many of the strings are better than a value."""
-        return sum(value < than if self.is_lower else value > than for _, value in self.best)
+        """Returns how many of the strings are better than a value, by more than rounding."""
+        least = ROUNDING * max(1.0, abs(than))
+        return sum((than - value if self.is_lower else value - than) > least for _, value in self.best)
 
     def numbers(self) -> dict[str, float | None]:
         """Returns what is recorded beside the value of the best."""

@@ -125,7 +125,7 @@ def test_a_copy_of_a_model_parses_as_the_model_does() -> None:
 
 def test_what_the_grammar_does_not_derive_is_refused_in_a_line() -> None:
     model, _ = of_grammar("recurrent", True)
-    with pytest.raises(ValueError, match=r"^`dataset.grammar` must derive every string, but does not derive ad$"):
+    with pytest.raises(ValueError, match=r"^`model.grammar` must derive every string, but does not derive ad$"):
         model.symbols(torch.tensor([[1, 4, 0, 0, 0, 0, 0]]))
     with pytest.raises(
         ValueError, match=r"^`dataset.event.shape` must have room for the end .*, but aaaaaaa fills all 7"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,13 @@ import pytest
 import torch
 import yaml
 
+from dgmrun.data import molecules
 from dgmrun.datasets import equations
+from dgmrun.errors import RunFailed
 from dgmrun.nn.grammar import Grammar
 from dgmrun.report.optimised import Found, Outcome
 from dgmrun.rng import seeded
-from dgmrun.stages.optimise.search import Space, search
+from dgmrun.stages.optimise.search import Space, search, space_of
 from dgmrun.stages.optimise.surrogates import GaussianProcess, Linear
 
 Command = Callable[..., int]
@@ -34,7 +36,7 @@ def space(sign: int) -> Space:
         x, y = map(float, string.split())
         return None if x > 2 else sign * ((x - 1.5) ** 2 + (y + 0.5) ** 2)
 
-    return Space(draw, measure, sign, {"0.00 0.00": sign * 2.5})
+    return Space(draw, measure, sign, ["0.00 0.00"], {"0.00 0.00": sign * 2.5})
 
 
 def found(surrogate: str, sign: int = 1) -> list[Found]:
@@ -66,6 +68,38 @@ def test_the_expected_improvement_is_that_of_its_samples(surrogate: type) -> Non
     gain = np.maximum(-0.5 - (mean + deviation * rng.normal(size=(100_000, 5))), 0)
     error = gain.std(0) / np.sqrt(len(gain))
     assert (np.abs(fitted.improvement(at, -0.5) - gain.mean(0)) <= 4.5 * error).all()
+
+
+def test_a_sure_gain_is_expected_whole() -> None:
+    fitted = GaussianProcess()
+    fitted.regressor = type("Sure", (), {"predict": lambda *_, **__: (np.array([0.0, 2.0]), np.zeros(2))})()
+    assert fitted.improvement(np.zeros((2, 1)), 1.5).tolist() == pytest.approx([1.5, 0.0])
+
+
+class Spelling:
+    """Stands in for a model: its strings are two spellings of ethanol, and one of nothing."""
+
+    def drawn(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([[1, 1, 2], [2, 1, 1], [2, 2, 3]])[: len(z)]
+
+    def parameters(self) -> Iterator[torch.Tensor]:
+        return iter([torch.zeros(1)])
+
+
+def test_molecules_are_known_by_what_they_are() -> None:
+    """However they are spelled, and training strings that are none have no property."""
+    language = molecules.language(["", "C", "O", "["])
+    of = space_of(Spelling(), language, "qed", torch.tensor([[1, 1, 2], [2, 3, 0]]))
+    assert of.training == ["CCO", "O["]
+    assert of.known == {"CCO": pytest.approx(0.4068, abs=1e-4)}
+    assert of.draw(np.zeros((3, 1))) == ["CCO", "CCO", "OO["]
+    with pytest.raises(RunFailed, match="none has qed"):
+        space_of(Spelling(), language, "qed", torch.tensor([[2, 3, 0]]))
+
+
+def test_what_differs_by_rounding_is_not_better() -> None:
+    outcome = Outcome("error", True, [Found("a", 1.0 - 1e-15, 1), Found("b", 0.9, 1)], {"t": 1.0})
+    assert outcome.better(1.0) == 1
 
 
 def test_what_was_found_is_told_beside_the_best_of_training() -> None:

@@ -51,15 +51,17 @@ class Space(NamedTuple):
     """What is searched.
 
     Args:
-        draw: strings at places z [places, units].
+        draw: strings at places z [places, units]; those that mean the same are spelled alike.
         measure: the property of a string, None if it is not valid.
         sign: 1 if lower values are better, else -1.
-        known: values of the training strings.
+        training: training strings, in the order of the examples.
+        known: values of those that have one.
     """
 
     draw: Callable[[Array], list[str]]
     measure: Callable[[str], float | None]
     sign: int
+    training: Sequence[str]
     known: Mapping[str, float]
 
 
@@ -75,9 +77,9 @@ def optimise(run: Run, setup: Setup) -> None:
     with seeded(setup.config["seed"], "optimise"), bar("optimise"):
         batch = setup.scored("train")
         space = space_of(model, language, name, batch.x)
-        places = chosen(space, language, batch.x, config["examples"])
+        places = chosen(space, config["examples"])
         z = latents(model, setup, batch.subset(places))
-        found = search(space, z, [space.known[string] for string in spelled(language, batch.x[places])], config)
+        found = search(space, z, [space.known[space.training[place]] for place in places.tolist()], config)
     outcome = Outcome(name, is_lower, found, space.known)
     if not outcome.best:
         raise RunFailed("`optimise` must find new strings that are valid, but finds none", "train longer")
@@ -89,13 +91,20 @@ def optimise(run: Run, setup: Setup) -> None:
 
 
 def space_of(model: Any, language: Language, name: str, x: Tensor) -> Space:
-    """Returns what is searched for a property, given the training strings x."""
+    """Returns what is searched for a property, given the training strings x.
+
+    Raises:
+        RunFailed: no training string has the property.
+    """
     measured, is_valid = language.properties[name], language.is_valid
     like = next(model.parameters())
 
+    def alike(string: str) -> str:
+        return language.canonical(string) if is_valid is None or is_valid(string) else string
+
     def draw(z: Array) -> list[str]:
         blocks = [torch.from_numpy(z[start : start + BLOCK]).to(like) for start in range(0, len(z), BLOCK)]
-        return [string for block in blocks for string in spelled(language, model.drawn(block))]
+        return [alike(string) for block in blocks for string in spelled(language, model.drawn(block))]
 
     def measure(string: str) -> float | None:
         if is_valid is not None and not is_valid(string):
@@ -103,14 +112,17 @@ def space_of(model: Any, language: Language, name: str, x: Tensor) -> Space:
         value = measured.measure(string)
         return value if math.isfinite(value) else None
 
-    values = {string: measured.measure(string) for string in tracked([*dict.fromkeys(spelled(language, x))])}
-    known = {string: value for string, value in values.items() if math.isfinite(value)}
-    return Space(draw, measure, 1 if measured.better == "lower" else -1, known)
+    training = [alike(string) for string in tracked(spelled(language, x))]
+    values = {string: measure(string) for string in tracked([*dict.fromkeys(training)])}
+    known = {string: value for string, value in values.items() if value is not None}
+    if not known:
+        raise RunFailed(f"`optimise.property` must be one that some training strings have, but none has {name}")
+    return Space(draw, measure, 1 if measured.better == "lower" else -1, training, known)
 
 
-def chosen(space: Space, language: Language, x: Tensor, most: int) -> Tensor:
+def chosen(space: Space, most: int) -> Tensor:
     """Returns the places of training strings from which the surrogate starts: half the best, the others at random."""
-    strings = {string: place for place, string in enumerate(spelled(language, x)) if string in space.known}
+    strings = {string: place for place, string in enumerate(space.training) if string in space.known}
     ordered = sorted(strings, key=lambda string: space.sign * space.known[string])
     best, others = ordered[: most // 2], ordered[most // 2 :]
     drawn = torch.randperm(len(others))[: most - len(best)].tolist()
@@ -133,14 +145,14 @@ def search(space: Space, z: Array, values: Sequence[float], config: Mapping[str,
         config: the section `optimise` of the configuration.
     """
     surrogate, y, found = SURROGATES[config["surrogate"]](), space.sign * np.array(values), dict[str, Found]()
-    scale = z.std(0)
+    scale, old = z.std(0), {*space.training}
     for number in tracked(range(1, config["rounds"] + 1)):
         surrogate.fit(z, y)
         places = candidates(z, y, scale, config["candidates"])
         places = places[surrogate.improvement(places, y.min()).argsort()[::-1]]
         new = dict[str, int]()
         for place, string in enumerate(space.draw(places)):
-            if string not in space.known and string not in found and len(new) < config["batch"]:
+            if string not in old and string not in found and len(new) < config["batch"]:
                 new.setdefault(string, place)
         found |= {string: Found(string, space.measure(string), number) for string in new}
         measured = [found[string].value for string in new]

@@ -1,8 +1,9 @@
 r"""Surrogates of a property over latent space, and what of it each place promises.
 
-.. math:: \mathrm{EI}(z) = E[\max(y_{\min} - f(z), 0)] = s\,(u \Phi(u) + \phi(u)), \qquad u = (y_{\min} - \mu) / s
+.. math:: \mathrm{EI}(z) = E[\max(y_{\min} - y, 0)] = g\, \Phi(g / s) + s\, \phi(g / s), \qquad g = y_{\min} - \mu
 
-where f(z) is Gaussian with mean mu and standard deviation s, and smaller values y are better.
+where y, the property of a string that is drawn at z, is Gaussian with mean mu and standard deviation s, which has that
+of different strings of one place in it; smaller values are better.
 
 References:
     Jones, Schonlau and Welch (1998), Efficient global optimization of expensive black-box functions, equation 15.
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 Array = NDArray[np.float64]
+LEAST = 1e-12
+"""Least standard deviation, where a surrogate is sure."""
 
 
 class Surrogate(ABC):
@@ -37,8 +40,8 @@ class Surrogate(ABC):
     def improvement(self, z: Array, best: float) -> Array:
         """Returns by how much each place is expected to be below the best value, [places]."""
         mean, deviation = self.regressor.predict(z, return_std=True)
-        u = (best - mean) / np.maximum(deviation, np.finfo(float).tiny)
-        found: Array = deviation * (u * norm.cdf(u) + norm.pdf(u))
+        gain, s = best - mean, np.maximum(deviation, LEAST)
+        found: Array = gain * norm.cdf(gain / s) + s * norm.pdf(gain / s)
         return found
 
 
