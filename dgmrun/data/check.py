@@ -25,6 +25,9 @@ def check(splits: Splits, event: Event, labels: Event | None = None) -> None:
         Mistake: a check fails.
     """
     for name, split in splits.items():
+        if not len(split.x):
+            raise Mistake(f"`dataset` must have examples in every split, but {name} has none")
+    for name, split in splits.items():
         _check_tensor(name, "dataset.event", split.x, event)
         if labels is not None:
             _check_tensor(name, "dataset.labels", split.y, labels)

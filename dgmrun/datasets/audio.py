@@ -156,6 +156,7 @@ def _read(file: Path) -> tuple[int, Amplitudes]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parts of a file that are no sound
+            warnings.filterwarnings("error", "Reached EOF prematurely")
             rate, samples = wavfile.read(file)
         scale = FULL_SCALE[samples.dtype.str[1:]]
         amplitudes = samples.astype(np.float64) / scale - (samples.dtype.kind == "u")

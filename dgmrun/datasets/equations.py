@@ -93,15 +93,7 @@ def language(grammar: str, split: str, least_error: float) -> Language:
 
     for x_i from -10 to 10, or log 1001 where f is not a number somewhere.
     """
-    known = _parsed(grammar)
-
-    def is_valid(string: str) -> bool:
-        try:
-            return known.derives(known.tokenise(string))
-        except ValueError:
-            return False
-
-    return Language(known.spell, is_valid, {"error": Property(error, "lower")})
+    return _parsed(grammar).language(properties={"error": Property(error, "lower")})
 
 
 @lru_cache(1)

@@ -5,10 +5,11 @@ test; or a folder with a file for each split, named for it in any usual spelling
 of which valid alone may be lacking and is then cut from the lines of train.
 
 Tokens are characters; or `words`, between white space of whatever width; or those of `smiles`, as dataset=smiles has
-them. They are numbered from 1 in their sorted order; 0 is the end of a string. The vocabulary is that of all splits, so
-that p is a density over all of them; tokens that no training line has are logged. A line is never cut: a string has
-as many places as the longest line has tokens, and one for its end, or `dataset.length`, if that is enough for every
-line. Empty lines are refused, or left out by `dataset.empty=drop`. What is understood is logged in one line.
+them, numbered from 1 in their sorted order; or the terminals of a grammar, as they appear there, by which
+`model=grammar_vae` has productions. 0 is the end of a string. The vocabulary is that of all splits, so that p is a
+density over all of them; tokens that no training line has are logged. A line is never cut: a string has as many places
+as the longest line has tokens, and one for its end, or `dataset.length`, if that is enough for every line. Empty lines
+are refused, or left out by `dataset.empty=drop`. What is understood is logged in one line.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 from dgmrun.data import molecules, strings
 from dgmrun.data.splits import SPLITS, Splits, places, split_named, without_valid
 from dgmrun.errors import Mistake, nearest, printable
+from dgmrun.nn.grammar import Grammar
 from dgmrun.protocols.language import Language
 from dgmrun.protocols.text import counted
 from dgmrun.protocols.values import Event
@@ -70,7 +72,9 @@ class Tokens(NamedTuple):
 TOKENS = {"characters": Tokens(str), "words": Tokens(str.split, " "), "smiles": Tokens(molecules.tokens)}
 
 
-def load(data_dir: Path, path: str, tokens: str, length: int | None, empty: str | None) -> Splits:
+def load(
+    data_dir: Path, path: str, tokens: str, length: int | None, empty: str | None, grammar: str | None = None
+) -> Splits:
     """Loads x [N, length], tokens by number.
 
     Args:
@@ -79,25 +83,27 @@ def load(data_dir: Path, path: str, tokens: str, length: int | None, empty: str 
         tokens: what a token is: `characters`, `words` or `smiles`.
         length: places of a string, its end included; None for as many as the longest line asks for.
         empty: `drop` to leave empty lines out; None to refuse them.
+        grammar: rules, a line each, whose terminals are the tokens, numbered as they appear; see `dgmrun.nn.grammar`.
 
     Raises:
         Mistake: a setting is invalid, or a file cannot be read, is not UTF-8 or has a line that is no such string.
     """
-    shape, read = event(path, tokens, length, empty).shape, _read(path, tokens, empty)
+    shape, read = event(path, tokens, length, empty, grammar).shape, _read(path, tokens, empty, grammar)
     sizes = ", ".join(f"{len(lines)} {split}" for split, lines in read.lines.items())
-    kinds = f"{len(read.tokens)} different {tokens}, at most {len(read.longest.tokens)} a line"
+    of = tokens if grammar is None else "terminals"
+    kinds = f"{len(read.tokens)} different {of}, at most {len(read.longest.tokens)} a line"
     log.info("data        %s: %s; %s; %s", printable(path), sizes, kinds, "; ".join(read.understood))
     every = {split: [line.tokens for line in lines] for split, lines in read.lines.items()}
     return strings.numbered(printable(path), every, read.tokens, shape[0])
 
 
-def event(path: str, tokens: str, length: int | None, empty: str | None) -> Event:
+def event(path: str, tokens: str, length: int | None, empty: str | None, grammar: str | None = None) -> Event:
     """Returns the event of a line.
 
     Raises:
         Mistake: as for `load`.
     """
-    read = _read(path, tokens, empty)
+    read = _read(path, tokens, empty, grammar)
     least = len(read.longest.tokens) + 1
     if length is not None and (type(length) is not int or length < least):
         must = f"`dataset.length` must be null or a whole number of at least {least}"
@@ -112,15 +118,22 @@ def event(path: str, tokens: str, length: int | None, empty: str | None) -> Even
     return Event((length or least,), "tokens", len(read.tokens) + 1)
 
 
-def language(path: str, tokens: str, length: int | None, empty: str | None) -> Language:
-    """Returns how lines are spelled; of molecules, also which strings are some."""
-    words = ("", *_read(path, tokens, empty).tokens)
+def language(path: str, tokens: str, length: int | None, empty: str | None, grammar: str | None = None) -> Language:
+    """Returns how lines are spelled; of molecules and of a grammar, also which strings are some."""
+    if grammar is not None:
+        return _parsed(grammar).language()
+    words = ("", *_read(path, tokens, empty, None).tokens)
     if tokens == "smiles":
         return molecules.language(words)
     return Language(lambda numbers: TOKENS[tokens].between.join(words[number] for number in numbers))
 
 
-def _read(name: str, tokens: str, empty: str | None) -> Read:
+@lru_cache(maxsize=1)
+def _parsed(grammar: str) -> Grammar:
+    return Grammar(grammar)
+
+
+def _read(name: str, tokens: str, empty: str | None, grammar: str | None) -> Read:
     for key, value, allowed in (("tokens", tokens, [*TOKENS]), ("empty", empty, ["drop", None])):
         if value not in allowed:
             words = ["null" if word is None else word for word in allowed]
@@ -128,7 +141,8 @@ def _read(name: str, tokens: str, empty: str | None) -> Read:
             raise Mistake(f"`dataset.{key}` must be {' or '.join(words)}, but is {value}{near}")
     path = Path(name).expanduser()
     files = _files(path)
-    return _understood(tuple(files.items()), tuple(file.stat().st_mtime_ns for file in files.values()), tokens, empty)
+    changed = tuple(file.stat().st_mtime_ns for file in files.values())
+    return _understood(tuple(files.items()), changed, tokens, empty, grammar)
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -160,9 +174,12 @@ def _files(path: Path) -> dict[str, Path]:
 
 
 @lru_cache(maxsize=1)
-def _understood(files: tuple[tuple[str, Path], ...], changed: tuple[int, ...], tokens: str, empty: str | None) -> Read:
+def _understood(
+    files: tuple[tuple[str, Path], ...], changed: tuple[int, ...], tokens: str, empty: str | None, grammar: str | None
+) -> Read:
     """Reads the files; the last are kept, as event, strings and their language are asked for one after another."""
-    every = {split: _lines(file, TOKENS[tokens].of) for split, file in files}
+    of = TOKENS[tokens].of if grammar is None else _parsed(grammar).symbols
+    every = {split: _lines(file, of) for split, file in files}
     parts = {split: [line for line in lines if line.tokens] for split, lines in every.items()}
     dropped = [line for lines in every.values() for line in lines if not line.tokens]
     if dropped and empty is None:
@@ -176,7 +193,8 @@ def _understood(files: tuple[tuple[str, Path], ...], changed: tuple[int, ...], t
     cut, how = _split(parts)
     said = [how, *[f"{counted(len(dropped), 'empty line')} left out"] * bool(dropped)]
     kept = [line for lines in cut.values() for line in lines]
-    vocabulary = sorted({token for line in kept for token in line.tokens})
+    found = {token for line in kept for token in line.tokens}
+    vocabulary = sorted(found) if grammar is None else _parsed(grammar).terminals
     return Read(cut, vocabulary, max(kept, key=lambda line: len(line.tokens)), said)
 
 
@@ -214,6 +232,6 @@ def _lines(file: Path, split: Callable[[str], Sequence[str]]) -> list[Line]:
         try:
             found.append(Line(file, number, split(row)))
         except ValueError as error:
-            must = "`dataset.tokens` must be characters or words"
-            raise Mistake(f"{must} for line {number} of {file}, but is smiles: {error}") from error
+            must, cure = "`dataset.path` must be strings of these tokens", "dataset.tokens=characters takes any line"
+            raise Mistake(f"{must}, but line {number} of {file} is not: {error}", cure) from error
     return found

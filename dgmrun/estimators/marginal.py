@@ -52,7 +52,7 @@ def _mean(q: Distribution, z: Tensor) -> Tensor:
 
 def active_units(means: Tensor) -> int:
     """Number of units whose posterior means [examples, units] vary over examples (Burda et al., section 5.2)."""
-    return int((means.var(0) > ACTIVE).sum())
+    return int((means.var(0, correction=min(1, len(means) - 1)) > ACTIVE).sum())
 
 
 def lower_bound(

@@ -13,16 +13,20 @@ References:
 
 from __future__ import annotations
 
-from functools import partial
+from collections import deque
+from collections.abc import Iterable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence
 
 from dgmrun.nn.causal_network import CausalNetwork, Step, packed, padded
 from dgmrun.nn.settings import check_size
+
+MOST = 16
+"""Largest number of layers of a block, by which it reaches over 65,536 steps."""
 
 
 class Dilated(CausalNetwork):
@@ -48,6 +52,8 @@ class Dilated(CausalNetwork):
         for key, size in (("channels", channels), ("blocks", blocks), ("layers", layers), ("skip", skip)):
             check_size(key, size, 1)
         check_size("kernel", kernel, 2)
+        if layers > MOST:
+            raise ValueError(f"`model.layers` must be at most {MOST}, of a block, but is {layers}")
         self.dilations = [2**layer for _ in range(blocks) for layer in range(layers)]
         self.kernel = kernel
         self.first = nn.Linear(inputs, channels)
@@ -88,17 +94,20 @@ class Dilated(CausalNetwork):
         return found.chunk(len(self.dilations), 1)
 
     def cached(self, num: int, y: Tensor | None = None) -> Step:
-        """Begins `num` sequences: each layer keeps its last (k - 1) d inputs, and a step reads and replaces some."""
+        """Begins `num` sequences: each layer keeps its last (k - 1) d inputs, and a step reads some of them."""
         shifts = [None] * len(self.dilations) if y is None else self._shift(y)
-        onward = [_at_a_step(cast("nn.Conv1d", conv)) for conv in self.onward]
-        layers = [CachedGate(*parts, num) for parts in zip(cast("list[nn.Conv1d]", self.gates), shifts, strict=True)]
+        gates = [CachedGate(*parts, num) for parts in zip(cast("list[nn.Conv1d]", self.gates), shifts, strict=True)]
+        onward = [
+            (part.weight[:, :, 0].t(), part.get_parameter("bias")) for part in cast("Iterable[nn.Conv1d]", self.onward)
+        ]
 
         def step(inputs: Tensor) -> Tensor:
             h, found = self.first(inputs), list[Tensor]()
-            for place, layer in enumerate(layers):
+            for place, gate in enumerate(gates):
                 if place:
-                    h = h + onward[place - 1](found[-1])
-                found.append(layer(h))
+                    weight, bias = onward[place - 1]
+                    h = torch.addmm(h, found[-1], weight) + bias
+                found.append(gate(h))
             features: Tensor = self.last(self.skips(torch.cat(found, 1)).relu()).relu()
             return features
 
@@ -106,7 +115,7 @@ class Dilated(CausalNetwork):
 
 
 class CachedGate:
-    """A gated convolution at one step after another.
+    """A gated convolution at one step after another, which keeps the inputs that later steps read.
 
     Args:
         conv: the convolution.
@@ -117,24 +126,18 @@ class CachedGate:
     def __init__(self, conv: nn.Conv1d, shift: Tensor | None, num: int) -> None:
         bias = conv.get_parameter("bias")
         self.bias = bias if shift is None else bias + shift
-        self.weight = conv.weight.permute(2, 1, 0).flatten(0, 1).contiguous()  # the earliest step first
+        self.weight = conv.weight.permute(2, 1, 0).flatten(0, 1)  # of the earliest step first
         (self.d,) = conv.dilation
-        self.seen = conv.weight.new_zeros(conv.kernel_size[0] - 1, self.d, num, conv.in_channels)
-        self.t = 0
+        start = conv.weight.new_zeros(num, conv.in_channels)
+        self.seen = deque([start] * ((conv.kernel_size[0] - 1) * self.d))
 
     def __call__(self, h: Tensor) -> Tensor:
         """z [num, channels] of the next step, given its h [num, channels]."""
-        place = self.t % self.d
-        self.t += 1
-        before = self.seen[:, place].unbind(0)
-        z = _unit(torch.addmm(self.bias, torch.cat((*before, h), 1), self.weight))
-        self.seen[:, place] = torch.stack((*before[1:], h))
-        return z
-
-
-def _at_a_step(conv: nn.Conv1d) -> Step:
-    """A convolution that reads one step alone, as a map of [num, channels]."""
-    return partial(linear, weight=conv.weight[:, :, 0], bias=conv.bias)
+        before = [self.seen[place] for place in range(0, len(self.seen), self.d)]
+        self.seen.popleft()
+        self.seen.append(h)
+        value, gate = torch.addmm(self.bias, torch.cat((*before, h), 1), self.weight).chunk(2, 1)
+        return value.tanh() * gate.sigmoid()
 
 
 def _unit(a: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ from lark import Lark, Token
 from lark.exceptions import GrammarError, UnexpectedInput
 from lark.lexer import Lexer
 
+from dgmrun.protocols.language import Language
+
 
 class Production(NamedTuple):
     """A rule by which a nonterminal symbol becomes others."""
@@ -97,6 +99,25 @@ class Grammar:
                 raise ValueError(f"a string must be of {' '.join(self.terminals)}, but is {string}")
             tokens += [self.numbers[symbol] for symbol in found]
         return tokens
+
+    def symbols(self, string: str) -> list[str]:
+        """Returns the terminals of a string.
+
+        Raises:
+            ValueError: no terminal fits.
+        """
+        return [self.terminals[token - 1] for token in self.tokenise(string)]
+
+    def language(self, **more: Any) -> Language:
+        """Returns how strings are spelled, and which are of the grammar; `more` is what else is known of them."""
+
+        def is_valid(string: str) -> bool:
+            try:
+                return self.derives(self.tokenise(string))
+            except ValueError:
+                return False
+
+        return Language(self.spell, is_valid, **more)
 
     def spell(self, tokens: Sequence[int]) -> str:
         """Returns tokens as a string."""

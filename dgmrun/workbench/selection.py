@@ -22,6 +22,13 @@ from dgmrun.workbench.setup import Setup
 from dgmrun.workbench.strings import language
 
 M = TypeVar("M")
+WHERE = {
+    "modes": "the modes of the data are known",
+    "language": "strings of the data can be spelled",
+    "validity": "it is known which strings are valid",
+    "teacher": "the run has one teacher, still there and as it was, that is normalised or has a log Z",
+}
+"""When a method can be used, by what it needs."""
 
 
 class Subject(NamedTuple):
@@ -107,8 +114,12 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
         "validity": tongue is not None and tongue.is_valid is not None,
         "teacher": has_known_teacher(setup),
     }
-    every: dict[str, Any] = {name: each for name, each in made(setup, word, model).items() if known[each.needs]}
+    fitting = made(setup, word, model)
+    every: dict[str, Any] = {name: each for name, each in fitting.items() if known[each.needs]}
     asked, choice = setup.config[word]["methods"], setup.config["choices"]["model"]
+    for name in [] if asked == "auto" else [asked] if isinstance(asked, str) else asked:
+        if name in fitting and name not in every:
+            raise Mistake(f"`{word}.methods` can have {name} only where {WHERE[fitting[name].needs]}")
     automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
     if not every:
         raise Mistake(

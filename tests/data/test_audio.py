@@ -160,3 +160,10 @@ def test_samples_can_be_heard_and_seen(dgmrun: Command, tmp_path: Path) -> None:
     with np.load(tmp_path / "run" / "figures" / "samples.npz") as numbers:
         assert (numbers["titles"].tolist(), numbers["panel_1"].shape) == (["data", "samples"], (3, 25))
         assert np.abs(numbers["panel_2"]).max() <= 1
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    whole = Path(folder(tmp_path)) / "03.wav"
+    whole.write_bytes(whole.read_bytes()[:-13])
+    with pytest.raises(Mistake, match=r"`dataset.path` must hold sounds that can be read, but .*03.wav is not: "):
+        loaded(tmp_path)

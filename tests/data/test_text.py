@@ -99,7 +99,10 @@ def test_empty_lines_are_refused_or_counted(tmp_path: Path, caplog: pytest.LogCa
         ({"tokens": "chars"}, r"`dataset.tokens` must be characters or words or smiles, but is chars \(did you mean"),
         ({"empty": "mean"}, r"`dataset.empty` must be drop or null, but is mean"),
         ({"length": 5}, r"`dataset.length` must be null or a whole number of at least 7 for line 2 of .*a.txt, of 6 c"),
-        ({"tokens": "smiles"}, r"`dataset.tokens` must be characters or words for line 2 of .*: it has 'a', which is"),
+        (
+            {"tokens": "smiles"},
+            r"`dataset.path` must be strings of these tokens, but line 2 of .*: it has 'a', which is",
+        ),
     ],
 )
 def test_settings_that_do_not_suit_the_lines(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -154,3 +157,22 @@ def test_a_file_that_changes_under_a_run_is_refused_in_one_line(
         error, _, hint = capsys.readouterr().err.strip().splitlines()[-3:]
         assert said in error
         assert hint.startswith("hint: ")
+
+
+def test_terminals_of_a_grammar_are_tokens_by_which_it_derives_the_lines(dgmrun: Command, tmp_path: Path) -> None:
+    """Numbered as the grammar has them, and not sorted, so that its productions are of the right tokens."""
+    path = written(tmp_path / "a.txt", *("y" * n + "sin(x)" + "x" * n for n in range(1, 12)))
+    rules = "S -> y S x | y sin(x) x"
+    splits = loaded(path, grammar=rules)
+    assert splits["train"].words == ("", "y", "x", "sin(x)")
+    assert text.event(path, **SETTINGS, grammar=rules).size == 4
+    language = text.language(path, **SETTINGS, grammar=rules)
+    assert language.is_valid is not None
+    assert [language.is_valid(string) for string in ("ysin(x)x", "ysin(x)", "z")] == [True, False, False]
+    grammar = ["model=grammar_vae", "dataset=text", f"dataset.path={path}", f"dataset.grammar='{rules}'"]
+    small = ["model.hidden=4", "dataset.batch_size=4", "trainer.max_steps=2", f"hydra.run.dir={tmp_path / 'run'}"]
+    assert dgmrun(*grammar, *small, "train", "sample", "sample.count=4") == 0
+    for line in (tmp_path / "run" / "samples.txt").read_text().splitlines():
+        assert language.is_valid(line)
+    with pytest.raises(Mistake, match=r"`dataset.path` must be strings .*line 1 of .*a.txt is not: "):
+        loaded(written(tmp_path / "a.txt", "yz", "y", "x"), grammar=rules)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,9 @@ from dgmrun.models.rbm import RBM
 from dgmrun.nn.binary import bits
 from dgmrun.objectives.distillation.teacher import Teacher
 from dgmrun.protocols.values import Batch, Estimate, Event, Evidence, half_width
+from tests.conftest import BINARY
 
+Command = Callable[..., int]
 D = 5
 STATES = bits(torch.arange(2**D), D).double()
 BATCH = Batch(STATES, torch.arange(2**D))
@@ -74,3 +79,21 @@ def test_of_gaussians_it_is_as_their_parameters_tell() -> None:
     truth = float(kl_divergence(q.p, p.p).sum())
     assert found.standard_error is not None
     assert abs(found.value - truth) < 4 * found.standard_error < 0.1
+
+
+def test_without_a_teacher_it_is_refused_in_a_line(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dgmrun(*BINARY, "model=nade", "train", "fidelity", "fidelity.methods=[reverse_kl]") == 2
+    assert "`fidelity.methods` can have reverse_kl only where the run has one teacher, still" in capsys.readouterr().err
+
+
+def test_a_teacher_that_changed_is_none(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A student is measured beside its teacher until that is trained on."""
+    few = [*BINARY, "trainer.max_steps=3", "model.hidden=3"]
+    assert dgmrun("model=nade", *few, "train", "hydra.run.dir=teacher") == 0
+    student = ["model=made", *BINARY, "model.hidden=[3]", "objective=distill_kl", "objective.teacher=teacher"]
+    assert dgmrun(*student, "trainer.max_steps=3", "train", "fidelity", "hydra.run.dir=student") == 0
+    found = json.loads(Path("student/results.json").read_text())["fidelity"]["reverse_kl"]
+    assert found["value"] > -3 * found["standard_error"]
+    assert dgmrun("run=teacher", "train", "trainer.max_steps=6") == 0
+    assert dgmrun("run=student", "fidelity", "fidelity.methods=[reverse_kl]") == 2
+    assert "only where the run has one teacher, still there and as it was" in capsys.readouterr().err

@@ -156,6 +156,14 @@ def test_a_run_is_searched_and_again_with_the_same_outcome(
             "`optimise` must have a model of strings with a latent space, but `model`",
         ),
         (["model=string_vae", "optimise.surrogate=forest"], "`optimise.surrogate` must be gaussian_process or linear"),
+        (
+            ["model=string_vae", "optimise.examples=6000"],
+            "`optimise.examples` must be at most 5000 for a Gaussian process",
+        ),
+        (
+            ["dataset.least_error=1000", "model=string_vae"],
+            "`dataset` must have examples in every split, but train has",
+        ),
         (["model=string_vae", "optimise.property=mass"], "`optimise.property` must be null or error, but is mass"),
     ],
 )

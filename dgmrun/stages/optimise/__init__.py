@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DEPENDS = ()
 WRITES = FIGURES
+MOST = 5000
+"""Largest number of examples of a Gaussian process, of which a matrix of as many rows takes 200 MB."""
 LEAST = {"optimise.examples": 2, "optimise.rounds": 1, "optimise.batch": 1, "optimise.candidates": 2}
 
 
@@ -40,6 +42,9 @@ def check(setup: Setup) -> None:
             listed = " or ".join("null" if each is None else each for each in known)
             near = nearest(str(config[key]), [each for each in known if each])
             raise Mistake(f"`optimise.{key}` must be {listed}, but is {config[key]}{near}")
+    if config["surrogate"] == "gaussian_process" and config["examples"] > MOST:
+        must = f"`optimise.examples` must be at most {MOST} for a Gaussian process, whose time grows as the cube"
+        raise Mistake(f"{must}, but is {config['examples']}", "optimise.surrogate=linear takes more")
 
 
 def main(run: Run, setup: Setup) -> None:
