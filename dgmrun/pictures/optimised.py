@@ -6,6 +6,7 @@ from itertools import accumulate
 
 import numpy
 from matplotlib import rc_context
+from matplotlib.ticker import MaxNLocator
 
 from dgmrun.pictures.drawing import COLOURS, DPI, STYLE, Picture
 from dgmrun.report.optimised import Outcome
@@ -28,7 +29,8 @@ def draw(outcome: Outcome) -> Picture:
     ):
         axes.axhline(level, color="0.3", linestyle=style, label=label)
     axes.set(xlabel="new strings", ylabel=outcome.name)
-    axes.legend()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside upper center", ncols=4)
     strings = [each.string for each in outcome.found]
     figure.data = {"round": rounds, "string": strings, outcome.name: values, "best": best}
     return figure
