@@ -32,7 +32,7 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 def _seed(seed: int) -> None:
     """Seeds available generators; `torch.manual_seed` would store a stack trace of every call if there is no GPU."""
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_available():
+    if _gpus():
         torch.cuda.manual_seed(seed)
 
 

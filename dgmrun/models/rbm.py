@@ -75,7 +75,11 @@ class RBM(nn.Module):
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r"""Minus the free energy, :math:`v^\top a + \sum_j \log(1 + e^{b_j + (v^\top W)_j})`, in nats [batch]."""
         v = x.flatten(1)
-        of_hidden, _ = LogPartition.apply(self.hidden_logits(v))
+        return self.summed(v, self.hidden_logits(v))
+
+    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
+        """Minus the free energy of v [batch, D], given the logits of h there [batch, H]."""
+        of_hidden, _ = LogPartition.apply(logits)
         return v @ self.visible_bias + of_hidden.sum(-1)
 
     @torch.no_grad()

@@ -100,9 +100,13 @@ class Harmonium(nn.Module, ABC):
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r""":math:`\eta(0)^\top T(x) + \sum_j \log(1 + e^{b_j + (W^\top \phi(x))_j})`, in nats [batch]."""
-        t = self.statistics(x.flatten(1))
-        of_hidden, _ = LogPartition.apply(self.logits_at(t))
-        return score(t, self.alone()) + of_hidden.sum(-1)
+        v = x.flatten(1)
+        return self.summed(v, self.hidden_logits(v))
+
+    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
+        """Minus the free energy of v [batch, D], given the logits of h there [batch, H]."""
+        of_hidden, _ = LogPartition.apply(logits)
+        return score(self.statistics(v), self.alone()) + of_hidden.sum(-1)
 
     @torch.no_grad()
     def walk(self, x: Tensor, steps: int) -> Tensor:

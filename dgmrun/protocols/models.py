@@ -55,7 +55,7 @@ class MarkovChain(Protocol):
 
 
 @runtime_checkable
-class UnnormalisedDensity(Protocol):
+class UnnormalisedDensity(MarkovChain, Protocol):
     """A density known up to its partition function Z, with a Markov chain that leaves it invariant."""
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
@@ -63,9 +63,6 @@ class UnnormalisedDensity(Protocol):
 
     def annealed(self, x: Tensor) -> AnnealingPath:
         """Path to the model from a base distribution fitted to training data `x`, e.g. one of independent units."""
-
-    def walk(self, x: Tensor, steps: int) -> Tensor:
-        """See `MarkovChain`."""
 
 
 @runtime_checkable
@@ -216,6 +213,9 @@ class TwoLayers(Protocol):
 
     def visible(self, h: Tensor) -> Distribution:
         """p(v | h), unit by unit [..., D], given h [..., H]."""
+
+    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
+        """log f(v), h summed out, [batch], given v [batch, D] and the logits of h there [batch, H]."""
 
 
 @runtime_checkable

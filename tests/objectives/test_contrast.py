@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from dgmrun.data.source import InMemorySource
 from dgmrun.models.rbm import RBM
@@ -75,6 +76,17 @@ def test_chains_of_pcd_persist_and_reach_the_model() -> None:
     assert ((means.mean(0) - nll_gradient(model, x)).abs() < 5.5 * error + 1e-3).all()
     assert objective.rank_state["chains"].dtype == torch.bool
     assert not torch.equal(before, objective.chains)
+
+
+def test_a_step_of_pcd_costs_five_products() -> None:
+    """Of a batch with the weights: h -> v, h given the data and given v, and the gradients of both."""
+    model, x = rbm(), STATES[:10]
+    objective = PCD(model, OPTIMIZATION)
+    objective.prepare(InMemorySource(x, None, batch_size=10, seed=0))
+    with FlopCounterMode(display=False) as counter:
+        gradient(model, objective.loss(Batch(x, torch.arange(10)))[0])
+    products = counter.get_total_flops() / (2 * 10 * model.weight.numel())
+    assert 5 <= products < 6
 
 
 @pytest.mark.parametrize(("make", "key"), [(partial(CD, k=0), "k"), (partial(PCD, num_chains=0), "num_chains")])

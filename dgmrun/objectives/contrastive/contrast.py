@@ -19,6 +19,10 @@ from torch import Tensor
 
 def contrast(model: Any, x: Num[Tensor, "batch ..."], x_model: Num[Tensor, "chains ..."]) -> Float[Tensor, ""]:
     """Returns the mean of log f at `x_model`, held fixed, minus that at `x`, in nats, from one evaluation of log f."""
-    log_f = model.log_unnormalised(torch.cat([x, x_model.detach()]))
-    share = torch.cat([log_f.new_full((len(x),), -1 / len(x)), log_f.new_full((len(x_model),), 1 / len(x_model))])
-    return log_f @ share
+    return difference(model.log_unnormalised(torch.cat([x, x_model.detach()])), len(x))
+
+
+def difference(log_f: Float[Tensor, " both"], num: int) -> Float[Tensor, ""]:
+    """Returns the mean of all values but the first `num`, minus the mean of these."""
+    others = len(log_f) - num
+    return log_f @ torch.cat([log_f.new_full((num,), -1 / num), log_f.new_full((others,), 1 / others)])

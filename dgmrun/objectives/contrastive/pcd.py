@@ -1,5 +1,8 @@
 """Persistent contrastive divergence: the surrogate loss of `contrast`, with chains that are never restarted.
 
+The chains of a model of two layers keep the hidden one, drawn from the logits of which the gradient is made, so that
+PCD-1 costs five products of a batch with the weights where chains of x alone cost six.
+
 References:
     Tieleman (2008), Training restricted Boltzmann machines using approximations to the likelihood gradient.
     Younes (1989), Parametric inference for imperfectly observed Gibbsian fields.
@@ -7,14 +10,15 @@ References:
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from dgmrun.nn.binary import bernoulli, precise
 from dgmrun.objectives.base import Objective, Optimization
-from dgmrun.objectives.contrastive.contrast import contrast
-from dgmrun.protocols.models import Learnable
+from dgmrun.objectives.contrastive.contrast import contrast, difference
+from dgmrun.protocols.models import Learnable, TwoLayers
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch, Event
 
@@ -44,6 +48,7 @@ class PCD(Objective):
             if value is not None and value < 1:
                 raise ValueError(f"`objective.{key}` must be at least 1, but is {value}")
         self.k, self.num_chains = k, num_chains
+        self.keeps_hidden = isinstance(model, TwoLayers)
 
     def begin(self, data: Source) -> None:
         """Initialises this process's share of the chains with random zeros and ones, which every kind of event allows.
@@ -59,6 +64,9 @@ class PCD(Objective):
         start = torch.rand(num // data.world_size, *self.event.shape).round()
         chains = self.event.seen(start, next(self.model.parameters()))
         self.rank_state["chains"] = chains.bool() if self.event.kind == "binary" else chains
+        if self.keeps_hidden:
+            with torch.no_grad():
+                self.rank_state["hidden"] = drawn(self.model.hidden_logits(chains.flatten(1)))  # type: ignore[operator]
 
     @property
     def event(self) -> Event:
@@ -73,9 +81,29 @@ class PCD(Objective):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Advances the chains by k steps; returns the contrast between the data and the chains."""
+        return (self._by_layers if self.keeps_hidden else self._by_states)(batch.x), {}
+
+    def _by_states(self, x: Tensor) -> Tensor:
         self.rank_state["chains"].copy_(self.model.walk(self.chains, self.k))  # type: ignore[operator]
-        return contrast(self.model, batch.x, self.chains), {}
+        return contrast(self.model, x, self.chains)
+
+    def _by_layers(self, x: Tensor) -> Tensor:
+        """The same, with chains that go on from h: the first sweep is h -> x alone, and the last draws the next h."""
+        model: Any = self.model
+        h = self.rank_state["hidden"]
+        with torch.no_grad():
+            start = model.visible(h.to(next(model.parameters()))).sample()
+            self.rank_state["chains"].copy_(model.walk(start.reshape(self.chains.shape), self.k - 1))
+        v = torch.cat([x, self.chains]).flatten(1)
+        logits = model.hidden_logits(v)
+        h.copy_(drawn(logits[len(x) :].detach()))
+        return difference(model.summed(v, logits), len(x))
 
     def own_pictures(self) -> dict[str, Tensor]:
         """Returns the chains."""
         return {"chains": self.chains}
+
+
+def drawn(logits: Tensor) -> Tensor:
+    """Draws of binary units with these logits."""
+    return bernoulli(torch.sigmoid(precise(logits))).bool()
