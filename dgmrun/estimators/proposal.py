@@ -21,9 +21,10 @@ from scipy.stats import chi2
 from scipy.stats import t as student_t
 from torch import Tensor
 
-from dgmrun.estimators.annealing import anneal, quadratic
+from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.density import log_density
 from dgmrun.estimators.log_mean import CONFIDENCE
+from dgmrun.estimators.spacing import quadratic
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
 from dgmrun.protocols.progress import tracked

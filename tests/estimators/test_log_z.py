@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
+from torch import Tensor
 
 from dgmrun.errors import Mistake
 from dgmrun.estimators import enumeration
-from dgmrun.estimators.annealing import SPACINGS, anneal, linear, published
+from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.estimators.log_z.exact import Enumeration
 from dgmrun.estimators.log_z.reverse_ais import ReverseAIS
+from dgmrun.estimators.spacing import SPACINGS, linear, published, spaced
 from dgmrun.models.rbm import RBM
 from dgmrun.protocols.values import Event
 from dgmrun.workbench.build import checked
@@ -113,6 +116,47 @@ def test_temperatures_rise_from_base_to_model(spacing: str) -> None:
     assert betas[0] == 0
     assert betas[-1] == 1
     assert (betas.diff() > 0).all()
+
+
+class Rough:
+    """Increments independent from step to step, of standard deviation `roughness(beta)` times the step in beta."""
+
+    def roughness(self, beta: Tensor) -> Tensor:
+        return 1 + 30 * beta**4
+
+    def log_normaliser(self) -> Tensor:
+        return torch.zeros(())
+
+    def start(self, num: int) -> Tensor:
+        return torch.zeros(num, 1)
+
+    def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
+        return state, (next_beta - beta) * self.roughness(beta) * torch.randn(len(state))
+
+
+def test_adaptive_temperatures_add_the_same_variance_at_each_step() -> None:
+    """The least sum of squared steps times roughness, by Lagrange's multiplier, but for a tenth, as stages are 20."""
+    torch.manual_seed(6)
+    path = Rough()
+    betas = spaced("adaptive", 2001, path, 4000)
+    variance = (path.roughness(betas[:-1]) * betas.diff()).square()
+    fine = torch.linspace(0, 1, 100_001, dtype=torch.float64)
+    least = torch.trapezoid(path.roughness(fine), fine) ** 2 / 2000
+    assert betas[0] == 0
+    assert betas[-1] == 1
+    assert (betas.diff() > 0).all()
+    assert least * 0.999 < variance.sum() < least * 1.1
+    assert (path.roughness(linear(2001)[:-1]) / 2000).square().sum() > least * 1.5
+
+
+def test_adaptive_temperatures_leave_the_mean_weight_what_it_is() -> None:
+    """E[w] = Z, over 300 repetitions of pilot and run, each with steps of its own: within 4 standard errors."""
+    torch.manual_seed(7)
+    rbm = random_rbm(1.0)
+    ratios = [math.exp(AIS(10, 20, "adaptive")(rbm, FAIR).value - exact_log_z(rbm)) for _ in range(300)]
+    assert abs(statistics.mean(ratios) - 1) < 4 * statistics.stdev(ratios) / math.sqrt(300)
+    upper = ReverseAIS(100, 200, "adaptive")(rbm, FAIR)
+    assert abs(upper.value - exact_log_z(rbm)) < 4 * upper.standard_error
 
 
 def test_published_temperatures_are_the_published_ones() -> None:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgmrun.estimators.annealing import anneal, linear
+from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.likelihood.ais import LatentAIS
 from dgmrun.estimators.likelihood.elbo import ELBO
 from dgmrun.estimators.likelihood.importance import Importance
 from dgmrun.estimators.likelihood.reverse_ais import LatentReverseAIS
 from dgmrun.estimators.local import local
 from dgmrun.estimators.marginal import active_units
+from dgmrun.estimators.spacing import linear
 from dgmrun.latent import draws
 from dgmrun.latent.bounds import iwae
 from dgmrun.models.linear_vae import LinearVAE

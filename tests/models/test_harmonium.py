@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dgmrun.estimators import enumeration
-from dgmrun.estimators.annealing import anneal, linear, quadratic
+from dgmrun.estimators.annealing import anneal
+from dgmrun.estimators.spacing import linear, quadratic
 from dgmrun.models import RBM, GaussianRBM, PottsRBM
 from dgmrun.nn.binary import bits
 from dgmrun.nn.harmonium import Harmonium

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from dgmrun.estimators import enumeration, sampling
-from dgmrun.estimators.annealing import anneal, linear
+from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.estimators.log_z.reverse_ais import ReverseAIS
+from dgmrun.estimators.spacing import linear
 from dgmrun.models.ising import GRAPHS, Ising, IsingPath
 from dgmrun.protocols.values import Batch, Event
 

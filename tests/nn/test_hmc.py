@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dgmrun.estimators.annealing import linear
+from dgmrun.estimators.spacing import linear
 from dgmrun.nn.hmc import hmc
 from dgmrun.rng import seeded
 from tests.models.test_vae import linear_vae

@@ -21,9 +21,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.annealing import SPACINGS, anneal, check_settings
+from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.marginal import lower_bound
 from dgmrun.estimators.shares import of_blocks
+from dgmrun.estimators.spacing import SPACINGS, check_settings, sigmoid, spaced
 from dgmrun.latent.bounds import iwae
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath
@@ -46,7 +47,7 @@ class LatentAIS(LikelihoodMethod):
     Args:
         num_chains: number of chains of each example.
         num_temperatures: number of inverse temperatures from 0 to 1, both ends included.
-        spacing: `sigmoid`, `linear`, `quadratic`, `cubic` or `published`.
+        spacing: `sigmoid`, `linear`, `quadratic`, `cubic`, `published` or `adaptive`, by a pilot run for each block.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -66,10 +67,10 @@ class LatentAIS(LikelihoodMethod):
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the bound of each example, and their mean."""
-        betas = SPACINGS[self.spacing](self.num_temperatures)
 
         def of_block(block: Batch) -> Tensor:
-            return forwards(tuned_path(model, block, betas), self.num_chains, betas)
+            path, betas = tuned_path(model, block, self)
+            return forwards(path, self.num_chains, betas)
 
         bounds = torch.cat(of_blocks(of_block, evidence.batch, max(1, CHAINS // self.num_chains)))
         return bounds, lower_bound(bounds, asdict(self))
@@ -80,7 +81,13 @@ def forwards(path: AnnealingPath, num_chains: int, betas: Tensor) -> Float64[Ten
     return iwae(anneal(path, path.start(num_chains), betas)[1])
 
 
-def tuned_path(model: Any, batch: Batch, betas: Tensor) -> AnnealingPath:
-    """Returns the annealing path of these examples, with step sizes tuned in a preliminary run."""
-    pilot = torch.linspace(0, len(betas) - 1, max(TEMPERATURES, len(betas) // PILOT)).long()
-    return model.posterior_path(batch.x, batch.context).tuned(betas[pilot], PILOT_CHAINS)
+def tuned_path(model: Any, batch: Batch, settings: Any) -> tuple[AnnealingPath, Float64[Tensor, "temperatures"]]:
+    """Returns the annealing path of these examples, with step sizes tuned in a preliminary run, and its temperatures.
+
+    `adaptive` temperatures are measured on the path tuned along those of `sigmoid`.
+    """
+    num, spacing = settings.num_temperatures, settings.spacing
+    pilot = torch.linspace(0, num - 1, max(TEMPERATURES, num // PILOT)).long()
+    betas = SPACINGS.get(spacing, sigmoid)(num)
+    path: AnnealingPath = model.posterior_path(batch.x, batch.context).tuned(betas[pilot], PILOT_CHAINS)
+    return path, spaced(spacing, num, path, settings.num_chains)

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.annealing import SPACINGS, anneal, check_settings
+from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.likelihood.ais import CHAINS, forwards, tuned_path
+from dgmrun.estimators.spacing import check_settings
 from dgmrun.latent.bounds import iwae
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath
@@ -56,11 +57,10 @@ class LatentReverseAIS(LikelihoodMethod):
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the upper bound of each example sampled from the model, and their mean."""
-        betas, most = SPACINGS[self.spacing](self.num_temperatures), max(1, CHAINS // self.num_chains)
-        above, below = [], []
+        above, below, most = [], [], max(1, CHAINS // self.num_chains)
         assert evidence.latents is not None
         for made, z in zip(evidence.batch.blocks(most), evidence.latents.split(most), strict=True):
-            path = tuned_path(model, made, betas)
+            path, betas = tuned_path(model, made, self)
             below.append(forwards(path, self.num_chains, betas))
             above.append(backwards(path, z.repeat(self.num_chains, 1, 1), betas))
         upper, lower = torch.cat(above), torch.cat(below)

@@ -16,8 +16,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dgmrun.estimators.annealing import CURE, SPACINGS, anneal, check_settings
+from dgmrun.estimators.annealing import CURE, anneal
 from dgmrun.estimators.log_mean import INTERVAL, MARKOV, curve, log_mean
+from dgmrun.estimators.spacing import check_settings, spaced
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
 from dgmrun.protocols.values import Estimate
@@ -32,8 +33,8 @@ class AIS(LogZMethod):
     Args:
         num_chains: number of chains, at least 2.
         num_temperatures: number of inverse temperatures from 0 to 1, both ends included, at least 2.
-        spacing: `linear`, `quadratic`, `cubic`, `published` or `sigmoid`. On trained models, linear spacing can miss
-            modes without any sign of it in the weights; see RESULTS.md.
+        spacing: `linear`, `quadratic`, `cubic`, `published`, `sigmoid`, or `adaptive`, by a pilot run of a 16th of the
+            cost. On trained models, linear spacing can miss modes unseen by the weights; see RESULTS.md.
 
     Raises:
         ValueError: fewer than 2 chains or temperatures, or an unknown spacing.
@@ -54,7 +55,8 @@ class AIS(LogZMethod):
     def __call__(self, model: UnnormalisedDensity, x: Tensor, proposal: object = None) -> Estimate:
         """Returns log Z of `model`, annealed from the base distribution that it fits to `x`."""
         path = model.annealed(x)
-        _, log_w = anneal(path, path.start(self.num_chains), SPACINGS[self.spacing](self.num_temperatures))
+        betas = spaced(self.spacing, self.num_temperatures, path, self.num_chains)
+        _, log_w = anneal(path, path.start(self.num_chains), betas)
         log_w += path.log_normaliser()
         mean = log_mean(log_w)
         return Estimate(

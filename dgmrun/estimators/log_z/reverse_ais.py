@@ -20,9 +20,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dgmrun.estimators.annealing import CURE, SPACINGS, anneal, check_settings
+from dgmrun.estimators.annealing import CURE, anneal
 from dgmrun.estimators.log_mean import INTERVAL, LogMean, curve, log_mean
 from dgmrun.estimators.sampling import can_be_exact, samples
+from dgmrun.estimators.spacing import check_settings, spaced
 from dgmrun.protocols.methods import LogZMethod
 from dgmrun.protocols.models import UnnormalisedDensity
 from dgmrun.protocols.values import Estimate
@@ -59,7 +60,8 @@ class ReverseAIS(LogZMethod):
         """Returns log Z of `model`, annealed to the base distribution that it fits to `x`."""
         path = model.annealed(x)
         start = samples(model, self.num_chains, x, self.burn_in).flatten(1)
-        _, log_w = anneal(path, start, SPACINGS[self.spacing](self.num_temperatures).flip(0))
+        betas = spaced(self.spacing, self.num_temperatures, path, self.num_chains)
+        _, log_w = anneal(path, start, betas.flip(0))
         log_w -= path.log_normaliser()
         inverse = log_mean(log_w)
         mean = inverse.reciprocal()
