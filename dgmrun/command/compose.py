@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,12 @@ def _with_methods(search_path: Sequence[Path]) -> dict[str, Any]:
 
 
 def _loaded(file: Path) -> dict[str, Any]:
-    """Reads a configuration file as Hydra reads it."""
+    """Returns the keys of a configuration file as Hydra reads it."""
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _read(file: Path, changed: int) -> dict[str, Any]:
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(file))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
