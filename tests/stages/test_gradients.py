@@ -27,7 +27,7 @@ from dgmrun.protocols.values import Batch, Event
 from dgmrun.report.gradients import NOISY, of_one, table_of_sizes
 from dgmrun.run.figures import Figure
 from dgmrun.stages.gradients import batches
-from dgmrun.stages.gradients.measure import truth
+from dgmrun.stages.gradients.measure import Truth
 from tests.binary import gradient, sbn
 from tests.conftest import BINARY
 from tests.figure import entry
@@ -71,12 +71,13 @@ def test_every_estimator_is_measured(dgmrun: Command) -> None:
 
 
 def test_the_truth_of_several_samples_is_that_of_their_bound() -> None:
-    model, x = sbn([2, 1]), torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
-    one, batch = VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2), Batch(x, torch.arange(1))
+    model, x = sbn([2, 1]), torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], dtype=torch.float64)
+    one, batch = VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2), Batch(x, torch.arange(2))
     expected = [gradient(model, -bound(partial(model.trace, x), x, model.hidden, k).mean()) for k in (1, 2)]
-    torch.testing.assert_close(truth(one, batch, 6), expected[1])
+    for is_few in (False, True):
+        torch.testing.assert_close(Truth(one, 6, is_few)(batch), expected[1])
     assert (expected[1] - expected[0]).abs().max() > 0.01
-    assert truth(one, batch, 5) is None
+    assert Truth(one, 5, is_few=False)(batch) is None
 
 
 def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Command) -> None:

@@ -11,6 +11,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("dgmrun")
 EXACT_BITS = 16
 """Largest number of binary units over whose states the exact gradient sums: at most 2^16 states for each batch."""
+FEW = 10
+"""Number of batches that an example is in, from which on its exact gradient alone is cheaper than those of batches."""
 
 
 def measure(run: Run, setup: Setup) -> None:
@@ -132,31 +135,54 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
     source = in_memory(setup, setup.device, rank=0, world_size=1)
     for name, one in every.items():
         selected[name].unscale()
-        with seeded(seed, "gradients", name):
+        with bar(f"gradients {name}"), seeded(seed, "gradients", name):
             one.learn(source, config["tuning"])
+    is_few = source.draw is None and source.size * FEW <= config["num_samples"] * source.batch_size
+    truths = {_k(one): Truth(one, config["exact_bits"], is_few) for one in selected.values()}
     with bar("gradients"):
         for place in tracked(range(config["num_samples"])):
             batch = batch_of(source, config["tuning"] + place)
-            truths: dict[int, Tensor | None] = {}
+            known = {k: one(batch) for k, one in truths.items()}
             for name, objective in selected.items():
-                k = _k(objective)
-                if k not in truths:
-                    truths[k] = truth(objective, batch, config["exact_bits"])
                 with seeded(seed, "gradients", name, place):
-                    every[name].add(batch, truths[k])
+                    every[name].add(batch, known[_k(objective)])
             if (place + 1) % 100 == 0:
                 log.info("gradients   %d of %d", place + 1, config["num_samples"])
     return every
 
 
-def truth(objective: Variational, batch: Batch, most: int) -> Tensor | None:
-    """Returns the exact gradient of minus the bound, [parameters], or None if that takes over 2^`most` states."""
-    model, k = objective.model, _k(objective)
-    if not isinstance(model, BinaryLatents) or k * model.latent_bits() > most:
-        return None
-    units = [z.shape[-1] for z in objective.probe().z]
-    bound = exact.bound(partial(objective.trace, batch), batch.x, units, k)
-    return gradient("the bound", model, -bound.mean())
+class Truth:
+    """The exact gradients of minus the bound of an objective.
+
+    Args:
+        objective: the objective.
+        most: largest number of binary units, times k, over whose states it sums.
+        is_few: whether each example is in many batches: its gradient is then computed once, and kept.
+    """
+
+    def __init__(self, objective: Variational, most: int, is_few: bool) -> None:
+        model, self.objective, self.k, self.is_few = objective.model, objective, _k(objective), is_few
+        self.is_known = isinstance(model, BinaryLatents) and self.k * model.latent_bits() <= most
+        self.units = [z.shape[-1] for z in objective.probe().z] if self.is_known else []
+        self.kept: dict[int, Tensor] = {}
+
+    def __call__(self, batch: Batch) -> Tensor | None:
+        """Returns the gradient of the mean over a batch, [parameters]; None if there are too many states."""
+        if not self.is_known:
+            return None
+        if not self.is_few:
+            return self._of(batch)
+        return torch.stack([self._of_example(batch, row) for row in range(len(batch.x))]).mean(0)
+
+    def _of_example(self, batch: Batch, row: int) -> Tensor:
+        place = int(batch.index[row])
+        if place not in self.kept:
+            self.kept[place] = self._of(batch.rows(slice(row, row + 1)))
+        return self.kept[place]
+
+    def _of(self, batch: Batch) -> Tensor:
+        bound = exact.bound(partial(self.objective.trace, batch), batch.x, self.units, self.k)
+        return gradient("the bound", self.objective.model, -bound.mean())
 
 
 def _k(objective: Variational) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dgmrun.errors import RunFailed
 from dgmrun.gradients.moments import Moments
+from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch, Estimate, half_width
 from dgmrun.run.figures import Figure, Identity
@@ -59,7 +60,7 @@ class Measured:
         self.objective.to(next(self.objective.model.parameters()).device).prepare(source)
         own = self.objective.own_parameters()
         optimizer = self.objective.optimization.optimizer([{"params": own}]) if own else None
-        for place in range(steps if own or self.objective.rank_state else 0):
+        for place in tracked(range(steps if own or self.objective.rank_state else 0)):
             loss, _ = self.objective.loss(batch_of(source, place))
             if optimizer is not None:
                 for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):
