@@ -16,10 +16,11 @@ import numpy
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from scipy.stats import linregress
 
 from benchmarks._compare import number
-from benchmarks._report import Report
+from benchmarks._report import Report, plainly
 from dgmrun.estimators.likelihood.importance import Importance
 from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.models import NADE, RBM, VAE
@@ -67,12 +68,12 @@ class Fit(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether it is linear, and if only at the end, what is fixed weighs where sizes are small."""
+        """Whether it is linear; if at the end alone, what is fixed weighs where sizes are small."""
         if abs(self.slope - 1) <= LINEAR:
             return "linear"
         if abs(self.end - 1) <= LINEAR:
             return "linear at the end"
-        return "less than linear" if self.end < 1 else "more than linear"
+        return "less than linear" if self.slope < 1 else "more than linear"
 
 
 def fit(sizes: Sequence[float], values: Sequence[float]) -> Fit:
@@ -175,7 +176,13 @@ class Measured(NamedTuple):
         memory = f"{fit(*zip(*seen, strict=True)).slope:.2f}" if len(seen) > 2 else "-"
         slope, end = f"{time.slope:.2f} +- {time.standard_error:.2f}", f"{time.end:.2f}"
         span, seconds = f"{self.sizes[0]}-{self.sizes[-1]}", number(self.seconds[-1])
-        return line(self.growth.work, self.growth.axis, span, seconds, slope, end, number(most), memory, time.verdict)
+        fixed = (
+            ""
+            if time.verdict == "linear"
+            else f": the least takes {self.seconds[0] / self.seconds[-1]:.0%} of the most"
+        )
+        words = time.verdict + fixed
+        return line(self.growth.work, self.growth.axis, span, seconds, slope, end, number(most), memory, words)
 
 
 def line(*cells: str) -> str:
@@ -188,10 +195,12 @@ HEADER = line("work", "grows", "from-to", "most s", "slope of time", "at end", "
 
 
 def measured(quick: bool) -> Iterator[Measured]:
-    """All that grows, each size in a fresh process."""
+    """All that grows, each size in a process of its own, forked from one that has imported what all need."""
+    children = get_context("forkserver")
+    children.set_forkserver_preload([__name__])
     for place, growth in enumerate(GROWTHS):
         sizes = growth.sizes(quick)
-        with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        with children.Pool(1, maxtasksperchild=1) as pool:
             found = pool.starmap(point, [(place, size, quick) for size in sizes], chunksize=1)
         seconds, memory = map(list, zip(*found, strict=True))
         yield Measured(growth, sizes, seconds, memory)
@@ -228,6 +237,8 @@ def picture(rows: Sequence[Measured]) -> Figure:
         time.legend(loc="upper left", title="slope of time", alignment="left")
         for panel in (time, memory):
             panel.set(xscale="log", yscale="log", xlabel=axis)
+            plainly(panel.xaxis, LogLocator())
+            plainly(panel.yaxis, LogLocator())
     panels[0, 0].set_ylabel("seconds; grey: linear")
     panels[1, 0].set_ylabel("MiB of peak memory")
     return figure

@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import Locator, LogLocator, NullFormatter
 
 from benchmarks import _machine
 from benchmarks._compare import Row
@@ -62,6 +64,13 @@ class Report:
         print(f"\nwritten to {self.folder}")
 
 
+def plainly(axis: Axis, where: Locator) -> None:
+    """Numbers a logarithmic axis without powers."""
+    axis.set_major_locator(where)
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 @rc_context(STYLE)
 def picture(rows: Sequence[Row], machine: dict[str, str]) -> Figure:
     """Ratios with their ranges, as dots and lines, and targets, as bars; colours tell what was missed."""
@@ -79,6 +88,9 @@ def picture(rows: Sequence[Row], machine: dict[str, str]) -> Figure:
             label = f"{row.figure:.2f}"
         axes.text(1.01, place, label, transform=axes.get_yaxis_transform(), va="center", color=colour)
     axes.axvline(1, color="0.85", zorder=0)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.45), max(high, 2.2))
+    plainly(axes.xaxis, LogLocator(subs=(1, 2, 5)))
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.invert_yaxis()
     shown = (machine["cpu"], f"{machine['threads']} of {machine['cores']} cores", f"torch {machine['torch']}")

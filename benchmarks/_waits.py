@@ -13,13 +13,12 @@ from time import perf_counter
 from typing import NamedTuple
 
 from benchmarks._environment import Environment
-from benchmarks._stage import HIDDEN
 
 HERE = Path(__file__).parent
-RBM = ("model=rbm", f"model.hidden={HIDDEN}")
+RBM = ("model=rbm", "model.hidden=500")
 VAE = ("model=vae", "model.hidden=[300]", "model.depth=3")
 SBN = ("model=sbn", "model.hidden=[200]")
-GAUSSIANS = ("dataset=correlated_gaussian", "dataset.dims=784")
+GAUSSIANS = ("dataset=correlated_gaussian", "dataset.dims=784", "dataset.sizes=[2000,200,200]")
 IWAE = ("model=vae", "objective=iwae", "objective.k=50")
 
 
