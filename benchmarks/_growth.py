@@ -16,6 +16,7 @@ import numpy
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 from scipy.stats import linregress
 
@@ -26,7 +27,7 @@ from dgmrun.estimators.log_z.ais import AIS
 from dgmrun.models import NADE, RBM, VAE
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.iwae import IWAE
-from dgmrun.pictures.drawing import STYLE, png
+from dgmrun.pictures.drawing import COLOURS, STYLE, png
 from dgmrun.protocols import Batch, Event, Evidence
 
 BITS = Event((784,), "binary")
@@ -176,12 +177,8 @@ class Measured(NamedTuple):
         memory = f"{fit(*zip(*seen, strict=True)).slope:.2f}" if len(seen) > 2 else "-"
         slope, end = f"{time.slope:.2f} +- {time.standard_error:.2f}", f"{time.end:.2f}"
         span, seconds = f"{self.sizes[0]}-{self.sizes[-1]}", number(self.seconds[-1])
-        fixed = (
-            ""
-            if time.verdict == "linear"
-            else f": the least takes {self.seconds[0] / self.seconds[-1]:.0%} of the most"
-        )
-        words = time.verdict + fixed
+        fixed = f": the least takes {self.seconds[0] / self.seconds[-1]:.0%} of the most"
+        words = time.verdict + fixed * (time.verdict != "linear")
         return line(self.growth.work, self.growth.axis, span, seconds, slope, end, number(most), memory, words)
 
 
@@ -223,22 +220,25 @@ def main(report: Report, quick: bool) -> None:
 
 @rc_context(STYLE)
 def picture(rows: Sequence[Measured]) -> Figure:
-    """Time above and memory below, a panel for all that grows with one thing; a grey line is linear."""
-    axes_of = list(dict.fromkeys(row.growth.axis for row in rows))
-    figure = Figure(figsize=(3 * len(axes_of), 6.5), layout="constrained")
-    panels = figure.subplots(2, len(axes_of), squeeze=False)
-    for column, axis in enumerate(axes_of):
-        time, memory = panels[:, column]
-        for row in (row for row in rows if row.growth.axis == axis):
-            label = f"{row.growth.work}: {fit(row.sizes, row.seconds).slope:.2f}"
-            time.plot(row.sizes, row.seconds, "o-", label=label)
-            memory.plot(row.sizes, [max(mib, UNSEEN) for mib in row.memory], "o-")
-            time.plot(row.sizes, [row.seconds[-1] * size / row.sizes[-1] for size in row.sizes], "0.85", zorder=0)
-        time.legend(loc="upper left", title="slope of time", alignment="left")
-        for panel in (time, memory):
-            panel.set(xscale="log", yscale="log", xlabel=axis)
-            plainly(panel.xaxis, LogLocator())
-            plainly(panel.yaxis, LogLocator())
-    panels[0, 0].set_ylabel("seconds; grey: linear")
-    panels[1, 0].set_ylabel("MiB of peak memory")
+    """Time above and memory below, a panel for all that grows with one thing; grey lines are linear."""
+    works, axes_of = (list(dict.fromkeys(each)) for each in zip(*(row.growth[:2] for row in rows), strict=True))
+    figure = Figure(figsize=(2.6 * len(axes_of), 6.5), layout="constrained")
+    panels = figure.subplots(2, len(axes_of), squeeze=False, sharex="col", sharey="row")
+    for row in rows:
+        colour, (time, memory) = COLOURS[works.index(row.growth.work)], panels[:, axes_of.index(row.growth.axis)]
+        time.plot(row.sizes, row.seconds, "o-", color=colour)
+        time.plot(row.sizes, [row.seconds[-1] * size / row.sizes[-1] for size in row.sizes], "0.85", zorder=0)
+        slope = f"{fit(row.sizes, row.seconds).slope:.2f}"
+        time.annotate(slope, (row.sizes[-1], row.seconds[-1]), (5, -3), textcoords="offset points", color=colour)
+        memory.plot(row.sizes, [max(mib, UNSEEN) for mib in row.memory], "o-", color=colour)
+    for axis, (time, memory) in zip(axes_of, panels.T, strict=True):
+        time.set(xscale="log", yscale="log")
+        memory.set(xscale="log", yscale="log", xlabel=axis)
+        time.margins(x=0.2)
+        for each in (memory.xaxis, time.yaxis, memory.yaxis):
+            plainly(each, LogLocator())
+    panels[0, 0].set_ylabel("seconds; slopes; grey: linear")
+    panels[1, 0].set_ylabel(f"MiB of peak memory, from {UNSEEN:g}")
+    handles = [Line2D([], [], color=colour, marker="o") for colour in COLOURS[: len(works)]]
+    figure.legend(handles, works, loc="outside upper center", ncols=len(works))
     return figure
