@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -140,6 +141,7 @@ def eager(stage: Stage, make: Callable[[], Eager]) -> float:
     quiet: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(accelerator=stage.device, devices=1, max_steps=stage.warm + stage.steps, **quiet)
     loader = DataLoader(TensorDataset(stage.x), BATCH, shuffle=True, drop_last=True)
-    with clock(stage.warm, stage.steps, stage.device) as moments:
+    with warnings.catch_warnings(), clock(stage.warm, stage.steps, stage.device) as moments:
+        warnings.simplefilter("ignore")  # of numbers of workers
         trainer.fit(make(), loader)
     return stage.steps * BATCH / (moments[1] - moments[0])

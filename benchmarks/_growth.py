@@ -235,6 +235,7 @@ def picture(rows: Sequence[Measured]) -> Figure:
         time.set(xscale="log", yscale="log")
         memory.set(xscale="log", yscale="log", xlabel=axis)
         time.margins(x=0.2)
+        memory.margins(x=0.2)
         for each in (memory.xaxis, time.yaxis, memory.yaxis):
             plainly(each, LogLocator())
     panels[0, 0].set_ylabel("seconds; slopes; grey: linear")

@@ -74,9 +74,10 @@ def ais(python: Environment, data: Sequence[str], quick: bool) -> float:
 def gradients(python: Environment, data: Sequence[str], quick: bool) -> float:
     """Seconds of the word `gradients` at its defaults, of a run that there is."""
     short = ("gradients.num_samples=20", "gradients.tuning=2") if quick else ()
+    tiny = ("model=sbn", "model.hidden=[8]", "device=cpu", "trainer.max_steps=1")
     with TemporaryDirectory() as folder:
         run = Path(folder, "run")
-        python.run("-m", "dgmrun", "model=sbn", "model.hidden=[8]", "trainer.max_steps=1", f"hydra.run.dir={run}")
+        python.run("-m", "dgmrun", *tiny, f"hydra.run.dir={run}")
         return seconds(python, "-m", "dgmrun", "gradients", *short, f"run={run}")
 
 
@@ -89,7 +90,7 @@ def sweep(python: Environment, data: Sequence[str], quick: bool) -> float:
 
 def start(python: Environment, data: Sequence[str], quick: bool) -> float:
     """Seconds from Enter to the first training step done."""
-    return seconds(python, "-c", source("_first_step"), "model=rbm", "train", "hydra.run.dir=run")
+    return seconds(python, "-c", source("_first_step"), "model=rbm", "device=cpu", "train", "hydra.run.dir=run")
 
 
 def seconds(python: Environment, *arguments: str) -> float:
