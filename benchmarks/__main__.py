@@ -39,6 +39,8 @@ def main() -> None:
     """Measures what was asked for."""
     made = parser()
     arguments = made.parse_args()
+    if arguments.only and (arguments.limits or arguments.growth or arguments.gpu):
+        made.error("`--only` must be left out of --limits, --growth and --gpu, which have no subjects")
     known = WAITS if arguments.against else SUBJECTS
     for subject in arguments.only or ():
         if subject not in known:

@@ -80,12 +80,10 @@ def picture(rows: Sequence[Row], machine: dict[str, str]) -> Figure:
         colour = VERDICTS[row.verdict]
         axes.plot((row.lowest, row.highest), (place, place), color=colour, linewidth=2)
         axes.plot(row.figure, place, "o", color=colour)
+        label = f"{row.figure:.2f}"
         if row.target:
-            sign, bound = row.target.split()
-            axes.plot(float(bound), place, "|", color="black", markersize=12)
-            label = f"{row.figure:.2f}  ({sign[0]} {bound}{', missed' if row.verdict == 'missed' else ''})"
-        else:
-            label = f"{row.figure:.2f}"
+            axes.plot(float(row.target.split()[1]), place, "|", color="black", markersize=12)
+            label += f"  ({row.target}{', missed' * (row.verdict == 'missed')})"
         axes.text(1.01, place, label, transform=axes.get_yaxis_transform(), va="center", color=colour)
     axes.axvline(1, color="0.85", zorder=0)
     low, high = axes.get_xlim()

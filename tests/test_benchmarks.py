@@ -113,6 +113,7 @@ def test_an_environment_has_the_files_of_its_tree(tmp_path: Path) -> None:
     [
         (["--against", "nonsense"], "error: `--against` must be a commit of this repository, but is nonsense"),
         (["--against", "HEAD", "--only", "flow"], "`--only` must be among importance_vae, "),
+        (["--growth", "--only", "ais"], "`--only` must be left out of --limits, --growth and --gpu"),
         (["--only", "nonsense"], "`--only` must be among ais, "),
     ],
 )
