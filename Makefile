@@ -28,7 +28,7 @@ lint: install ## check style and types
 docs: install ## build site/ from docs/ and configs/
 	DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: install ## measure dgmrun beside its peers; wants a quiet machine for a quarter of an hour
+bench: install ## measure dgmrun beside its peers, and the limits of the machine; wants a quiet one
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what tools left behind; .venv and outputs stay

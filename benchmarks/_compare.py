@@ -20,6 +20,44 @@ HEADER = line("comparison", "unit", "dgmrun", "peer", "ratio", "lowest-highest",
 
 
 @dataclass(frozen=True)
+class Row:
+    """What a comparison came to.
+
+    Args:
+        name: the work, and the peer.
+        unit: of `ours` and `theirs`.
+        ours: median over rounds.
+        theirs: the same of the peer.
+        figure: median over rounds of the figure made of both.
+        lowest: of any round.
+        highest: of any round.
+        target: a sign and what the figure is meant to be; or empty.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    theirs: float
+    figure: float
+    lowest: float
+    highest: float
+    target: str
+
+    def __str__(self) -> str:
+        spread = f"{self.lowest:.2f}-{self.highest:.2f}"
+        ours, theirs = map(number, (self.ours, self.theirs))
+        return line(self.name, self.unit, ours, theirs, f"{self.figure:.2f}", spread, self.target, self.verdict)
+
+    @property
+    def verdict(self) -> str:
+        """`met` or `missed`, or empty where there is no target."""
+        if not self.target:
+            return ""
+        sign, bound = self.target.split()
+        return "met" if SIGNS[sign](self.figure, float(bound)) else "missed"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """dgmrun and a peer at the same work.
 
@@ -39,20 +77,14 @@ class Comparison:
     target: str = ""
     figure: Callable[[float, float], float] = truediv
 
-    def row(self, rounds: int) -> str:
+    def row(self, rounds: int) -> Row:
         """Measures in turn, `rounds` times: the medians, and the median and range of the rounds' figures."""
         pairs = [(self.ours(), self.theirs()) for _ in range(rounds)]
-        ours, theirs = (_number(median(column)) for column in zip(*pairs, strict=True))
+        ours, theirs = (median(column) for column in zip(*pairs, strict=True))
         figures = [self.figure(*pair) for pair in pairs]
-        figure, spread = median(figures), f"{min(figures):.2f}-{max(figures):.2f}"
-        return line(self.name, self.unit, ours, theirs, f"{figure:.2f}", spread, self.target, self._verdict(figure))
-
-    def _verdict(self, figure: float) -> str:
-        if not self.target:
-            return ""
-        sign, bound = self.target.split()
-        return "met" if SIGNS[sign](figure, float(bound)) else "missed"
+        return Row(self.name, self.unit, ours, theirs, median(figures), min(figures), max(figures), target=self.target)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A measurement with the digits that matter."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"

@@ -16,4 +16,4 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
     steps = 10 if quick else 200
     stage = Stage(data, steps, "objective=cd", "objective.k=25")
     plain = partial(contrastive, stage.x, steps, k=25, persistent=False, sample=torch.bernoulli)
-    return [Comparison("CD-25, plain torch with torch.bernoulli", "examples/s", stage.rate, plain, ">= 1.3")]
+    return [Comparison("CD-25, plain torch with torch.bernoulli", "examples/s", stage.rate, plain, ">= 1.6")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
 
@@ -23,14 +24,22 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
 
 def bare_loop(setup: Setup, steps: int) -> float:
     """Examples per second of loss, backward pass and optimiser step alone."""
-    objective = fit.objective(setup, setup.new_model(), steps)
-    source = objective.prepare(fit.in_memory(setup, torch.device("cpu"), rank=0, world_size=1))
+    loop = bare(setup, steps, torch.device("cpu"))
+    start = perf_counter()
+    for _ in loop:
+        pass
+    return steps * BATCH / (perf_counter() - start)
+
+
+def bare(setup: Setup, steps: int, device: torch.device) -> Iterator[None]:
+    """Steps of the objective of a setup, one after another, on a device."""
+    objective = fit.objective(setup, setup.new_model(), steps).to(device)
+    source = objective.prepare(fit.in_memory(setup, device, rank=0, world_size=1))
     optimizer = objective.configure_optimizers()
     batches = (batch for _ in range(steps) for batch in source)
-    start = perf_counter()
     for _ in range(steps):
         loss, _terms = objective.loss(next(batches))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return steps * BATCH / (perf_counter() - start)
+        yield

@@ -20,8 +20,8 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
     plain = partial(contrastive, stage.x, steps, k=1, persistent=True, sample=comparing)
     peer = partial(scikit_learn, stage.x, steps)
     return [
-        Comparison("PCD-1, scikit-learn", "examples/s", stage.rate, peer, ">= 1.25"),
-        Comparison("PCD-1, plain torch", "examples/s", stage.rate, plain, ">= 0.95"),
+        Comparison("PCD-1, scikit-learn", "examples/s", stage.rate, peer, ">= 1.3"),
+        Comparison("PCD-1, plain torch", "examples/s", stage.rate, plain, ">= 1.05"),
         Comparison("PCD-1, validated; plain torch, not validated", "examples/s", validated.rate, plain),
     ]
 
