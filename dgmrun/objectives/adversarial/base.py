@@ -149,7 +149,7 @@ class Adversarial(Objective, ABC):
     @torch.no_grad()
     def _observe(self, loss: Tensor, sample: Tensor, x: Tensor) -> None:
         if len(x) > 1:
-            now = torch.stack((loss, sample.std(0).mean(), x.std(0).mean(), torch.ones_like(loss)))
+            now = torch.stack((loss, spread(sample), spread(x), torch.ones_like(loss)))
             moments = self.rank_state["moments"]
             moments.lerp_(now.to(moments), 1 - DECAY)
 
@@ -177,3 +177,8 @@ class Adversarial(Objective, ABC):
             f"the samples are all alike: their spread is {share:.1f} % of the data's, the generator has collapsed; "
             "lower objective.critic.rate or optimizer.lr, or raise objective.critic.noise"
         ]
+
+
+def spread(x: Tensor) -> Tensor:
+    """Root of the mean variance of the dimensions of x [batch, ...]; on a CPU `std` of each takes ten times as long."""
+    return (x - x.mean(0)).square_().mean().sqrt_()
