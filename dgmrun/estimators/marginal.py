@@ -19,7 +19,7 @@ from dgmrun.protocols.values import Batch, Estimate, half_width
 Curve = list[tuple[int, float, float | None, float | None]]
 
 
-TRACED, CACHED = 20_000, 2**19
+TRACED, CACHED = 20_000, 2**20
 """Largest number of pairs of example and sample that are traced together, and on a CPU that of their dimensions."""
 
 
