@@ -36,7 +36,6 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
             "pairs/s",
             partial(ours, model, x, samples),
             partial(plain, model, log_w, x, samples),
-            ">= 1.5",
         )
         for name, model, log_w in rows
     ]
