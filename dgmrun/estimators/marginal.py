@@ -12,14 +12,15 @@ from torch.distributions import Distribution
 
 from dgmrun.estimators.local import check_steps
 from dgmrun.latent import draws
+from dgmrun.latent.trace import Trace
 from dgmrun.protocols.models import Inference
 from dgmrun.protocols.values import Batch, Estimate, half_width
 
 Curve = list[tuple[int, float, float | None, float | None]]
 
 
-TRACED = 20_000
-"""Number of pairs of example and sample that are traced together."""
+TRACED, CACHED = 20_000, 2**20
+"""Largest number of pairs of example and sample that are traced together, and on a CPU that of their dimensions."""
 
 
 EXAMPLES = 500
@@ -85,10 +86,27 @@ def mean_and_low(bounds: Tensor) -> tuple[float, float | None]:
     return value, value - half_width(float(bounds.std()) / math.sqrt(num), num) if num > 1 else None
 
 
-def blocks(samples: int, examples: int) -> Iterator[int]:
-    """Yields the numbers of samples to trace together, which add up to `samples`."""
-    most = max(1, TRACED // examples)
-    yield from (min(most, samples - done) for done in range(0, samples, most))
+def pairs(x: Tensor) -> int:
+    """Number of pairs of one of the examples `x` and a sample to trace together: on a CPU, as many as its cache holds.
+
+    Memory that does not fit costs a CPU more than the calls of smaller blocks; a GPU is busy with large ones only.
+    """
+    return max(1, min(TRACED, CACHED // max(1, x[0].numel()))) if x.device.type == "cpu" else TRACED
+
+
+def traces(model: Any, batch: Batch, posterior: Tensor | None, samples: int) -> Iterator[tuple[slice, Trace]]:
+    """Yields traces, each of a slice of the examples, which come to `samples` of each example.
+
+    The samples of an example are traced together where possible, since they share one pass through the encoder.
+    """
+    most = pairs(batch.x)
+    size = max(1, most // samples)
+    for start in range(0, len(batch.x), size):
+        rows = slice(start, start + size)
+        x, _, context = batch.rows(rows)
+        own = None if posterior is None else posterior[rows]
+        for done in range(0, samples, most):
+            yield rows, model.trace(x, draws.sampled(min(most, samples - done)), context, own)
 
 
 def check_settings(method: str, settings: Any) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
-from dgmrun.nn.autoregression import products
+from dgmrun.nn.autoregression import advance, changing, products
 from dgmrun.nn.binary import bernoulli, marginal_logits
 from dgmrun.nn.context import ContextVector
 from dgmrun.protocols.values import Batch, Event
@@ -115,10 +115,11 @@ class NADE(nn.Module):
 
     def _sample(self, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
         a = hidden_bias.clone()
-        x = a.new_empty(visible_bias.shape[1], len(a))
+        h, x = torch.sigmoid(a), a.new_empty(visible_bias.shape[1], len(a))
         for d, (w, v, bias) in enumerate(zip(self.weight, self.output_weight, visible_bias.t(), strict=True)):
-            x[d] = bernoulli(torch.sigmoid(bias + torch.sigmoid(a) @ v))
-            a.addr_(x[d], w)
+            x[d] = bernoulli(torch.sigmoid(torch.addmv(bias, h, v)))
+            (on,) = changing(x[d : d + 1])
+            advance(a, h, x[d], w, on)
         return x.t()
 
     @torch.no_grad()

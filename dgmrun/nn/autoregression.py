@@ -17,6 +17,10 @@ from torch.autograd.function import once_differentiable
 
 CACHED = 200_000
 """Number of activations that fit into the cache of one core."""
+STEP = 8192
+"""Number of activations of a dimension from which a CPU takes dimensions one by one: calls then cost little."""
+FEW = 4
+"""Examples whose hidden units change are updated alone if they are at most one in FEW."""
 
 
 def products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> Tensor:
@@ -46,12 +50,16 @@ def hidden_products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bia
 
 
 class Recomputed(torch.autograd.Function):
-    """`hidden_products` without stored activations: the backward pass recomputes them block by block."""
+    """`hidden_products` without stored activations: the backward pass recomputes them.
+
+    It proceeds block by block, or on a CPU by single dimensions if these are large.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, ...]:
         """Returns the products and the last sum [batch, H]; saves the latter with x and the parameters."""
-        products, a = hidden_products(x, weight, output_weight, hidden_bias)
+        forward = products_by_step if _is_large(x, weight) else hidden_products
+        products, a = forward(x, weight, output_weight, hidden_bias)
         ctx.save_for_backward(x, weight, output_weight, a)
         ctx.shape = hidden_bias.shape
         ctx.mark_non_differentiable(a)
@@ -61,8 +69,10 @@ class Recomputed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """See `parameter_gradients`."""
+        x, weight, *_ = ctx.saved_tensors
+        backward = gradients_by_step if _is_large(x, weight) else parameter_gradients
         with torch.autocast(gradient.device.type, enabled=False):
-            *of_weights, of_bias = parameter_gradients(gradient, *ctx.saved_tensors)
+            *of_weights, of_bias = backward(gradient, *ctx.saved_tensors)
             return None, *of_weights, of_bias.sum_to_size(ctx.shape)
 
 
@@ -85,6 +95,60 @@ def parameter_gradients(
         of_weight[block] = torch.addmm(v.t() @ carried, weighted.t(), slope.flatten(0, 1))
         carried.unsqueeze(1).baddbmm_(g.unsqueeze(1), slope)
     return of_weight, of_output, carried
+
+
+def _is_large(x: Tensor, weight: Tensor) -> bool:
+    return x.device.type == "cpu" and len(x) * weight.shape[1] >= STEP
+
+
+def products_by_step(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> tuple[Tensor, Tensor]:
+    """`hidden_products`, one dimension after another."""
+    a = hidden_bias.expand(len(x), -1).clone()
+    x = x.t().contiguous()
+    h, found = torch.sigmoid(a), torch.empty_like(x)
+    for x_d, on, w, v, product in zip(x, changing(x), weight, output_weight, found, strict=True):
+        torch.mv(h, v, out=product)
+        advance(a, h, x_d, w, on)
+    return found.t(), a
+
+
+def gradients_by_step(
+    gradient: Tensor, x: Tensor, weight: Tensor, output_weight: Tensor, a: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`parameter_gradients`, one dimension after another, from last to first."""
+    of_weight, of_output = torch.empty_like(weight), torch.empty_like(output_weight)
+    a, carried, slope = a.clone(), torch.zeros_like(a), torch.empty_like(a)
+    h, x, gradient = torch.sigmoid(a), x.t().contiguous(), gradient.t().contiguous()
+    sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+    of_dimensions = zip(x, changing(x), gradient, weight, output_weight, of_weight, of_output, strict=True)
+    for x_d, on, g, w, v, of_w, of_v in reversed(list(of_dimensions)):
+        torch.mv(carried.t(), x_d, out=of_w)
+        advance(a, h, x_d, w, on, -1)
+        torch.mv(h.t(), g, out=of_v)
+        carried.addcmul_(sigmoid_backward(v.expand_as(h), h, grad_input=slope), g.unsqueeze(1))
+    return of_weight, of_output, carried
+
+
+def changing(x: Tensor) -> list[Tensor | None]:
+    """The examples with an input other than 0 of each dimension of `x` [D, batch], or None unless a CPU gains by it."""
+    if x.device.type != "cpu":
+        return [None] * len(x)
+    dimension, example = x.nonzero(as_tuple=True)
+    counts = dimension.bincount(minlength=len(x)).tolist()
+    return [on if FEW * len(on) <= x.shape[1] else None for on in example.split(counts)]
+
+
+def advance(a: Tensor, h: Tensor, x: Tensor, w: Tensor, on: Tensor | None, sign: int = 1) -> None:
+    """Adds an input x [batch], with weights w [H], to the sums a [batch, H], and updates h = sigmoid(a), in place.
+
+    If positions `on` are given, only these examples are touched; x must be 0 elsewhere.
+    """
+    if on is None:
+        torch.sigmoid(a.addr_(x, w, alpha=sign), out=h)
+    else:
+        some = a.index_select(0, on).addr_(x[on], w, alpha=sign)
+        a.index_copy_(0, on, some)
+        h.index_copy_(0, on, some.sigmoid_())
 
 
 def blocks(x: Tensor, weight: Tensor) -> Iterator[slice]:

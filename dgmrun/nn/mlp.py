@@ -12,8 +12,22 @@ from torch import Tensor, nn
 
 from dgmrun.nn.settings import check_word
 
+
+class Tanh(nn.Tanh):
+    r"""Hyperbolic tangent, on a CPU in single precision as :math:`1 - 2 \sigma(-2x)`, in less than half the time.
+
+    The error is one absolute rounding error.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns tanh(x)."""
+        if x.device.type == "cpu" and x.dtype == torch.float32:
+            return torch.rsub(torch.sigmoid(-2 * x), 1, alpha=2)
+        return super().forward(x)
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "tanh": nn.Tanh,
+    "tanh": Tanh,
     "sigmoid": nn.Sigmoid,
     "relu": nn.ReLU,
     "leaky_relu": partial(nn.LeakyReLU, 0.2),

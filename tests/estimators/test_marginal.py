@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmrun.estimators import marginal
 from dgmrun.estimators.annealing import anneal
 from dgmrun.estimators.likelihood.ais import LatentAIS
 from dgmrun.estimators.likelihood.elbo import ELBO
 from dgmrun.estimators.likelihood.importance import Importance
 from dgmrun.estimators.likelihood.reverse_ais import LatentReverseAIS
 from dgmrun.estimators.local import local
-from dgmrun.estimators.marginal import active_units
+from dgmrun.estimators.marginal import active_units, traces
 from dgmrun.estimators.spacing import linear
 from dgmrun.latent import draws
 from dgmrun.latent.bounds import iwae
@@ -193,3 +194,21 @@ def test_reverse_annealing_bounds_simulated_data_from_above() -> None:
 def test_settings_that_cannot_be_are_refused(make: object, key: str) -> None:
     with pytest.raises(ValueError, match=f"`likelihood.{key}`"):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("cached", "most"), [(1, 1), (21, 10), (10**6, 700)])
+@pytest.mark.parametrize("is_fitted", [False, True])
+def test_traces_have_every_sample_of_every_example(
+    cached: int, most: int, is_fitted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marginal, "CACHED", cached)
+    model = VAE(Event((2,), "real"), [3], [4])
+    batch = Batch(torch.randn(7, 2), torch.arange(7))
+    posterior = torch.randn(7, 6) if is_fitted else None
+    seen = torch.zeros(7)
+    for rows, trace in traces(model, batch, posterior, 25):
+        assert trace.log_w.numel() <= most
+        seen[rows] += len(trace.log_w)
+        if posterior is not None:
+            torch.testing.assert_close(trace.q[0].mean, posterior[rows, :3])
+    assert (seen == 25).all()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dgmrun.models.nade import NADE
 from dgmrun.nn import autoregression as module
-from dgmrun.nn.autoregression import Recomputed, activations, blocks, products
+from dgmrun.nn.autoregression import Recomputed, activations, blocks, changing, products
 from dgmrun.nn.binary import bits
 from dgmrun.protocols.values import Event
 
@@ -60,16 +60,18 @@ def test_random_orders_of_twelve_sum_to_one_and_look_back_only(seed: int) -> Non
     assert (in_order.tril(-1)[torch.ones(12, 12).tril(-1).bool()] != 0).all()
 
 
-@pytest.mark.parametrize("cached", [1, 40, 10**6])
+@pytest.mark.parametrize(("cached", "step"), [(1, 10**6), (40, 10**6), (10**6, 10**6), (1, 1)])
 @pytest.mark.parametrize("order", [None, 3])
 def test_log_prob_and_its_gradients_are_those_of_the_definition(
-    cached: int, order: int | None, monkeypatch: pytest.MonkeyPatch
+    cached: int, step: int, order: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CACHED", cached)
-    nade, x = made(30, 4, order), torch.rand(7, 30).round().double()
+    monkeypatch.setattr(module, "STEP", step)
+    nade, x = made(30, 4, order), (torch.rand(9, 30) < torch.rand(30)).double()
+    assert {on is None for on in changing(x.t())} == {True, False}
     fast, slow = nade.log_prob(x), by_definition(nade, x)
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
-    weight = torch.randn(7, dtype=torch.float64)
+    weight = torch.randn(9, dtype=torch.float64)
     parameters = list(nade.parameters())
     for one, other in zip(
         torch.autograd.grad(fast @ weight, parameters), torch.autograd.grad(slow @ weight, parameters), strict=True
@@ -77,7 +79,9 @@ def test_log_prob_and_its_gradients_are_those_of_the_definition(
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
-def test_the_kernel_passes_gradcheck() -> None:
+@pytest.mark.parametrize("step", [1, 10**6])
+def test_the_kernel_passes_gradcheck(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEP", step)
     nade, x = made(23, 3), torch.rand(4, 23).round().double()
     parameters = (nade.weight, nade.output_weight, nade.hidden_bias)
     assert len(list(blocks(x, nade.weight))) > 5

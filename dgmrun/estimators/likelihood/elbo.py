@@ -11,9 +11,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.estimators.local import check_model, local
-from dgmrun.estimators.marginal import EXAMPLES, blocks, check_settings, lower_bound
+from dgmrun.estimators.marginal import EXAMPLES, check_settings, lower_bound, traces
 from dgmrun.estimators.shares import of_blocks
-from dgmrun.latent import draws
 from dgmrun.latent.bounds import elbo
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Inference
@@ -58,6 +57,6 @@ class ELBO(LikelihoodMethod):
     def _bound(self, model: Any, batch: Batch) -> Tensor:
         posterior = local(model, batch, self.local_steps)
         total = batch.x.new_zeros(len(batch.x), dtype=torch.float64)
-        for num in blocks(self.num_samples, len(batch.x)):
-            total += elbo(model.trace(batch.x, draws.sampled(num), batch.context, posterior)).double().sum(0)
+        for rows, trace in traces(model, batch, posterior, self.num_samples):
+            total[rows] += elbo(trace).double().sum(0)
         return total / self.num_samples

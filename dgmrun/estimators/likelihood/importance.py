@@ -24,14 +24,13 @@ from dgmrun.estimators.marginal import (
     EXAMPLES,
     Curve,
     active_units,
-    blocks,
     check_settings,
     lower_bound,
     mean_and_low,
     posterior_means,
+    traces,
 )
 from dgmrun.estimators.shares import of_blocks
-from dgmrun.latent import draws
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Inference
 from dgmrun.protocols.values import Batch, Estimate, Evidence
@@ -87,10 +86,10 @@ class Importance(LikelihoodMethod):
         total = batch.x.new_full((len(batch.x),), -math.inf, dtype=torch.float64)
         squares, bounds, done = total.clone(), [], 0
         for most in counts(self.num_samples, 1):
-            for num in blocks(most - done, len(batch.x)):
-                log_w = model.trace(batch.x, draws.sampled(num), batch.context, posterior).log_w.double()
-                total = torch.logaddexp(total, torch.logsumexp(log_w, 0))
-                squares = torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
+            for rows, trace in traces(model, batch, posterior, most - done):
+                log_w = trace.log_w.double()
+                total[rows] = torch.logaddexp(total[rows], torch.logsumexp(log_w, 0))
+                squares[rows] = torch.logaddexp(squares[rows], torch.logsumexp(2 * log_w, 0))
             done = most
             bounds.append(total - math.log(most))
         return Weighed(torch.stack(bounds), (2 * total - squares).exp(), means)
