@@ -18,7 +18,8 @@ from dgmrun.data.splits import Splits, cut
 def load(data_dir: Path) -> Splits:
     """Loads x [N, 1, 8, 8], grey levels count / 16, and the digit y; 1197, 300 and 300 rows in file order."""
     found = find_spec("sklearn")  # whose import would take longer than all the rest
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     rows = torch.from_numpy(numpy.loadtxt(Path(found.origin).parent / "datasets/data/digits.csv.gz", delimiter=","))
     x = rows[:, :-1].float().view(-1, 1, 8, 8) / 16
     return cut(x, rows[:, -1].long(), [1197, 300, 300])
