@@ -2,8 +2,8 @@
 
 A fork starts in milliseconds, where a fresh process imports torch and Lightning for seconds. In all else it is a
 process of its own: it has a session, streams, variables and arguments as a fresh one has, and runs `python -m dgmrun`.
-The server computes nothing, draws no random numbers and asks for no GPU, so that nothing of it can show in a job; it has
-one thread, as others would be missing in a fork, with the locks that they hold.
+The server computes nothing, draws no random numbers and asks for no GPU, so that nothing of it can show in a job; it
+has one thread, as others would be missing in a fork, with the locks that they hold.
 """
 
 from __future__ import annotations
