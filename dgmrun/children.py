@@ -1,6 +1,6 @@
 """Child processes of dgmrun: the jobs of a sweep, and the ranks of a distributed training.
 
-Each is a fresh `python -m dgmrun ...` in its own process session, so that Ctrl-C reaches it only once, through its
+Each is a `python -m dgmrun ...` in its own process session, so that Ctrl-C reaches it only once, through its
 parent. It ends when its parent ends for whatever reason, as its standard input is a pipe that then closes. It writes
 its error to a file rather than to the terminal, for its parent to report.
 """
@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from dgmrun.errors import ERROR_FILE, Interrupted, Mistake, RunFailed, of_status
 
@@ -41,19 +42,25 @@ class Child:
         environment: additional environment variables; those of distributed processes are not inherited.
         quiet: whether its stderr goes to a file, whose last line `failure` reports.
         locks: file descriptors to inherit, so that it holds their locks.
+        fork: starts a quiet one without locks in less time, if it can.
     """
 
     def __init__(
-        self, argv: Sequence[str], environment: Mapping[str, str], quiet: bool, locks: Sequence[int] = ()
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        quiet: bool,
+        locks: Sequence[int] = (),
+        fork: Callable[[Sequence[str], Mapping[str, str], IO[bytes]], Any] | None = None,
     ) -> None:
         self.folder = TemporaryDirectory(prefix="dgmrun-")
         self.error_file, self.said = (Path(self.folder.name, name) for name in ("error.json", "stderr"))
         self.is_interrupted = False
-        inherited = {key: value for key, value in os.environ.items() if key not in OF_RANKS}
+        own = {**environment, "PYTHONSAFEPATH": "1", ERROR_FILE: str(self.error_file)}
         with self.said.open("wb") as said:
-            self.process = subprocess.Popen(
+            self.process = (fork and fork(argv, own, said)) or subprocess.Popen(
                 [sys.executable, "-m", "dgmrun", *argv],
-                env={**inherited, **environment, "PYTHONSAFEPATH": "1", ERROR_FILE: str(self.error_file)},
+                env=inherited(own),
                 pass_fds=locks,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -89,6 +96,11 @@ class Child:
             return RunFailed(f"ended by signal {-code} ({signal.Signals(-code).name})")
         lines = self.said.read_text(errors="replace").split("\n")
         return RunFailed(next((line for line in reversed(lines) if line), f"ended with status {code}"))
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns these environment variables and those of this process that do not make it one of several."""
+    return {**{key: value for key, value in os.environ.items() if key not in OF_RANKS}, **environment}
 
 
 def attach() -> None:

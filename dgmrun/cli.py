@@ -55,6 +55,7 @@ class Log(logging.FileHandler):
 
 def main() -> int:
     """Entry point of the console script."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin lose where cores are shared
     for number in children.STOPS:  # a program in the background may start with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

@@ -31,7 +31,7 @@ MAY_IMPORT = {
 ROOMS, ARROWS = 24, 86
 """At most so many, and so many pairs of rooms of which one imports the other."""
 ONLY_IN = {
-    "lightning": {"objectives", "stages/train"},
+    "lightning": {"objectives/lightning.py"},
     "hydra": {"command", "workbench/build.py"},
     "omegaconf": {"command"},
 }
@@ -110,13 +110,18 @@ def test_nothing_heavy_is_imported_before_a_run(module: str) -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_evaluation_does_not_import_lightning() -> None:
+def test_evaluation_and_training_import_what_they_use_alone() -> None:
     evaluating = [word for word in words() if word != "train"]
     imported = "; ".join(f"import dgmrun.stages.{word}" for word in evaluating)
     work = "import dgmrun.workbench.scoring, dgmrun.stages.sample.draw, dgmrun.stages.gradients.measure"
-    code = f"import sys; {imported}; print('torch' in sys.modules); {work}; print('lightning' in sys.modules)"
+    heavy = ["torchmetrics", "torchvision", "scipy.signal", "scipy.stats", "sklearn", "matplotlib.pyplot"]
+    of_training = ["lightning", "torch._dynamo", "torch.distributed.fsdp", "sympy"]
+    code = f"""import sys; {imported}; print('torch' in sys.modules); {work}
+print({{*{heavy + of_training}}} & {{*sys.modules}})
+from pathlib import Path; from dgmrun.datasets import digits; digits.load(Path()); import dgmrun.stages.train.fit
+print({{*{heavy}}} & {{*sys.modules}})"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.split() == ["False", "set()", "set()"]
 
 
 def test_every_room_gives_its_classes_by_name() -> None:

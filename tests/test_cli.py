@@ -559,3 +559,13 @@ def processor_time() -> float:
     """Seconds of every process that was started here and has ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.parametrize("given", [None, "active"])
+def test_waiting_threads_leave_their_cores_to_others_unless_the_user_wants_them(given: str | None) -> None:
+    code = """import os, sys; from dgmrun import cli
+sys.argv[1:] = ['--version']; cli.main(); print(os.environ['OMP_WAIT_POLICY'])"""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == (given or "passive")

@@ -136,7 +136,7 @@ class Trials(Pool):
     """
 
     def __init__(self, study: Study, found: Plan, composed: Compose, flags: Sequence[str]) -> None:
-        super().__init__([], found.sweep["jobs"], found.sweep["fail_fast"], flags)
+        super().__init__([], found.sweep, flags)
         self.study, self.found, self.composed = study, found, composed
         self.lock = threading.Lock()
         self.turns: dict[Path, threading.Lock] = {}

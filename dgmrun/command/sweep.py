@@ -1,4 +1,4 @@
-"""Sweeps: a Hydra launcher that executes each job in a fresh process, here or on Slurm, `sweep.jobs` at a time.
+"""Sweeps: a Hydra launcher that executes each job in a process of its own, here or on Slurm, `sweep.jobs` at a time.
 
 The directory of a job is named after a hash of the settings that define the run. If the same sweep is started again, it
 skips completed jobs, resumes interrupted ones and starts missing ones. A job that crashes does not affect the others.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -23,8 +23,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dgmrun.children import Child
-from dgmrun.command import slurm
+from dgmrun.children import Child, inherited
+from dgmrun.command import forks, slurm
 from dgmrun.command.jobs import Job, prepared, run_hash, unique, withdraw
 from dgmrun.errors import INTERRUPTED, RunFailed
 from dgmrun.paths import remove_empty
@@ -85,7 +85,7 @@ class ProcessLauncher(Launcher):
             slurm.enqueue(jobs, self.folder, self.flags)
             report.show_jobs(jobs)
         else:
-            pool = Pool(jobs, self.config.sweep.jobs, self.config.sweep.fail_fast, self.flags)
+            pool = Pool(jobs, self.config.sweep, self.flags)
             pool.run()
             report.show_jobs(jobs)
             if pool.is_interrupted:
@@ -103,17 +103,18 @@ class ProcessLauncher(Launcher):
 
 
 class Pool:
-    """Executes jobs, each in a separate process, `width` at a time.
+    """Executes jobs, each in a separate process, `sweep.jobs` at a time.
 
     Args:
         jobs: the jobs, whose state is updated.
-        width: number of processes at a time, at least 1.
-        fail_fast: whether no further job is started once one has failed.
+        sweep: the section of the configuration.
         flags: Hydra flags for every job.
     """
 
-    def __init__(self, jobs: Sequence[Job], width: int, fail_fast: bool, flags: Sequence[str]) -> None:
-        self.jobs, self.width, self.fail_fast, self.flags = list(jobs), width, fail_fast, flags
+    def __init__(self, jobs: Sequence[Job], sweep: Mapping[str, Any], flags: Sequence[str]) -> None:
+        self.jobs, self.width, self.fail_fast, self.flags = list(jobs), sweep["jobs"], sweep["fail_fast"], flags
+        is_forked = forks.can_fork() and not sweep["fresh"]
+        self.server = forks.Server(inherited(self._environment())) if is_forked else None
         self.is_stopped = threading.Event()
         self.is_interrupted = False
 
@@ -134,6 +135,8 @@ class Pool:
             for child in self._running():
                 child.process.kill()
             executor.shutdown(wait=True)
+            if self.server is not None:
+                self.server.close()
 
     def work(self) -> list[Callable[[], None]]:
         """Returns a call for each job that executes it."""
@@ -166,7 +169,8 @@ class Pool:
             return
         report.tell(f"{name}: {os.path.relpath(job.path)}")
         started = time.monotonic()
-        job.child = Child(argv, self._environment(), quiet=True)
+        fork = None if self.server is None else self.server.fork
+        job.child = Child(argv, self._environment(), quiet=True, fork=fork)
         if self.is_interrupted:
             job.child.interrupt()
         self.wait(job)

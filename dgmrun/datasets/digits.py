@@ -6,8 +6,10 @@ https://doi.org/10.24432/C50P49): 1797 images, each pixel a count from 0 to 16.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy
 import torch
 
 from dgmrun.data.splits import Splits, cut
@@ -15,8 +17,9 @@ from dgmrun.data.splits import Splits, cut
 
 def load(data_dir: Path) -> Splits:
     """Loads x [N, 1, 8, 8], grey levels count / 16, and the digit y; 1197, 300 and 300 rows in file order."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16
-    return cut(x, torch.tensor(digits.target), [1197, 300, 300])
+    found = find_spec("sklearn")  # whose import would take longer than all the rest
+    assert found is not None
+    assert found.origin is not None
+    rows = torch.from_numpy(numpy.loadtxt(Path(found.origin).parent / "datasets/data/digits.csv.gz", delimiter=","))
+    x = rows[:, :-1].float().view(-1, 1, 8, 8) / 16
+    return cut(x, rows[:, -1].long(), [1197, 300, 300])

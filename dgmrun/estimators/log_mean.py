@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from torch import Tensor
 
 from dgmrun.estimators.pareto import LEAST, pareto_k
@@ -88,7 +88,7 @@ def log_mean(log_w: Float64[Tensor, "samples"]) -> LogMean:
     relative_variance = max(float(relative_weight.var()), log_normal)
     error = math.sqrt(relative_variance / num)
     pessimistic = num / (1 + relative_variance)
-    half = float(student_t.ppf((1 + CONFIDENCE) / 2, num - 1)) * error
+    half = float(stdtrit(num - 1, (1 + CONFIDENCE) / 2)) * error
     is_known = pessimistic >= LEAST_SHARE * num
     return LogMean(
         value=float(value),

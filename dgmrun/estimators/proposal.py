@@ -16,9 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float64
-from scipy.special import gammaincinv
-from scipy.stats import chi2
-from scipy.stats import t as student_t
+from scipy.special import chdtri, gammaincinv, stdtrit
 from torch import Tensor
 
 from dgmrun.estimators.annealing import anneal
@@ -156,7 +154,7 @@ class Mean(NamedTuple):
     @property
     def half(self) -> float:
         """Half-width of the 99.7 % interval, by Student's t distribution."""
-        return float(student_t.ppf((1 + CONFIDENCE) / 2, self.size - 1)) * self.standard_error
+        return float(stdtrit(self.size - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
 
     def interval(self) -> tuple[float, float]:
         """The 99.7 % interval."""
@@ -252,6 +250,6 @@ def mixing_doubts(samples: Samples) -> list[str]:
     """
     found = r_hat(samples.of_p.log_f)
     size = min(effective_size(half) for half in samples.of_p.log_f)
-    if found <= max(R_HAT, 1 + float(chi2.ppf(CONFIDENCE, 1)) / (2 * size)):
+    if found <= max(R_HAT, 1 + float(chdtri(1, 1 - CONFIDENCE)) / (2 * size)):
         return []
     return [f"R-hat of the free energy between the halves of the chains is {found:.3f}, above {R_HAT}: raise `burn_in`"]

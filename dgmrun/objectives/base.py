@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 
 from dgmrun.objectives.average import average
 from dgmrun.objectives.decay import decayed
+from dgmrun.objectives.lightning import LightningModule
 from dgmrun.objectives.players import Player, Seat, frozen, seats
 from dgmrun.objectives.state import NonFiniteError, all_alike, first_non_finite
 from dgmrun.protocols.models import Pictured

@@ -95,4 +95,16 @@ def main(argv: list[str]) -> None:
         os._exit(status)
 
 
+def serve() -> None:
+    """Has the forks of a server play, and the server import nothing heavy."""
+    import runpy
+
+    from dgmrun.command import forks
+
+    forks.OF_JOBS = []
+    runpy.run_module = lambda *_, **__: main(["-m", "dgmrun", *sys.argv[1:]])  # type: ignore[assignment]
+
+
 main(sys.orig_argv)
+if "import forks" in sys.orig_argv[-1]:
+    serve()

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from lightning import Callback, Trainer
-from lightning.pytorch.loggers import Logger
 from numpy import ndarray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dgmrun.objectives.base import Objective
+from dgmrun.objectives.lightning import Callback, Logger, Trainer
 from dgmrun.pictures import grid
 from dgmrun.protocols.text import Caption
 from dgmrun.run import metrics

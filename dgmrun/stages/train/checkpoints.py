@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from lightning import Callback, Trainer
 
 from dgmrun.objectives.base import Objective
+from dgmrun.objectives.lightning import Callback, Trainer
 from dgmrun.objectives.state import NonFiniteError, first_non_finite
 from dgmrun.protocols.values import Batch
 from dgmrun.report.terminal import human

@@ -10,15 +10,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.loggers import Logger
 from safetensors.torch import save
 from torch import nn
 
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.objectives.base import Objective, Optimization
+from dgmrun.objectives.lightning import Callback, LightningEnvironment, Logger, Trainer
 from dgmrun.objectives.state import NonFiniteError
 from dgmrun.paths import leaves
 from dgmrun.protocols.sources import Source

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from lightning import Callback, Trainer
-
 from dgmrun import children
 from dgmrun.errors import Mistake
 from dgmrun.objectives.base import Objective
+from dgmrun.objectives.lightning import Callback, Trainer
 
 IMPATIENT = 1.0
 """Seconds within which a second signal is taken for a duplicate of the first."""

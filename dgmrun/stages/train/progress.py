@@ -7,10 +7,10 @@ import math
 import time
 from collections.abc import Mapping
 
-from lightning import Callback, Trainer
 from torch import Tensor
 
 from dgmrun.objectives.base import Objective
+from dgmrun.objectives.lightning import Callback, Trainer
 from dgmrun.protocols.text import with_error
 from dgmrun.report.progress import bars, is_shown
 from dgmrun.stages.train.limits import Limits

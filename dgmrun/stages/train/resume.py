@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
 from torch import Tensor, distributed
 
 from dgmrun import __version__, rng
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.objectives.base import Objective
+from dgmrun.objectives.lightning import Callback, Trainer
 from dgmrun.objectives.state import alike, all_alike
 from dgmrun.protocols.sources import Source
 from dgmrun.stages.train import moving

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from lightning import Callback, Trainer
 from torch import Tensor, distributed, nn
 
 from dgmrun.estimators.density import less, log_density, log_likelihood
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.estimators.units import in_original_units
 from dgmrun.objectives.base import Objective
+from dgmrun.objectives.lightning import Callback, Trainer
 from dgmrun.protocols.models import roles
 from dgmrun.protocols.text import captions
 from dgmrun.protocols.values import Batch, Estimate, Evidence
