@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
 from dgmrun.command import launcher
+from dgmrun.command.cores import Cores
 from dgmrun.errors import DONE, OF_THE_SYSTEM, Interrupted, Mistake, RunFailed, of_the_system, printable, render
 from dgmrun.paths import tools
 
@@ -109,9 +110,9 @@ def _command(argv: list[str]) -> None:
     elif "--version" in argv:
         print(f"dgmrun {__version__}")
     elif children.is_child() or (of := launcher.launched()) is None:
-        _run(argv)
+        _run(argv, Cores())
     elif of.place == 0:
-        _run(launcher.completed(of, argv))
+        _run(launcher.completed(of, argv), Cores())
 
 
 def run(argv: list[str]) -> Path:
@@ -137,8 +138,10 @@ def run(argv: list[str]) -> Path:
     return made.path
 
 
-def _run(argv: list[str]) -> Run | None:
+def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
     """Creates a run or opens an existing one, and executes its stages; returns it, or None if there is not just one.
+
+    If this process is for nothing else, `cores` says how many threads it takes.
 
     Stages are replaced by the override `stages=[...]` in `sys.argv` itself, and a new run is given as `run=...`, so
     that anything that starts this command again (a rank of a distributed training, a requeued job) continues the same
@@ -169,6 +172,8 @@ def _run(argv: list[str]) -> Run | None:
         from dgmrun.command import execution
         from dgmrun.workbench.setup import Setup
 
+        if cores is not None:
+            cores.share()
         setup = Setup(completed, given.search_path, None if given.run is None else directory)
         if given.run is not None and Run.open(directory).is_claimed:
             run, stages = execution.take_up(setup, directory, given.names_stages)

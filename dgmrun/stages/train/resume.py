@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,6 +91,7 @@ class Resume(Callback):
                 f"`device` must give the {number} processes of the checkpoint, but gives {trainer.world_size}",
                 "resume=approximate",
             )
+        _take_threads(saved.environment.get("threads"))
         for key, value in _environment(trainer.strategy.root_device).items():
             if (was := saved.environment.get(key)) != value:
                 log.warning("warning: resume is not exact, as %s was %r and is %r", key, was, value)
@@ -160,6 +162,12 @@ def _generators(state: dict[str, Any]) -> dict[str, Any]:
 def _with_state(trainer: Trainer) -> dict[str, Callback]:
     every: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return {type(callback).__name__: callback for callback in every if callback.state_dict()}
+
+
+def _take_threads(number: Any) -> None:
+    """Computes with this number of threads, if there are cores for them and the user has not set another."""
+    if number in range(1, (os.cpu_count() or 1) + 1) and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(number)
 
 
 def _environment(device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""How many threads torch computes with: fewer than there are cores, where other programs keep some of them busy.
+
+The threads of one product wait for each other, so that one which must share its core holds up all: two beside one busy
+program take longer than one alone. What others take is seen while dgmrun starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger("dgmrun")
+SPENT = (1, 2, 3)
+"""Columns of a core in /proc/stat with what programs have spent: user, nice and system, in ticks."""
+
+
+class Cores:
+    """Watches the cores that this process may use, from when it is made.
+
+    Args:
+        stat: the file that tells what each core has spent; without it, all of them count as free.
+    """
+
+    def __init__(self, stat: Path = Path("/proc/stat")) -> None:
+        self.stat = stat
+        self.since, self.spent, self.own = time.monotonic(), self._spent(), time.process_time()
+
+    def others(self) -> float:
+        """Number of cores that other programs have kept busy, in the mean."""
+        spent = self._spent() - self.spent - (time.process_time() - self.own)
+        return max(0.0, spent / max(time.monotonic() - self.since, 1e-3))
+
+    def share(self) -> None:
+        """Leaves busy cores to others, unless the user has set a number of threads; says so."""
+        import torch
+
+        most = torch.get_num_threads()
+        threads = max(1, most - round(self.others()))
+        if threads < most and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(threads)
+            told = "threads     %d of %d, as other programs are busy; OMP_NUM_THREADS=%d takes all"
+            log.info(told, threads, most, most)
+
+    def _spent(self) -> float:
+        """Seconds that all programs have spent on these cores since the system started."""
+        with suppress(OSError, AttributeError):
+            mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+            rows = [line.split() for line in self.stat.read_text().splitlines()]
+            ticks = sum(int(row[column]) for row in rows if row and row[0] in mine for column in SPENT)
+            return ticks / os.sysconf("SC_CLK_TCK")
+        return 0.0

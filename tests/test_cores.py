@@ -1,0 +1,68 @@
+"""How many threads are taken beside other programs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from dgmrun.command.cores import Cores
+from dgmrun.stages.train import resume
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+pytestmark = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="another system tells nothing")
+
+
+def spent(file: Path, seconds: float) -> None:
+    """All cores of this process have spent so much on programs, and another, if there is one, far more."""
+    ticks = round(seconds * os.sysconf("SC_CLK_TCK"))
+    rows = [f"cpu{core} {ticks} 0 0 7 0 0 0 0 0 0" for core in CORES]
+    file.write_text("\n".join(["cpu 5 5 5 5", f"cpu{max(CORES) + 1} {10**9} 0 0 7", *rows, "intr 1 2 3"]))
+
+
+@pytest.mark.parametrize(("busy", "left"), [(0.0, 4), (0.3, 4), (0.6, 3), (1.0, 3), (2.2, 2), (9.0, 1)])
+def test_as_many_threads_as_others_leave(
+    busy: float, left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of four, beside programs that keep so many cores busy; those of the user are left alone."""
+    spent(tmp_path / "stat", 100.0)
+    cores = Cores(tmp_path / "stat")
+    cores.since -= 1000.0
+    spent(tmp_path / "stat", 100.0 + 1000.0 * busy / len(CORES))
+    assert cores.others() == pytest.approx(busy, abs=0.01)
+    taken: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    cores.share()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    with caplog.at_level(logging.INFO, "dgmrun"):
+        cores.share()
+    assert taken == [left] * (left < 4)
+    assert (f"{left} of 4" in caplog.text) == (left < 4)
+
+
+def test_what_this_process_spends_is_not_of_others() -> None:
+    cores = Cores()
+    until = time.process_time() + 0.3
+    while time.process_time() < until:
+        pass
+    assert cores.others() < len(CORES) - 0.5 or len(CORES) == 1
+    assert Cores(Path("nowhere")).others() == 0.0
+
+
+def test_a_training_is_taken_up_with_the_threads_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for number in (1, 8, 9, 0, True, "2", None, 2.5):
+        resume._take_threads(number)
+    assert taken == []
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for number in (3, 8, 9, 0, "2", None, 2.5):
+        resume._take_threads(number)
+    assert taken == [3, 8]
