@@ -56,7 +56,8 @@ class Log(logging.FileHandler):
 
 def main() -> int:
     """Entry point of the console script."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin lose where cores are shared
+    if "OMP_WAIT_POLICY" not in os.environ:  # 300,000, as GNU's OpenMP has it, holds up cores that are shared
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     for number in children.STOPS:  # a program in the background may start with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
