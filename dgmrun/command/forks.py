@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import IO, NamedTuple
 
 from dgmrun.children import STOPS
+from dgmrun.command import process
 
 OF_JOBS = "command.compose command.execution stages.train.fit pictures.evidence".split()
 """Modules of dgmrun that import most of what any job does."""
@@ -176,6 +177,7 @@ def main(descriptor: int) -> None:
     It forks nothing if a library has started a thread.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # of a scheduler, they reach every process
+    process.settle()
     for name in OF_JOBS:
         import_module(f"dgmrun.{name}")
     if (pid := os.fork()) == 0:
