@@ -37,9 +37,13 @@ def bare(setup: Setup, steps: int, device: torch.device) -> Iterator[None]:
     source = objective.prepare(fit.in_memory(setup, device, rank=0, world_size=1))
     optimizer = objective.configure_optimizers()
     batches = (batch for _ in range(steps) for batch in source)
-    for _ in range(steps):
-        loss, _terms = objective.loss(next(batches))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        yield
+
+    def loop() -> Iterator[None]:
+        for _ in range(steps):
+            loss, _terms = objective.loss(next(batches))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            yield
+
+    return loop()

@@ -561,11 +561,12 @@ def processor_time() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize("given", [None, "active"])
-def test_waiting_threads_leave_their_cores_to_others_unless_the_user_wants_them(given: str | None) -> None:
+@pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}])
+def test_waiting_threads_leave_their_cores_to_others_unless_the_user_wants_them(given: dict[str, str]) -> None:
     code = """import os, sys; from dgmrun import cli
-sys.argv[1:] = ['--version']; cli.main(); print(os.environ['OMP_WAIT_POLICY'])"""
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
-    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+sys.argv[1:] = ['--version']; cli.main(); print(os.environ.get('GOMP_SPINCOUNT'))"""
+    environment = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    environment |= given
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == (given or "passive")
+    expected = "None" if "OMP_WAIT_POLICY" in given else given.get("GOMP_SPINCOUNT", "1000")
+    assert done.stdout.split()[-1] == expected

@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from dgmrun.data.splits import Split, Splits
+from dgmrun.models.grammar_vae import GrammarVAE
 from dgmrun.nn.raster import Raster
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
@@ -178,15 +179,15 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
         assert results(run)["status"] == "done"
 
 
-def of_pixels(experiment: str) -> bool:
-    """Whether an experiment is of a model of pixels, which takes ten times as long as another."""
+def takes_long(experiment: str) -> bool:
+    """Whether an experiment is of a model of pixels or productions, which takes ten times as long as another."""
     defaults = yaml.safe_load(options("experiment")[experiment].read_text()).get("defaults", [])
     names = [each["override /model"] for each in defaults if "override /model" in each]
     nodes = [yaml.safe_load(options("model")[name].read_text())["model"] for name in names]
-    return any(issubclass(build.target(node), Raster) for node in nodes)
+    return any(issubclass(build.target(node), (Raster, GrammarVAE)) for node in nodes)
 
 
-EXPERIMENTS = [pytest.param(name, marks=[SLOW] if of_pixels(name) else []) for name in options("experiment")]
+EXPERIMENTS = [pytest.param(name, marks=[SLOW] if takes_long(name) else []) for name in options("experiment")]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -58,22 +57,23 @@ def test_the_cores_are_watched_for_half_a_second_if_that_decides(
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     spent(tmp_path / "stat", 100.0)
     cores = Cores(tmp_path / "stat")
     cores.share()
-    assert least - 0.1 < sum(slept) <= least
-    cores.since -= 0.5
+    assert sum(slept) == least
+    cores.since -= 0.3
     slept.clear()
     cores.share()
-    assert sum(slept) == 0
+    assert sum(slept) == pytest.approx(max(0.0, least - 0.3))
 
 
-def test_what_this_process_spends_is_not_of_others() -> None:
-    cores = Cores()
-    until = time.process_time() + 0.3
-    while time.process_time() < until:
-        pass
-    assert cores.others() < len(CORES) - 0.5 or len(CORES) == 1
+def test_what_this_process_spends_is_not_of_others(tmp_path: Path) -> None:
+    spent(tmp_path / "stat", 100.0)
+    cores = Cores(tmp_path / "stat")
+    cores.since, cores.own = cores.since - 1000.0, cores.own - 500.0
+    spent(tmp_path / "stat", 100.0 + 500.0 / len(CORES))
+    assert cores.others() == pytest.approx(0.0, abs=0.01)
     assert Cores(Path("nowhere")).others() == 0.0
 
 

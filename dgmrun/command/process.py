@@ -15,10 +15,10 @@ TRIM, MAP = (-1, 2**27), (-3, 2**25)
 def settle() -> None:
     """Has a process that is for one command alone start and compute faster; called before anything heavy is imported.
 
-    Threads that wait leave their cores to others, as those that spin lose where cores are shared; freed memory is kept;
-    and Lightning comes without torchmetrics.
+    Threads that wait leave their cores to others soon, freed memory is kept, and Lightning comes without torchmetrics.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "OMP_WAIT_POLICY" not in os.environ:  # 300,000, as GNU's OpenMP has it, holds up cores that are shared
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     keep_memory()
     stand_in.is_wanted = True
 

@@ -6,6 +6,7 @@ of a path need their steps.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy
@@ -18,7 +19,7 @@ from dgmrun.estimators.annealing import anneal
 from dgmrun.protocols.models import AnnealingPath
 
 PILOT, LEAST, STAGES = 4, 10, 20
-"""The pilot run of `adaptive` has a quarter of the temperatures and of the chains, but at least ten, and 20 stages."""
+"""The pilot run of `adaptive` has a quarter of the temperatures, at least two for each stage, and of the chains."""
 
 
 def linear(num: int) -> Float64[Tensor, "temperatures"]:
@@ -73,7 +74,8 @@ def adaptive(path: AnnealingPath, num: int, chains: int) -> Float64[Tensor, "tem
 
     for slow annealing with friction :math:`\zeta`, the variance of d log f / d beta times its correlation time: so that
     log w gains its variance at a constant rate, which makes it least for the number of steps. A pilot with quadratic
-    spacing measures what each of 20 stages adds; a stage then gets steps in proportion to the root of that.
+    spacing measures what each of 20 stages adds; a stage then gets steps in proportion to the root of that, at least of
+    a hundredth of the mean. Where no stage adds anything, as between equal distributions, spacing stays quadratic.
 
     Source:
         Sivak and Crooks (2012), Thermodynamic metrics and optimal paths, https://arxiv.org/abs/1201.4166, equations
@@ -84,7 +86,11 @@ def adaptive(path: AnnealingPath, num: int, chains: int) -> Float64[Tensor, "tem
     for stage in betas.unfold(0, steps + 1, steps):
         state, log_w = anneal(path, state, stage)
         added.append(log_w)
-    share = _variances(torch.stack(added)).sqrt().numpy()
+    variances = _variances(torch.stack(added))
+    mean = float(variances.mean())
+    if not 0 < mean < math.inf:
+        return quadratic(num)
+    share = variances.clamp(min=mean / 100).sqrt().numpy()
     passed = numpy.append(0, share.cumsum()) / share.sum()
     u = numpy.interp(linear(num).numpy(), passed, numpy.linspace(0, 1, STAGES + 1))
     return 1 - (1 - torch.from_numpy(u)) ** 2
@@ -96,7 +102,7 @@ def _variances(log_w: Float64[Tensor, "stages chains *rest"]) -> Float64[Tensor,
     own = centred.square().flatten(1).mean(1)
     shared = (centred[1:] * centred[:-1]).flatten(1).mean(1)
     found = own + pad(shared, (1, 0)) + pad(shared, (0, 1))
-    return found.clamp(min=float(found.mean()) / 100).cpu()
+    return found.cpu()
 
 
 def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:

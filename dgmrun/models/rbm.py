@@ -72,13 +72,17 @@ class RBM(nn.Module):
         """p(v | h), [..., D], given h [..., H]."""
         return Bernoulli(self.visible_logits(h.flatten(0, -2)).unflatten(0, h.shape[:-1]))
 
+    def draw_visible(self, h: Tensor) -> Tensor:
+        """Samples of v [batch, D], given h [batch, H]."""
+        return bernoulli(self.visible_logits(h).sigmoid_())
+
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r"""Minus the free energy, :math:`v^\top a + \sum_j \log(1 + e^{b_j + (v^\top W)_j})`, in nats [batch]."""
         v = x.flatten(1)
         return self.summed(v, self.hidden_logits(v))
 
     def summed(self, v: Tensor, logits: Tensor) -> Tensor:
-        """Minus the free energy of v [batch, D], given the logits of h there [batch, H]."""
+        r"""log f(v) = :math:`v^\top a + \sum_j \log(1 + e^{l_j})` [batch], given v and the logits l of h [batch, H]."""
         of_hidden, _ = LogPartition.apply(logits)
         return v @ self.visible_bias + of_hidden.sum(-1)
 
@@ -87,8 +91,7 @@ class RBM(nn.Module):
         """Applies `steps` block Gibbs sweeps v -> h -> v to `x`."""
         v = x.flatten(1)
         for _ in range(steps):
-            h = bernoulli(self.hidden_logits(v).sigmoid_())
-            v = bernoulli(self.visible_logits(h).sigmoid_())
+            v = self.draw_visible(bernoulli(self.hidden_logits(v).sigmoid_()))
         return v.reshape(x.shape)
 
     @torch.no_grad()
@@ -119,7 +122,7 @@ class RBM(nn.Module):
         """Samples of x given the states numbered `index` of the smaller layer, [states, *event.shape]."""
         state = bits(index.to(self.weight.device), self.enumerable_bits()).to(self.weight)
         hidden_is_smaller = len(self.hidden_bias) <= len(self.visible_bias)
-        v = bernoulli(torch.sigmoid(self.visible_logits(state))) if hidden_is_smaller else state
+        v = self.draw_visible(state) if hidden_is_smaller else state
         return v.reshape(-1, *self.event.shape)
 
     @torch.no_grad()

@@ -38,7 +38,10 @@ class Bernoulli(distributions.Bernoulli):
         return bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p of each unit; the part that does not depend on `value` is computed once for all samples."""
+        """log p of each unit, right to a rounding error of its logit.
+
+        The part that does not depend on `value` is computed once for all samples.
+        """
         log_normaliser, _ = LogPartition.apply(self.logits)
         return value * self.logits - log_normaliser
 
@@ -69,8 +72,7 @@ def log_partition(logits: Tensor, probability: Tensor) -> Tensor:
 
 def likelier(probability: Tensor) -> Tensor:
     """max(p, 1 - p), the probability of the likelier value of each unit."""
-    other = 1 - probability
-    return torch.maximum(probability, other, out=other)
+    return torch.maximum(probability, 1 - probability)
 
 
 def sum_of_logs(factors: Tensor) -> Tensor:
@@ -130,18 +132,19 @@ class LogBernoulli(torch.autograd.Function):
     r"""log p(x) = x'l - sum_d log(1 + e^l_d) of binary x [batch, D] with logits l [samples, batch, D].
 
     Takes about half the time of `binary_cross_entropy_with_logits` on a CPU, and stores only the probabilities, unless
-    x needs a gradient.
+    x needs a gradient. In half precision, where a probability close to 1 is 1, logits are converted first.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns log p in nats [samples, batch], and the probabilities [samples, batch, D]."""
+        logits = precise(logits)
         probability = torch.sigmoid(logits)
         ctx.save_for_backward(probability, x, *([logits] if ctx.needs_input_grad[1] else []))
         ctx.set_materialize_grads(False)
         samples = max(1, TOGETHER // x.numel())
         blocks = zip(logits.split(samples), probability.split(samples), strict=True)
-        return torch.cat([_log_bernoulli(precise(logit), x, precise(p)) for logit, p in blocks]), probability
+        return torch.cat([_log_bernoulli(logit, x, p) for logit, p in blocks]), probability
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -98,13 +98,17 @@ class Harmonium(nn.Module, ABC):
         """p(v | h), unit by unit [..., D], given h [..., H]."""
         return self.law(self.given(h))
 
+    def draw_visible(self, h: Tensor) -> Tensor:
+        """Samples of v [batch, D], given h [batch, H]."""
+        return self.draw(self.given(h))
+
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r""":math:`\eta(0)^\top T(x) + \sum_j \log(1 + e^{b_j + (W^\top \phi(x))_j})`, in nats [batch]."""
         v = x.flatten(1)
         return self.summed(v, self.hidden_logits(v))
 
     def summed(self, v: Tensor, logits: Tensor) -> Tensor:
-        """Minus the free energy of v [batch, D], given the logits of h there [batch, H]."""
+        r"""log f(v) = :math:`\eta(0)^\top T(v) + \sum_j \log(1 + e^{l_j})` [batch], given v and the logits l of h."""
         of_hidden, _ = LogPartition.apply(logits)
         return score(self.statistics(v), self.alone()) + of_hidden.sum(-1)
 
@@ -113,7 +117,7 @@ class Harmonium(nn.Module, ABC):
         """Applies `steps` block Gibbs sweeps x -> h -> x to `x`."""
         v = x.flatten(1)
         for _ in range(steps):
-            v = self.draw(self.given(bernoulli(self.hidden_logits(v).sigmoid_())))
+            v = self.draw_visible(bernoulli(self.hidden_logits(v).sigmoid_()))
         return v.reshape(x.shape)
 
     def annealed(self, x: Tensor) -> HarmoniumPath:
@@ -136,7 +140,7 @@ class Harmonium(nn.Module, ABC):
     def complete(self, index: Tensor) -> Tensor:
         """Samples of x given the states numbered `index` of the hidden units, [states, *event.shape]."""
         h = bits(index.to(self.weight.device), self.enumerable_bits()).to(self.weight)
-        return self.draw(self.given(h)).reshape(-1, *self.event.shape)
+        return self.draw_visible(h).reshape(-1, *self.event.shape)
 
 
 class HarmoniumPath:

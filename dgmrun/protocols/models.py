@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.distributions import Distribution
 
     from dgmrun.latent.draws import Draw
     from dgmrun.latent.trace import Trace
@@ -202,20 +201,6 @@ class Enumerable(Protocol):
 
     def complete(self, index: Tensor) -> Tensor:
         """Samples x drawn given the states numbered `index` of the smaller layer, [states, *event.shape]."""
-
-
-@runtime_checkable
-class TwoLayers(Protocol):
-    """A model of two layers, the hidden one of binary units, with units that are independent given the other layer."""
-
-    def hidden_logits(self, v: Tensor) -> Tensor:
-        """Logits of h [batch, H], given v [batch, D]."""
-
-    def visible(self, h: Tensor) -> Distribution:
-        """p(v | h), unit by unit [..., D], given h [..., H]."""
-
-    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
-        """log f(v), h summed out, [batch], given v [batch, D] and the logits of h there [batch, H]."""
 
 
 @runtime_checkable

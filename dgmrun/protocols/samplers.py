@@ -8,6 +8,24 @@ from dgmrun.protocols.models import Topped
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributions import Distribution
+
+
+@runtime_checkable
+class TwoLayers(Protocol):
+    """A model of two layers, the hidden one of binary units, with units that are independent given the other layer."""
+
+    def hidden_logits(self, v: Tensor) -> Tensor:
+        """Logits of h [batch, H], given v [batch, D]."""
+
+    def visible(self, h: Tensor) -> Distribution:
+        """p(v | h), unit by unit [..., D], given h [..., H]."""
+
+    def draw_visible(self, h: Tensor) -> Tensor:
+        """Samples of v [batch, D], given h [batch, H]; faster than those of `visible` can be."""
+
+    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
+        """log f(v), h summed out, [batch], given v [batch, D] and the logits of h there [batch, H]."""
 
 
 @runtime_checkable

@@ -23,7 +23,8 @@ log = logging.getLogger("dgmrun")
 
 def check(setup: Setup) -> None:
     """Refuses models without a layer of binary hidden units."""
-    from dgmrun.protocols.models import TwoLayers, fits
+    from dgmrun.protocols.models import fits
+    from dgmrun.protocols.samplers import TwoLayers
     from dgmrun.workbench import build
 
     if not fits(build.target(setup.config["model"]), TwoLayers):

@@ -149,6 +149,34 @@ def test_adaptive_temperatures_add_the_same_variance_at_each_step() -> None:
     assert (path.roughness(linear(2001)[:-1]) / 2000).square().sum() > least * 1.5
 
 
+class Sticky(Rough):
+    """Increments that are alike from step to step in the upper half: their correlation there is 0.9."""
+
+    def start(self, num: int) -> Tensor:
+        return torch.randn(num, 1)
+
+    def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
+        kept = 0.9 if beta >= 0.5 else 0.0
+        state = kept * state + math.sqrt(1 - kept**2) * torch.randn_like(state)
+        return state, (next_beta - beta) * state.squeeze(-1)
+
+
+def test_adaptive_temperatures_are_denser_where_chains_are_slow() -> None:
+    """By the root of the friction, (1 + 0.9) / (1 - 0.9) times as large above; of stages alone it would be 0.778."""
+    torch.manual_seed(8)
+    betas = spaced("adaptive", 4001, Sticky(), 4000)
+    slow = math.sqrt(1.9 / 0.1)
+    assert float((betas > 0.5).double().mean()) == pytest.approx(slow / (1 + slow), abs=0.02)
+
+
+def test_adaptive_temperatures_between_equal_distributions_are_quadratic() -> None:
+    rbm = random_rbm(0.0)
+    rbm.hidden_bias.zero_()
+    rbm.visible_bias.zero_()
+    assert torch.equal(spaced("adaptive", 100, rbm.annealed(FAIR), 20), SPACINGS["quadratic"](100))
+    assert AIS(20, 100, "adaptive")(rbm, FAIR).value == pytest.approx(16 * math.log(2))
+
+
 def test_adaptive_temperatures_leave_the_mean_weight_what_it_is() -> None:
     """E[w] = Z, over 300 repetitions of pilot and run, each with steps of its own: within 4 standard errors."""
     torch.manual_seed(7)

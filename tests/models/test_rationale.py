@@ -31,7 +31,7 @@ from dgmrun.objectives.variational.vimco import VIMCO
 from dgmrun.objectives.variational.wake_sleep import WakeSleep
 from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
-from dgmrun.stages.gradients.measure import truth
+from dgmrun.stages.gradients.measure import Truth
 from dgmrun.stages.gradients.measured import gradient
 from tests.stages.test_gradients import CHANCE
 
@@ -90,7 +90,7 @@ def test_the_loss_and_its_gradient_are_the_sum_over_all_masks() -> None:
     model = rationale()
     expected, objective = by_hand(model), nvil(model)
     torch.testing.assert_close(-bound(partial(objective.trace, BATCH), Y, [4]).mean(), expected, rtol=0, atol=1e-12)
-    found = truth(objective, BATCH, 4)
+    found = Truth(objective, 4, is_kept=False)(BATCH)
     assert found is not None
     torch.testing.assert_close(found, gradient("the sum", model, expected), rtol=0, atol=1e-12)
 
@@ -131,7 +131,7 @@ def test_mean_gradients_are_those_of_the_sum_over_all_masks(name: str) -> None:
     """To 4.5 expected lengths of the mean error, which chance exceeds with a probability below 1e-4."""
     model = rationale()
     objective = {**UNBIASED, **OF_P}[name](model).double()
-    expected = truth(objective, BATCH, 8)
+    expected = Truth(objective, 8, is_kept=False)(BATCH)
     assert expected is not None
     of_mask = of_parameters(model, "selector")
     which = of_parameters(model, "classifier") if name in OF_P else torch.ones_like(of_mask)

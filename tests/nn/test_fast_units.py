@@ -41,9 +41,18 @@ def test_units_with_a_shared_normaliser_have_the_log_probabilities_and_gradients
 def test_tanh_and_its_gradient_are_right_to_an_absolute_rounding_error() -> None:
     x = torch.cat((torch.linspace(-30, 30, 6001), torch.tensor([-1e30, -1e-30, 0.0, 1e-30, 1e30]))).requires_grad_()
     y = Tanh()(x)
-    (slope,) = torch.autograd.grad(y.sum(), x)
+    (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), x)
     expected = torch.tanh(x.double())
     torch.testing.assert_close(y.double(), expected, rtol=0, atol=2 * ROUNDING)
     torch.testing.assert_close(slope.double(), 1 - expected.square(), rtol=0, atol=4 * ROUNDING)
-    z = torch.randn(9, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradgradcheck(Tanh(), z)
+    curved = -2 * expected * (1 - expected.square())
+    torch.testing.assert_close(curvature.double(), curved, rtol=0, atol=8 * ROUNDING)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_of_half_precision_are_scored_in_single(dtype: torch.dtype) -> None:
+    """Those of which the probability would round to 1."""
+    logits, x = torch.full((1, 2, 784), 8.5, dtype=dtype), torch.tensor([0.0, 1.0]).repeat(784, 1).t()
+    expected = distributions.Bernoulli(logits=logits.double()).log_prob(x.double()).sum(-1)
+    torch.testing.assert_close(log_bernoulli(logits, x).double(), expected, rtol=1e-4, atol=0)

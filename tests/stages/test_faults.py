@@ -137,7 +137,7 @@ def test_what_a_run_takes_is_told(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
     assert dgmrun(*RBM, "hydra.run.dir=run", "optimizer=adam") == 0
     told = capsys.readouterr().err
-    assert "warning: checkpoints may need another 132.0 kB, but only 100 B are free where" in told
+    assert "warning: checkpoints may need another 132.1 kB, but only 100 B are free where" in told
     took = sum(file.stat().st_size for file in Path("run/checkpoints").iterdir())
     assert json.loads(Path("run/results.json").read_text())["train"]["checkpoint_bytes"] == took
     assert took < 3 / 4 * 132e3

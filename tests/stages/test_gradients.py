@@ -74,10 +74,10 @@ def test_the_truth_of_several_samples_is_that_of_their_bound() -> None:
     model, x = sbn([2, 1]), torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], dtype=torch.float64)
     one, batch = VIMCO(model, Optimization(partial(Adam, lr=1e-3)), k=2), Batch(x, torch.arange(2))
     expected = [gradient(model, -bound(partial(model.trace, x), x, model.hidden, k).mean()) for k in (1, 2)]
-    for is_few in (False, True):
-        torch.testing.assert_close(Truth(one, 6, is_few)(batch), expected[1])
+    for is_kept in (False, True):
+        torch.testing.assert_close(Truth(one, 6, is_kept)(batch), expected[1])
     assert (expected[1] - expected[0]).abs().max() > 0.01
-    assert Truth(one, 5, is_few=False)(batch) is None
+    assert Truth(one, 5, is_kept=False)(batch) is None
 
 
 def test_what_is_measured_beside_an_estimator_changes_nothing_of_it(dgmrun: Command) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast
 from dgmrun.objectives.contrastive.half_step import check_others, half_step
-from dgmrun.protocols.models import Learnable, TwoLayers
+from dgmrun.protocols.models import Learnable
+from dgmrun.protocols.samplers import TwoLayers
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dgmrun.gradients.score_function import leave_one_out, score_function
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.half_step import check_others, half_step
-from dgmrun.protocols.models import TwoLayers
+from dgmrun.protocols.samplers import TwoLayers
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch
 

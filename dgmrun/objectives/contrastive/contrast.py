@@ -23,6 +23,6 @@ def contrast(model: Any, x: Num[Tensor, "batch ..."], x_model: Num[Tensor, "chai
 
 
 def difference(log_f: Float[Tensor, " both"], num: int) -> Float[Tensor, ""]:
-    """Returns the mean of all values but the first `num`, minus the mean of these."""
+    """Returns the mean of log f of all states but the first `num`, minus that of these."""
     others = len(log_f) - num
     return log_f @ torch.cat([log_f.new_full((num,), -1 / num), log_f.new_full((others,), 1 / others)])

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 
 from dgmrun.latent.chain import chain_bound
 from dgmrun.nn.binary import LogBernoulli, bernoulli, precise
-from dgmrun.protocols.models import TwoLayers
+from dgmrun.protocols.samplers import TwoLayers
 from dgmrun.protocols.sources import Source
 
 

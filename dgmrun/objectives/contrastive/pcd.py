@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from dgmrun.nn.binary import bernoulli, precise
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast, difference
-from dgmrun.protocols.models import Learnable, TwoLayers
+from dgmrun.protocols.models import Learnable
+from dgmrun.protocols.samplers import TwoLayers
 from dgmrun.protocols.sources import Source
 from dgmrun.protocols.values import Batch, Event
 
@@ -88,11 +89,11 @@ class PCD(Objective):
         return contrast(self.model, x, self.chains)
 
     def _by_layers(self, x: Tensor) -> Tensor:
-        """The same, with chains that go on from h: the first sweep is h -> x alone, and the last draws the next h."""
+        """The same, with chains that go on from h, drawn at the parameters before: the first half-sweep is h -> x."""
         model: Any = self.model
         h = self.rank_state["hidden"]
         with torch.no_grad():
-            start = model.visible(h.to(next(model.parameters()))).sample()
+            start = model.draw_visible(h.to(next(model.parameters())))
             self.rank_state["chains"].copy_(model.walk(start.reshape(self.chains.shape), self.k - 1))
         v = torch.cat([x, self.chains]).flatten(1)
         logits = model.hidden_logits(v)

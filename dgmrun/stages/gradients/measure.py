@@ -11,7 +11,6 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("dgmrun")
 EXACT_BITS = 16
 """Largest number of binary units over whose states the exact gradient sums: at most 2^16 states for each batch."""
-FEW = 10
-"""Number of batches that an example is in, from which on its exact gradient alone is cheaper than those of batches."""
+FEW, KEPT = 10, 2**26
+"""Exact gradients of examples are kept that are in so many batches, if they come to no more numbers than that."""
 
 
 def measure(run: Run, setup: Setup) -> None:
@@ -137,8 +136,9 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
         selected[name].unscale()
         with bar(f"gradients {name}"), seeded(seed, "gradients", name):
             one.learn(source, config["tuning"])
-    is_few = source.draw is None and source.size * FEW <= config["num_samples"] * source.batch_size
-    truths = {_k(one): Truth(one, config["exact_bits"], is_few) for one in selected.values()}
+    come_back = source.draw is None and source.size * FEW <= config["num_samples"] * source.batch_size
+    is_kept = come_back and source.size * sum(part.numel() for part in model.parameters()) <= KEPT
+    truths = {_k(one): Truth(one, config["exact_bits"], is_kept) for one in selected.values()}
     with bar("gradients"):
         for place in tracked(range(config["num_samples"])):
             batch = batch_of(source, config["tuning"] + place)
@@ -157,11 +157,11 @@ class Truth:
     Args:
         objective: the objective.
         most: largest number of binary units, times k, over whose states it sums.
-        is_few: whether each example is in many batches: its gradient is then computed once, and kept.
+        is_kept: whether the gradient of each example is computed once, and kept for the other batches that it is in.
     """
 
-    def __init__(self, objective: Variational, most: int, is_few: bool) -> None:
-        model, self.objective, self.k, self.is_few = objective.model, objective, _k(objective), is_few
+    def __init__(self, objective: Variational, most: int, is_kept: bool) -> None:
+        model, self.objective, self.k, self.is_kept = objective.model, objective, _k(objective), is_kept
         self.is_known = isinstance(model, BinaryLatents) and self.k * model.latent_bits() <= most
         self.units = [z.shape[-1] for z in objective.probe().z] if self.is_known else []
         self.kept: dict[int, Tensor] = {}
@@ -170,9 +170,10 @@ class Truth:
         """Returns the gradient of the mean over a batch, [parameters]; None if there are too many states."""
         if not self.is_known:
             return None
-        if not self.is_few:
+        if not self.is_kept:
             return self._of(batch)
-        return torch.stack([self._of_example(batch, row) for row in range(len(batch.x))]).mean(0)
+        total: Any = sum(self._of_example(batch, row) for row in range(len(batch.x)))
+        return total / len(batch.x)
 
     def _of_example(self, batch: Batch, row: int) -> Tensor:
         place = int(batch.index[row])
