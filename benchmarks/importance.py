@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal
 
 from benchmarks._compare import Comparison
-from dgmrun.command.execution import keep_memory
+from dgmrun.command.process import keep_memory
 from dgmrun.estimators.likelihood.importance import Importance
 from dgmrun.models.sbn import SBN
 from dgmrun.models.vae import VAE

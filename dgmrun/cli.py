@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
-from dgmrun.command import launcher
+from dgmrun.command import launcher, process
 from dgmrun.command.cores import Cores
 from dgmrun.errors import DONE, OF_THE_SYSTEM, Interrupted, Mistake, RunFailed, of_the_system, printable, render
 from dgmrun.paths import tools
@@ -56,8 +56,7 @@ class Log(logging.FileHandler):
 
 def main() -> int:
     """Entry point of the console script."""
-    if "OMP_WAIT_POLICY" not in os.environ:  # 300,000, as GNU's OpenMP has it, holds up cores that are shared
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    process.settle()
     for number in children.STOPS:  # a program in the background may start with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "report": {"run", "protocols", "errors", "paths"},
 }
 """Rooms that know little, and all that they know."""
-ROOMS, ARROWS = 24, 86
+ROOMS, ARROWS = 24, 87
 """At most so many, and so many pairs of rooms of which one imports the other."""
 ONLY_IN = {
     "lightning": {"objectives/lightning.py"},
@@ -116,7 +116,8 @@ def test_evaluation_and_training_import_what_they_use_alone() -> None:
     work = "import dgmrun.workbench.scoring, dgmrun.stages.sample.draw, dgmrun.stages.gradients.measure"
     heavy = ["torchmetrics", "torchvision", "scipy.signal", "scipy.stats", "sklearn", "matplotlib.pyplot"]
     of_training = ["lightning", "torch._dynamo", "torch.distributed.fsdp", "sympy"]
-    code = f"""import sys; {imported}; print('torch' in sys.modules); {work}
+    code = f"""import sys; from dgmrun.command import process; process.settle()
+{imported}; print('torch' in sys.modules); {work}
 print({{*{heavy + of_training}}} & {{*sys.modules}})
 from pathlib import Path; from dgmrun.datasets import digits; digits.load(Path()); import dgmrun.stages.train.fit
 print({{*{heavy}}} & {{*sys.modules}})"""

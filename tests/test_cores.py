@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,29 @@ def test_as_many_threads_as_others_leave(
         cores.share()
     assert taken == [left] * (left < 4)
     assert (f"{left} of 4" in caplog.text) == (left < 4)
+
+
+@pytest.mark.parametrize(("most", "given", "least"), [(4, None, 0.5), (4, "4", 0.0), (1, None, 0.0)])
+def test_the_cores_are_watched_for_half_a_second_if_that_decides(
+    most: int, given: str | None, least: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of a sweep is forked of a process that has imported everything, and is at its first stage at once."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: most)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    spent(tmp_path / "stat", 100.0)
+    cores = Cores(tmp_path / "stat")
+    cores.share()
+    assert sum(slept) == least
+    cores.since -= 0.3
+    slept.clear()
+    cores.share()
+    assert sum(slept) == pytest.approx(max(0.0, least - 0.3))
 
 
 def test_what_this_process_spends_is_not_of_others(tmp_path: Path) -> None:

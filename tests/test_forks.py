@@ -7,19 +7,35 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from dgmrun.command.forks import Fork, Server
+from dgmrun.command import forks
+from dgmrun.command.forks import LONGEST, Fork, Server, can_fork
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="forks are for Linux")
+pytestmark = pytest.mark.skipif(not can_fork(), reason="forks are for Linux")
 PLAY = """
 import os, runpy, signal, sys, threading, time
+from functools import partial
 if "import forks" in sys.orig_argv[-1]:
     from dgmrun.command import forks
-    if "HEAVY" not in os.environ:
+    if "HEAVY" in os.environ:
+        import torch
+        asked = []
+        for name in ("is_available", "device_count", "current_device", "_lazy_init"):
+            setattr(torch.cuda, name, partial(asked.append, name))
+    else:
         forks.OF_JOBS = []
+    if "FAILING" in os.environ:  # for the first request; the server forks itself once before
+        of_os = os.environ["FAILING"]
+        true, fails = getattr(os, of_os), [True, False] if of_os == "fork" else [True]
+        def once(*given):
+            if fails and fails.pop():
+                raise OSError(11, "there can be no more")
+            return true(*given)
+        setattr(os, of_os, once)
     if "THREADED" in os.environ:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     runpy.run_module = lambda *_, **__: exec(sys.argv[1])
@@ -81,8 +97,10 @@ def test_a_fork_has_its_session_its_variables_and_all_signals_and_ends_with_its_
     assert one.returncode == 7
 
 
-def test_a_fork_outlives_its_server_and_there_is_no_other(server: Server, tmp_path: Path) -> None:
-    one = forked(server, tmp_path, "os.read(0, 1)")
+@pytest.mark.parametrize("status", [0, 3, -signal.SIGKILL])
+def test_a_fork_outlives_its_server_and_there_is_no_other(server: Server, tmp_path: Path, status: int) -> None:
+    end = f"sys.exit({status})" if status >= 0 else f"os.kill(os.getpid(), {-status})"
+    one = forked(server, tmp_path, f"os.read(0, 1); {end}")
     assert server.process is not None
     for number in (signal.SIGINT, signal.SIGTERM):  # as schedulers send to all
         server.process.send_signal(number)
@@ -94,9 +112,54 @@ def test_a_fork_outlives_its_server_and_there_is_no_other(server: Server, tmp_pa
     with (tmp_path / "stderr").open("wb") as stderr:
         assert server.fork([""], {}, stderr) is None
     assert one.poll() is None
-    one.kill()
-    assert one.wait() == -signal.SIGKILL
     one.communicate()
+    assert one.returncode == status
+
+
+@pytest.mark.parametrize("failing", ["fork", "pidfd_open"])
+def test_a_request_that_fails_harms_no_other(environment: dict[str, str], tmp_path: Path, failing: str) -> None:
+    server = Server({**environment, "FAILING": failing})
+    with (tmp_path / "stderr").open("wb") as stderr:
+        assert server.fork(["time.sleep(60)"], {}, stderr) is None
+    with (tmp_path / "stderr").open("wb") as stderr:
+        assert server.fork(["x" * LONGEST], {}, stderr) is None
+    one = forked(server, tmp_path, "sys.exit(3)")
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    assert set(children) <= {str(one.pid)}
+    assert one.wait() == 3
+    one.communicate()
+    server.close()
+
+
+def test_a_system_that_forbids_what_tells_the_end_of_a_process_has_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(pid: int) -> int:
+        raise PermissionError(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", forbidden)
+    assert not forks.can_fork()
+
+
+def test_several_threads_find_the_same_status(server: Server, tmp_path: Path) -> None:
+    one = forked(server, tmp_path, "os.read(0, 1); sys.exit(3)")
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(one.wait) for _ in range(8)]
+        os.close(one.stdin)
+        assert {each.result() for each in found} == {3}
+
+
+def test_no_signal_goes_to_a_number_that_may_be_another_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(pid))
+    report, told = os.pipe()
+    one = Fork(1234, report, os.dup(report))
+    one.kill()
+    for word in ("says", "ended"):
+        forks._tell(told, word, 4)
+        one.kill()
+    os.close(told)
+    one.communicate()
+    assert (sent, one.returncode) == ([1234, 1234], 4)
 
 
 def test_a_server_with_threads_does_not_fork(environment: dict[str, str], tmp_path: Path) -> None:
@@ -112,7 +175,7 @@ def test_the_server_imports_and_does_nothing_else(environment: dict[str, str], t
 import torch
 is_loaded = "lightning" in sys.modules and len(os.listdir("/proc/self/task")) == 1
 is_new = torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(torch.initial_seed()).get_state())
-has_no_gpu = not torch.cuda.is_initialized() and not torch.cuda._is_in_bad_fork()
+has_no_gpu = not asked and not torch.cuda.is_initialized() and not torch.cuda._is_in_bad_fork()
 x = torch.rand(500, 500)  # in two threads
 sys.exit(8 * is_loaded + 4 * is_new + 2 * has_no_gpu + (torch.get_num_threads() == 2 and bool((x @ x).sum() > 0)))
 """

@@ -15,6 +15,8 @@ from pathlib import Path
 log = logging.getLogger("dgmrun")
 SPENT = (1, 2, 3)
 """Columns of a core in /proc/stat with what programs have spent: user, nice and system, in ticks."""
+LEAST = 0.5
+"""Seconds that the cores are watched at least: a forked job has imported everything before."""
 
 
 class Cores:
@@ -38,8 +40,11 @@ class Cores:
         import torch
 
         most = torch.get_num_threads()
+        if most == 1 or "OMP_NUM_THREADS" in os.environ:
+            return
+        time.sleep(max(0.0, LEAST - (time.monotonic() - self.since)))
         threads = max(1, most - round(self.others()))
-        if threads < most and "OMP_NUM_THREADS" not in os.environ:
+        if threads < most:
             torch.set_num_threads(threads)
             told = "threads     %d of %d, as other programs are busy; OMP_NUM_THREADS=%d takes all"
             log.info(told, threads, most, most)

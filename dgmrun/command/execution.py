@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import shlex
 from contextlib import suppress
@@ -23,8 +22,6 @@ from dgmrun.workbench.inputs import TEACHER, check_teachers
 from dgmrun.workbench.setup import Setup
 
 log = logging.getLogger("dgmrun")
-TRIM, MAP = (-1, 2**27), (-3, 2**25)
-"""Settings of glibc's `mallopt`: bytes of free memory to keep, and of a piece that is mapped on its own."""
 
 
 def create(setup: Setup, path: Path, command: str) -> Run:
@@ -118,24 +115,12 @@ def check(setup: Setup, stages: list[str], has_weights: bool) -> None:
     setup.load()
 
 
-def keep_memory() -> None:
-    """Has the C library reuse freed memory of up to 128 MiB, where it is glibc.
-
-    It would return that of large tensors to the system, which clears every page anew for the next of them.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for setting in (TRIM, MAP):
-            mallopt(*setting)
-
-
 def execute(run: Run, setup: Setup, stages: list[str]) -> None:
     """Executes the stages in order, and records `status` and each completed stage.
 
     An evaluation that is killed, interrupted or fails leaves a completed training `done`. Ranks only do a stage, and
     machines other than the first only train; the process that started them does everything else.
     """
-    keep_memory()
     if children.is_rank() or children.node() > 0:
         for word in stages if children.is_rank() else {"train"} & {*stages}:
             stage(word).main(run, setup)

@@ -23,13 +23,14 @@ from importlib import import_module
 from typing import IO, NamedTuple
 
 from dgmrun.children import STOPS
+from dgmrun.command import process
 
 OF_JOBS = "command.compose command.execution stages.train.fit pictures.evidence".split()
 """Modules of dgmrun that import most of what any job does."""
 LONGEST = 2**17
 """Most bytes of a request."""
 LINE = 12
-"""Bytes of a number in a report: the fork's own, then its status."""
+"""Bytes of a word in a report: a status that a fork `says` it ends with, or has `ended` with, as its server knows."""
 
 
 class Server:
@@ -46,34 +47,42 @@ class Server:
         self.requests, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def fork(self, argv: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> Fork | None:
-        """Starts `python -m dgmrun ARGV...`; returns None if the server has ended, or should not fork."""
-        self._start()
-        (stdin, ours), (report, theirs) = os.pipe(), os.pipe()
+        """Starts `python -m dgmrun ARGV...`; returns None if the server has ended, should not fork or cannot."""
         request = json.dumps([list(argv), dict(environment)]).encode()
-        with suppress(OSError):
-            socket.send_fds(self.requests, [request], [stdin, stderr.fileno(), theirs])
+        if len(request) > LONGEST:
+            return None
+        (stdin, ours), (report, theirs) = os.pipe(), os.pipe()
+        with self.lock:
+            number = self._answer(request, [stdin, stderr.fileno(), theirs])
         os.close(stdin)
         os.close(theirs)
-        if number := os.read(report, LINE):
-            return Fork(int(number), report, ours)
+        if number:
+            return Fork(number, report, ours)
         os.close(report)
         os.close(ours)
         return None
 
+    def _answer(self, request: bytes, descriptors: list[int]) -> int:
+        """Returns the number of the process that was forked for a request, or 0."""
+        if self.process is None:
+            self._start()
+        with suppress(OSError):
+            socket.send_fds(self.requests, [request], descriptors)
+            return int(self.requests.recv(LINE) or 0)
+        return 0
+
     def _start(self) -> None:
-        with self.lock:
-            if self.process is None:
-                code = f"from dgmrun.command import forks; forks.main({self.theirs.fileno()})"
-                self.process = subprocess.Popen(
-                    [sys.executable, "-c", code],
-                    env={**self.environment, "PYTHONSAFEPATH": "1"},
-                    pass_fds=[self.theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-                self.theirs.close()
+        code = f"from dgmrun.command import forks; forks.main({self.theirs.fileno()})"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**self.environment, "PYTHONSAFEPATH": "1"},
+            pass_fds=[self.theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.theirs.close()
 
     def close(self) -> None:
         """Ends the server, all of whose forks have ended."""
@@ -85,43 +94,51 @@ class Server:
 
 
 class Fork:
-    """A forked process, with those methods of `subprocess.Popen` that a Child uses.
+    """A forked process, with those methods of `subprocess.Popen` that a Child uses, also from several threads.
 
     Args:
         pid: its number.
-        report: where the server writes its status once it has ended.
+        report: where it says the status that it ends with, and its server the one that it has ended with.
         stdin: the other end of its standard input.
     """
 
     def __init__(self, pid: int, report: int, stdin: int) -> None:
         self.pid, self.report, self.stdin = pid, report, stdin
         self.returncode: int | None = None
+        self.said = -int(signal.SIGKILL)
+        self.lock = threading.Lock()
+        os.set_blocking(report, False)
+
+    def poll(self) -> int | None:
+        """Returns its status, minus the signal that has killed it if one has, or None if it has not ended.
+
+        It has its report open itself: if its server was killed, the report ends with the fork, and what it has said
+        holds. One that has said nothing was killed.
+        """
+        with self.lock, suppress(BlockingIOError):
+            while self.returncode is None:
+                word, number = (os.read(self.report, LINE) or b"ended %d" % self.said).split()
+                self.said = int(number)
+                if word == b"ended":
+                    self.returncode = self.said
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Returns its status once it has ended: minus the signal that has killed it, if one has.
-
-        A fork has its report open itself: even if its server was killed, nothing is read before it has ended.
+        """Returns its status once it has ended.
 
         Raises:
             TimeoutExpired: it has not ended.
         """
-        if self.returncode is None:
-            poll = select.poll()
-            poll.register(self.report, select.POLLIN)
-            if not poll.poll(None if timeout is None else 1000 * timeout):
+        told = select.poll()
+        told.register(self.report, select.POLLIN)
+        while (status := self.poll()) is None:
+            if not told.poll(None if timeout is None else 1000 * timeout):
                 raise subprocess.TimeoutExpired("dgmrun", timeout or 0.0)
-            self.returncode = int(os.read(self.report, LINE) or -signal.SIGKILL)
-        return self.returncode
-
-    def poll(self) -> int | None:
-        """Returns its status, or None if it has not ended."""
-        with suppress(subprocess.TimeoutExpired):
-            return self.wait(0)
-        return None
+        return status
 
     def send_signal(self, number: int) -> None:
         """Sends a signal, unless it has ended."""
-        if self.returncode is None:
+        if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -148,7 +165,10 @@ class Request(NamedTuple):
 
 def can_fork() -> bool:
     """Returns whether this system tells the end of a process as Linux does, where forking is safe after imports."""
-    return hasattr(os, "pidfd_open")
+    with suppress(AttributeError, OSError):  # a container may forbid it
+        os.close(os.pidfd_open(os.getpid()))
+        return True
+    return False
 
 
 def main(descriptor: int) -> None:
@@ -157,6 +177,7 @@ def main(descriptor: int) -> None:
     It forks nothing if a library has started a thread.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # of a scheduler, they reach every process
+    process.settle()
     for name in OF_JOBS:
         import_module(f"dgmrun.{name}")
     if (pid := os.fork()) == 0:
@@ -166,11 +187,18 @@ def main(descriptor: int) -> None:
         return
     if (request := _served(socket.socket(fileno=descriptor))) is not None:
         _become(request)
-        runpy.run_module("dgmrun", run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module("dgmrun", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            _tell(request.report, "says", end.code if isinstance(end.code, int) else int(end.code is not None))
+            raise
 
 
 def _served(requests: socket.socket) -> Request | None:
-    """Answers requests until there can be no more; in a fork, returns its own."""
+    """Answers requests until there can be no more; in a fork, returns its own.
+
+    A request that the system has no process or descriptor for is answered 0, and harms no other.
+    """
     running: dict[int, tuple[int, int]] = {}
     """Number and report of each fork, by a descriptor that can be read once it has ended."""
     poll = select.poll()
@@ -184,29 +212,53 @@ def _served(requests: socket.socket) -> Request | None:
             text, descriptors, *_ = socket.recv_fds(requests, LONGEST, 3)
             if not text:
                 return None
-            request = Request(*json.loads(text), *descriptors)
-            if (pid := os.fork()) == 0:
-                for other in (requests.detach(), *running, *(report for _, report in running.values())):
-                    os.close(other)
-                return request
-            running[ended := os.pidfd_open(pid)] = pid, request.report
-            poll.register(ended, select.POLLIN)
-            os.close(request.stdin)
-            os.close(request.stderr)
-            _tell(request.report, pid)
+            try:
+                request = Request(*json.loads(text), *descriptors)
+                pid, ended = _forked()
+            except (OSError, TypeError, ValueError):
+                pid = 0
+            else:
+                if pid == 0:
+                    for other in (requests.detach(), *running, *(report for _, report in running.values())):
+                        os.close(other)
+                    return request
+                running[ended] = pid, descriptors.pop()
+                poll.register(ended, select.POLLIN)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            with suppress(OSError):  # nobody waits for it any more
+                requests.send(b"%d" % pid)
+
+
+def _forked() -> tuple[int, int]:
+    """Forks; returns the number of the fork, 0 in itself, and a descriptor that can be read once it has ended.
+
+    Raises:
+        OSError: there can be no more processes, or no more descriptors.
+    """
+    if (pid := os.fork()) == 0:
+        return 0, -1
+    try:
+        return pid, os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _bury(ended: int, pid: int, report: int) -> None:
-    """Tells the status of a fork that has ended."""
-    _, status = os.waitpid(pid, 0)
-    _tell(report, os.waitstatus_to_exitcode(status))
+    """Tells the status of a fork that has ended, then gives its number free, so that no signal reaches another."""
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert found is not None
+    _tell(report, "ended", found.si_status if found.si_code == os.CLD_EXITED else -found.si_status)
+    os.waitpid(pid, 0)
     os.close(ended)
     os.close(report)
 
 
-def _tell(report: int, number: int) -> None:
+def _tell(report: int, word: str, status: int) -> None:
     with suppress(OSError):  # nobody waits for it any more
-        os.write(report, f"{number:{LINE}d}".encode())
+        os.write(report, f"{word} {status}".ljust(LINE).encode())
 
 
 def _become(request: Request) -> None:

@@ -23,7 +23,7 @@ from dgmrun.data.check import inside
 from dgmrun.data.prepare import prepare
 from dgmrun.data.splits import SPLITS, Splits, sha256
 from dgmrun.data.transform import transformed
-from dgmrun.datasets import bars_and_stripes, coin, correlated_gaussian, gaussians
+from dgmrun.datasets import bars_and_stripes, coin, correlated_gaussian, digits, gaussians
 from dgmrun.datasets.omniglot_area import area_averages
 from dgmrun.errors import Mistake
 from dgmrun.protocols.values import Event
@@ -321,3 +321,15 @@ def test_another_side_names_the_shape_that_goes_with_it() -> None:
     with pytest.raises(Mistake, match=r"`dataset.event.shape` must be \[1, 3, 3\]") as caught:
         ready("bars_and_stripes", bars_and_stripes.load(Path(), 3))
     assert caught.value.hint == "dataset.event.shape=[1,3,3]"
+
+
+def test_digits_are_the_same_where_scikit_learn_keeps_them_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = digits.load(Path())
+    monkeypatch.setattr(digits, "FILE", "elsewhere/digits.csv.gz")
+    anew = digits.load(Path())
+    for name in SPLITS:
+        for one, other in zip((splits[name].x, splits[name].y), (anew[name].x, anew[name].y), strict=True):
+            assert one is not None
+            assert other is not None
+            assert one.dtype == other.dtype
+            assert torch.equal(one, other)

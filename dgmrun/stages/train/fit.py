@@ -49,7 +49,7 @@ def fit(run: Run, setup: Setup) -> None:
     """
     check_teachers(setup)
     trainer = make_trainer(setup.config["device"])
-    device = trainer.strategy.root_device
+    device, is_first = trainer.strategy.root_device, trainer.is_global_zero
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with seeded(setup.config["seed"], "train", trainer.global_rank):
@@ -65,7 +65,7 @@ def fit(run: Run, setup: Setup) -> None:
                 restore_rank(trained, saved, trainer.global_rank)
             log.info("train       all is done, at step %d", trained.iteration)
         else:
-            if trainer.is_global_zero:
+            if is_first:
                 history.record_changes(run, setup, len(data))
                 say_receptive_field(model, setup.event)
             before = _sums(trained)
@@ -78,7 +78,7 @@ def fit(run: Run, setup: Setup) -> None:
     if clock.reason == "interrupted":
         told = f"interrupted at step {trained.iteration}; all is saved"
         raise Interrupted(told, f"dgmrun run={shlex.quote(str(run.path))}")
-    if trainer.is_global_zero:
+    if is_first:
         _finish(run, setup, source, clock, trained)
 
 
@@ -256,6 +256,7 @@ def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:
 
 @garbage.of_new_objects()
 def _train(trainer: Trainer, trained: Objective, source: Source, callbacks: list[Callback], run: Run) -> None:
+    """Trains, and empties the trainer: what it holds refers to it, and would stay until garbage is looked for."""
     trainer.callbacks = callbacks  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():
@@ -275,3 +276,5 @@ def _train(trainer: Trainer, trained: Objective, source: Source, callbacks: list
         ) from None
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         raise KeyboardInterrupt from None
+    finally:
+        vars(trainer).clear()
