@@ -142,7 +142,6 @@ def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
     """Creates a run or opens an existing one, and executes its stages; returns it, or None if there is not just one.
 
     If this process is for nothing else, `cores` says how many threads it takes.
-
     Stages are replaced by the override `stages=[...]` in `sys.argv` itself, and a new run is given as `run=...`, so
     that anything that starts this command again (a rank of a distributed training, a requeued job) continues the same
     run.

@@ -44,11 +44,10 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
         Mistake: the arguments do not compose.
     """
     added = _stages(arguments)
-    if arguments.run is not None:
-        name = SAVED
+    name = NEW if arguments.run is None else SAVED
+    if name == SAVED:
         _store_saved(arguments)
     else:
-        name = NEW
         store_new(arguments.search_path)
         added += _of_teachers(arguments)
     if arguments.only_prints:

@@ -57,7 +57,6 @@ def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
 
 
 SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, cubic, published, sigmoid)}
-
 WORDS = (*SPACINGS, "adaptive")
 
 
@@ -78,8 +77,7 @@ def adaptive(path: AnnealingPath, num: int, chains: int) -> Float64[Tensor, "tem
     a hundredth of the mean. Where no stage adds anything, as between equal distributions, spacing stays quadratic.
 
     Source:
-        Sivak and Crooks (2012), Thermodynamic metrics and optimal paths, https://arxiv.org/abs/1201.4166, equations
-        10 to 12.
+        Sivak and Crooks (2012), Thermodynamic metrics and optimal paths, https://arxiv.org/abs/1201.4166.
     """
     steps = max(2, num // (PILOT * STAGES))
     betas, state, added = quadratic(STAGES * steps + 1), path.start(max(LEAST, chains // PILOT)), []

@@ -1,4 +1,4 @@
-"""What dgmrun uses of Lightning: imported here alone, in two thirds of the time where `stand_in` permits it."""
+"""What dgmrun uses of Lightning: imported here alone, in half the time where `stand_in` permits it."""
 
 from __future__ import annotations
 

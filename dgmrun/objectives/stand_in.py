@@ -1,7 +1,7 @@
 """What is imported as torchmetrics while Lightning is, where a process is for one command of dgmrun alone.
 
 Lightning imports torchmetrics, to recognise its metrics among what a module logs, and torchmetrics imports torchvision,
-scipy.signal and pyplot, a third of the time. Objectives log through callbacks of ours, so that Lightning meets no
+scipy.signal and pyplot, half of the time. Objectives log through callbacks of ours, so that Lightning meets no
 metric. In a notebook it may meet those of the user's own modules, and imports the true ones.
 """
 
