@@ -16,15 +16,13 @@ import yaml
 from PIL import Image
 
 from dgmrun.data.splits import Split, Splits
-from dgmrun.models.grammar_vae import GrammarVAE
-from dgmrun.nn.raster import Raster
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
 from dgmrun.protocols.sparse import subset
 from dgmrun.workbench import build
 from dgmrun.workbench.build import partners
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, STRINGS, narrow
-from tests.contracts.pairs import SLOW, pairs
+from tests.contracts.pairs import pairs
 
 Command = Callable[..., int]
 SHORT = (
@@ -179,28 +177,31 @@ def test_every_option(group: str, dgmrun: Command, tmp_path: Path) -> None:
         assert results(run)["status"] == "done"
 
 
-def takes_long(experiment: str) -> bool:
-    """Whether an experiment is of a model of pixels or productions, which takes ten times as long as another."""
-    defaults = yaml.safe_load(options("experiment")[experiment].read_text()).get("defaults", [])
-    names = [each["override /model"] for each in defaults if "override /model" in each]
-    nodes = [yaml.safe_load(options("model")[name].read_text())["model"] for name in names]
-    return any(issubclass(build.target(node), (Raster, GrammarVAE)) for node in nodes)
-
-
-EXPERIMENTS = [pytest.param(name, marks=[SLOW] if takes_long(name) else []) for name in options("experiment")]
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
-    run = tmp_path / "run"
+def of_experiment(experiment: str, tmp_path: Path, data_dir: Path, teacher: Path) -> list[str]:
+    """An experiment with small networks, in short."""
     text = options("experiment")[experiment].read_text()
     other = [f"objective.teacher={teacher}"] if "distill" in text else []
-    words = [] if "stages:" in text else ["train"]
     if any(f"/dataset: {name}\n" in text for name in ELSEWHERE):
         other += noise(tmp_path / "pictures", (32, 32))
-    command = (f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, *narrow(text), *words)
-    assert dgmrun(*command, f"hydra.run.dir={run}") == 0
-    assert results(run)["status"] == "done"
+    return [f"experiment={experiment}", *other, f"data_dir={data_dir}", *SHORT, *narrow(text)]
+
+
+@pytest.mark.parametrize("experiment", list(options("experiment")))
+def test_every_experiment_can_begin(
+    experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path
+) -> None:
+    """Its data are there, and its model, objective and settings go together."""
+    command = of_experiment(experiment, tmp_path, data_dir, teacher)
+    assert dgmrun(*command, "stages=[]", f"hydra.run.dir={tmp_path / 'run'}") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", list(options("experiment")))
+def test_every_experiment(experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
+    words = [] if "stages:" in options("experiment")[experiment].read_text() else ["train"]
+    command = of_experiment(experiment, tmp_path, data_dir, teacher)
+    assert dgmrun(*command, *words, f"hydra.run.dir={tmp_path / 'run'}") == 0
+    assert results(tmp_path / "run")["status"] == "done"
 
 
 def test_every_yaml_is_among_the_tested(tmp_path: Path) -> None:

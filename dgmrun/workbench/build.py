@@ -1,4 +1,4 @@
-"""Construction of objects from a configuration. Only this file calls Hydra's `instantiate`.
+"""Construction of objects from a configuration, by the rules of Hydra's `instantiate`.
 
 A saved configuration is not trusted: a `_target_` in a group must equal one that the YAML files of the same group in
 the search path contain.
@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import methods, options, sections
@@ -27,7 +25,6 @@ from dgmrun.protocols.models import UnnormalisedDensity, roles
 from dgmrun.protocols.sound import Sound
 from dgmrun.protocols.values import Event, Modes
 from dgmrun.report.progress import bar
-from dgmrun.run.files import thawed
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 LISTED = re.compile("must be one of (.*), but is (.*)$")
@@ -94,16 +91,21 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
     Errors raised by the checks of the target are converted to mistakes.
     """
-    settings = thawed({key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())})
+    kept = {key: value for key, value in node.items() if key not in ("_target_", *OWN_KEYS.get(group, ()))}
+    make = partial(target(node), **_made(kept))
     try:
-        inspect.signature(target(node)).bind_partial(**{key: None for key in settings if key != "_target_"})
+        inspect.signature(make.func).bind_partial(**make.keywords)
     except TypeError as error:
         raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
-    try:
-        make = instantiate(settings, _partial_=True, _convert_="all")
-        return partial(checked, make) if group == "dataset" else partial(checked, _blaming, group, make)
-    except InstantiationException as error:  # raised by a nested target
-        raise Mistake(str(error.__cause__ or error).splitlines()[0]) from error
+    return partial(checked, make) if group == "dataset" else partial(checked, _blaming, group, make)
+
+
+def _made(value: Any) -> Any:
+    """Returns a copy of a setting, made of ordinary dictionaries and lists, with an object for each nested target."""
+    if isinstance(value, Mapping):
+        entries = {key: _made(entry) for key, entry in value.items() if key != "_target_"}
+        return checked(target(value), **entries) if "_target_" in value else entries
+    return [_made(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
