@@ -18,13 +18,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra._internal.core_plugins.bash_completion import BashCompletion
 from hydra._internal.core_plugins.fish_completion import FishCompletion
 from omegaconf import OmegaConf
 
 from dgmrun.command.arguments import Arguments, parse, root, split
-from dgmrun.command.compose import NEW, opened, store_new
+from dgmrun.command.compose import store_new
+from dgmrun.command.composition import NEW, composition, opened
 from dgmrun.errors import Mistake
 from dgmrun.paths import GROUPS, PATHS, methods, options, tools, words
 from dgmrun.report.terminal import flags
@@ -133,4 +133,4 @@ def _composed(arguments: Arguments) -> Any:
     overrides = [f"{group}={option}" for group, option in chosen.items()]
     store_new(arguments.search_path)
     with opened(arguments) as searched:
-        return OmegaConf.to_container(hydra.compose(NEW, [*searched, *overrides], return_hydra_config=True))
+        return OmegaConf.to_container(composition(NEW, [*searched, *overrides]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -15,15 +14,16 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from dgmrun.command import checks
 from dgmrun.command.arguments import NEEDED, Arguments, root, split
+from dgmrun.command.composition import NEW, SAVED, composition, opened, register
 from dgmrun.errors import Mistake, nearest
 from dgmrun.paths import GROUPS, config_dir, every_section, inputs, literal, methods, options, with_paths
 from dgmrun.run.directory import Run
@@ -33,8 +33,6 @@ from dgmrun.stages import FOUND_ANEW, changeable
 OF_TEACHER = "of_teacher"
 """Option of the group `dataset` that stands for the dataset of the teacher."""
 RANGES = "interval(low, high), range(start, stop), choice(a, b), tag(log, interval(low, high))"
-NEW, SAVED = "new", "saved"
-"""Names of the primary configurations of a new and of an existing run."""
 
 
 def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
@@ -55,14 +53,6 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
         return None
     with _mistakes(arguments), opened(arguments) as searched:
         return _composed(name, [*searched, *arguments.overrides, *added])
-
-
-@contextmanager
-def opened(arguments: Arguments) -> Iterator[list[str]]:
-    """Opens Hydra for `hydra.compose`; yields the override that adds the user's directory of configuration files."""
-    folders = json.dumps([f"file://{folder}" for folder in arguments.search_path], ensure_ascii=False)
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        yield [f"hydra.searchpath={folders}"] if arguments.search_path else []
 
 
 @contextmanager
@@ -101,14 +91,21 @@ def _composed(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Path
         if one.is_sweep_override():
             hint = f"dgmrun -m ... makes a sweep; \"{one.key_or_group}='a, b'\" is one value"
             raise Mistake(f"`{one.key_or_group}` must be one value, but is several", hint)
-    keys = [one for one in parsed if not one.is_hydra_override() and not (config_dir() / one.key_or_group).is_dir()]
-    options = [text for text, one in zip(overrides, parsed, strict=True) if one not in keys]
-    config = hydra.compose(name, options, return_hydra_config=True)
+    keys = [one for one in parsed if _is_key(one)]
+    config = composition(name, [text for text, one in zip(overrides, parsed, strict=True) if one not in keys])
     HydraConfig.instance().set_config(config)
+    OmegaConf.set_readonly(config.hydra, False)  # as the directory is replaced, too
     last = {one.key_or_group: place for place, one in enumerate(keys)}
     for place in sorted(last.values()):  # of a key that is given twice, the last value
         checks.replace(config, keys[place])
-    return _resolved(config, name), Path(config.hydra.run.dir).absolute()
+    directory = Path(config.hydra.run.dir).absolute()
+    return _resolved(config, name), directory
+
+
+def _is_key(override: Override) -> bool:
+    """Whether an override chooses no option, and says nothing to Hydra but where the run is."""
+    key = override.key_or_group
+    return key == "hydra.run.dir" or not (override.is_hydra_override() or (config_dir() / key).is_dir())
 
 
 def _stages(arguments: Arguments) -> list[str]:
@@ -128,7 +125,7 @@ def _of_teachers(arguments: Arguments) -> list[str]:
     first, *others = [_dataset_of(teacher) for teacher in teachers]
     if any(_but_batch_size(other) != _but_batch_size(first) for other in others):
         raise Mistake("`dataset` must be given, as the teachers have not the same")
-    ConfigStore.instance().store(group="dataset", name=OF_TEACHER, node=first[0])
+    register(OF_TEACHER, first[0], group="dataset")
     given = Run.open(teachers[0], "objective.teacher").config.get("given")
     return [f"dataset={OF_TEACHER}", *([f"given={given}"] if given is not None and "given" not in said else [])]
 
@@ -162,8 +159,7 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
 
 def store_new(search_path: Sequence[Path]) -> None:
     """Registers the primary configuration of a new run: config.yaml with the sections and methods of all stages."""
-    node = {**_with_methods(search_path), **_loaded(config_dir() / "config.yaml")}
-    ConfigStore.instance().store(name=NEW, node=node)
+    register(NEW, {**_with_methods(search_path), **_loaded(config_dir() / "config.yaml")})
 
 
 def _with_methods(search_path: Sequence[Path]) -> dict[str, Any]:
@@ -210,7 +206,7 @@ def _store_saved(arguments: Arguments) -> None:
         "defaults": ["_self_", {"device": None}, {"logger": None}, *logging],
         "hydra": {"run": {"dir": str(run.path)}, "output_subdir": None, "job": {"chdir": False}},
     }
-    ConfigStore.instance().store(name=SAVED, node=node)
+    register(SAVED, node)
 
 
 def _shipped(name: str) -> dict[str, Any]:
@@ -237,11 +233,11 @@ def _over(base: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
-    chosen = composed.hydra.runtime.choices
-    ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    if missing := sorted(OmegaConf.missing_keys(ours)):
+    with open_dict(composed):
+        chosen = composed.pop("hydra").runtime.choices
+    if missing := sorted(OmegaConf.missing_keys(composed)):
         raise Mistake(f"`{missing[0]}` must be given, but is not", f"dgmrun ... {missing[0]}=VALUE")
-    config: Any = OmegaConf.to_container(ours, resolve=True)
+    config: Any = OmegaConf.to_container(composed, resolve=True)
     checks.check_sizes(config)
     if name == NEW:
         config["choices"] = {group: chosen.get(group) for group in GROUPS}

@@ -67,17 +67,15 @@ def cover(model: str, objective: str) -> bool:
     return natural or (model, objective) in [pair for pair in pairs() if pair[1] == objective][:2]
 
 
+def is_wide(model: str, objective: str) -> bool:
+    """Whether a pair is a student with convolutional networks, which takes several times as long as others."""
+    is_student = "teacher" in options("objective")[objective].read_text()
+    return is_student and bool(narrow(options("model")[model].read_text()))
+
+
 def of_pairs(quick: Callable[[str, str], bool] = cover) -> pytest.MarkDecorator:
-    """A test for every pair; what is not quick waits for `test-all`.
-
-    Nor are students with convolutional networks, which take several times as long as others, and are trained as those.
-    """
-
-    def is_quick(model: str, objective: str) -> bool:
-        is_student = "teacher" in options("objective")[objective].read_text()
-        return quick(model, objective) and not (is_student and narrow(options("model")[model].read_text()))
-
-    cases = [pytest.param(*pair, marks=[] if is_quick(*pair) else [SLOW]) for pair in pairs()]
+    """A test for every pair; what is not quick waits for `test-all`, and so do wide students."""
+    cases = [pytest.param(*pair, marks=[] if quick(*pair) and not is_wide(*pair) else [SLOW]) for pair in pairs()]
     return pytest.mark.parametrize(("model", "objective"), cases)
 
 
