@@ -82,7 +82,7 @@ def test_what_depends_on_values_is_refused_and_done_one_after_another() -> None:
     one.record(every[0])
     assert one.together is None
     one.add_all(every, [None] * 4)
-    assert one.gradients.num == len(one.seconds) == 4
+    assert one.gradients.num == len(one.alone) == 4
 
 
 def test_a_gradient_within_is_one_of_the_operations() -> None:

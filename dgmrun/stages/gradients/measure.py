@@ -148,8 +148,9 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
     truths = {_k(one): Truth(one, config["exact_bits"], is_kept) for one in selected.values()}
     num = _together(model, batch_of(source, 0), config["num_samples"])
     if num > 1:
-        for one in every.values():
-            one.record(batch_of(source, config["tuning"]))
+        for name, one in every.items():
+            with seeded(seed, "gradients", name, "record"):
+                one.record(batch_of(source, config["tuning"]))
     with bar("gradients"):
         for places in tracked(_blocks(config["num_samples"], num)):
             batches = [batch_of(source, config["tuning"] + place) for place in places]

@@ -67,7 +67,7 @@ class Measured:
     def __init__(self, name: str, objective: Objective, settings: dict[str, Any]) -> None:
         self.name, self.objective, self.settings = name, objective, settings
         self.gradients, self.errors, self.truths = Moments(), Moments(), Moments()
-        self.seconds, self.examples = list[float](), 0
+        self.seconds, self.alone, self.examples = 0.0, list[float](), 0
         self.together: Callable[..., Tensor] | None = None
 
     def learn(self, source: Source, steps: int) -> None:
@@ -78,8 +78,8 @@ class Measured:
         for place in tracked(range(steps if own or self.objective.rank_state else 0)):
             loss, _ = self.objective.loss(batch_of(source, place))
             if optimizer is not None:
-                for part, slope in zip(own, torch.autograd.grad(loss, own), strict=True):
-                    part.grad = slope
+                for part, g in zip(own, torch.autograd.grad(loss, own), strict=True):
+                    part.grad = g
                 optimizer.step()
         self._gradient(batch_of(source, steps))  # warm-up: the first gradient takes longer
 
@@ -91,7 +91,8 @@ class Measured:
         self.examples = len(batch.x)
         started = time.perf_counter()
         g = self._gradient(batch)
-        self.seconds.append(time.perf_counter() - started)
+        self.alone.append(time.perf_counter() - started)
+        self.seconds += self.alone[-1]
         self._add(g, truth)
 
     def _add(self, g: Tensor, truth: Tensor | None) -> None:
@@ -127,12 +128,15 @@ class Measured:
         return together([torch.stack(parts) for parts in zip(*map(_parts, batches), strict=True)], moving)
 
     def add_all(self, batches: Sequence[Batch], truths: Sequence[Tensor | None]) -> None:
-        """Adds the gradient estimates of several batches, if recorded side by side: the time of one is then unknown."""
+        """Adds the gradient estimates of several batches, side by side if recorded: `milliseconds` are of others."""
         if self.together is None or len(batches) == 1:
             for batch, truth in zip(batches, truths, strict=True):
                 self.add(batch, truth)
             return
-        for g, truth in zip(_finite(self.name, self._together(self.together, batches)), truths, strict=True):
+        started = time.perf_counter()
+        every = _finite(self.name, self._together(self.together, batches))
+        self.seconds += time.perf_counter() - started
+        for g, truth in zip(every, truths, strict=True):
             self._add(g, truth)
 
     def figure(self, setup: Setup, of: Identity) -> Figure:
@@ -158,13 +162,13 @@ class Measured:
             settings={**self.settings, **setup.config["gradients"]},
             diagnostics={
                 "signal_to_noise": self.gradients.signal_to_noise(),
-                "milliseconds": 1000 * mean(self.seconds),
+                "milliseconds": 1000 * mean(self.alone),
                 "bias": self.errors.length() / length if length else None,
                 "bias_by_chance": self.errors.noise() / length if length else None,
             },
         )
         given = setup.config["given"]
-        return Figure.made(found, of=of, split="train", examples=self.examples, given=given, seconds=sum(self.seconds))
+        return Figure.made(found, of=of, split="train", examples=self.examples, given=given, seconds=self.seconds)
 
 
 def _parts(batch: Batch) -> list[Tensor]:
