@@ -48,7 +48,7 @@ def found(run: str = "run") -> dict[str, Any]:
     return entries
 
 
-@pytest.mark.parametrize(("methods", "num"), [(UNBIASED, 400), (BIASED, 400)])
+@pytest.mark.parametrize(("methods", "num"), [(UNBIASED, 100), (BIASED, 400)])
 def test_bias_is_found_where_there_is_one(methods: tuple[str, ...], num: int, dgmrun: Command) -> None:
     which = (f"gradients.methods=[{','.join(methods)}]", f"gradients.num_samples={num}", "gradients.tuning=50")
     assert dgmrun(*SBN, "train", "gradients", *which) == 0

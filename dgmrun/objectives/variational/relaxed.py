@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 from dgmrun.gradients.control_variates import relaxed
 from dgmrun.gradients.relaxation import logistic, uniform
@@ -78,5 +79,5 @@ class Relaxed(Layerwise, ABC):
         tuned = self.own_parameters()
         variance = torch.stack([g.square().sum(-1).mean() for g in estimates]).sum()
         slopes = torch.autograd.grad(variance, tuned)
-        linear = torch.stack([(part * slope).sum() for part, slope in zip(tuned, slopes, strict=True)]).sum()
+        linear = parameters_to_vector(tuned).dot(parameters_to_vector(slopes))
         return linear - linear.detach()

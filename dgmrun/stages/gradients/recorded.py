@@ -8,10 +8,12 @@ may have gradients within.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 
 def side_by_side(compute: Callable[..., Tensor], *example: Any) -> Callable[..., Tensor]:
@@ -32,5 +34,7 @@ def side_by_side(compute: Callable[..., Tensor], *example: Any) -> Callable[...,
     operations = make_fx(compute)(*example)
     operations.graph.eliminate_dead_code()
     operations.recompile()
-    every: Callable[..., Tensor] = torch.vmap(torch.func.functionalize(operations), randomness="different")
-    return torch.no_grad()(every)
+    constants = {**dict(operations.named_parameters()), **dict(operations.named_buffers())}
+    functional = torch.func.functionalize(partial(functional_call, operations))
+    every: Callable[..., Tensor] = torch.vmap(functional, in_dims=(None, 0), randomness="different")
+    return torch.no_grad()(lambda *inputs: every(constants, inputs))
