@@ -30,7 +30,7 @@ def relaxed(f: Float[Tensor, "*samples"], c: Control, logits: Units, u: Units, v
 
     Args:
         f: f(b), held constant, where b = H(logistic(logits, u)).
-        c: maps logistic variables to a value for each sample.
+        c: maps logistic variables, here both of each sample at once, [2, *samples, units], to a value for each.
         logits: logits a.
         u: uniform variables from which b was drawn.
         v: independent uniform variables, for zeta~.
@@ -39,7 +39,7 @@ def relaxed(f: Float[Tensor, "*samples"], c: Control, logits: Units, u: Units, v
         a = logits.detach().requires_grad_()
         zeta = logistic(a, u)
         b = (zeta > 0).to(a).detach()
-        free, given = c(zeta), c(conditional(a, b, v))
+        free, given = c(torch.stack((zeta, conditional(a, b, v))))
         (path,) = torch.autograd.grad((free - given).sum(), a, create_graph=True)
     return (f.detach() - given).unsqueeze(-1) * (b - torch.sigmoid(logits.detach())) + path
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 from dgmrun.gradients.control_variates import relaxed
 from dgmrun.gradients.relaxation import logistic, uniform
-from dgmrun.latent.draws import Draw
 from dgmrun.latent.trace import Trace
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.variational.layerwise import Layerwise, Noise
@@ -56,14 +57,19 @@ class Relaxed(Layerwise, ABC):
 
     def estimate(self, batch: Batch, trace: Trace, layer: int, f: Tensor, noise: Noise) -> Tensor:
         """Returns the gradient of `gradients.control_variates.relaxed`; layers above reuse the noise of the trace."""
-        a, u, above = noise.logits[layer], noise.u[layer], partial(self._again, noise)
-        return relaxed(f, partial(self._c, batch, trace, layer, above), a, u, uniform(a))
+        a, u = noise.logits[layer], noise.u[layer]
+        twice = replace(trace, z=[z.repeat(2, 1, 1) for z in trace.z[:layer]])
+        above = partial(self._again, [each.repeat(2, 1, 1) for each in noise.u])
 
-    def _c(self, batch: Batch, trace: Trace, layer: int, above: Draw, zeta: Tensor) -> Tensor:
-        return self.control(layer, zeta, self.signal(batch, trace, layer, self._soft(layer, zeta), above))
+        def c(zeta: Tensor) -> Tensor:
+            flat = zeta.flatten(0, 1)
+            signal = self.signal(batch, twice, layer, self._soft(layer, flat), above)
+            return self.control(layer, flat, signal).unflatten(0, (2, -1))
 
-    def _again(self, noise: Noise, layer: int, q: Any) -> Tensor:
-        return self._soft(layer, logistic(q.logits, noise.u[layer]))
+        return relaxed(f, c, a, u, uniform(a))
+
+    def _again(self, u: Sequence[Tensor], layer: int, q: Any) -> Tensor:
+        return self._soft(layer, logistic(q.logits, u[layer]))
 
     def _soft(self, layer: int, zeta: Tensor) -> Tensor:
         return torch.sigmoid(zeta / self.log_temperature[layer].exp())
@@ -73,5 +79,5 @@ class Relaxed(Layerwise, ABC):
         tuned = self.own_parameters()
         variance = torch.stack([g.square().sum(-1).mean() for g in estimates]).sum()
         slopes = torch.autograd.grad(variance, tuned)
-        linear = torch.stack([(part * slope).sum() for part, slope in zip(tuned, slopes, strict=True)]).sum()
+        linear = parameters_to_vector(tuned).dot(parameters_to_vector(slopes))
         return linear - linear.detach()

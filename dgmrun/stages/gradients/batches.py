@@ -149,7 +149,7 @@ def _objective(setup: Setup, model: nn.Module) -> Objective:
             "depend on each other, but has some",
             "measure a run whose model has another normalisation, such as model.norm=actnorm",
         )
-    optimization = Optimization(partial(Adam, lr=setup.config["gradients"]["lr"]))
+    optimization = Optimization(partial(Adam, lr=setup.config["gradients"]["lr"], fused=True))
     objective: Objective = build.maker("objective", node)(model, optimization)
     if isinstance(objective, Variational):
         objective.unscale()
