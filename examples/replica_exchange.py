@@ -88,8 +88,8 @@ def climb(path: RBMPath, betas: Tensor, state: Tensor, tries: int) -> tuple[Tens
         gain = gain.gather(0, place)
         up[sweep // 2, low], down[sweep // 2, low] = gain[low], -gain[low + 1]
         swap = torch.rand(len(low), ladders).log() < gain[low] + gain[low + 1]
-        pair = place[low], place[low + 1]
-        place[low], place[low + 1] = torch.where(swap, *reversed(pair)), torch.where(swap, *pair)
+        lower, upper = place[low], place[low + 1]
+        place[low], place[low + 1] = torch.where(swap, upper, lower), torch.where(swap, lower, upper)
         rung = place.argsort(0)
         beta = betas[rung][..., None]
         h = bernoulli(torch.sigmoid(beta * logits))
