@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from dgmrun.estimators import enumeration
+from dgmrun.models.rbm import RBM
+from dgmrun.protocols.values import Event
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -33,6 +38,17 @@ def test_what_a_pixel_sees_is_drawn_and_counted(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "fields.png").is_file()
 
 
+def test_ladders_find_the_exact_log_z() -> None:
+    """Within 4 standard errors by the scatter of 100 ladders, far from log Z of the base."""
+    rbm = RBM(Event((8,), "binary"), hidden=6, weight_std=1.5)
+    path = rbm.annealed(torch.tensor([[0.0], [1.0]]).expand(2, 8))
+    exact = float(torch.logsumexp(enumeration.log_masses(rbm), 0))
+    with torch.no_grad():
+        value, error = runpy.run_path(str(EXAMPLES / "replica_exchange.py"))["exchange"](path, 4, 100, 100)
+    assert 0 < error < 0.05 < abs(exact - path.log_normaliser()) / 10
+    assert abs(value - exact) < 4 * error
+
+
 @pytest.mark.slow
 def test_six_objectives_have_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = (str(tmp_path / "bound.png"), "--steps", "20", "--runs", str(tmp_path / "runs"))
@@ -49,6 +65,7 @@ def test_six_objectives_have_one_bound(tmp_path: Path, monkeypatch: pytest.Monke
         ["coin.py", "coin.png"],
         ["log_determinant.py", "cost.png", "--dims", "4", "2", "8"],
         ["receptive_fields.py", "fields.png", "--size", "2"],
+        ["replica_exchange.py", "outputs/rbm", "--rungs", "1"],
     ],
 )
 def test_words_that_an_example_does_not_take_are_refused(
