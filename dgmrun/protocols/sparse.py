@@ -43,7 +43,7 @@ def subset(x: Tensor, which: Any) -> Tensor:
     import torch
 
     if not is_sparse(x):
-        return x[which]
+        return x[which] if isinstance(which, slice) else x.index_select(0, which)
     start, index = x.crow_indices(), torch.arange(len(x), device=x.device)[which]
     first, number = start[index], start[index + 1] - start[index]
     ends = torch.cat((number.new_zeros(1), number.cumsum(0)))
