@@ -19,14 +19,14 @@ from PIL import Image
 
 from dgmrun.cli import main
 from dgmrun.paths import options
-from dgmrun.pictures import drawing
+from dgmrun.pictures import drawing, gallery
 
 Command = Callable[..., int]
 BINARY = "dataset=bars_and_stripes dataset.side=2 dataset.event.shape=[1,2,2]".split()
 OF_THE_USER = {name for name, file in options("dataset").items() if "path: ???" in file.read_text()}
 ELSEWHERE = set("cifar10 fashion_mnist omniglot_burda power gas hepmass miniboone bsds300".split())
 """Datasets that are not among the real data of the tests: tested on small ones in the published formats."""
-DRAWN = drawing.rendered
+DRAWN, VALUED = drawing.rendered, gallery.valued
 _dot = io.BytesIO()
 Image.new("L", (1, 1)).save(_dot, "png")
 DOT = _dot.getvalue()
@@ -39,8 +39,20 @@ gc.set_threshold(20_000, 20, 100)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests that look at pictures are marked `drawn`; elsewhere a dot stands for each, as drawing takes long."""
-    drawing.rendered = DRAWN if item.get_closest_marker("drawn") else lambda figure, ending: DOT
+    """Tests that look at pictures are marked `drawn`; elsewhere a dot stands for each, as drawing takes long.
+
+    Those of a training, a fifth of the time of a short one, then have no axes either.
+    """
+    looks = item.get_closest_marker("drawn") is not None
+    drawing.rendered = DRAWN if looks else lambda figure, ending: DOT
+    gallery.valued = VALUED if looks else blank
+
+
+def blank(x: numpy.ndarray, title: str, value: str, row: str, column: str) -> drawing.Picture:
+    """A picture of values that has their numbers alone."""
+    picture = drawing.Picture()
+    picture.data = {"values": x[: gallery.MOST]}
+    return picture
 
 
 @pytest.fixture(autouse=True)

@@ -15,12 +15,16 @@ import torch
 import yaml
 from PIL import Image
 
+from dgmrun.command import arguments
+from dgmrun.command.compose import compose
+from dgmrun.command.execution import check
 from dgmrun.data.splits import Split, Splits
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
 from dgmrun.protocols.sparse import subset
 from dgmrun.workbench import build
 from dgmrun.workbench.build import partners
+from dgmrun.workbench.setup import Setup
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, STRINGS, narrow
 from tests.contracts.pairs import pairs
 
@@ -187,12 +191,13 @@ def of_experiment(experiment: str, tmp_path: Path, data_dir: Path, teacher: Path
 
 
 @pytest.mark.parametrize("experiment", list(options("experiment")))
-def test_every_experiment_can_begin(
-    experiment: str, dgmrun: Command, tmp_path: Path, data_dir: Path, teacher: Path
-) -> None:
-    """Its data are there, and its model, objective and settings go together."""
-    command = of_experiment(experiment, tmp_path, data_dir, teacher)
-    assert dgmrun(*command, "stages=[]", f"hydra.run.dir={tmp_path / 'run'}") == 0
+def test_every_experiment_can_begin(experiment: str, tmp_path: Path, data_dir: Path, teacher: Path) -> None:
+    """Its data are there, and its model, objective, settings and stages go together."""
+    given = arguments.parse(of_experiment(experiment, tmp_path, data_dir, teacher))
+    composed = compose(given)
+    assert composed is not None
+    setup = Setup(build.completed(composed[0]), given.search_path)
+    check(setup, setup.config["stages"], has_weights=False)
 
 
 @pytest.mark.slow

@@ -14,9 +14,7 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -91,21 +89,15 @@ def _composed(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Path
         if one.is_sweep_override():
             hint = f"dgmrun -m ... makes a sweep; \"{one.key_or_group}='a, b'\" is one value"
             raise Mistake(f"`{one.key_or_group}` must be one value, but is several", hint)
-    keys = [one for one in parsed if _is_key(one)]
-    config = composition(name, [text for text, one in zip(overrides, parsed, strict=True) if one not in keys])
-    HydraConfig.instance().set_config(config)
-    OmegaConf.set_readonly(config.hydra, False)  # as the directory is replaced, too
+    keys = [one for one in parsed if not one.is_hydra_override() and not (config_dir() / one.key_or_group).is_dir()]
+    places = [one for one in parsed if one.key_or_group == "hydra.run.dir"]
+    options = [text for text, one in zip(overrides, parsed, strict=True) if one not in [*keys, *places]]
+    config = composition(name, options, places[-1].value() if places else None)
     last = {one.key_or_group: place for place, one in enumerate(keys)}
     for place in sorted(last.values()):  # of a key that is given twice, the last value
         checks.replace(config, keys[place])
     directory = Path(config.hydra.run.dir).absolute()
     return _resolved(config, name), directory
-
-
-def _is_key(override: Override) -> bool:
-    """Whether an override chooses no option, and says nothing to Hydra but where the run is."""
-    key = override.key_or_group
-    return key == "hydra.run.dir" or not (override.is_hydra_override() or (config_dir() / key).is_dir())
 
 
 def _stages(arguments: Arguments) -> list[str]:

@@ -1,4 +1,4 @@
-"""Construction of objects from a configuration, by the rules of Hydra's `instantiate`.
+"""Construction of objects from a configuration, by `_target_`, nested ones, too.
 
 A saved configuration is not trusted: a `_target_` in a group must equal one that the YAML files of the same group in
 the search path contain.
@@ -91,21 +91,33 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
     Errors raised by the checks of the target are converted to mistakes.
     """
-    kept = {key: value for key, value in node.items() if key not in ("_target_", *OWN_KEYS.get(group, ()))}
-    make = partial(target(node), **_made(kept))
-    try:
-        inspect.signature(make.func).bind_partial(**make.keywords)
-    except TypeError as error:
-        raise Mistake(f"`{group}` must have keys that {node['_target_']} takes, but: {error}") from None
+    own = OWN_KEYS.get(group, ())
+    make = _bound(group, {key: value for key, value in node.items() if key not in own})
     return partial(checked, make) if group == "dataset" else partial(checked, _blaming, group, make)
 
 
-def _made(value: Any) -> Any:
-    """Returns a copy of a setting, made of ordinary dictionaries and lists, with an object for each nested target."""
+def _bound(key: str, node: Mapping[str, Any]) -> partial[Any]:
+    """Returns the target of a node with its settings, in ordinary dictionaries and lists.
+
+    Raises:
+        Mistake: the target does not take a setting.
+    """
+    settings = {name: _made(f"{key}.{name}", value) for name, value in node.items() if name != "_target_"}
+    make = partial(target(node), **settings)
+    try:
+        inspect.signature(make.func).bind_partial(**settings)
+    except TypeError as error:
+        raise Mistake(f"`{key}` must have keys that {node['_target_']} takes, but: {error}") from None
+    return make
+
+
+def _made(key: str, value: Any) -> Any:
+    """Returns a copy of a setting, with an object in place of each nested node with a target."""
     if isinstance(value, Mapping):
-        entries = {key: _made(entry) for key, entry in value.items() if key != "_target_"}
-        return checked(target(value), **entries) if "_target_" in value else entries
-    return [_made(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        if "_target_" in value:
+            return checked(_bound(key, value))
+        return {name: _made(f"{key}.{name}", entry) for name, entry in value.items()}
+    return [_made(key, entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:

@@ -41,7 +41,7 @@ TINY = (
 Of the second checkpoint, after four batches, one gradient waits for the two that make a step with it.
 """
 FEW = (
-    "log_z.ais.num_temperatures=100 log_z.reverse_ais.num_temperatures=100 "
+    "log_z.ais.num_temperatures=20 log_z.reverse_ais.num_temperatures=20 "
     "log_z.importance.num_samples=400 log_z.importance.num_chains=40 log_z.importance.burn_in=10 "
     "log_z.bridge.num_samples=400 log_z.bridge.num_chains=40 log_z.bridge.burn_in=10"
 ).split()

@@ -19,7 +19,6 @@ from dgmrun.errors import Mistake
 from dgmrun.paths import options
 from dgmrun.protocols.values import Event
 from dgmrun.workbench import build
-from dgmrun.workbench.build import partners
 from tests.conftest import narrow
 
 Command = Callable[..., int]
@@ -74,8 +73,8 @@ def figures(run: str) -> dict[str, Any]:
 CHANGES = {"as it is": (0.0, 1.0), "far": (1.7e9, 1.0), "small": (0.0, 1e-6)}
 
 
-FIRST = {str(partners("model", name)["likelihood"]): name for name in reversed(MODELS)}.values()
-"""A model for each set of methods that score it, as what origin and unit move is theirs; others wait for `test-all`."""
+FIRST = {str(build.partners("model", name)["likelihood"]): name for name in reversed(MODELS)}.values()
+"""One model for each set of methods that score models: these are what a unit moves. Others wait for `test-all`."""
 
 
 @pytest.mark.parametrize("kind", ["real", "whole"])

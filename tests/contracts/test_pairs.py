@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -19,7 +16,7 @@ from dgmrun.protocols.quantities import QUANTITIES
 from dgmrun.run.directory import Run
 from dgmrun.workbench.setup import Setup
 from tests.contracts.pairs import Command as PairCommand
-from tests.contracts.pairs import Finished, Store, assert_same, cover, is_wide, of_pairs, outcome, pairs
+from tests.contracts.pairs import Finished, Store, assert_same, of_pairs, outcome, pairs
 
 Command = Callable[..., int]
 
@@ -68,38 +65,13 @@ def test_reloads_and_scores_the_same_to_the_last_bit(finished: Finished, tmp_pat
             assert again[word][label] | {"seconds": 0} == estimate | {"seconds": 0}
 
 
-@pytest.mark.slow
-@of_pairs()
+@of_pairs(quick=lambda model, objective: model == next(each for each, other in pairs() if other == objective))
 def test_killed_and_taken_up_is_never_killed(finished: Finished, dgmrun: Command, tmp_path: Path) -> None:
-    """With a gradient that waits for others, and logged steps after the checkpoint; whatever else its state is."""
+    """With a gradient that waits for others, and logged steps after the checkpoint; whatever else its state is.
+
+    What is kept between steps is most of all the objective's: quickly, one model by each.
+    """
     assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
-
-
-def test_every_kind_of_state_is_taken_up(store: Store, dgmrun: Command, tmp_path: Path) -> None:
-    """Once each: what checkpoints of quick pairs hold but for parameters of models, which a new kind of state joins."""
-    by_kind: dict[frozenset[str], Finished] = {}
-    for model, objective in (pair for pair in pairs() if cover(*pair) and not is_wide(*pair)):
-        finished = store.get(model, objective)
-        by_kind.setdefault(state_names(finished.run), finished)
-    for place, finished in enumerate(by_kind.values()):
-        assert_taken_up(finished, finished.cut, dgmrun, tmp_path / f"cut{place}")
-
-
-def state_names(run: Path) -> frozenset[str]:
-    """Names of all that the last checkpoint holds but for parameters, without numbers of layers and of players."""
-    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    parameters = {*state["gradients"]}
-    kept = [key for key in state["state_dict"] if not key.startswith("average.") and key not in parameters]
-    rest = {key: value for key, value in state.items() if key not in ("state_dict", "gradients", "optimizer_states")}
-    return frozenset({re.sub(r"\d+", "", name) for name in (*kept, *names(rest), f"{len(state['optimizer_states'])}")})
-
-
-def names(node: Any) -> Iterator[str]:
-    """Paths of all that is in a tree of dictionaries and lists."""
-    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
-    for key, entry in entries:
-        yield str(key)
-        yield from (f"{key}.{name}" for name in names(entry))
 
 
 def test_killed_with_local_posteriors_and_taken_up_is_never_killed(

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 
 from dgmrun.gradients.control_variates import relaxed
 from dgmrun.gradients.relaxation import logistic, uniform
@@ -79,5 +78,5 @@ class Relaxed(Layerwise, ABC):
         tuned = self.own_parameters()
         variance = torch.stack([g.square().sum(-1).mean() for g in estimates]).sum()
         slopes = torch.autograd.grad(variance, tuned)
-        linear = parameters_to_vector(tuned).dot(parameters_to_vector(slopes))
+        linear = torch.stack([(part * slope).sum() for part, slope in zip(tuned, slopes, strict=True)]).sum()
         return linear - linear.detach()

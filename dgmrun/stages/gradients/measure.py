@@ -2,15 +2,13 @@
 
 All estimators are evaluated on the same sequence of batches, each drawn independently from the whole training split, so
 that their times and variances are comparable. Baselines and control variates are trained first, with the parameters of
-the model fixed. Where there are many small gradients, they are computed side by side but for the first ones, whose time
-is that of a gradient in training. Scaling of the gradient by a known factor is switched off.
+the model fixed. Scaling of the gradient by a known factor is switched off.
 """
 
 from __future__ import annotations
 
 import logging
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -37,11 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dgmrun")
 EXACT_BITS = 16
 """Largest number of binary units over whose states the exact gradient sums: at most 2^16 states for each batch."""
-ALONE, MANY = 20, 200
-"""Number of gradients, the first ones, that are computed alone and timed; of how many the others are side by side."""
-TOGETHER, NUMBERS = 50, 2**18
-"""So many gradients are computed side by side, if they and their batches come to no more numbers: larger ones take as
-long as their arithmetic, which would not share the cache."""
 FEW, KEPT = 10, 2**26
 """Exact gradients of examples are kept that are in so many batches, if they come to no more numbers than that."""
 
@@ -146,33 +139,16 @@ def measured(setup: Setup, model: nn.Module) -> dict[str, Measured]:
     come_back = source.draw is None and source.size * FEW <= config["num_samples"] * source.batch_size
     is_kept = come_back and source.size * sum(part.numel() for part in model.parameters()) <= KEPT
     truths = {_k(one): Truth(one, config["exact_bits"], is_kept) for one in selected.values()}
-    num = _together(model, batch_of(source, 0), config["num_samples"])
-    if num > 1:
-        for name, one in every.items():
-            with seeded(seed, "gradients", name, "record"):
-                one.record(batch_of(source, config["tuning"]))
     with bar("gradients"):
-        for places in tracked(_blocks(config["num_samples"], num)):
-            batches = [batch_of(source, config["tuning"] + place) for place in places]
-            known = {k: [one(batch) for batch in batches] for k, one in truths.items()}
+        for place in tracked(range(config["num_samples"])):
+            batch = batch_of(source, config["tuning"] + place)
+            known = {k: one(batch) for k, one in truths.items()}
             for name, objective in selected.items():
-                with seeded(seed, "gradients", name, places[0]):
-                    every[name].add_all(batches, known[_k(objective)])
-            if (places[-1] + 1) % 100 < len(places):
-                log.info("gradients   %d of %d", places[-1] + 1, config["num_samples"])
+                with seeded(seed, "gradients", name, place):
+                    every[name].add(batch, known[_k(objective)])
+            if (place + 1) % 100 == 0:
+                log.info("gradients   %d of %d", place + 1, config["num_samples"])
     return every
-
-
-def _together(model: nn.Module, batch: Batch, num_samples: int) -> int:
-    """Returns how many gradients are computed side by side: one where there are few of them, or each is large."""
-    each = batch.x.numel() + sum(part.numel() for part in model.parameters())
-    return 1 if num_samples < MANY else max(1, min(TOGETHER, NUMBERS // each))
-
-
-def _blocks(num_samples: int, size: int) -> list[range]:
-    """Returns the places of gradients that are computed side by side: those that are timed alone, then all others."""
-    starts = [*range(ALONE), *range(ALONE, num_samples, size)]
-    return [range(start, end) for start, end in pairwise([*starts, num_samples])]
 
 
 class Truth:
