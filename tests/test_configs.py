@@ -22,7 +22,7 @@ from dgmrun.data.splits import Split, Splits
 from dgmrun.paths import options
 from dgmrun.protocols.models import takes_context
 from dgmrun.protocols.sparse import subset
-from dgmrun.workbench import build
+from dgmrun.workbench import build, start
 from dgmrun.workbench.build import partners
 from dgmrun.workbench.setup import Setup
 from tests.conftest import ELSEWHERE, NORMAL, OF_THE_USER, STRINGS, narrow
@@ -197,7 +197,7 @@ def test_every_experiment_can_begin(experiment: str, tmp_path: Path, data_dir: P
     composed = compose(given)
     assert composed is not None
     setup = Setup(build.completed(composed[0]), given.search_path)
-    check(setup, setup.config["stages"], has_weights=False)
+    check(setup, setup.config["stages"], start.given_weights(setup) is not None)
 
 
 @pytest.mark.slow

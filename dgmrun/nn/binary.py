@@ -22,7 +22,7 @@ def precise(logits: Tensor) -> Tensor:
 
 
 def bernoulli(probability: Tensor) -> Tensor:
-    """Draws binary units, faster than `torch.bernoulli` on a CPU; in float32, p is rounded up to a multiple of 2^-24."""
+    """Draws binary units, faster than `torch.bernoulli` on a CPU; float32 rounds p up to a multiple of 2^-24."""
     return torch.rand_like(probability).lt_(probability)
 
 
