@@ -50,6 +50,8 @@ def main() -> None:
             measure(arguments, Path(folder))
     except Mistake as mistake:
         made.exit(2, f"error: {mistake}\n")
+    except KeyboardInterrupt:
+        made.exit(130, "error: interrupted\n")
 
 
 def comparisons(arguments: Namespace, folder: Path) -> Iterable[Comparison]:

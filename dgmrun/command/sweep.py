@@ -91,10 +91,9 @@ class ProcessLauncher(Launcher):
             if pool.is_interrupted:
                 raise KeyboardInterrupt
         if lost := [job for job in jobs if not job.state.startswith(("done", "queued", "running"))]:
-            raise RunFailed(
-                f"{len(lost)} of {len(jobs)} jobs are not done",
-                "the same command again skips what is done and runs the rest; run.log of a job says more",
-            )
+            again = "the same command again skips what is done and runs the rest; run.log of a job says more"
+            is_any = any(job.state != "refused" for job in jobs)  # the folders of those are withdrawn
+            raise RunFailed(f"{len(lost)} of {len(jobs)} jobs are not done", again if is_any else None)
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
 
     def _job(self, overrides: list[str]) -> Job:
@@ -191,4 +190,5 @@ def _outcome(child: Child) -> tuple[str, str]:
     if failure is None:
         return "done", ""
     states = {1: "failed", 2: "refused", INTERRUPTED: "interrupted"}
-    return "killed" if child.process.returncode < 0 else states[failure.status], str(failure)
+    is_killed = child.process.returncode < 0 and failure.status != INTERRUPTED
+    return "killed" if is_killed else states[failure.status], str(failure)

@@ -23,8 +23,9 @@ class Shown(Protocol):
 
 
 def tell(line: str) -> None:
-    """Prints a line of progress to stderr."""
-    print(plain(line), file=sys.stderr, flush=True)
+    """Prints a line of progress to stderr, in one piece, as other threads print, too."""
+    sys.stderr.write(f"{plain(line)}\n")
+    sys.stderr.flush()
 
 
 def settings(job: Shown, jobs: Sequence[Shown]) -> str:
@@ -60,7 +61,8 @@ def _errors(jobs: Sequence[Shown]) -> Iterable[str]:
 def _summary(jobs: Sequence[Shown]) -> str:
     states = [job.state for job in jobs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    return f"\n{counts}: dgmrun compare {shlex.quote(os.path.relpath(jobs[0].path.parent))}"
+    folder = jobs[0].path.parent
+    return f"\n{counts}" + (f": dgmrun compare {shlex.quote(os.path.relpath(folder))}" if folder.exists() else "")
 
 
 def _duration(seconds: float) -> str:
