@@ -1,11 +1,11 @@
 r"""Generator of a progressively grown GAN: x = g(z), first at a low resolution, then at twice that, and so on.
 
-The vector z is a direction, as N(0, I) is normalised. At step t, the resolution is
+The vector z is a direction, as draws of N(0, I) are normalised. After t steps, the resolution is
 
-.. math:: r(t) = \min(R, j + \min(1, s / \mathrm{fade})), \qquad t - \mathrm{stable} = j\, (\mathrm{fade} + \mathrm{stable}) + s
+.. math:: r(t) = \min(R, j + \min(1, s / f)), \qquad t - g = j (f + g) + s, \quad 0 \le s < f + g
 
-that is, each is trained for `stable` steps, and the next one is blended in for `fade` steps, up to that of the data, R. It
-depends on the step alone, so that a training goes on wherever it was killed.
+that is, each is trained for g = `stable` steps and the next one is blended in for f = `fade` steps, up to that of the
+data, R. It depends on the step alone, so that a training goes on from wherever it was killed.
 
 References:
     Karras, Aila, Laine and Lehtinen (2018), Progressive growing of GANs for improved quality, stability, and variation,

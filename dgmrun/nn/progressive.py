@@ -146,7 +146,9 @@ class Decoder(nn.Module):
         squash: activation of the pixels.
     """
 
-    def __init__(self, shape: Sequence[int], width: int, depth: int, inputs: int, squash: Callable[[], nn.Module]):
+    def __init__(
+        self, shape: Sequence[int], width: int, depth: int, inputs: int, squash: Callable[[], nn.Module]
+    ) -> None:
         super().__init__()
         sides, channels = resolutions(shape), _channels(shape, width)
         size = (channels[0], *sides[0])

@@ -15,7 +15,7 @@ class Growing(Protocol):
     """A module that works at one resolution of several, or between two; which is saved with its weights."""
 
     def grow(self, resolution: float) -> None:
-        """Sets the resolution: 0 is the lowest; at j + alpha, that of j + 1 has the weight alpha, that of j the rest."""
+        """Sets the resolution, 0 the lowest; at j + alpha, j and j + 1 are blended, by 1 - alpha to alpha."""
 
 
 @runtime_checkable

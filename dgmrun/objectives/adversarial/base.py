@@ -178,7 +178,7 @@ class Adversarial(Objective, ABC):
         return [each / weight for each in sums] if weight >= ENOUGH else []
 
     def doubts(self) -> list[str]:
-        """Returns warnings: the generator was never trained, has not grown up, or its samples are all alike; the critic's."""
+        """Returns warnings: of a generator untrained or not yet grown, of samples that are alike, and of the critic."""
         return [*self._generator_doubts(), *self._growth_doubts(), *self.critic_doubts()]
 
     def _growth_doubts(self) -> list[str]:
