@@ -21,7 +21,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, linear
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, linear
 
 from dgmrun.nn.mlp import ACTIVATIONS
 
@@ -100,7 +100,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [batch, inputs, H, W] to [batch, outputs, H, W]."""
-        return self._conv_forward(x, self.weight * self.scale, self.bias)
+        return conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
 
 def _equalised(layer: nn.Linear | nn.Conv2d, gain: float) -> float:
