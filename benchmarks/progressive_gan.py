@@ -15,8 +15,8 @@ from benchmarks._loops import batches
 from benchmarks._stage import BATCH, Stage
 
 LATENT, WIDTHS, LOW, PENALTY = 64, (32, 16, 8), 7, 10.0
-PHASE = 4
-"""Steps at each resolution, and of each fade-in: the data's is reached after 16."""
+PHASE = 3
+"""Steps at each resolution, and of each fade-in: the data's is reached after 12."""
 GAN = (
     *("model=progressive_gan", f"model.latent={LATENT}", f"model.hidden={WIDTHS[-1]}"),
     *(f"model.fade={PHASE}", f"model.stable={PHASE}", f"objective.critic.hidden={WIDTHS[-1]}"),
@@ -28,7 +28,7 @@ def comparisons(data: list[str], quick: bool) -> list[Comparison]:
     """Through all resolutions, without validations, since the loop has none; of grey MNIST, if it is at hand."""
     if "dataset=binarized_mnist" not in data:
         return []
-    steps = 10 if quick else 20
+    steps = 15 if quick else 20
     stage = Stage([], steps, model=GAN)
     ours, theirs = stage.rate, partial(plain, stage.x, steps)
     return [Comparison("progressive GAN, plain torch", "examples/s", ours, theirs, ">= 0.95")]
