@@ -182,6 +182,7 @@ def test_both_players_grow_by_the_number_of_batches_alone(kind: Callable[..., Ad
     players, batch = game(kind), Batch(pictures(), torch.arange(6))
     for step, place in ((0, 0.0), (3, 0.25), (9, 1.25), (4, 0.5), (12, 2.0)):
         players.iteration = step
+        players.on_train_batch_start(batch, 0)
         for player in players.players():
             players.zero_grad()
             players.player_loss(player.name, batch)[0].backward()

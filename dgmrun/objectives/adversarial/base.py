@@ -145,9 +145,14 @@ class Adversarial(Objective, ABC):
         generator = [part for part in self.model.parameters() if part.requires_grad]
         return [Player("critic", self.own_parameters(), self.rate), Player("generator", generator, every=self.k)]
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Sets the resolution of networks that grow by the number of batches; that of a moving average follows."""
+        model: Any = self.model
+        for part in self.growing if self.is_progressive else ():
+            part.grow(model.resolution_at(self.iteration))
+
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of the critic or of the generator, each on new samples."""
-        self._grow()
         x, _, context = batch
         sample = self.generated(len(x), context)
         if name == "generator":
@@ -156,13 +161,6 @@ class Adversarial(Objective, ABC):
         loss = self.critic_loss(self.seen(x), self.seen(sample), context)
         self._observe(loss.detach(), sample, x)
         return loss, {}
-
-    def _grow(self) -> None:
-        """Sets the resolution of both networks to that of this step; that of a moving average follows the model's."""
-        model: Any = self.model
-        if self.is_progressive:
-            for part in self.growing:
-                part.grow(model.resolution_at(self.iteration))
 
     @torch.no_grad()
     def _observe(self, loss: Tensor, sample: Tensor, x: Tensor) -> None:
