@@ -31,7 +31,8 @@ class ProgressiveGAN(nn.Module):
     Large pictures are trained in less time than at full resolution throughout, and more reliably, as their outlines are
     learnt first. As published: equalised learning rate, pixel norm, and with `objective.critic.network=progressive` a
     critic that grows along and sees how much the samples of a batch differ; `optimizer.ema=0.999` averages the weights.
-    As no layer has a gradient before it works, its moments begin when it does. Pixels of data in [0, 1] are a sigmoid.
+    In one process, a layer has no gradient before it works, so that its moments begin when it does. Pixels of data in
+    [0, 1] are a sigmoid.
 
     Args:
         event: event of one example; it must be a picture, real or unit.
