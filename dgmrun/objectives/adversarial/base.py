@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, frozen
+from dgmrun.protocols.growth import Growing, Progressive
 from dgmrun.protocols.models import ImplicitModel, context_of
 from dgmrun.protocols.values import Batch
 
@@ -60,6 +61,8 @@ class Adversarial(Objective, ABC):
         event: Any = model.event
         told = context_of(model)
         self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event, told)
+        self.is_progressive = isinstance(model, Progressive)
+        self.growing = [part for part in (*model.modules(), *self.critic.modules()) if isinstance(part, Growing)]
         self.rank_state["moments"] = torch.zeros(4)
         """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
 
@@ -90,6 +93,12 @@ class Adversarial(Objective, ABC):
         """Returns the critic's output for each input, [batch]."""
         output: Tensor = self.critic(x) if context is None else self.critic(x, context)
         return output.squeeze(-1)
+
+    def shown(self, x: Tensor) -> Tensor:
+        """Returns examples at the resolution of a model that grows, and as they are for another."""
+        model: Any = self.model
+        shown: Tensor = model.shown(x) if self.is_progressive else x
+        return shown
 
     def seen(self, x: Tensor) -> Tensor:
         """Returns the critic's input: `x`, with instance noise if there is any."""
@@ -129,12 +138,18 @@ class Adversarial(Objective, ABC):
         """Returns the critic's payoff for each example, and for as many samples of the model."""
         x, _, context = batch
         sample = self.generated(len(x), context)
-        return self.payoff(self.f(self.seen(x), context), self.f(self.seen(sample), context))
+        return self.payoff(self.f(self.seen(self.shown(x)), context), self.f(self.seen(sample), context))
 
     def players(self) -> list[Player]:
         """Returns the critic, and the generator, which makes a step after every `k` steps of the critic."""
         generator = [part for part in self.model.parameters() if part.requires_grad]
         return [Player("critic", self.own_parameters(), self.rate), Player("generator", generator, every=self.k)]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Sets the resolution of networks that grow by the number of batches; that of a moving average follows."""
+        model: Any = self.model
+        for part in self.growing if self.is_progressive else ():
+            part.grow(model.resolution_at(self.iteration))
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of the critic or of the generator, each on new samples."""
@@ -142,6 +157,7 @@ class Adversarial(Objective, ABC):
         sample = self.generated(len(x), context)
         if name == "generator":
             return self.generator_loss(self.f(self.seen(sample), context)), {}
+        x = self.shown(x)
         loss = self.critic_loss(self.seen(x), self.seen(sample), context)
         self._observe(loss.detach(), sample, x)
         return loss, {}
@@ -160,8 +176,17 @@ class Adversarial(Objective, ABC):
         return [each / weight for each in sums] if weight >= ENOUGH else []
 
     def doubts(self) -> list[str]:
-        """Returns warnings: the generator was never trained, the samples are all alike, and those about the critic."""
-        return [*self._generator_doubts(), *self.critic_doubts()]
+        """Returns warnings: of a generator untrained or not yet grown, of samples that are alike, and of the critic."""
+        return [*self._generator_doubts(), *self._growth_doubts(), *self.critic_doubts()]
+
+    def _growth_doubts(self) -> list[str]:
+        model: Any = self.model
+        if not self.is_progressive or self.iteration >= (steps := model.steps_to_grow()):
+            return []
+        return [
+            f"samples have a lower resolution than the data, as the model grows for {steps} batches, and "
+            f"{self.iteration} were trained on; raise trainer.max_steps or lower model.fade and model.stable"
+        ]
 
     def _generator_doubts(self) -> list[str]:
         if 0 < self.iteration < self.k * self.optimization.accumulate:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from dgmrun.nn import convolution, mlp
+from dgmrun.nn import convolution, mlp, progressive
 from dgmrun.nn.context import ContextVector, beside
 from dgmrun.protocols.values import Event
 
-NETWORKS = {"mlp": mlp.encoder, "convolutional": convolution.encoder}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": mlp.encoder,
+    "convolutional": convolution.encoder,
+    "progressive": progressive.Encoder,
+}
 
 
 @dataclass(frozen=True)
@@ -19,9 +23,10 @@ class Critic:
     """Settings of the critic.
 
     Args:
-        network: `mlp`, or `convolutional` for images.
+        network: `mlp`; for images `convolutional`, or `progressive`, which grows with a model that does.
         hidden: number of units of each hidden layer, or of channels of the first convolution.
-        depth: number of hidden layers, or of convolutions, each of which halves height and width.
+        depth: number of hidden layers, of convolutions, each of which halves height and width, or, of a progressive
+            network, of convolutions at each resolution.
         activation: activation function of hidden layers: tanh, relu, leaky_relu, elu or softplus.
         noise: standard deviation of Gaussian noise added to all inputs (instance noise).
         rate: learning rate relative to that of the generator.
