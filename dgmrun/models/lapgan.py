@@ -2,9 +2,9 @@ r"""Laplacian pyramid of generators: the coarsest picture from noise, then the d
 
 .. math:: x_0 = g_0(z_0), \qquad x_k = \mathrm{up}(x_{k-1}) + r_k, \qquad r_k = g_k(z_k, x_{k-1})
 
-where up repeats each pixel in a block of 2 x 2, and the residual r_k has mean 0 in each block. A coarser picture has the
-means of blocks, so that the pyramid of x is a change of variables. With h_k, the coordinates of r_k in an orthonormal
-basis of its three free dimensions of each block,
+where up repeats each pixel in a block of 2 x 2, and the residual r_k has mean 0 in each block. The coarser picture has
+the means of blocks, so that the pyramid of x is a change of variables. With h_k, the coordinates of r_k in an
+orthonormal basis of its three free dimensions of each block,
 
 .. math:: \log p(x) = \log p(x_0) + \sum_{k=1}^K \log p(h_k | x_{k-1}) - \log 2 \sum_{k=1}^K B_k
 
@@ -38,7 +38,7 @@ SHOWN = 12
 KERNEL = 3
 
 
-class LAPGAN(nn.Module):
+class LaplacianPyramid(nn.Module):
     """A generator of pictures, of real numbers or in [0, 1], from coarse to fine.
 
     Args:
@@ -56,7 +56,7 @@ class LAPGAN(nn.Module):
         ValueError: a setting is invalid; the message names its key.
 
     Example:
-        >>> LAPGAN(Event((1, 8, 8), "unit"), hidden=16, maps=4).sample(5).shape
+        >>> LaplacianPyramid(Event((1, 8, 8), "unit"), hidden=16, maps=4).sample(5).shape
         torch.Size([5, 1, 8, 8])
     """
 
@@ -95,9 +95,7 @@ class LAPGAN(nn.Module):
         coarsest, *coarser = [Event(shape, event.kind) for shape in shapes[:-1]]
         self.event = event
         self.coarsest = Generator(coarsest, latent, prior, "mlp", hidden, depth, activation)
-        self.levels = nn.ModuleList(
-            Level(each, prior, maps, convolutions, activation) for each in (coarsest, *coarser)
-        )
+        self.levels = nn.ModuleList(Level(each, prior, maps, convolutions, activation) for each in (coarsest, *coarser))
 
     def stages(self) -> list[Generator | Level]:
         """The generator of the coarsest picture, and those of details, from coarse to fine."""

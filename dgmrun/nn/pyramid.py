@@ -44,7 +44,9 @@ def halved(x: Tensor) -> tuple[Tensor, Tensor]:
 def doubled(m: Tensor, h: Tensor) -> Tensor:
     """Joins means [batch, C, h, w] and details [batch, 3C, h, w] to pictures [batch, C, 2h, 2w]."""
     p, q, r = (h.unflatten(1, (-1, DETAILS)) / 2).unbind(2)
-    rows = [torch.stack(pair, -1).flatten(-2) for pair in ((m + p + q + r, m + p - q - r), (m - p + q - r, m - p - q + r))]
+    rows = [
+        torch.stack(pair, -1).flatten(-2) for pair in ((m + p + q + r, m + p - q - r), (m - p + q - r, m - p - q + r))
+    ]
     return torch.stack(rows, -2).flatten(-3, -2)
 
 
