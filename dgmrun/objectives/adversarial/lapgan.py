@@ -74,6 +74,7 @@ class LAPGAN(LogOdds):
     def games(self) -> list[Game]:
         """Returns the game of each stage: all go on at once, or one after another."""
         model: Any = self.model
+        critics: Any = self.critic
         stages, steps = model.stages(), self.stage_steps
         return [
             Game(
@@ -84,5 +85,5 @@ class LAPGAN(LogOdds):
                 first=place * (steps or 0),
                 stop=math.inf if steps is None or stage is stages[-1] else (place + 1) * steps,
             )
-            for place, (critic, stage) in enumerate(zip(self.critic, stages, strict=True))
+            for place, (critic, stage) in enumerate(zip(critics, stages, strict=True))
         ]
