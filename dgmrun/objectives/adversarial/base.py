@@ -127,13 +127,13 @@ class Adversarial(Objective, ABC):
 
     def _payoffs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the critic's payoff for each example, and for as many samples of the model: the means over games."""
-        of_x, of_sample = [], []
+        payoffs = []
         for game in self.games():
             x, _, context = game.view(batch)
             f, sample = game.told(context), game.generated(len(x), context)
-            for every, one in zip((of_x, of_sample), self.payoff(f(self.seen(x)), f(self.seen(sample))), strict=True):
-                every.append(one)
-        return torch.stack(of_x).mean(0), torch.stack(of_sample).mean(0)
+            payoffs.append(torch.stack(self.payoff(f(self.seen(x)), f(self.seen(sample)))))
+        of_x, of_sample = torch.stack(payoffs).mean(0)
+        return of_x, of_sample
 
     def players(self) -> list[Player]:
         """Returns the critic of each game, and its generator, which steps after every `k` steps of the critic."""
@@ -142,10 +142,9 @@ class Adversarial(Objective, ABC):
             critic, generator = (
                 [part for part in each.parameters() if part.requires_grad] for each in (game.critic, game.generator)
             )
-            turns = {"first": game.first, "stop": game.stop}
             players += [
-                Player(game.of("critic"), critic, self.rate, **turns),
-                Player(game.of("generator"), generator, every=self.k, **turns),
+                Player(game.of("critic"), critic, self.rate, 1, game.first, game.stop),
+                Player(game.of("generator"), generator, 1.0, self.k, game.first, game.stop),
             ]
         return players
 

@@ -15,6 +15,7 @@ References:
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import nn
@@ -24,6 +25,7 @@ from dgmrun.objectives.adversarial.game import Game
 from dgmrun.objectives.adversarial.log_odds import LogOdds
 from dgmrun.objectives.base import Optimization
 from dgmrun.protocols.staged import Staged
+from dgmrun.protocols.values import Batch
 
 
 class LAPGAN(LogOdds):
@@ -75,15 +77,21 @@ class LAPGAN(LogOdds):
         """Returns the game of each stage: all go on at once, or one after another."""
         model: Any = self.model
         critics: Any = self.critic
-        stages, steps = model.stages(), self.stage_steps
+        steps, last = self.stage_steps, len(critics) - 1
         return [
             Game(
                 critic,
                 stage,
                 f"{place}",
-                lambda batch, place=place: model.staged(batch)[place],
+                partial(self._view, place),
                 first=place * (steps or 0),
-                stop=math.inf if steps is None or stage is stages[-1] else (place + 1) * steps,
+                stop=math.inf if steps is None or place == last else (place + 1) * steps,
             )
-            for place, (critic, stage) in enumerate(zip(critics, stages, strict=True))
+            for place, (critic, stage) in enumerate(zip(critics, model.stages(), strict=True))
         ]
+
+    def _view(self, place: int, batch: Batch) -> Batch:
+        """Returns what a stage draws of examples, and what it is given."""
+        model: Any = self.model
+        part: Batch = model.staged(batch)[place]
+        return part
