@@ -128,6 +128,8 @@ def narrow(text: str) -> list[str]:
         return ["model.width=4", "model.depth=1", "sample.steps=3"]
     if "models.dbn" in text:
         return ["model.hidden=[20,10]"]
+    if "models.lapgan" in text or "/model: lapgan" in text:
+        return ["model.levels=1", "model.maps=2", "model.hidden=8", "objective.critic.hidden=8"]
     if "models.dae" in text or "/model: dae" in text:
         return ["model.hidden=20"]
     return ["model.residual_blocks=0", "model.feature_maps=2"] if "feature_maps" in text else []

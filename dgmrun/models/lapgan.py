@@ -99,7 +99,7 @@ class LaplacianPyramid(nn.Module):
 
     def stages(self) -> list[Generator | Level]:
         """The generator of the coarsest picture, and those of details, from coarse to fine."""
-        return [self.coarsest, *self.levels]  # type: ignore[list-item]
+        return [self.coarsest, *self.levels]
 
     def staged(self, batch: Batch) -> list[Batch]:
         """Coarsest pictures, and details [batch, 3C, h, w] with the coarser pictures as their contexts."""
