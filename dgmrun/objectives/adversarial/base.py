@@ -174,7 +174,7 @@ class Adversarial(Objective, ABC):
     def doubts(self) -> list[str]:
         """Returns warnings: a generator was never trained, its samples are all alike, and those about its critic."""
         return [
-            f"{game.name}: {doubt}" if game.name else doubt
+            f"game {game.name}: {doubt}" if game.name else doubt
             for game in self.games()
             for doubt in (*self._generator_doubts(game), *self.critic_doubts(*self.usual(game)[:1]))
         ]
@@ -182,10 +182,12 @@ class Adversarial(Objective, ABC):
     def _generator_doubts(self, game: Game) -> list[str]:
         first = game.first + (self.k - 1 - game.first) % self.k
         if 0 < self.iteration < (first + 1) * self.optimization.accumulate:
-            before = f"{game.first} steps of other games" if game.first else f"objective.k = {self.k} of the critic"
+            before, cure = f"objective.k = {self.k} of the critic", " or lower objective.k"
+            if game.first:
+                before, cure = f"{game.first} steps of other games", ""
             return [
                 f"the generator has made no step in {self.iteration} batches, as {before} come first; "
-                "raise trainer.max_steps or lower objective.k"
+                f"raise trainer.max_steps{cure}"
             ]
         _, of_samples, of_data = self.usual(game) or (0.0, 1.0, 1.0)
         if of_samples >= ALIKE * of_data:
