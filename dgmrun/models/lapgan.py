@@ -27,15 +27,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dgmrun.models.gan import NOISES, Generator
-from dgmrun.nn.context import beside
-from dgmrun.nn.mlp import ACTIVATIONS
-from dgmrun.nn.pyramid import DETAILS, doubled, halved, halvings, with_means
+from dgmrun.nn.pyramid import Level, doubled, halved, halvings
 from dgmrun.nn.settings import check_size
 from dgmrun.protocols.values import Batch, Event
 
 SHOWN = 12
 """Number of samples that are shown at every level."""
-KERNEL = 3
 
 
 class LaplacianPyramid(nn.Module):
@@ -91,11 +88,10 @@ class LaplacianPyramid(nn.Module):
                 f"but is {levels}"
             )
         channels, height, width = event.shape
-        shapes = [(channels, height >> level, width >> level) for level in range(levels, -1, -1)]
-        coarsest, *coarser = [Event(shape, event.kind) for shape in shapes[:-1]]
+        coarser = [Event((channels, height >> level, width >> level), event.kind) for level in range(levels, 0, -1)]
         self.event = event
-        self.coarsest = Generator(coarsest, latent, prior, "mlp", hidden, depth, activation)
-        self.levels = nn.ModuleList(Level(each, prior, maps, convolutions, activation) for each in (coarsest, *coarser))
+        self.coarsest = Generator(coarser[0], latent, prior, "mlp", hidden, depth, activation)
+        self.levels = nn.ModuleList(Level(each, NOISES[prior], maps, convolutions, activation) for each in coarser)
 
     def stages(self) -> list[Generator | Level]:
         """The generator of the coarsest picture, and those of details, from coarse to fine."""
@@ -142,52 +138,3 @@ class LaplacianPyramid(nn.Module):
         levels = self._run_up(self.noise(len(batch.x)))
         size = self.event.shape[1:]
         return {"dreams": levels[-1], "levels": torch.cat([interpolate(x[:SHOWN], size) for x in levels], 3)}
-
-
-class Level(nn.Module):
-    """Generator of the details of a picture given the coarser one, by convolutions at its resolution.
-
-    Those of data in [0, 1] are of a picture in [0, 1] that is moved to the given means.
-
-    Args:
-        coarser: event of the coarser picture.
-        prior: key of `NOISES`.
-        maps: number of channels of each hidden convolution.
-        convolutions: number of hidden convolutions.
-        activation: key of ACTIVATIONS.
-
-    Raises:
-        ValueError: a size is too small; the message names its key.
-    """
-
-    def __init__(self, coarser: Event, prior: str, maps: int, convolutions: int, activation: str) -> None:
-        super().__init__()
-        for key, size, least in (("maps", maps, 1), ("convolutions", convolutions, 0)):
-            check_size(key, size, least)
-        channels, *self.sides = coarser.shape
-        self.context, self.event = coarser, Event((DETAILS * channels, *self.sides), "real")
-        self.draw, self.latent = NOISES[prior], 4 * coarser.dims
-        self.is_unit = coarser.kind == "unit"
-        before, layers = 5 * channels, []
-        for _ in range(convolutions):
-            layers += [nn.Conv2d(before, maps, KERNEL, padding=KERNEL // 2), ACTIVATIONS[activation]()]
-            before = maps
-        outputs = (DETAILS + self.is_unit) * channels
-        self.net = nn.Sequential(*layers, nn.Conv2d(before, outputs, KERNEL, padding=KERNEL // 2))
-
-    @torch.no_grad()
-    def noise(self, num: int) -> Tensor:
-        """Samples of z, [num, units], one for each pixel of the finer picture."""
-        return self.draw(next(self.parameters()).new_empty(num, self.latent))
-
-    def generate(self, noise: Tensor, context: Tensor) -> Tensor:
-        """Generates details [num, 3C, h, w] from z, given coarser pictures [num, C, h, w], differentiably."""
-        outputs: Tensor = self.net(beside(context, noise.unflatten(1, (-1, *self.sides))))
-        if not self.is_unit:
-            return outputs
-        return halved(with_means(nn.functional.pixel_shuffle(outputs.sigmoid(), 2), context))[1]
-
-    @torch.no_grad()
-    def sample(self, num: int, context: Tensor) -> Tensor:
-        """Independent samples of details, one for each of the coarser pictures."""
-        return self.generate(self.noise(num), context)

@@ -1,4 +1,4 @@
-r"""Laplacian pyramids of pictures: means of blocks of 2 x 2 pixels, and three details of each block.
+r"""Laplacian pyramids of pictures: means of blocks of 2 x 2 pixels, and three details of each block; their generator.
 
 .. math:: m = \tfrac14 (a + b + c + d), \qquad
           h = \tfrac12 (a + b - c - d,\; a - b + c - d,\; a - b - c + d)
@@ -17,13 +17,20 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle
 
-DETAILS = 3
-"""Number of details of a block."""
+from dgmrun.nn.context import beside
+from dgmrun.nn.mlp import ACTIVATIONS
+from dgmrun.nn.settings import check_size
+from dgmrun.protocols.values import Event
+
+BLOCK, DETAILS = 4, 3
+"""Numbers of pixels and of details of a block."""
+KERNEL = 3
 TINY = 1e-6
 """Lower limit of what means are divided by."""
 
@@ -61,3 +68,54 @@ def with_means(x: Tensor, m: Tensor) -> Tensor:
     darker = x * (m / mean.clamp_min(TINY))
     brighter = 1 - (1 - x) * ((1 - m) / (1 - mean).clamp_min(TINY))
     return torch.where(m < mean, darker, brighter)
+
+
+class Level(nn.Module):
+    """Generator of the details of a picture given the coarser one, by convolutions at its resolution.
+
+    Those of data in [0, 1] are of a picture in [0, 1] that is moved to the given means.
+
+    Args:
+        coarser: event of the coarser picture.
+        draw: draws noise of the shape of a tensor.
+        maps: number of channels of each hidden convolution.
+        convolutions: number of hidden convolutions.
+        activation: key of ACTIVATIONS.
+
+    Raises:
+        ValueError: a size is too small; the message names its key.
+    """
+
+    def __init__(
+        self, coarser: Event, draw: Callable[[Tensor], Tensor], maps: int, convolutions: int, activation: str
+    ) -> None:
+        super().__init__()
+        for key, size, least in (("maps", maps, 1), ("convolutions", convolutions, 0)):
+            check_size(key, size, least)
+        channels, *self.sides = coarser.shape
+        self.context, self.event = coarser, Event((DETAILS * channels, *self.sides), "real")
+        self.draw, self.latent = draw, BLOCK * coarser.dims
+        self.is_unit = coarser.kind == "unit"
+        before, layers = (1 + BLOCK) * channels, []
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(before, maps, KERNEL, padding=KERNEL // 2), ACTIVATIONS[activation]()]
+            before = maps
+        outputs = (BLOCK if self.is_unit else DETAILS) * channels
+        self.net = nn.Sequential(*layers, nn.Conv2d(before, outputs, KERNEL, padding=KERNEL // 2))
+
+    @torch.no_grad()
+    def noise(self, num: int) -> Tensor:
+        """Samples of z, [num, units], one for each pixel of the finer picture."""
+        return self.draw(next(self.parameters()).new_empty(num, self.latent))
+
+    def generate(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Generates details [num, 3C, h, w] from z, given coarser pictures [num, C, h, w], differentiably."""
+        outputs: Tensor = self.net(beside(context, noise.unflatten(1, (-1, *self.sides))))
+        if not self.is_unit:
+            return outputs
+        return halved(with_means(pixel_shuffle(outputs.sigmoid(), 2), context))[1]
+
+    @torch.no_grad()
+    def sample(self, num: int, context: Tensor) -> Tensor:
+        """Independent samples of details, one for each of the coarser pictures."""
+        return self.generate(self.noise(num), context)
