@@ -88,18 +88,16 @@ class Parzen(FidelityMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the log-density of each example, and their mean, with the bandwidth selected on validation data."""
         known = evidence.valid.rows(slice(self.num_valid))
-        is_staged = isinstance(model, Staged)
-        if is_staged := isinstance(model, Staged):
+        if isinstance(model, Staged):
             parts = zip(model.stages(), model.staged(evidence.batch), model.staged(known), strict=True)
             windows = {f"_{place}": self._windows(*part) for place, part in enumerate(parts)}
+            means = {f"log_p{name}": float(each.log_p.mean()) for name, each in windows.items()}
+            log_volume = model.log_volume()
         else:
-            windows = {"": self._windows(model, evidence.batch, known)}
-        log_p = torch.stack([each.log_p for each in windows.values()]).sum(0)
-        if is_staged:
-            log_p += model.log_volume()
+            windows, means, log_volume = {"": self._windows(model, evidence.batch, known)}, {}, 0.0
+        log_p = torch.stack([each.log_p for each in windows.values()]).sum(0) + log_volume
         error = float(log_p.std()) / math.sqrt(len(log_p)) if len(log_p) > 1 else None
         chosen = {f"bandwidth{name}": each.bandwidth for name, each in windows.items()}
-        means = {f"log_p{name}": float(each.log_p.mean()) for name, each in windows.items()} if is_staged else {}
         is_at_end = any(each.is_at_end for each in windows.values())
         return log_p, Estimate(
             "window_log_density",
