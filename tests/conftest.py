@@ -142,6 +142,8 @@ def narrow(text: str) -> list[str]:
         return ["model.hidden=2", "model.fade=2", "model.stable=3", "objective.critic.hidden=2"]
     if "models.dbn" in text:
         return ["model.hidden=[20,10]"]
+    if "models.lapgan" in text or "/model: lapgan" in text:
+        return ["model.levels=1", "model.maps=2", "model.hidden=8", "objective.critic.hidden=8"]
     if "models.dae" in text or "/model: dae" in text:
         return ["model.hidden=20"]
     return ["model.residual_blocks=0", "model.feature_maps=2"] if "feature_maps" in text else []

@@ -221,9 +221,9 @@ class Objective(LightningModule):
         is_step = part == self.optimization.accumulate - 1
         terms: dict[str, Tensor] = {}
         for place, seat in enumerate(self.seats):
-            is_turn = turn % seat.player.every == seat.player.every - 1
+            is_turn = seat.player.plays(turn)
             if is_turn:
-                terms = {**self._descend(seat, batch, is_step), **terms}  # `loss` is that of the first player
+                terms = {**self._descend(seat, batch, is_step), **terms}  # `loss` is that of the first who plays
             if is_turn and is_step:
                 self.step(place)
             elif is_step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -17,12 +18,20 @@ class Player(NamedTuple):
         parameters: the parameters that it trains.
         rate: its learning rate relative to the configured one.
         every: number of optimiser steps for each step of this player.
+        first: number of optimiser steps before its first turn.
+        stop: number of optimiser steps after which it plays no more.
     """
 
     name: str
     parameters: list[nn.Parameter]
     rate: float = 1.0
     every: int = 1
+    first: int = 0
+    stop: float = math.inf
+
+    def plays(self, step: int) -> bool:
+        """Returns whether it is this player's turn, after so many optimiser steps."""
+        return self.first <= step < self.stop and step % self.every == self.every - 1
 
 
 class Seat(NamedTuple):
@@ -51,13 +60,22 @@ def seats(players: Sequence[Player], trained: Sequence[nn.Parameter], model: nn.
         ValueError: two players have the same name, or there are steps at which no player trains.
     """
     names = [player.name for player in players]
-    if len({*names}) < len(names) or all(player.every != 1 for player in players):
+    if len({*names}) < len(names) or not _always(players):
         raise ValueError(f"players must differ in name, and one play at every step, but are {', '.join(names)}")
     of_model = {*model.parameters()}
     return [
         Seat(player, [part for part in trained if part not in mine], not mine.isdisjoint(of_model))
         for player, mine in ((player, {*player.parameters}) for player in players)
     ]
+
+
+def _always(players: Sequence[Player]) -> bool:
+    """Returns whether at every step some player plays that plays at each of its own."""
+    reached = 0.0
+    for player in sorted((player for player in players if player.every == 1), key=lambda player: player.first):
+        if player.first <= reached:
+            reached = max(reached, player.stop)
+    return reached == math.inf
 
 
 @contextmanager

@@ -89,6 +89,23 @@ def test_killed_with_several_masks_and_taken_up_is_never_killed(store: Store, dg
     assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
 
 
+def test_killed_before_a_change_of_stage_and_taken_up_is_never_killed(
+    store: Store, dgmrun: Command, tmp_path: Path
+) -> None:
+    """The fourth batch is of the first stage, the sixth of the second."""
+    steps = ("model.levels=1", "objective.stage_steps=1", "trainer.accumulate=5", "trainer.max_steps=12")
+    finished = store.get("lapgan", "lapgan", *steps)
+    first, last = (
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (finished.cut, finished.run)
+    )
+    assert [[bool(each["state"]) for each in saved["optimizer_states"]] for saved in (first, last)] == [
+        [False] * 4,
+        [True] * 4,
+    ]
+    assert {name.split(".")[1] for name in first["gradients"]} == {"0", "coarsest"}
+    assert_taken_up(finished, finished.cut, dgmrun, tmp_path / "cut")
+
+
 OF_DOUBLES = {("vae", "elbo"), ("nade", "distill_mix")}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dgmrun.estimators.fidelity.parzen import Parzen, log_windows
+from dgmrun.models.lapgan import LaplacianPyramid
 from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
@@ -79,12 +81,51 @@ def test_the_bandwidth_is_chosen_on_validation_and_the_figure_is_marked() -> Non
     assert len(estimate.warnings) == 1
 
 
+class GaussianPyramid(LaplacianPyramid):
+    """Pictures of 2 x 2 pixels, each of N(0, s^2): means are of N(0, s^2 / 4), and details of N(0, s^2)."""
+
+    s = 0.8
+
+    def stages(self) -> list[Any]:
+        """Of means, and of details."""
+        first, second = super().stages()
+        first.sample = lambda num: self.s / 2 * torch.randn(num, 1, 1, 1)  # type: ignore[method-assign]
+        second.sample = lambda num, context: self.s * torch.randn(num, 3, 1, 1)  # type: ignore[method-assign]
+        return [first, second]
+
+
+def test_windows_of_stages_are_a_density_of_pixels() -> None:
+    """Windows of S samples of N(0, v) are N(0, v + sigma^2), with a log of variance (E w^2 / (E w)^2 - 1) / S."""
+    model, sigma, num, given = GaussianPyramid(Event((1, 2, 2), "real"), hidden=2, maps=2), 0.6, 40_000, 4000
+    with seeded(1, "parzen"):
+        x = model.s * torch.randn(100, 1, 2, 2)
+        evidence = Evidence(Batch(x, torch.arange(100)), Batch(x[:2], torch.arange(2)))
+        log_p, estimate = Parzen(num, (sigma, sigma), num_given=given)(model, evidence)
+    expected, variance = torch.zeros(100), torch.zeros(100)
+    for part, v, samples in zip(model.staged(evidence.batch), (model.s**2 / 4, model.s**2), (num, given), strict=True):
+        smooth, double = (
+            Normal(0.0, math.sqrt(v + each)).log_prob(part.x).sum((1, 2, 3)) for each in (sigma**2, sigma**2 / 2)
+        )
+        peak = part.x[0].numel() * math.log(2 * math.sqrt(math.pi) * sigma)
+        expected += smooth
+        variance += torch.expm1(double - peak - 2 * smooth) / samples
+    assert ((log_p - expected - model.log_volume()).abs() < 5 * variance.sqrt()).all()
+    assert variance.sqrt().max() < 0.2
+    assert estimate.value == pytest.approx(float(log_p.mean()))
+    assert estimate.diagnostics["bandwidth_0"] == estimate.diagnostics["bandwidth_1"] == pytest.approx(sigma)
+    of_stages = (estimate.diagnostics["log_p_0"] or 0) + (estimate.diagnostics["log_p_1"] or 0)
+    assert of_stages + model.log_volume() == pytest.approx(estimate.value)
+    assert len(estimate.warnings) == 2
+
+
 def test_binary_data_have_no_density() -> None:
     with pytest.raises(ValueError, match="parzen for binary data"):
         Parzen().check(Gaussian(Event((2,), "binary")))
 
 
-@pytest.mark.parametrize("settings", [{"num_samples": 0}, {"num_valid": 0}, *({"bandwidths": each} for each in UNFIT)])
+@pytest.mark.parametrize(
+    "settings", [{"num_samples": 0}, {"num_valid": 0}, {"num_given": 0}, *({"bandwidths": each} for each in UNFIT)]
+)
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"`fidelity\.parzen"):
         Parzen(**settings)  # type: ignore[arg-type]

@@ -34,6 +34,12 @@ def made(kind: Callable[..., Adversarial], f: nn.Module | None = None, **setting
     return objective
 
 
+def critic_of(objective: Adversarial, context: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    """The critic of the only game."""
+    (game,) = objective.games()
+    return game.told(context)
+
+
 class Function(nn.Module):
     """scale times a function of x [batch, 1]."""
 
@@ -64,7 +70,8 @@ def normal_nodes(shift: float) -> tuple[Tensor, Tensor]:
 def test_the_best_critic_of_shifted_gaussians_pays_what_is_known(shift: float, value: float, jsd: float) -> None:
     game = made(GAN, Function(lambda x: -shift * x + shift**2 / 2))
     (x, w), (sample, v) = normal_nodes(0.0), normal_nodes(shift)
-    of_x, of_sample = game.payoff(game.f(x), game.f(sample))
+    f = critic_of(game)
+    of_x, of_sample = game.payoff(f(x), f(sample))
     payoff = (w * of_x).sum() + (v * of_sample).sum()
     assert payoff.item() == pytest.approx(value, abs=1e-7)
     assert game.divergence(payoff).item() == pytest.approx(jsd, abs=1e-7)
@@ -107,7 +114,7 @@ def _pull(f: Function, x: Tensor, sample: Tensor) -> tuple[float, float]:
     """The mean over parts of the derivative of the critic's loss in the scale of f, and its standard error."""
     game = made(WGANGP, f, penalty=PENALTY)
     slopes = [
-        float(torch.autograd.grad(game.critic_loss(*part), f.scale)[0])
+        float(torch.autograd.grad(game.critic_loss(critic_of(game), *part), f.scale)[0])
         for part in zip(x.split(4000), sample.split(4000), strict=True)
     ]
     return float(np.mean(slopes)), float(np.std(slopes, ddof=1)) / math.sqrt(len(slopes))
@@ -118,9 +125,10 @@ def test_wasserstein_critics_are_paid_by_their_outputs() -> None:
     line = Function(lambda x: x)
     for kind in (partial(WGAN, clip=2.0), WGANGP):
         game = made(kind, line)
-        of_x, of_sample = game.payoff(game.f(x.double()), game.f(sample.double()))
+        f = critic_of(game)
+        of_x, of_sample = game.payoff(f(x.double()), f(sample.double()))
         assert game.divergence(of_x.mean() + of_sample.mean()).item() == pytest.approx(1.5)
-        assert game.critic_loss(x.double(), sample.double()).item() == pytest.approx(-1.5)  # of slope 1: no penalty
+        assert game.critic_loss(f, x.double(), sample.double()).item() == pytest.approx(-1.5)  # of slope 1: no penalty
 
 
 def test_clipping_bounds_every_parameter_from_the_first() -> None:
@@ -153,7 +161,7 @@ def test_a_sample_is_pulled_up_the_critic_by_what_the_loss_makes_of_its_slope() 
         (made(WGANGP), torch.ones_like(f)),
     ):
         game.critic = line
-        assert torch.allclose(game.pull(sample), 2 * share)
+        assert torch.allclose(game.pull(critic_of(game), sample), 2 * share)
     assert line.scale.requires_grad
 
 
@@ -161,11 +169,13 @@ def test_smoothing_moves_the_best_output_and_r1_adds_the_squared_slope() -> None
     x = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
     constant = Function(lambda x: 0 * x + math.log(9.0))
     game = made(GAN, constant, smoothing=0.1)
-    of_sample = game.payoff(game.f(x), game.f(x))[1].mean()
-    (slope,) = torch.autograd.grad(game.critic_loss(x, x) + of_sample, constant.scale)
+    f = critic_of(game)
+    of_sample = game.payoff(f(x), f(x))[1].mean()
+    (slope,) = torch.autograd.grad(game.critic_loss(f, x, x) + of_sample, constant.scale)
     assert float(slope) == pytest.approx(0.0, abs=1e-12)  # sigma(log 9) = 0.9
     line = Function(lambda x: 3 * x)
-    plain, with_r1 = (made(GAN, line, r1=r1).critic_loss(x, x).item() for r1 in (0.0, 2.0))
+    games = [made(GAN, line, r1=r1) for r1 in (0.0, 2.0)]
+    plain, with_r1 = (game.critic_loss(critic_of(game), x, x).item() for game in games)
     assert with_r1 - plain == pytest.approx(9.0)
 
 
@@ -201,10 +211,10 @@ def test_moments_are_of_what_the_model_makes_and_not_of_batches_of_one() -> None
     game = made(GAN, critic=Critic(hidden=4, noise=1.0))
     x, sample = torch.randn(500, 1), torch.full((500, 1), 2.0)
     for _ in range(30):
-        game._observe(torch.tensor(1.0), sample, x)
+        game._observe(game.games()[0], torch.tensor(1.0), sample, x)
     assert "their spread is 0.0 %" in game.doubts()[0]
     before = game.rank_state["moments"].clone()
-    game._observe(torch.tensor(1.0), sample[:1], x[:1])
+    game._observe(game.games()[0], torch.tensor(1.0), sample[:1], x[:1])
     assert torch.equal(game.rank_state["moments"], before)
 
 
@@ -232,7 +242,7 @@ def test_both_players_are_told_what_is_given(kind: Callable[..., Adversarial], t
         assert all(part.grad is not None and part.grad.any() for part in player.parameters), player.name
     assert game.watched(batch).shape == (4,)
     other = contexts.roll(1, 0)
-    assert not torch.allclose(game.f(batch.x, contexts), game.f(batch.x, other))
+    assert not torch.allclose(critic_of(game, contexts)(batch.x), critic_of(game, other)(batch.x))
     noise = model.noise(4)
     assert not torch.allclose(model.generate(noise, contexts), model.generate(noise, other))
 

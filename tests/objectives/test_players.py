@@ -151,9 +151,11 @@ def test_an_objective_without_a_loss_says_so() -> None:
 
 def test_players_of_one_name_or_that_all_wait_are_refused() -> None:
     part = nn.Parameter(torch.ones(()))
-    for players in ([Player("a", [part]), Player("a", [part])], [Player("a", [part], every=2)]):
+    gap = [Player("a", [part], stop=3), Player("b", [part], first=4)]
+    for players in ([Player("a", [part]), Player("a", [part])], [Player("a", [part], every=2)], gap, gap[:1]):
         with pytest.raises(ValueError, match="players must"):
             seats(players, [part], nn.Linear(1, 1))
+    assert seats([Player("b", [part], first=3), Player("a", [part], stop=3)], [part], nn.Linear(1, 1))
 
 
 def test_players_that_share_parameters_do_not_accumulate_gradients() -> None:

@@ -1,11 +1,13 @@
-r"""Adversarial training: a generator, which is the model, against a critic, which belongs to the objective.
+r"""Adversarial training: generators, which belong to the model, against critics, which belong to the objective.
 
-The critic f learns to distinguish examples from samples; subclasses define its payoff on each. The generator is trained
-on the critic's output for its samples. Both are told the contexts of the batch, if there are any.
+A critic f learns to distinguish examples from samples; subclasses define its payoff on each. Its generator is trained
+on the critic's output for its samples. Both are told the contexts of the batch, if there are any. A game of the two is
+a value, of which most objectives have one.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.objectives.adversarial.critic import Critic
+from dgmrun.objectives.adversarial.game import Function, Game
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, frozen
 from dgmrun.protocols.growth import Growing, Progressive
@@ -37,12 +40,12 @@ def lost(of_x: Tensor, of_sample: Tensor) -> Tensor:
 
 
 class Adversarial(Objective, ABC):
-    """A game between a critic and the generator: the critic makes a step on each batch, the generator on every k-th.
+    """Games of a critic against a generator: the critic makes a step on each batch, the generator on every k-th.
 
     Args:
-        model: an implicit model.
+        model: an implicit model, or one of several stages that are.
         optimization: optimiser settings; each player has its own optimiser.
-        critic: settings of the critic.
+        critic: settings of the critic, or of each.
         k: number of critic steps for each generator step.
 
     Raises:
@@ -58,13 +61,21 @@ class Adversarial(Objective, ABC):
         super().__init__(model, optimization)
         if k < 1:
             raise ValueError(f"`objective.k` must be at least 1, but is {k}")
-        event: Any = model.event
-        told = context_of(model)
-        self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, critic.net(event, told)
+        self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, self.net(critic)
         self.is_progressive = isinstance(model, Progressive)
         self.growing = [part for part in (*model.modules(), *self.critic.modules()) if isinstance(part, Growing)]
-        self.rank_state["moments"] = torch.zeros(4)
-        """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
+        for game in self.games():
+            self.rank_state[game.of("moments")] = torch.zeros(4)
+            """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
+
+    def net(self, critic: Critic) -> nn.Module:
+        """Makes the critic, or all of them. Hook."""
+        event: Any = self.model.event
+        return critic.net(event, context_of(self.model))
+
+    def games(self) -> list[Game]:
+        """Returns the games that are played, of the model as it is now. Hook; by default one, with all of the model."""
+        return [Game(self.critic, self.model)]
 
     @abstractmethod
     def payoff(self, f_x: Tensor, f_sample: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,17 +93,12 @@ class Adversarial(Objective, ABC):
         """
 
     @abstractmethod
-    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
-        """Returns the loss of the critic, a scalar, from its inputs: examples and as many samples of their contexts."""
+    def critic_loss(self, f: Function, x: Tensor, sample: Tensor) -> Tensor:
+        """Returns the loss of a critic f, a scalar, from its inputs: examples and as many samples of their contexts."""
 
-    def critic_doubts(self) -> list[str]:
-        """Returns warnings about the critic. Hook."""
+    def critic_doubts(self, loss: float = math.inf) -> list[str]:
+        """Returns warnings about a critic, given its usual loss, if that is known. Hook."""
         return []
-
-    def f(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Returns the critic's output for each input, [batch]."""
-        output: Tensor = self.critic(x) if context is None else self.critic(x, context)
-        return output.squeeze(-1)
 
     def shown(self, x: Tensor) -> Tensor:
         """Returns examples at the resolution of a model that grows, and as they are for another."""
@@ -104,20 +110,14 @@ class Adversarial(Objective, ABC):
         """Returns the critic's input: `x`, with instance noise if there is any."""
         return x + self.noise * torch.randn_like(x) if self.noise else x
 
-    def generated(self, num: int, context: Tensor | None = None) -> Tensor:
-        """Returns samples of the model, differentiable in its parameters."""
-        model: Any = self.model
-        x: Tensor = model.generate(model.noise(num), context)
-        return x
-
-    def pull(self, sample: Tensor) -> Tensor:
+    def pull(self, f: Function, sample: Tensor) -> Tensor:
         """Returns minus the gradient of the generator's loss at each sample, times their number, [num, *event.shape].
 
         In nats, or outputs of a Wasserstein critic, per unit of x.
         """
         x = sample.detach().requires_grad_()
         with frozen(self.critic.parameters()):
-            (slope,) = torch.autograd.grad(self.generator_loss(self.f(x)) * len(x), x)
+            (slope,) = torch.autograd.grad(self.generator_loss(f(x)) * len(x), x)
         return -slope
 
     @torch.no_grad()
@@ -130,20 +130,32 @@ class Adversarial(Objective, ABC):
 
     @torch.no_grad()
     def watched(self, batch: Batch) -> Tensor:
-        """Returns the divergence estimated from each example paired with a sample, [batch]."""
+        """Returns the divergence estimated from each example paired with a sample, [batch]; of games, the mean."""
         of_x, of_sample = self._payoffs(batch)
         return self.divergence(of_x + of_sample)
 
     def _payoffs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns the critic's payoff for each example, and for as many samples of the model."""
-        x, _, context = batch
-        sample = self.generated(len(x), context)
-        return self.payoff(self.f(self.seen(self.shown(x)), context), self.f(self.seen(sample), context))
+        """Returns the critic's payoff for each example, and for as many samples of the model: the means over games."""
+        payoffs = []
+        for game in self.games():
+            x, _, context = game.view(batch)
+            f, sample = game.told(context), game.generated(len(x), context)
+            payoffs.append(torch.stack(self.payoff(f(self.seen(self.shown(x))), f(self.seen(sample)))))
+        of_x, of_sample = torch.stack(payoffs).mean(0)
+        return of_x, of_sample
 
     def players(self) -> list[Player]:
-        """Returns the critic, and the generator, which makes a step after every `k` steps of the critic."""
-        generator = [part for part in self.model.parameters() if part.requires_grad]
-        return [Player("critic", self.own_parameters(), self.rate), Player("generator", generator, every=self.k)]
+        """Returns the critic of each game, and its generator, which steps after every `k` steps of the critic."""
+        players = []
+        for game in self.games():
+            critic, generator = (
+                [part for part in each.parameters() if part.requires_grad] for each in (game.critic, game.generator)
+            )
+            players += [
+                Player(game.of("critic"), critic, self.rate, 1, game.first, game.stop),
+                Player(game.of("generator"), generator, 1.0, self.k, game.first, game.stop),
+            ]
+        return players
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the resolution of networks that grow by the number of batches; that of a moving average follows."""
@@ -152,32 +164,37 @@ class Adversarial(Objective, ABC):
             part.grow(model.resolution_at(self.iteration))
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the loss of the critic or of the generator, each on new samples."""
-        x, _, context = batch
-        sample = self.generated(len(x), context)
-        if name == "generator":
-            return self.generator_loss(self.f(self.seen(sample), context)), {}
+        """Returns the loss of a critic or of a generator, each on new samples."""
+        game = next(game for game in self.games() if name in (game.of("critic"), game.of("generator")))
+        x, _, context = game.view(batch)
+        f, sample = game.told(context), game.generated(len(x), context)
+        if name == game.of("generator"):
+            return self.generator_loss(f(self.seen(sample))), {}
         x = self.shown(x)
-        loss = self.critic_loss(self.seen(x), self.seen(sample), context)
-        self._observe(loss.detach(), sample, x)
+        loss = self.critic_loss(f, self.seen(x), self.seen(sample))
+        self._observe(game, loss.detach(), sample, x)
         return loss, {}
 
     @torch.no_grad()
-    def _observe(self, loss: Tensor, sample: Tensor, x: Tensor) -> None:
+    def _observe(self, game: Game, loss: Tensor, sample: Tensor, x: Tensor) -> None:
         if len(x) > 1:
             now = torch.stack((loss, spread(sample), spread(x), torch.ones_like(loss)))
-            moments = self.rank_state["moments"]
+            moments = self.rank_state[game.of("moments")]
             moments.lerp_(now.to(moments), 1 - DECAY)
 
-    @property
-    def usual(self) -> list[float]:
+    def usual(self, game: Game) -> list[float]:
         """Running averages of the critic's loss and the standard deviations of samples and examples; empty at first."""
-        *sums, weight = self.rank_state["moments"].tolist()
+        *sums, weight = self.rank_state[game.of("moments")].tolist()
         return [each / weight for each in sums] if weight >= ENOUGH else []
 
     def doubts(self) -> list[str]:
-        """Returns warnings: of a generator untrained or not yet grown, of samples that are alike, and of the critic."""
-        return [*self._generator_doubts(), *self._growth_doubts(), *self.critic_doubts()]
+        """Returns warnings: of a generator untrained or not yet grown, of samples that are alike, and of a critic."""
+        of_games = [
+            f"game {game.name}: {doubt}" if game.name else doubt
+            for game in self.games()
+            for doubt in (*self._generator_doubts(game), *self.critic_doubts(*self.usual(game)[:1]))
+        ]
+        return [*self._growth_doubts(), *of_games]
 
     def _growth_doubts(self) -> list[str]:
         model: Any = self.model
@@ -188,13 +205,17 @@ class Adversarial(Objective, ABC):
             f"{self.iteration} were trained on; raise trainer.max_steps or lower model.fade and model.stable"
         ]
 
-    def _generator_doubts(self) -> list[str]:
-        if 0 < self.iteration < self.k * self.optimization.accumulate:
+    def _generator_doubts(self, game: Game) -> list[str]:
+        first = game.first + (self.k - 1 - game.first) % self.k
+        if 0 < self.iteration < (first + 1) * self.optimization.accumulate:
+            before, cure = f"objective.k = {self.k} of the critic", " or lower objective.k"
+            if game.first:
+                before, cure = f"{game.first} steps of other games", ""
             return [
-                f"the generator has made no step in {self.iteration} batches, as objective.k = {self.k} of the critic "
-                "come first; raise trainer.max_steps or lower objective.k"
+                f"the generator has made no step in {self.iteration} batches, as {before} come first; "
+                f"raise trainer.max_steps{cure}"
             ]
-        _, of_samples, of_data = self.usual or (0.0, 1.0, 1.0)
+        _, of_samples, of_data = self.usual(game) or (0.0, 1.0, 1.0)
         if of_samples >= ALIKE * of_data:
             return []
         share = 100 * of_samples / of_data

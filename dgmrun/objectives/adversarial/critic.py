@@ -62,8 +62,10 @@ class Critic:
         if context is None or not (is_flat or event.is_picture):
             return self._net(event.shape)
         vector = ContextVector(context)
-        shape = (event.dims + vector.size,) if is_flat else (event.shape[0] + vector.size, *event.shape[1:])
-        return Told(vector, self._net(shape), is_flat)
+        is_beside = not is_flat and vector.size == context.dims and context.shape[1:] == event.shape[1:]
+        planes = context.shape if is_beside else (vector.size,)
+        shape = (event.dims + vector.size,) if is_flat else (event.shape[0] + planes[0], *event.shape[1:])
+        return Told(vector, self._net(shape), is_flat, planes)
 
     def _net(self, shape: Sequence[int]) -> nn.Module:
         try:
@@ -81,13 +83,15 @@ class Told(nn.Module):
         vector: maps contexts to vectors.
         net: network from both to outputs.
         is_flat: whether the vectors stand beside the dimensions of examples, rather than beside the channels of images.
+        planes: (size,) of the vectors or, of contexts that are images of the same sides as examples, their shape.
     """
 
-    def __init__(self, vector: ContextVector, net: nn.Module, is_flat: bool) -> None:
+    def __init__(self, vector: ContextVector, net: nn.Module, is_flat: bool, planes: tuple[int, ...]) -> None:
         super().__init__()
-        self.vector, self.net, self.is_flat = vector, net, is_flat
+        self.vector, self.net, self.is_flat, self.planes = vector, net, is_flat, planes
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Maps examples [batch, *event.shape] and their contexts to outputs [batch, 1]."""
-        output: Tensor = self.net(beside(x.flatten(1) if self.is_flat else x, self.vector(context, x)))
+        c = self.vector(context, x).unflatten(1, self.planes)
+        output: Tensor = self.net(beside(x.flatten(1) if self.is_flat else x, c))
         return output

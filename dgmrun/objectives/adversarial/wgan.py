@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.adversarial.base import lost
 from dgmrun.objectives.adversarial.critic import Critic
+from dgmrun.objectives.adversarial.game import Function
 from dgmrun.objectives.adversarial.wasserstein import Wasserstein
 from dgmrun.objectives.base import Optimization
 
@@ -45,9 +46,9 @@ class WGAN(Wasserstein):
         self.clip = clip
         self._clip()
 
-    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
+    def critic_loss(self, f: Function, x: Tensor, sample: Tensor) -> Tensor:
         """Returns minus the mean payoff."""
-        return lost(*self.payoff(self.f(x, context), self.f(sample, context)))
+        return lost(*self.payoff(f(x), f(sample)))
 
     def moved(self, name: str) -> None:
         """Clips the critic's parameters after each of its steps."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.adversarial.base import lost
 from dgmrun.objectives.adversarial.critic import Critic
+from dgmrun.objectives.adversarial.game import Function
 from dgmrun.objectives.adversarial.wasserstein import Wasserstein
 from dgmrun.objectives.base import Optimization
 
@@ -52,11 +53,11 @@ class WGANGP(Wasserstein):
             raise ValueError(f"`objective.penalty` must be positive, but is {penalty}")
         self.penalty = penalty
 
-    def critic_loss(self, x: Tensor, sample: Tensor, context: Tensor | None = None) -> Tensor:
+    def critic_loss(self, f: Function, x: Tensor, sample: Tensor) -> Tensor:
         """Returns minus the mean payoff, plus the penalty."""
         share = torch.rand(len(x), *[1] * (x.dim() - 1)).to(x)
         between = torch.lerp(sample, x, share).requires_grad_()
-        (slope,) = torch.autograd.grad(self.f(between, context).sum(), between, create_graph=True)
+        (slope,) = torch.autograd.grad(f(between).sum(), between, create_graph=True)
         excess = slope.flatten(1).norm(dim=1) - 1
-        payoff = self.payoff(self.f(x, context), self.f(sample, context))
+        payoff = self.payoff(f(x), f(sample))
         return lost(*payoff) + self.penalty * excess.square().mean()

@@ -25,10 +25,11 @@ def draw(run: Run, setup: Setup, trained: Objective) -> None:
     with drawing.harmless("the critic"):
         with seeded(setup.config["seed"], "critic"), torch.no_grad():
             x = trained.seen(setup.scored("valid").x[:POINTS].to(next(trained.parameters())))
-            sample = trained.seen(trained.generated(POINTS))
+            game, *_ = trained.games()
+            sample = trained.seen(game.generated(POINTS))
         places = critic.grid(_drawable(x), _drawable(sample))
-        f = trained.f(torch.from_numpy(places).to(sample).flatten(0, 1)).reshape(places.shape[:2])
-        figure = critic.portrait(places, *map(_drawable, (f, x, sample, trained.pull(sample))))
+        f = game.f(torch.from_numpy(places).to(sample).flatten(0, 1)).reshape(places.shape[:2])
+        figure = critic.portrait(places, *map(_drawable, (f, x, sample, trained.pull(game.f, sample))))
         drawing.write(run, "train", {"critic": figure}, setup.formats)
 
 
