@@ -101,10 +101,15 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def _made(value: Any) -> Any:
-    """Returns a copy of a setting, made of ordinary dictionaries and lists, with an object for each nested target."""
+    """Returns a copy of a setting, made of ordinary dictionaries and lists, with an object for each nested target.
+
+    One with `_partial_: true` is the target itself, a function, with its settings bound.
+    """
     if isinstance(value, Mapping):
-        entries = {key: _made(entry) for key, entry in value.items() if key != "_target_"}
-        return checked(target(value), **entries) if "_target_" in value else entries
+        entries = {key: _made(entry) for key, entry in value.items() if key not in ("_target_", "_partial_")}
+        if "_target_" not in value:
+            return entries
+        return partial(target(value), **entries) if value.get("_partial_") else checked(target(value), **entries)
     return [_made(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -255,7 +260,7 @@ def _of_module(dataset: Mapping[str, Any], name: str) -> Any:
     """Calls a function in the module of a dataset's loader, if there is one, with the settings of the dataset."""
     module = import_module(target(dataset).__module__)
     settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
-    return checked(getattr(module, name), **settings) if hasattr(module, name) else None
+    return checked(getattr(module, name), **_made(settings)) if hasattr(module, name) else None
 
 
 def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:
