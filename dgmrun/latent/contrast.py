@@ -4,8 +4,8 @@ r"""Evidence lower bound of a posterior without a density, by the ratio of its d
           = E_q[\log p(x, z) - \log r(z \mid x) - T^*(x, z)], \qquad
           T^*(x, z) = \log q(z \mid x) - \log r(z \mid x)
 
-for any r. T* maximises :math:`E_q[\log \sigma(T)] + E_r[\log \sigma(-T)]`. Its gradient in the parameters of q, at fixed
-z, has the expectation 0 under q, as has that of log q: z alone needs to be differentiated, and r and T are constants.
+for any r. T* maximises :math:`E_q[\log \sigma(T)] + E_r[\log \sigma(-T)]`. At fixed z, the gradient of log q in its
+parameters has the expectation 0 under q: z alone needs to be differentiated, and r and T are constants.
 
 References:
     Mescheder, Nowozin and Geiger (2017), Adversarial variational Bayes, https://arxiv.org/abs/1701.04722, equations 3.3

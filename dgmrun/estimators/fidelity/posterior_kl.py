@@ -4,8 +4,8 @@ r"""Divergence of a posterior that has samples only from the exact one, which is
           \hat H = \psi(N) - \psi(k) + \log V_d + \frac{d}{N} \sum_i \log \rho_i
 
 with the distance rho_i of a sample to its k-th nearest neighbour, and the volume V_d of a unit ball. Samples are
-standardised by the exact posterior first, which changes no divergence. The same estimate of as many exact samples, whose
-divergence is 0, is subtracted: the bias of the entropy cancels, exactly where q is p.
+standardised by the exact posterior first, which changes no divergence. The same estimate of as many exact samples,
+whose divergence is 0, is subtracted: the bias of the entropy cancels, wholly where q is p.
 
 References:
     Kozachenko and Leonenko (1987), Sample estimate of the entropy of a random vector.

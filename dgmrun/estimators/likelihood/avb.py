@@ -6,7 +6,7 @@ A ratio net T that has not learned how far q is from r overstates the bound, by 
 plain AVB exceed annealing with the same decoder by 7 nats; a figure that exceeds `ais` of the same examples is flagged.
 
 References:
-    Mescheder, Nowozin and Geiger (2017), Adversarial variational Bayes, https://arxiv.org/abs/1701.04722, section 4.2.
+    Mescheder, Nowozin and Geiger (2017), Adversarial variational Bayes, https://arxiv.org/abs/1701.04722, equation 3.7.
 """
 
 from __future__ import annotations
