@@ -2,9 +2,17 @@ r"""Simulator with an implicit posterior: p(x | z) can be sampled, and neither i
 
 .. math:: z \sim N(0, I), \quad x = \mathrm{simulate}(z), \quad q(z \mid x) \text{ by a map from noise}
 
-A prior of another law is a part of the simulator, as a function of z.
+A prior of another law is a part of the simulator, as a function of z. What changes with q in the ratio of both joint
+densities is, for the most part, known: with r the Gaussian that has mean and variance of q (adaptive contrast),
+
+.. math:: T(x, z) = \log r(z \mid x) - \log p(z) + \mathrm{net}(x, z, \tilde z), \qquad
+          \mathrm{net}^* = \log \frac{q(z \mid x)}{r(z \mid x)} - \log \frac{p(x \mid z)}{q(x)}
+
+where z~ is z in units of r. The last term does not depend on the posterior. A net that had to learn the first two as
+well would lag behind a posterior that becomes narrower, and nothing would keep this from collapsing.
 
 References:
+    Mescheder, Nowozin and Geiger (2017), Adversarial variational Bayes, https://arxiv.org/abs/1701.04722, section 3.3.
     Tran, Ranganath and Blei (2017), Hierarchical implicit models and likelihood-free variational inference,
     https://arxiv.org/abs/1702.08896.
 """
@@ -17,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from dgmrun.nn.gaussian import standard_normal
 from dgmrun.nn.implicit import Implicit, RatioNet
 from dgmrun.nn.mlp import check_layers, mlp
 from dgmrun.nn.settings import check_size
@@ -69,7 +78,7 @@ class Simulator(nn.Module):
         self.standardise, width = Standardise(event.dims), hidden[-1]
         a = mlp([event.dims, *hidden, Implicit.outputs(latent, basis)], activation)
         self.posterior = Implicit(a, latent, noise, basis, width, len(hidden), activation)
-        self.ratio = RatioNet(mlp([event.dims, *hidden], activation), latent, width, len(hidden), activation)
+        self.ratio = RatioNet(mlp([event.dims, *hidden], activation), 2 * latent, width, len(hidden), activation)
 
     def _check_shape(self) -> None:
         with seeded(0, "simulator"), torch.no_grad():
@@ -89,8 +98,10 @@ class Simulator(nn.Module):
 
     def log_ratio(self, x: Tensor, z: Tensor, context: None = None) -> Tensor:
         """T(x, z), which stands for log q(x, z) - log p(x, z), [samples, batch]."""
-        t: Tensor = self.ratio(self.standardise(x), z)
-        return t
+        seen = self.standardise(x)
+        r = self.posterior.moments(seen)
+        known = (r.log_prob(z) - standard_normal(z).log_prob(z)).sum(-1)
+        return known + self.ratio(seen, torch.cat((z, (z - r.mean) / r.stddev), -1))
 
     def ratio_parameters(self) -> list[nn.Parameter]:
         """The parameters of T."""

@@ -64,14 +64,20 @@ class Implicit(nn.Module):
     def with_moments(self, x: Tensor, num: int) -> tuple[Tensor, Normal]:
         """Samples z, and the Gaussian with mean and variance of each unit [batch, latent], without a gradient."""
         offset, weights = self._weights(x)
-        with torch.no_grad():
-            v = self._v(self.points)
-            centred = v - v.mean(0)
-            covariance = torch.einsum("pjk,pjl->jkl", centred, centred) / len(v)
-            variance = torch.einsum("bjk,jkl,bjl->bj", weights, covariance, weights)
-            mean = offset + (weights * v.mean(0)).sum(-1)
-            r = Normal(mean, (variance + LEAST_VARIANCE).sqrt(), validate_args=False)
-        return self._drawn(offset, weights, num), r
+        return self._drawn(offset, weights, num), self._moments(offset, weights)
+
+    def moments(self, x: Tensor) -> Normal:
+        """The Gaussian with mean and variance of each unit [batch, latent], without a gradient."""
+        return self._moments(*self._weights(x))
+
+    @torch.no_grad()
+    def _moments(self, offset: Tensor, weights: Tensor) -> Normal:
+        v = self._v(self.points)
+        centred = v - v.mean(0)
+        covariance = torch.einsum("pjk,pjl->jkl", centred, centred) / len(v)
+        variance = torch.einsum("bjk,jkl,bjl->bj", weights, covariance, weights)
+        mean = offset + (weights * v.mean(0)).sum(-1)
+        return Normal(mean, (variance + LEAST_VARIANCE).sqrt(), validate_args=False)
 
     def _weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """a_j0(x) [batch, latent], and a_jk(x) [batch, latent, basis]."""
@@ -92,18 +98,18 @@ class RatioNet(nn.Module):
 
     Args:
         encoder: maps x to [batch, hidden].
-        latent: number of units of z.
+        told: numbers that it is told of z.
         hidden: units of each hidden layer.
         depth: number of hidden layers of x and z together.
         activation: activation of hidden layers.
     """
 
-    def __init__(self, encoder: nn.Module, latent: int, hidden: int, depth: int, activation: str) -> None:
+    def __init__(self, encoder: nn.Module, told: int, hidden: int, depth: int, activation: str) -> None:
         super().__init__()
-        self.encoder, self.of_z = encoder, linear(latent, hidden)
+        self.encoder, self.of_z = encoder, linear(told, hidden)
         self.head = nn.Sequential(ACTIVATIONS[activation](), *mlp([hidden] * depth + [1], activation))
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """T [samples, batch], given z [samples, batch, latent]."""
+        """T [samples, batch], given z [samples, batch, told]."""
         t: Tensor = self.head(self.encoder(x) + self.of_z(z))
         return t.squeeze(-1)

@@ -103,13 +103,17 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 def _made(value: Any) -> Any:
     """Returns a copy of a setting, made of ordinary dictionaries and lists, with an object for each nested target.
 
-    One with `_partial_: true` is the target itself, a function, with its settings bound.
+    It is an instance of a class; of a function, the function itself, with its settings bound.
     """
     if isinstance(value, Mapping):
-        entries = {key: _made(entry) for key, entry in value.items() if key not in ("_target_", "_partial_")}
+        entries = {key: _made(entry) for key, entry in value.items() if key != "_target_"}
         if "_target_" not in value:
             return entries
-        return partial(target(value), **entries) if value.get("_partial_") else checked(target(value), **entries)
+        found = target(value)
+        if not inspect.isfunction(found):
+            return checked(found, **entries)
+        checked(inspect.signature(found).bind_partial, **entries)
+        return partial(found, **entries)
     return [_made(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -62,18 +62,18 @@ def test_what_is_observed_of_predators_and_prey_is_finite_and_told_by_its_shape(
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 0.0), (0.8, 1.0)])
 def test_a_divergence_from_samples_is_that_of_gaussians(scale: float, shift: float) -> None:
-    u = scale * torch.randn(1000, 40, 2, dtype=torch.float64) + shift
+    u = scale * torch.randn(300, 100, 2, dtype=torch.float64) + shift
     found = divergence(u) - divergence(torch.randn_like(u))
     exact = 2 * (-math.log(scale) + (scale**2 + shift**2 - 1) / 2)
-    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(40)
+    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(100)
 
 
 def test_a_divergence_from_samples_sees_that_a_density_is_not_gaussian() -> None:
     """Uniform on [-s, s] with s^2 = 3, of mean 0 and variance 1: log sqrt(2 pi e) - log 2s = 0.176 nats."""
-    u = math.sqrt(3) * (2 * torch.rand(2000, 40, 1, dtype=torch.float64) - 1)
+    u = math.sqrt(3) * (2 * torch.rand(800, 50, 1, dtype=torch.float64) - 1)
     found = divergence(u) - divergence(torch.randn_like(u))
     exact = math.log(2 * math.pi * math.e) / 2 - math.log(2 * math.sqrt(3))
-    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(40) + 0.01, "edges are blurred"
+    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(50) + 0.01, "edges are blurred"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,13 @@ def test_a_simulator_that_does_not_fit_is_refused(
 
 
 def test_a_posterior_that_is_not_known_is_not_measured(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("model=lotka_volterra", "dataset.sizes=[200,100,100]", "trainer.max_steps=2", "hydra.run.dir=run")
+    words = (
+        "model=lotka_volterra",
+        "dataset.sizes=[99,9,9]",
+        "dataset.simulate.steps=30",
+        "trainer.max_steps=2",
+        "hydra.run.dir=run",
+    )
     assert dgmrun(*words, "train", "fidelity", "fidelity.methods=[posterior_kl]") == 2
     assert "posterior_kl only where the simulator knows its posterior" in capsys.readouterr().err
     assert dgmrun(*words, "train", "trainer.patience=3") == 2

@@ -171,7 +171,7 @@ class OfJoint(LinearGaussian):
     """T of both joint densities, where data are of the simulator."""
 
     def log_ratio(self, x: Tensor, u: Tensor, context: None = None) -> Tensor:
-        log_x = Normal(0.0, math.sqrt(1.2**2 + self.noise**2)).log_prob(x)
+        log_x = Normal(0 * x, math.sqrt(1.2**2 + self.noise**2)).log_prob(x)
         log_q = Normal(self.m.detach() * x, self.s.detach()).log_prob(u)
         return (log_x + log_q).sum(-1) - self.log_joint(x, u)
 

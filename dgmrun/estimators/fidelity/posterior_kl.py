@@ -93,9 +93,9 @@ def divergence(u: Float64[Tensor, "samples batch units"]) -> Float64[Tensor, "ba
     """Estimates KL(q || N(0, I)) from samples of q, for each example."""
     num, _, units = u.shape
     by_example = u.transpose(0, 1)
-    reach = torch.cdist(by_example, by_example).kthvalue(NEIGHBOUR + 1).values  # the nearest is itself
+    nearest = torch.cdist(by_example, by_example).topk(NEIGHBOUR + 1, largest=False).values  # the first is itself
     log_volume = units / 2 * math.log(math.pi) - math.lgamma(units / 2 + 1)
     of_counts = torch.digamma(torch.tensor([num, NEIGHBOUR], dtype=u.dtype, device=u.device))
-    entropy = of_counts[0] - of_counts[1] + log_volume + units * reach.log().mean(1)
+    entropy = of_counts[0] - of_counts[1] + log_volume + units * nearest[..., -1].log().mean(1)
     log_p = -(u.square().sum(-1) + units * math.log(2 * math.pi)).mean(0) / 2
     return -entropy - log_p

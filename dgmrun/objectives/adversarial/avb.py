@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from dgmrun.latent.contrast import in_units, terms
 from dgmrun.objectives.adversarial.contrast import ContrastGame
-from dgmrun.objectives.base import Optimization
 from dgmrun.protocols.contrast import Contrasted
 from dgmrun.protocols.values import Batch
 
@@ -29,30 +29,19 @@ class AVB(ContrastGame):
     """Maximises the bound, as far as T is right: where T lags behind, the bound is overstated.
 
     What T is contrasted with is a setting of the model, as it decides what T means. Each step costs two passes of the
-    encoder, two of T and one of the decoder.
-
-    Args:
-        model: a model with a density p(x, z) and an implicit posterior.
-        optimization: optimiser settings; each player has its own optimiser.
-        k: number of steps of the ratio net for each step of decoder and posterior.
-        rate: learning rate of the ratio net relative to that of decoder and posterior.
-
-    Raises:
-        ValueError: a setting is invalid; the message names its key.
+    encoder, two of T (one of them with two samples of z), and one of the decoder.
     """
 
     requires: ClassVar[type] = Contrasted
-
-    def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, rate: float = 1.0) -> None:
-        super().__init__(model, optimization, k, rate)
 
     def ratios(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns T at a sample of q and at one of r for each example, [1, batch] both."""
         model: Any = self.model
         x, _, context = batch
         z, r = model.contrasted(x, 1, context)
-        of_r = z.new_empty(z.shape).normal_()
-        return model.log_ratio(x, in_units(z, r), context), model.log_ratio(x, of_r, context)
+        both = torch.cat((in_units(z, r), torch.randn_like(z)))
+        of_q, of_r = model.log_ratio(x, both, context).split(1)
+        return of_q, of_r
 
     def costs(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns minus the bound by one sample of each example, and logs KL(q || r) as T has it."""

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dgmrun.objectives.adversarial.contrast import ContrastGame
-from dgmrun.objectives.base import Optimization
 from dgmrun.protocols.contrast import Simulating
 from dgmrun.protocols.values import Batch
 
@@ -27,21 +26,9 @@ class LFVI(ContrastGame):
     """Minimises the divergence of both joint distributions, as far as T is right. The simulator has nothing to learn.
 
     Each step costs a simulation of as many examples as there are in a batch.
-
-    Args:
-        model: a simulator with an implicit posterior.
-        optimization: optimiser settings; each player has its own optimiser.
-        k: number of steps of the ratio net for each step of the posterior.
-        rate: learning rate of the ratio net relative to that of the posterior.
-
-    Raises:
-        ValueError: a setting is invalid; the message names its key.
     """
 
     requires: ClassVar[type] = Simulating
-
-    def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, rate: float = 1.0) -> None:
-        super().__init__(model, optimization, k, rate)
 
     def ratios(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns T at data with a sample of q each, and at as many pairs of the simulator, [1, batch] both."""
