@@ -26,8 +26,10 @@ def flag(run: Run, suspects: Iterable[str]) -> None:
     """
     known = figures(run.results).get("likelihood", {})
     fresh = {label: each for label, each in known.items() if not each.is_stale(run.weights_sha256())}
-    for label in fresh.keys() & {f"{name}{at}" for name in suspects for at in ("", "@train", "@valid")}:
-        figure = fresh[label]
+    named = {*suspects}
+    for label, figure in fresh.items():
+        if label.partition("@")[0] not in named:
+            continue
         found = [
             told
             for other, bound in fresh.items()

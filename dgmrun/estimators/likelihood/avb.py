@@ -29,7 +29,7 @@ from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 @dataclass(frozen=True)
 class AdversarialELBO(LikelihoodMethod):
-    """The objective of training by `avb`, in nats. It claims no interval, and so is not ranked.
+    """The objective of training by `avb`, in nats. Its interval is open at both ends, so that it is not ranked.
 
     Its standard error is over examples, and knows nothing of the error of T.
 
