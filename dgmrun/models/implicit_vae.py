@@ -86,7 +86,7 @@ class ImplicitVAE(nn.Module):
         seen = (event.dims + c,) if self.is_flat else (event.shape[0] + c, *event.shape[1:])
         encoder, outputs = NETWORKS[network].encoder, Implicit.outputs(latent, basis)
         a = encoder(seen, hidden, depth, outputs, activation)
-        self.posterior = Implicit(a, latent, noise, basis, hidden, depth, activation)
+        self.posterior = Implicit(a, latent, noise, basis, depth, activation)
         of_x = encoder(seen, ratio_hidden if self.is_flat else hidden, depth, ratio_hidden, activation)
         self.ratio = RatioNet(of_x, latent, ratio_hidden, depth, activation)
 

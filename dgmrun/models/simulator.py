@@ -66,7 +66,7 @@ class Simulator(nn.Module):
         latent: int,
         hidden: list[int] | tuple[int, ...] = (64, 64),
         activation: str = "elu",
-        noise: int = 8,
+        noise: int = 16,
         basis: int = 8,
     ) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Simulator(nn.Module):
         self._check_shape()
         self.standardise, width = Standardise(event.dims), hidden[-1]
         a = mlp([event.dims, *hidden, Implicit.outputs(latent, basis)], activation)
-        self.posterior = Implicit(a, latent, noise, basis, width, len(hidden), activation)
+        self.posterior = Implicit(a, latent, noise, basis, len(hidden), activation)
         self.ratio = RatioNet(mlp([event.dims, *hidden], activation), 2 * latent, width, len(hidden), activation)
 
     def _check_shape(self) -> None:

@@ -32,8 +32,7 @@ class Implicit(nn.Module):
         latent: number of units of z.
         noise: number of units of the noise; fewer than `latent` would confine z to a surface.
         basis: number of functions v of each unit.
-        hidden: units of each hidden layer of v.
-        depth: number of hidden layers of v; with 0, q is Gaussian.
+        depth: number of hidden layers of v, of 2 * noise units each; with 0, q is Gaussian.
         activation: activation of its hidden layers.
 
     Raises:
@@ -42,14 +41,12 @@ class Implicit(nn.Module):
 
     points: Tensor
 
-    def __init__(
-        self, encoder: nn.Module, latent: int, noise: int, basis: int, hidden: int, depth: int, activation: str
-    ) -> None:
+    def __init__(self, encoder: nn.Module, latent: int, noise: int, basis: int, depth: int, activation: str) -> None:
         super().__init__()
         check_size("noise", noise, latent)
         check_size("basis", basis, 1)
         self.encoder, self.latent, self.basis = encoder, latent, basis
-        self.net = mlp([noise, *[hidden] * depth, latent * basis], activation)
+        self.net = mlp([noise, *[2 * noise] * depth, latent * basis], activation)
         self.register_buffer("points", torch.randn(POINTS, noise))
 
     @staticmethod

@@ -194,7 +194,7 @@ def of_gaussian(contrast: str) -> tuple[ImplicitVAE, Tensor, MultivariateNormal]
     """A model whose noise passes no hidden layer, examples, and so its q(z | x), a Gaussian of dependent units."""
     torch.manual_seed(0)
     vae = ImplicitVAE(Event((4,), "binary"), latent=2, hidden=5, noise=3, basis=2, contrast=contrast, ratio_hidden=4)
-    vae.posterior = Implicit(vae.posterior.encoder, 2, noise=3, basis=2, hidden=5, depth=0, activation="tanh")
+    vae.posterior = Implicit(vae.posterior.encoder, 2, noise=3, basis=2, depth=0, activation="tanh")
     vae.double()
     x = torch.tensor([[0, 1, 1, 0], [1, 1, 1, 0]], dtype=torch.float64)
     a = vae.posterior.encoder(x).unflatten(-1, (2, 3))

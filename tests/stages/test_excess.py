@@ -26,7 +26,7 @@ def figures() -> dict[str, Any]:
     return found
 
 
-def test_a_bound_that_exceeds_annealing_is_flagged_in_either_order(
+def test_a_bound_that_exceeds_annealing_is_flagged_whichever_is_measured_first(
     dgmrun: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert dgmrun(*TRAINED, "train", "likelihood") == 0
@@ -37,20 +37,17 @@ def test_a_bound_that_exceeds_annealing_is_flagged_in_either_order(
         assert dgmrun("run=run", "likelihood", f"likelihood.methods=[{methods}]") == 0
         (told,) = figures()["avb"]["warnings"]
         assert told.startswith("it exceeds likelihood.ais by ")
-        assert "its ratio net understates the divergence of the posterior" in told
         assert f"warning: likelihood.avb: {told}" in capsys.readouterr().err
     assert not any("exceeds" in told for told in figures()["ais"]["warnings"])
     assert dgmrun("compare", "run", "--runs") == 0
-    shown = capsys.readouterr().out
-    (line,) = [line for line in shown.splitlines() if "implicit_vae" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "implicit_vae" in line]
     assert f"~ {figures()['avb']['value']:.3f}" in line
     assert " !" in line
+    assert_flagged_by_paired_differences(Run.open("run"))
 
 
-def test_a_bound_that_no_longer_exceeds_is_no_longer_flagged(dgmrun: Command) -> None:
-    """Nor is what exceeds by less than its paired error, or has too few examples in common."""
-    assert dgmrun(*TRAINED, "train", "likelihood", "likelihood.methods=[avb,ais]") == 0
-    run = Run.open("run")
+def assert_flagged_by_paired_differences(run: Run) -> None:
+    """Not where they are below 0, nor within their error, nor of other examples; and no longer, once that is so."""
     scores = dict(numpy.load("run/per_example/test-avb.npz"))
     bound = numpy.load("run/per_example/test-ais.npz")["log_prob"]
     alternating = numpy.resize([3.0, -2.8], len(bound))
