@@ -1,4 +1,4 @@
-"""A model, an objective and a dataset from a package outside, found by --config-dir alone."""
+"""A model, an objective, a dataset and a simulator from a package outside, found by --config-dir alone."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def test_a_package_beside_the_configuration_is_found_and_found_again(
     assert "_target_` must be one that configuration files name" in capsys.readouterr().err
     assert dgmrun("likelihood", "run=run", "--config-dir=other/configs") == 0
     assert dgmrun("likelihood", "run=run") == 0
+
+
+def test_a_simulator_is_one_function_of_ones_own(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (f"--config-dir={PACKAGE / 'configs'}", "model=epidemic", "trainer.max_steps=3", "hydra.run.dir=run")
+    assert dgmrun(*words, "dataset.simulate.days=5", "train") == 2
+    assert "`model.simulate` must give examples [5] as data are, but gives [20]" in capsys.readouterr().err
+    assert dgmrun(*words, "dataset.latent=1", "train") == 2
+    assert "`dataset.latent` must be what dataset.simulate takes, but is 1" in capsys.readouterr().err
+    assert dgmrun(*words, "train", "sample") == 0
 
 
 def test_what_is_of_the_package_is_listed(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:

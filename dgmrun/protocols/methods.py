@@ -72,6 +72,9 @@ class ScoringMethod(Method, Protocol):
 class LikelihoodMethod(ScoringMethod, Protocol):
     """Method that estimates log-probabilities of examples, in nats, and their mean."""
 
+    may_exceed: ClassVar[bool] = False
+    """Whether it may exceed log p in the mean by any amount: it is then compared with lower bounds, and flagged."""
+
 
 class FidelityMethod(ScoringMethod, Protocol):
     """Method that measures how close samples are to data, or predictions to labels."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from dgmrun.protocols.contrast import Contrasted
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -251,7 +253,7 @@ class Roles(NamedTuple):
         return self.density in (UnnormalisedDensity, Topped)
 
 
-DENSITIES = (TractableDensity, UnnormalisedDensity, Topped, Inference, Bounded)
+DENSITIES = (TractableDensity, UnnormalisedDensity, Topped, Inference, Bounded, Contrasted)
 SAMPLERS = (Sampler, MarkovChain, Topped)
 
 

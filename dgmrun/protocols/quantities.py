@@ -33,6 +33,7 @@ QUANTITIES = {
     "le_cam": Quantity("of 1", "lower"),
     "squared_hellinger": Quantity("of 1", "lower"),
     "reverse_kl": Quantity("nats", "lower"),
+    "posterior_kl": Quantity("nats", "lower"),
     "coverage": Quantity("of 1", "higher"),
     "accuracy": Quantity("of 1", "higher", is_count=True),
     "words_kept": Quantity("of 1"),

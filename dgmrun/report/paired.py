@@ -120,13 +120,13 @@ def _scored(entry: Entry, split: str, label: str | None) -> Scored | None:
     """Returns the figure with this label, or else the most reliable one, that has stored scores."""
     every = sorted(_candidates(entry, split), key=lambda name: _rank(entry.figures[name]))
     for name in every if label is None else [label]:
-        if (found := scores(entry, _file(split, name))) is not None:
+        if (found := scores(entry, file_of(split, name))) is not None:
             return Scored(entry, name, entry.figures[name], *found)
     return None
 
 
-def _file(split: str | None, label: str) -> str:
-    """Returns the name of the file that has the scores of a figure with this label."""
+def file_of(split: str | None, label: str) -> str:
+    """Returns the name of the file in per_example/ that has the scores of a figure, given its `<word>.<label>`."""
     return f"{split}-{label.partition('.')[2].partition('@')[0]}.npz"
 
 
@@ -145,7 +145,7 @@ def obstacle(entry: Entry) -> str:
     ranked = {label: each.split for label, each in fresh.items() if label in _candidates(entry, each.split)}
     for label, split in ranked.items():
         if split is not None and same(entry, split) is not None:
-            return f"per_example/{_file(split, label)} is missing or damaged"
+            return f"per_example/{file_of(split, label)} is missing or damaged"
     lacking = "its results.json does not tell which examples were scored"
     return lacking if ranked else "an upper bound, or a figure without an interval, is not ranked"
 

@@ -112,10 +112,14 @@ def _bound(key: str, node: Mapping[str, Any]) -> partial[Any]:
 
 
 def _made(key: str, value: Any) -> Any:
-    """Returns a copy of a setting, with an object in place of each nested node with a target."""
+    """Returns a copy of a setting, with what it names in place of each nested node with a target.
+
+    That is an instance of a class; of a function, the function itself, with its settings bound.
+    """
     if isinstance(value, Mapping):
         if "_target_" in value:
-            return checked(_bound(key, value))
+            made = _bound(key, value)
+            return made if inspect.isfunction(made.func) else checked(made)
         return {name: _made(f"{key}.{name}", entry) for name, entry in value.items()}
     return [_made(key, entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
@@ -267,7 +271,7 @@ def _of_module(dataset: Mapping[str, Any], name: str) -> Any:
     """Calls a function in the module of a dataset's loader, if there is one, with the settings of the dataset."""
     module = import_module(target(dataset).__module__)
     settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
-    return checked(getattr(module, name), **settings) if hasattr(module, name) else None
+    return checked(getattr(module, name), **_made(settings)) if hasattr(module, name) else None
 
 
 def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:

@@ -28,10 +28,10 @@ from dgmrun.report.progress import bar
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.workbench import build
+from dgmrun.workbench import build, excess
 from dgmrun.workbench.inputs import teacher
 from dgmrun.workbench.partition import stored
-from dgmrun.workbench.selection import check_unused, log_z_methods, scoring_methods
+from dgmrun.workbench.selection import check_unused, log_z_methods, made, scoring_methods
 from dgmrun.workbench.setup import Setup
 from dgmrun.workbench.strings import language
 
@@ -116,6 +116,8 @@ def score(run: Run, setup: Setup, word: str) -> None:
                 _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
                 if word == "likelihood" and setup.event.kind in KINDS:
                     _record_perplexities(run, setup, name, values, figure, scored.evidence.batch.x)
+    if word == "likelihood" and is_first():
+        excess.flag(run, [name for name, method in made(setup, word, model).items() if method.may_exceed])
 
 
 def caveats(run: Run) -> list[str]:

@@ -19,8 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from dgmrun.cli import main
 from dgmrun.paths import options
 from dgmrun.protocols.models import (
-    ImplicitModel,
     LatentVariableModel,
+    Sampler,
     TractableDensity,
     UnnormalisedDensity,
     fits,
@@ -98,15 +98,18 @@ class Command:
     def __init__(self, model: str, objective: str, teacher: Path, *more: str) -> None:
         kind = build.target(yaml.safe_load(options("model")[model].read_text())["model"])
         others = with_teacher(objective, teacher)
-        scored, implicit = [], fits(kind, ImplicitModel) and not fits(kind, TractableDensity)
+        has_likelihood = roles(kind).density is not None
+        scored, implicit = [], fits(kind, Sampler) and not has_likelihood
         if implicit:
-            scored = ["fidelity.methods=[ratio]", "fidelity.ratio.trees=30", "trainer.patience=null"]
+            scored = ["fidelity.methods=[ratio]", "fidelity.ratio.trees=30"]
         elif fits(kind, LatentVariableModel):
             scored = ["likelihood.importance.num_samples=500"]
+        trained_by = build.target(yaml.safe_load(options("objective")[objective].read_text()))
+        if not trained_by.stops_by_watched and not fits(kind, TractableDensity):
+            scored.append("trainer.patience=null")
         data = (*small_data(model), *narrow(options("model")[model].read_text()), *TINY, *FEW)
         self.training = (f"model={model}", f"objective={objective}", *others, *data, *scored, *more)
         has_log_z = fits(kind, UnnormalisedDensity) or any("teacher" in each for each in others)
-        has_likelihood = roles(kind).density is not None
         self.stages = ("log_z",) * has_log_z + ("likelihood",) * has_likelihood + ("fidelity",) * implicit
 
 

@@ -1,0 +1,45 @@
+"""Protocols of models whose posterior is a map from noise: it has samples but no density, for which a net stands in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.distributions import Distribution, Normal
+
+
+@runtime_checkable
+class ImplicitPosterior(Protocol):
+    """A model with an implicit posterior q(z | x), and a net T(x, z) that estimates a log density ratio of it."""
+
+    def infer(self, x: Tensor, num: int, context: Tensor | None = None) -> Tensor:
+        """Samples z of q(z | x), [num, batch, units], differentiable in the parameters of q."""
+
+    def log_ratio(self, x: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """T(x, z) in nats, [samples, batch], given z [samples, batch, units] in units of what q is contrasted with."""
+
+    def ratio_parameters(self) -> list[nn.Parameter]:
+        """The parameters of T."""
+
+
+@runtime_checkable
+class Contrasted(ImplicitPosterior, Protocol):
+    """A model with a density p(x, z), whose T learns log q(z | x) - log r(z | x) of a known Gaussian r."""
+
+    def contrasted(self, x: Tensor, num: int, context: Tensor | None = None) -> tuple[Tensor, Normal]:
+        """Samples z of q(z | x), as `infer` has them, and r(z | x), unit by unit, without a gradient."""
+
+    def log_joint(self, x: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x, z) in nats, [samples, batch], given z [samples, batch, units]."""
+
+
+@runtime_checkable
+class Simulating(ImplicitPosterior, Protocol):
+    """A model that can simulate z and x together, and knows no density of x given z."""
+
+    def simulated(self, num: int) -> tuple[Tensor, Tensor]:
+        """Samples z of p(z), [1, num, units], and x of p(x | z), [num, *event.shape]."""
+
+    def exact_posterior(self, x: Tensor) -> Distribution | None:
+        """The exact p(z | x), a Gaussian event of all units for each example, if it is known."""

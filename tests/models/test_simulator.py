@@ -1,0 +1,104 @@
+"""Simulators against what is known of them, how their posteriors are measured, and what a learned one comes to."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from dgmrun.estimators.fidelity.posterior_kl import divergence
+from dgmrun.models.simulator import Simulator
+from dgmrun.nn.conjugate_gaussian import ConjugateGaussian
+from dgmrun.nn.lotka_volterra import LotkaVolterra
+from dgmrun.protocols.values import Event
+
+Command = Callable[..., int]
+
+
+def test_the_posterior_of_the_conjugate_model_is_what_is_left_of_the_joint_density() -> None:
+    """log p(z) + log p(x | z) - log p(z | x) is log p(x), whatever z."""
+    simulator = ConjugateGaussian([[1.0, 0.5], [0.0, 1.0], [0.5, -0.5]], noise=0.7)
+    a, eye = simulator.matrix, torch.eye(3, dtype=torch.float64)
+    z = torch.randn(6, 2, dtype=torch.float64)
+    x = simulator(z)[:1].expand(6, 3)
+    log_joint = MultivariateNormal(torch.zeros(2, dtype=torch.float64), eye[:2, :2]).log_prob(z)
+    log_joint = log_joint + MultivariateNormal(z @ a.t(), 0.49 * eye).log_prob(x)
+    log_x = MultivariateNormal(torch.zeros(3, dtype=torch.float64), a @ a.t() + 0.49 * eye).log_prob(x)
+    assert torch.allclose(log_joint - simulator.posterior(x).log_prob(z), log_x)
+
+
+def test_species_that_do_not_meet_grow_and_die_as_the_scheme_has_it() -> None:
+    """Mean and variance follow m' = (1 + r h) m and v' = (1 + r h)^2 v + |r| h m, exactly but for TINY^2 a step."""
+    steps, interval, num = 40, 0.1, 20_000
+    simulator = LotkaVolterra((0.2, 1e-12, 0.3), start=(100, 100), time=4.0, steps=steps, points=4)
+    series = simulator.series(torch.zeros(num, 3, dtype=torch.float64))
+    for species, rate in ((0, 0.2), (1, -0.3)):
+        mean, variance = 100.0, 0.0
+        for _ in range(steps):
+            mean, variance = (
+                (1 + rate * interval) * mean,
+                (1 + rate * interval) ** 2 * variance + abs(rate) * interval * mean,
+            )
+        last = series[:, species, -1]
+        assert abs(float(last.mean()) - mean) < 4 * math.sqrt(variance / num)
+        assert float(last.var()) / variance == pytest.approx(1, abs=4 * math.sqrt(2.2 / num))
+
+
+def test_what_is_observed_of_predators_and_prey_is_finite_and_told_by_its_shape() -> None:
+    z = 2 * torch.randn(500, 3)
+    summaries, series = LotkaVolterra()(z), LotkaVolterra(observed="series", points=10)(z)
+    assert (summaries.shape, series.shape) == ((500, 9), (500, 2, 10))
+    assert summaries.isfinite().all()
+    assert series.isfinite().all()
+    with pytest.raises(ValueError, match=r"`dataset\.simulate\.points` must be at least 4 and divide 150 steps"):
+        LotkaVolterra(points=7)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 0.0), (0.8, 1.0)])
+def test_a_divergence_from_samples_is_that_of_gaussians(scale: float, shift: float) -> None:
+    u = scale * torch.randn(300, 100, 2, dtype=torch.float64) + shift
+    found = divergence(u) - divergence(torch.randn_like(u))
+    exact = 2 * (-math.log(scale) + (scale**2 + shift**2 - 1) / 2)
+    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(100)
+
+
+def test_a_divergence_from_samples_sees_that_a_density_is_not_gaussian() -> None:
+    """Uniform on [-s, s] with s^2 = 3, of mean 0 and variance 1: log sqrt(2 pi e) - log 2s = 0.176 nats."""
+    u = math.sqrt(3) * (2 * torch.rand(800, 50, 1, dtype=torch.float64) - 1)
+    found = divergence(u) - divergence(torch.randn_like(u))
+    exact = math.log(2 * math.pi * math.e) / 2 - math.log(2 * math.sqrt(3))
+    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(50) + 0.01, "edges are blurred"
+
+
+@pytest.mark.parametrize(
+    ("simulate", "settings", "message"),
+    [
+        (lambda z: z[:, :1], {}, r"`model\.simulate` must give examples \[2\] as data are, but gives \[1\]"),
+        (lambda z: None, {}, r"`model\.simulate` must give examples \[2\] as data are, but gives NoneType"),
+        (lambda z: z, {"noise": 1}, r"`model\.noise` must be a whole number of at least 2, but is 1"),
+    ],
+)
+def test_a_simulator_that_does_not_fit_is_refused(
+    simulate: Callable[[Tensor], Tensor], settings: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Simulator(Event((2,), "real"), simulate, latent=2, **settings)
+
+
+def test_a_posterior_that_is_not_known_is_not_measured(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("model=lotka_volterra", "dataset.sizes=[99,9,9]", "dataset.simulate.steps=30", "hydra.run.dir=run")
+    assert dgmrun(*words, "train", "fidelity", "fidelity.methods=[posterior_kl]") == 2
+    assert "posterior_kl only where the simulator knows its posterior" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_posterior_of_the_conjugate_model_is_learned(dgmrun: Command) -> None:
+    assert dgmrun("experiment=conjugate_gaussian", "hydra.run.dir=run") == 0
+    found = json.loads(Path("run/results.json").read_text())["fidelity"]["posterior_kl"]
+    assert found["value"] + 4 * found["standard_error"] < 0.05

@@ -1,0 +1,59 @@
+"""A bound by a ratio net that has learned nothing exceeds annealing, and is flagged, whichever was measured first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+from dgmrun.run.directory import Run
+from dgmrun.workbench import excess
+
+Command = Callable[..., int]
+TRAINED = (
+    "model=implicit_vae model.hidden=20 model.ratio_hidden=5 model.contrast=prior objective.rate=1e-9 "
+    "trainer.max_steps=60 trainer.validate_every_n_steps=60 hydra.run.dir=run likelihood.examples=20 "
+    "likelihood.ais.num_chains=2 likelihood.ais.num_temperatures=30 likelihood.avb.num_samples=10"
+).split()
+
+
+def figures() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("run/results.json").read_text())["likelihood"]
+    return found
+
+
+def test_a_bound_that_exceeds_annealing_is_flagged_whichever_is_measured_first(
+    dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun(*TRAINED, "train", "likelihood") == 0
+    assert figures().keys() == {"avb"}, "annealing runs on request alone"
+    assert (figures()["avb"]["warnings"], figures()["avb"]["interval"]) == ([], [None, None])
+    assert "estimate, direction unknown" in capsys.readouterr().err
+    for methods in ("ais", "avb"):
+        assert dgmrun("run=run", "likelihood", f"likelihood.methods=[{methods}]") == 0
+        (told,) = figures()["avb"]["warnings"]
+        assert told.startswith("it exceeds likelihood.ais by ")
+        assert f"warning: likelihood.avb: {told}" in capsys.readouterr().err
+    assert not any("exceeds" in told for told in figures()["ais"]["warnings"])
+    assert dgmrun("compare", "run", "--runs") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "implicit_vae" in line]
+    assert f"~ {figures()['avb']['value']:.3f}" in line
+    assert " !" in line
+    assert_flagged_by_paired_differences(Run.open("run"))
+
+
+def assert_flagged_by_paired_differences(run: Run) -> None:
+    """Not where they are below 0, nor within their error, nor of other examples; and no longer, once that is so."""
+    scores = dict(numpy.load("run/per_example/test-avb.npz"))
+    bound = numpy.load("run/per_example/test-ais.npz")["log_prob"]
+    alternating = numpy.resize([3.0, -2.8], len(bound))
+    shifts = {"below": bound - 0.1, "level": bound + alternating, "above": bound + 0.1 + alternating / 100}
+    for name, values in {**shifts, "few": scores["log_prob"]}.items():
+        index = scores["index"] + (1000 if name == "few" else 0)
+        run.write_arrays("per_example/test-avb.npz", log_prob=values, index=index)
+        excess.flag(run, ["avb"])
+        assert bool(figures()["avb"]["warnings"]) == (name == "above"), name
