@@ -83,6 +83,12 @@ def _spread(own: Tensor, other: Tensor, within: Tensor, between: Tensor, m: int)
 
 
 def interval(value: float, error: float, least: int) -> tuple[float, float]:
-    """Returns the 99.7 % interval of a squared discrepancy, by Student's t with the size of the smaller sample."""
+    r"""Returns the 99.7 % interval of a squared discrepancy, by Student's t with the size of the smaller sample.
+
+    Its variance grows in proportion to it: where it is estimated low, so is its error. The upper end u therefore is
+    where the estimate v would be t of the errors there, :math:`(u - v)^2 = t^2 \mathrm{SE}^2 (1 + (u - v) / v)`, with
+    t SE in place of v if that is larger; as in the interval of Wilson (1927), Probable inference.
+    """
     half = half_width(error, least)
-    return value - half, value + half
+    further = half**2 / max(value, half) / 2 if half else 0.0
+    return value - half, value + further + math.hypot(further, half)

@@ -12,6 +12,7 @@ from dgmrun.errors import Mistake
 from dgmrun.protocols.features import Featured, Features, X
 from dgmrun.protocols.models import fits
 from dgmrun.protocols.values import Event
+from dgmrun.rng import seeded
 from dgmrun.workbench import build
 from dgmrun.workbench.inputs import FEATURES, Other, unlike
 from dgmrun.workbench.setup import Setup
@@ -20,8 +21,8 @@ BLOCK = 500
 """Number of examples whose features are computed together."""
 FITTED = 10_000
 """Number of training examples to which x are standardised."""
-GREY = ("binary", "unit", "levels")
-"""Kinds of values that can be shown to a network of grey values from 0 to 1."""
+GREY = ("unit", "levels", "binary")
+"""Kinds of values that are greys; a network of either of the first two can be shown all of them."""
 
 
 def check(setup: Setup) -> None:
@@ -42,8 +43,9 @@ def features(setup: Setup) -> Features:
     """
     if setup.config["fidelity"]["features"] is None:
         return standardised(setup)
-    found = _found(setup)
-    return Features(_Of(setup, found), {"features": vars(found.run.identity())})
+    with seeded(0, "features"):  # as a model draws the parameters that it is built with
+        found = _found(setup)
+        return Features(_Of(setup, found), {"features": vars(found.run.identity())})
 
 
 def training(setup: Setup) -> Tensor:
@@ -82,7 +84,7 @@ class _Of:
         self.upright, self.data = setup.upright, its.setup.data
         self.event = its.setup.event if its.setup.is_of_x else its.setup.context
         ours, theirs = setup.original_event, its.setup.original_event
-        self.scale = (ours.size or 2) - 1 if ours != theirs else 1
+        self.white = _white(theirs) / _white(ours)
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ class _Of:
 
     def _of_block(self, x: Tensor) -> Tensor:
         assert self.event is not None
-        seen = self.data.seen(x / self.scale if self.scale > 1 else x, "test")
+        seen = self.data.seen(x if self.white == 1 else x * self.white, "test")
         found: Tensor = self.model.features(self.event.seen(seen, next(self.model.parameters())))
         return found.flatten(1).double().cpu()
 
@@ -108,11 +110,16 @@ def _found(setup: Setup) -> Other:
         must = f"`{FEATURES}` must be a run whose model has features, but its model is {found.name}"
         raise Mistake(must, "dgmrun model=classifier dataset=... train makes one")
     ours, theirs = setup.original_event, found.setup.original_event
-    is_grey = theirs.kind == "unit" and ours.kind in GREY
+    is_grey = theirs.kind in GREY[:2] and ours.kind in GREY
     if ours.shape != theirs.shape or not (is_grey or (ours.kind, ours.size) == (theirs.kind, theirs.size)):
         must = f"`{FEATURES}` must be a run on examples as these, {_told(ours)}"
         raise Mistake(f"{must}, but {found.run.path} is on {_told(theirs)}", "dataset.binarisation=none sees bits, too")
     return found
+
+
+def _white(event: Event) -> int:
+    """The value of white where values are greys: the last level, else 1."""
+    return (event.size or 2) - 1 if event.kind == "levels" else 1
 
 
 def _told(event: Event) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import torch
 from numpy import ndarray
@@ -39,7 +40,8 @@ def draw(run: Run, setup: Setup) -> None:
 
 def _drawn(run: Run, setup: Setup) -> Tensor:
     """Returns samples in original units, given contexts of test examples, if any."""
-    model, test = setup.trained_model(run), setup.scored("test")
+    model: Any = setup.trained_model(run)
+    test = setup.scored("test")
     given = setup.seen(test.rows(torch.arange(COUNT) % len(test.x))).context
     if not isinstance(model, Sampler):
         model = Sampled(model, setup.training_x, setup.config["fidelity"]["burn_in"])

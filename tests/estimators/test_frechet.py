@@ -108,11 +108,11 @@ def test_the_library_gives_the_same_value() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_intervals_cover_the_distance_of_the_distributions(shift: float) -> None:
-    """Of 300, a 99.7 % interval misses 1 in the mean; errors of 50 resamples are allowed twice as many, and 4 more."""
+    """Of 100, a 99.7 % interval misses 0.3 in the mean, and 4 standard errors more are 2."""
     missed, truth = 0, 3 * shift**2 + 3 * (math.sqrt(2) - 1) ** 2
-    for _ in range(300):
+    for _ in range(100):
         model = Drawn(lambda num: torch.randn(num, 3) * math.sqrt(2) + shift)
         _, estimate = FID()(model, evidence(torch.randn(200, 3)))
         low, high = ends(estimate)
         missed += not low <= truth <= high
-    assert missed <= 6
+    assert missed <= 2

@@ -2,8 +2,8 @@ r"""Copying of training examples: whether samples are nearer to them than unseen
 
 .. math:: \Pr\left[d(y, T) < d(x, T)\right] + \tfrac12 \Pr\left[d(y, T) = d(x, T)\right]
 
-for a sample y and an example x that was not trained on, with the distance d of features from the nearest training
-example in T. It is 1/2 of a model of the truth, near 1 of one that repeats what it was shown, and below 1/2 of one whose
+for a sample y and an example x that was not trained on, with the distance d of features from the nearest of training,
+T. It is 1/2 of a model of the truth, near 1 of one that repeats what it was shown, and below 1/2 of one whose
 samples are far from all data. It is one less the statistic that Meehan et al. test by the z of Mann and Whitney, which
 is a diagnostic here, above 0 where samples copy. The training examples are given: errors are not of them.
 
