@@ -31,6 +31,8 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
         head += f", given {figure.given}"
     if figure.quantity == "perplexity":
         head += f"; per {figure.settings['per']}, unigram {figure.diagnostics['unigram']:.3f}"
+    if "fid_infinity" in (its := figure.diagnostics):
+        head += f"; of infinitely many rows {with_error(its['fid_infinity'], its['standard_error_infinity'])}"
     if (further := beside(figure, dataset)) is not None:
         head += f"; {further}"
     return "\n".join([head, *proposal(figure.diagnostics), *(f"    warning: {one}" for one in figure.warnings)])
