@@ -9,9 +9,9 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from dgmrun.estimators.features import FeatureMethod
-from dgmrun.protocols.intervals import binomial_interval
+from dgmrun.protocols.intervals import share_interval
 from dgmrun.protocols.progress import tracked
-from dgmrun.protocols.values import Estimate, Evidence, half_width
+from dgmrun.protocols.values import Estimate, Evidence
 
 BLOCK = 500
 """Number of rows whose distances are found together."""
@@ -83,13 +83,12 @@ class Balls(FeatureMethod):
         often = torch.randint(len(y), (self.resamples, len(y)))
         error = float(inside[1:].gather(1, often).double().mean(1).std())
         hits = inside[0].double()
-        value, half = float(hits.mean()), half_width(error, min(len(x), len(y)))
-        low, high = binomial_interval(int(hits.sum()), len(y))
+        value = float(hits.mean())
         return hits, Estimate(
             self.quantity,
             value=value,
             standard_error=error,
-            interval=(max(0.0, min(low, value - half)), min(1.0, max(high, value + half))),
+            interval=share_interval(value, error, len(y), min(len(x), len(y))),
             kind="estimate",
             bias="unknown",
             samples=samples,

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from dgmrun.estimators.features import FeatureMethod, of
 from dgmrun.estimators.neighbours import nearest
-from dgmrun.protocols.intervals import binomial_interval
-from dgmrun.protocols.values import Estimate, Evidence, half_width
+from dgmrun.protocols.intervals import share_interval
+from dgmrun.protocols.values import Estimate, Evidence
 
 TRAINED = "half of the examples or more are training examples: fidelity.split=test has others"
 
@@ -56,13 +56,12 @@ class Copying(FeatureMethod):
         unseen, own = (nearest(part, train)[0][:, 0] for part in (x, y))
         value, error = _probability(own.float(), unseen.float())  # in which sums of the same terms are equal
         n, m = len(x), len(y)
-        half, (low, high) = half_width(error, min(n, m)), binomial_interval(round(value * min(n, m)), min(n, m))
         equal, trained = (float((part == 0).double().mean()) for part in (own, unseen))
         return own, Estimate(
             "copying",
             value=value,
             standard_error=error,
-            interval=(max(0.0, min(low, value - half)), min(1.0, max(high, value + half))),
+            interval=share_interval(value, error, min(n, m), min(n, m)),
             kind="estimate",
             bias="none",
             samples=m,
