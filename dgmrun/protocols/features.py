@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ X = "standardised x"
 def named(settings: Mapping[str, Any]) -> str | None:
     """Returns the features that a figure of these settings rests on, in a few words; None if it rests on none.
 
-    They are those of a run, with the first digits of the sha256 of its weights, so that no two are taken for one.
+    They are those of a run, by the name of its directory and the first digits of the sha256 of its weights, so that no
+    two are taken for one.
     """
     told = settings.get("features")
     if isinstance(told, str):
         return told
     if not isinstance(told, dict):
         return None
-    return f"features of {told.get('run')} ({str(told.get('weights_sha256'))[:8]})"
+    return f"features of {Path(str(told.get('run'))).name} ({str(told.get('weights_sha256'))[:8]})"

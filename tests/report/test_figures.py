@@ -128,8 +128,8 @@ def test_a_figure_is_stale_where_it_is_neither_of_nor_through_the_weights() -> N
         (None, "3.000 +- 0.500 kid"),
         (7, "3.000 +- 0.500 kid"),
         ("standardised x", "3.000 +- 0.500 kid by standardised x"),
-        ({"run": "outputs/a", "step": 3, "weights_sha256": OTHER}, "kid by features of outputs/a (cccccccc)"),
-        ({"run": "outputs/\x1b[2J"}, "kid by features of outputs/"),
+        ({"run": "outputs/a", "step": 3, "weights_sha256": OTHER}, "kid by features of a (cccccccc)"),
+        ({"run": "outputs/\x1b[2J"}, "kid by features of "),
     ],
 )
 def test_a_cell_names_the_features_that_a_figure_rests_on(features: Any, shown: str) -> None:
