@@ -79,13 +79,13 @@ def test_the_mean_over_data_is_the_closed_form(shift: float) -> None:
         return torch.randn(num, 3) + shift
 
     of_mmd, of_kid = [], []
-    for _ in range(150):
+    for _ in range(80):
         seen = evidence(torch.randn(12, 3))
         of_mmd.append(MMD(num_samples=9, width=2.0, permutations=1)(Drawn(drawn), seen)[1].value)
         of_kid.append(KID(num_samples=9)(Drawn(drawn), seen)[1].value)
-    mean, error = float(torch.tensor(of_mmd).mean()), float(torch.tensor(of_mmd).std()) / math.sqrt(150)
+    mean, error = float(torch.tensor(of_mmd).mean()), float(torch.tensor(of_mmd).std()) / math.sqrt(80)
     assert abs(mean - of_gaussians(shift, 2.0, 3)) < 4 * error
-    mean, error = float(torch.tensor(of_kid).mean()), float(torch.tensor(of_kid).std()) / math.sqrt(150)
+    mean, error = float(torch.tensor(of_kid).mean()), float(torch.tensor(of_kid).std()) / math.sqrt(80)
     assert abs(mean - cubic_of_gaussians(shift, 3)) < 4 * error
 
 
