@@ -15,7 +15,12 @@ GROUPS = ("model", "objective", "dataset", "device", "optimizer", "schedule", "s
 """Configuration groups of which a run has at most one option."""
 MADE_BY = ("model", "objective", "dataset", "given", "optimizer", "schedule", "trainer", "seed", "weights")
 """Sections that define a run, as opposed to where it is stored, on what device it runs and how it is evaluated."""
-INPUTS = {"weights": "weights", "objective.teacher": "teacher", "log_z.proposal": "proposal"}
+INPUTS = {
+    "weights": "weights",
+    "objective.teacher": "teacher",
+    "log_z.proposal": "proposal",
+    "fidelity.features": "features",
+}
 """Keys that name runs or files from which a run is made or measured, and their roles."""
 PATHS = (*INPUTS, "run", "data_dir", "dataset.path", "hydra.run.dir", "hydra.sweep.dir")
 """Keys that hold a path or a list of paths."""

@@ -75,8 +75,8 @@ TOYS_BY_NAME = {
         words="likelihood",
         refused=("log_z", "`log_z` must have a model with an unnormalised density"),
     ),
-    "classifier": Toy(
-        "model=classifier",
+    "logistic": Toy(
+        "model=logistic",
         "given=x",
         *OF_A_FILE,
         data={"x": BITS, "y": BITS[:, 0] + BITS[:, 1]},

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import leaves, value_at, words
+from dgmrun.paths import every_section, leaves, value_at, words
 from dgmrun.run.untrusted import LARGEST_INTEGER
 from dgmrun.stages import FORMATS, stage
 
@@ -50,7 +50,8 @@ def replace(config: DictConfig, override: Override) -> None:
     OmegaConf.update(config, key, value, force_add=is_new)
     value = OmegaConf.select(config, key)
     settles = section == "dataset" and default == AUTO
-    if not settles and not _is_like(value, default):
+    is_reset = value is None and dict(leaves(every_section())).get(key, key) is None  # as shipped, if not in the run
+    if not settles and not is_reset and not _is_like(value, default):
         raise Mistake(
             f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", _cure(key, value, default)
         )

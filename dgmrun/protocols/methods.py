@@ -55,7 +55,8 @@ class ScoringMethod(Method, Protocol):
 
     needs: ClassVar[str | None] = None
     """What must be known of the data: `modes`, `language` (how strings are spelled) or `validity` (which are some);
-    or `teacher`: that of a student, whose density is known."""
+    or `teacher`: that of a student, whose density is known; or `features`: of examples x, which `auto` has if a run is
+    named that has some."""
     is_per_example: ClassVar[bool] = True
     fewest: ClassVar[int] = 1
     """Smallest number of examples."""

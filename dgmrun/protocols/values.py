@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dgmrun.protocols import sparse, text, words
+from dgmrun.protocols.features import Features
 from dgmrun.protocols.language import Language
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.quantities import QUANTITIES, UNKNOWN, Quantity
@@ -192,8 +193,9 @@ class Evidence(NamedTuple):
         population: size of the finite population that the examples are from, each at most once; None if it is infinite.
         class_counts: number of training examples of each class that is given, [classes]; None unless one class is.
         language: what strings mean, if they are spelled.
-        train: training examples in original units, where there is a language.
+        train: training examples in original units, where there is a language or features.
         teacher: what taught the model, for methods that compare both: its `log_density(x, context)` and `log_z`.
+        features: features of examples, for methods that compare these.
     """
 
     batch: Batch
@@ -206,6 +208,7 @@ class Evidence(NamedTuple):
     language: Language | None = None
     train: Tensor | None = None
     teacher: Any = None
+    features: Features | None = None
 
 
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from dgmrun.protocols.features import named
 from dgmrun.protocols.text import NAMED
 from dgmrun.protocols.text import with_error as with_error
 from dgmrun.report.terminal import plain
@@ -33,6 +34,7 @@ def cell(figure: Figure | None, weights: str | None) -> str:
     marks = f"{' !' if figure.warnings else ''}{' stale' if figure.is_stale(weights) else ''}"
     marks += " of another" if figure.is_of_another(weights) else ""
     marks += f" {plain(figure.quantity)}" if figure.quantity not in NAMED else ""
+    marks += f" by {plain(of)}" if (of := named(figure.settings)) is not None else ""
     return f"{MARKS[figure.kind]}{shown}{marks}"
 
 

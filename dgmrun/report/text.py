@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dgmrun.protocols.features import named
 from dgmrun.protocols.text import counted, shown, with_error
 from dgmrun.report.figures import beside
 from dgmrun.run.figures import Figure
@@ -24,10 +25,14 @@ def line(word: str, label: str, figure: Figure, dataset: Any = None) -> str:
         head += f", of the mean over {orders:.0f} orders"
     if figure.split:
         head += f"; {figure.split}, {counted(figure.examples, 'example')}{_share(figure)}"
+    if (of := named(figure.settings)) is not None:
+        head += f"; by {of}"
     if figure.given:
         head += f", given {figure.given}"
     if figure.quantity == "perplexity":
         head += f"; per {figure.settings['per']}, unigram {figure.diagnostics['unigram']:.3f}"
+    if "fid_infinity" in (its := figure.diagnostics):
+        head += f"; of infinitely many rows {with_error(its['fid_infinity'], its['standard_error_infinity'])}"
     if (further := beside(figure, dataset)) is not None:
         head += f"; {further}"
     return "\n".join([head, *proposal(figure.diagnostics), *(f"    warning: {one}" for one in figure.warnings)])

@@ -1,4 +1,4 @@
-"""Other runs that a configuration refers to: teachers of a student, and the proposal for log Z."""
+"""Other runs that a configuration refers to: teachers of a student, the proposal for log Z, and that of features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dgmrun.run.figures import Figure, figures
 from dgmrun.workbench import build
 from dgmrun.workbench.setup import Setup
 
-TEACHER, PROPOSAL = "objective.teacher", "log_z.proposal"
+TEACHER, PROPOSAL, FEATURES = "objective.teacher", "log_z.proposal", "fidelity.features"
 
 
 class Other(NamedTuple):
@@ -51,6 +51,21 @@ def others(setup: Setup, key: str) -> list[Other]:
 
     Raises:
         Mistake: one is not a run, is not done, has no weights, is the current run, or models different examples.
+    """
+    found = _others(setup, key)
+    for its in found:
+        for (what, one), ours in zip(_likeness(its.setup).items(), _likeness(setup).values(), strict=True):
+            if one != ours and None not in (one, ours):
+                must = f"`{key}` must be a run of the {what} {ours}, as this run has"
+                raise Mistake(f"{must}, but {its.run.path} has {one}")
+    return found
+
+
+def _others(setup: Setup, key: str) -> list[Other]:
+    """Returns the runs named by `key`, whatever they model.
+
+    Raises:
+        Mistake: one is not a run, is not done, has no weights, or is the current run.
     """
     value = value_at(setup.config, key)
     named = value if isinstance(value, list) else [value]
@@ -95,7 +110,19 @@ def other(setup: Setup, key: str, hint: str | None = None) -> Other:
     Raises:
         Mistake: there are several, or it cannot be used; see `others`.
     """
-    found = others(setup, key)
+    return _only(others(setup, key), key, hint)
+
+
+def unlike(setup: Setup, key: str) -> Other:
+    """Returns the only run named by `key`, which may model something else than the run of `setup`.
+
+    Raises:
+        Mistake: there are several, or it cannot be used; see `others`.
+    """
+    return _only(_others(setup, key), key, None)
+
+
+def _only(found: list[Other], key: str, hint: str | None) -> Other:
     if len(found) > 1:
         raise Mistake(f"`{key}` must be one run here, but is {len(found)}", hint)
     return found[0]
@@ -120,11 +147,7 @@ def _other(setup: Setup, key: str, place: int, path: str) -> Other:
     sampled = {**setup.config["sample"], "steps": None, "sampler": "ancestral"}  # as it was trained to be sampled
     config = {**setup.config, **named, "given": saved.get("given"), "sample": sampled}
     build.check_targets(config, setup.search_path)
-    found = Setup(config, setup.search_path)
-    for (what, its), ours in zip(_likeness(found).items(), _likeness(setup).values(), strict=True):
-        if its != ours and None not in (its, ours):
-            raise Mistake(f"`{key}` must be a run of the {what} {ours}, as this run has, but {run.path} has {its}")
-    return Other(run, found)
+    return Other(run, Setup(config, setup.search_path))
 
 
 def _likeness(setup: Setup) -> dict[str, Any]:

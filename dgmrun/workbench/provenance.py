@@ -95,7 +95,7 @@ def _split(batch: Batch) -> dict[str, Any]:
 
 def inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the runs and weight files from which a run is made; of teachers, also what they are."""
-    return [_input(given) for given in paths.inputs(config) if given.role != "proposal"]
+    return [_input(given) for given in paths.inputs(config) if given.key.partition(".")[0] in paths.MADE_BY]
 
 
 def _input(given: paths.Input) -> dict[str, Any]:

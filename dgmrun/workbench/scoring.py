@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -29,6 +29,7 @@ from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
 from dgmrun.workbench import build, excess
+from dgmrun.workbench.features import features, training
 from dgmrun.workbench.inputs import teacher
 from dgmrun.workbench.partition import stored
 from dgmrun.workbench.selection import check_unused, log_z_methods, made, scoring_methods
@@ -101,16 +102,14 @@ def score(run: Run, setup: Setup, word: str) -> None:
     if word == "fidelity" and not isinstance(model, Sampler):
         model = Sampled(model, setup.training_x, setup.config[word]["burn_in"])
     selected = prepared(run, setup, word, model)
-    is_asked = any(method.needs == "teacher" for method in selected.values())
-    taught_by = teacher(setup, torch.float64) if is_asked else None
+    handed = _handed(setup, {method.needs for method in selected.values()})
     for name, method in selected.items():
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
                 scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
-                if method.needs == "teacher":
-                    scored = scored._replace(evidence=scored.evidence._replace(teacher=taught_by))
+                evidence = scored.evidence._replace(**handed.get(method.needs, {}))
                 with bar(f"{word}.{name}"):
-                    values, figure = measured(run, setup, method, model, scored, split)
+                    values, figure = measured(run, setup, method, model, scored._replace(evidence=evidence), split)
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
             if is_first():
                 _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
@@ -118,6 +117,16 @@ def score(run: Run, setup: Setup, word: str) -> None:
                     _record_perplexities(run, setup, name, values, figure, scored.evidence.batch.x)
     if word == "likelihood" and is_first():
         excess.flag(run, [name for name, method in made(setup, word, model).items() if method.may_exceed])
+
+
+def _handed(setup: Setup, needs: Collection[str | None]) -> dict[str | None, dict[str, Any]]:
+    """Returns parts of the evidence that only some methods need, by what they need."""
+    found: dict[str | None, dict[str, Any]] = {}
+    if "teacher" in needs:
+        found["teacher"] = {"teacher": teacher(setup, torch.float64)}
+    if "features" in needs:
+        found["features"] = {"features": features(setup), "train": training(setup)}
+    return found
 
 
 def caveats(run: Run) -> list[str]:

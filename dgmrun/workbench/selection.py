@@ -27,6 +27,7 @@ WHERE = {
     "language": "strings of the data can be spelled",
     "validity": "it is known which strings are valid",
     "teacher": "the run has one teacher, still there and as it was, that is normalised or has a log Z",
+    "features": "x is modelled, and not its labels",
 }
 """When a method can be used, by what it needs."""
 
@@ -113,6 +114,7 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
         "language": tongue is not None,
         "validity": tongue is not None and tongue.is_valid is not None,
         "teacher": has_known_teacher(setup),
+        "features": setup.is_of_x,
     }
     fitting = made(setup, word, model)
     every: dict[str, Any] = {name: each for name, each in fitting.items() if known[each.needs]}
@@ -120,7 +122,12 @@ def scoring_methods(setup: Setup, word: str) -> dict[str, Any]:
     for name in [] if asked == "auto" else [asked] if isinstance(asked, str) else asked:
         if name in fitting and name not in every:
             raise Mistake(f"`{word}.methods` can have {name} only where {WHERE[fitting[name].needs]}")
-    automatic = {name: method for name, method in every.items() if method.is_automatic(model)}
+    has_features = setup.config["fidelity"]["features"] is not None
+    automatic = {
+        name: method
+        for name, method in every.items()
+        if method.is_automatic(model) or (has_features and method.needs == "features")
+    }
     if not every:
         raise Mistake(
             f"`{word}` must have a model that one of its methods fits, but `model` is {choice}",

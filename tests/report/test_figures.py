@@ -11,7 +11,7 @@ import pytest
 
 from dgmrun.protocols.quantities import QUANTITIES
 from dgmrun.protocols.values import Estimate
-from dgmrun.report.figures import every
+from dgmrun.report.figures import cell, every
 from dgmrun.run import untrusted
 from dgmrun.run.figures import Figure, Identity, figures
 from tests.figure import entry, identity
@@ -120,3 +120,20 @@ def test_a_figure_is_stale_where_it_is_neither_of_nor_through_the_weights() -> N
     assert [through.is_stale(weights) for weights in (OURS, TEACHER, OTHER, None)] == [False, False, True, False]
     assert [own.is_of_another(weights) for weights in (OURS, TEACHER, None)] == [False, False, False]
     assert [through.is_of_another(weights) for weights in (OURS, TEACHER, OTHER, None)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("features", "shown"),
+    [
+        (None, "3.000 +- 0.500 kid"),
+        (7, "3.000 +- 0.500 kid"),
+        ("standardised x", "3.000 +- 0.500 kid by standardised x"),
+        ({"run": "outputs/a", "step": 3, "weights_sha256": OTHER}, "kid by features of a (cccccccc)"),
+        ({"run": "outputs/\x1b[2J"}, "kid by features of "),
+    ],
+)
+def test_a_cell_names_the_features_that_a_figure_rests_on(features: Any, shown: str) -> None:
+    whole = figure().to_json() | {"quantity": "kid", "value": 3.0, "standard_error": 0.5, "kind": "estimate"}
+    one = Figure.from_json(whole | {"warnings": [], "settings": {"features": features}})
+    assert shown in cell(one, OURS)
+    assert "\x1b" not in cell(one, OURS)

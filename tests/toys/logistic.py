@@ -9,7 +9,7 @@ from dgmrun.nn.context import ContextVector
 from dgmrun.protocols.values import Event
 
 
-class Classifier(nn.Module):
+class Logistic(nn.Module):
     """p(y | x) = softmax(W x + b)_y."""
 
     def __init__(self, event: Event, context: Event) -> None:
