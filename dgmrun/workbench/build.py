@@ -271,7 +271,7 @@ def _of_module(dataset: Mapping[str, Any], name: str) -> Any:
     """Calls a function in the module of a dataset's loader, if there is one, with the settings of the dataset."""
     module = import_module(target(dataset).__module__)
     settings = {key: value for key, value in dataset.items() if key not in (*OWN_KEYS["dataset"], "_target_")}
-    return checked(getattr(module, name), **_made(settings)) if hasattr(module, name) else None
+    return checked(getattr(module, name), **_made("dataset", settings)) if hasattr(module, name) else None
 
 
 def partners(group: str, option: str, search_path: Sequence[Path] = ()) -> dict[str, list[str]]:
