@@ -111,7 +111,7 @@ class Critic(nn.Module):
 def now(step: int) -> tuple[int, float]:
     """The higher of the resolutions that are blended, and its weight."""
     phase, since = divmod(step, PHASE)
-    if phase >= 4 or phase % 2 == 0:
+    if phase >= 4 or phase % 2 == 0 or since == 0:
         return min(2, phase // 2), 1.0
     return phase // 2 + 1, since / PHASE
 

@@ -41,7 +41,7 @@ class LaplacianPyramid(nn.Module):
     Args:
         event: event of one example; it must be a picture with even sides, real or unit.
         levels: number of times that pictures are halved; None for as many as can be.
-        latent: number of units of noise z_0 of the coarsest picture; each finer one has one for each pixel.
+        latent: number of units of noise z_0 of the coarsest picture; each finer one has one for each pixel and channel.
         prior: distribution of each unit of noise: `uniform` on [-1, 1], or `normal`.
         hidden: number of units of each hidden layer of the network of the coarsest picture.
         depth: number of these layers.

@@ -39,8 +39,8 @@ class ProgressiveGAN(nn.Module):
         latent: number of units of z.
         hidden: number of channels of features at full resolution; twice as many at half of it, and so on.
         depth: number of convolutions at each resolution.
-        fade: number of steps in which a resolution is blended in; 0 for at once.
-        stable: number of steps at each resolution before the next one is blended in; 0 and `fade` 0 for no growth.
+        fade: number of batches in which a resolution is blended in; 0 for at once.
+        stable: number of batches at each resolution before the next one is blended in; 0 and `fade` 0 for no growth.
         context: event of the context c, if any, whose vector extends z.
 
     Raises:
@@ -67,7 +67,7 @@ class ProgressiveGAN(nn.Module):
         event.require(("real", "unit"), "a progressive GAN")
         event.require_picture("a progressive GAN", "model=gan")
         for key, size, least in (
-            *(("latent", latent, 1), ("hidden", hidden, 1), ("depth", depth, 1)),
+            *(("latent", latent, 2), ("hidden", hidden, 2), ("depth", depth, 1)),  # the norm of one unit is its sign
             *(("fade", fade, 0), ("stable", stable, 0)),
         ):
             check_size(key, size, least)
@@ -77,15 +77,17 @@ class ProgressiveGAN(nn.Module):
         self.net = Decoder(event.shape, hidden, depth, latent + self.vector.size, squash)
 
     def resolution_at(self, step: int) -> float:
-        """The resolution after so many steps, r(t)."""
+        """The resolution of a batch before which there were so many, r(t)."""
         last, period = self.net.resolution.last, self.fade + self.stable
-        if step < self.stable or period == 0:
-            return 0.0 if step < self.stable else float(last)
+        if step < self.stable:
+            return 0.0
+        if period == 0:
+            return float(last)
         place, since = divmod(step - self.stable, period)
         return min(last, place + (since / self.fade if since < self.fade else 1.0))
 
     def steps_to_grow(self) -> int:
-        """Number of steps after which the resolution is that of the data."""
+        """Number of batches before the first one at the resolution of the data."""
         return self.net.resolution.last * (self.fade + self.stable)
 
     def shown(self, x: Tensor) -> Tensor:

@@ -81,8 +81,12 @@ class Simulator(nn.Module):
         self.ratio = RatioNet(mlp([event.dims, *hidden], activation), 2 * latent, width, len(hidden), activation)
 
     def _check_shape(self) -> None:
-        with seeded(0, "simulator"), torch.no_grad():
-            found = self.simulate(torch.zeros(2, self.latent))
+        try:
+            with seeded(0, "simulator"), torch.no_grad():
+                found = self.simulate(torch.zeros(2, self.latent))
+        except (RuntimeError, IndexError) as error:
+            line = str(error).splitlines()[0]
+            raise ValueError(f"`model.latent` must be as many numbers as model.simulate takes, but: {line}") from error
         if not isinstance(found, Tensor) or found.shape != (2, *self.event.shape):
             its = list(found.shape[1:]) if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(f"`model.simulate` must give examples {[*self.event.shape]} as data are, but gives {its}")
@@ -111,7 +115,7 @@ class Simulator(nn.Module):
     def simulated(self, num: int) -> tuple[Tensor, Tensor]:
         """Samples z of the prior, [1, num, latent], and x given them, [num, *event.shape]."""
         z = self.standardise.mean.new_empty(num, self.latent).normal_()
-        return z.unsqueeze(0), self.simulate(z)
+        return z.unsqueeze(0), self.simulate(z).to(z)
 
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples x [num, *event.shape] of the prior predictive distribution."""

@@ -80,7 +80,7 @@ class LotkaVolterra:
         noise = torch.randn(self.steps, 3, len(z), dtype=z.dtype, device=z.device)
         for step in range(self.steps):
             means = torch.stack((birth * prey, predation * prey * predators, death * predators)) * interval
-            born, eaten, dead = means + (means + TINY**2).sqrt() * noise[step]
+            born, eaten, dead = means + ((means + TINY**2).sqrt() - TINY) * noise[step]  # 0 is absorbing
             prey = (prey + born - eaten).clamp(0, MOST)
             predators = (predators + eaten - dead).clamp(0, MOST)
             if (step + 1) % (self.steps // self.points) == 0:

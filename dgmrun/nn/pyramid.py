@@ -105,7 +105,7 @@ class Level(nn.Module):
 
     @torch.no_grad()
     def noise(self, num: int) -> Tensor:
-        """Samples of z, [num, units], one for each pixel of the finer picture."""
+        """Samples of z, [num, units], one for each value of the finer picture."""
         return self.draw(next(self.parameters()).new_empty(num, self.latent))
 
     def generate(self, noise: Tensor, context: Tensor) -> Tensor:

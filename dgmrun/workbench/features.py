@@ -85,6 +85,7 @@ class _Of:
         self.event = its.setup.event if its.setup.is_of_x else its.setup.context
         ours, theirs = setup.original_event, its.setup.original_event
         self.white = _white(theirs) / _white(ours)
+        self.is_rounded = theirs.kind == "levels" and ours.kind != "levels"
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
@@ -94,7 +95,8 @@ class _Of:
 
     def _of_block(self, x: Tensor) -> Tensor:
         assert self.event is not None
-        seen = self.data.seen(x if self.white == 1 else x * self.white, "test")
+        greys = x if self.white == 1 else x * self.white
+        seen = self.data.seen(greys.round() if self.is_rounded else greys, "test")
         found: Tensor = self.model.features(self.event.seen(seen, next(self.model.parameters())))
         return found.flatten(1).double().cpu()
 

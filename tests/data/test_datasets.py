@@ -46,8 +46,9 @@ def loader(name: str) -> Callable[..., Splits]:
     return getattr(import_module(module), function)
 
 
-def own_settings(name: str) -> dict[str, Any]:
-    return {key: value for key, value in config(name).items() if key not in SHARED_KEYS}
+def made(name: str, **changes: object) -> Callable[[Path], Splits]:
+    """The loader with the settings of its YAML."""
+    return build.maker("dataset", {**config(name), **changes})
 
 
 def described(name: str) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def load(data_dir: Path) -> Iterator[Load]:
 
     @cache
     def load(name: str) -> Splits:
-        return loader(name)(data_dir, **own_settings(name))
+        return made(name)(data_dir)
 
     with pytest.MonkeyPatch.context() as patch:
         for method in ("mkdir", "write_bytes", "replace"):
@@ -175,7 +176,7 @@ def test_a_gaussian_scores_as_published_in_ten_folds(name: str, nats: float, dat
     """The mean over folds, within 3 of its standard errors; Uria, Murray and Larochelle 2013, table 1."""
     scores = []
     for fold in range(10):
-        splits = loader(name)(data_dir, **{**own_settings(name), "fold": fold})
+        splits = made(name, fold=fold)(data_dir)
         x = torch.cat([splits["train"].x, splits["valid"].x])
         assert torch.allclose(splits["train"].x.mean(0), torch.zeros(()).double(), atol=1e-9)
         fitted = MultivariateNormal(x.mean(0), x.t().cov())
@@ -276,10 +277,10 @@ def test_moons_the_swiss_roll_and_the_segment_lie_on_their_curves(load: Load) ->
     assert 1.5 * math.pi - 1 < roll.norm(dim=1).min() < roll.norm(dim=1).max() < 4.5 * math.pi + 1
 
 
-@pytest.mark.parametrize("name", sorted(name for name in CONFIGS if "sizes" in own_settings(name)))
+@pytest.mark.parametrize("name", sorted(name for name in CONFIGS if "sizes" in config(name)))
 def test_synthetic_draws_are_the_same_for_every_run(name: str, load: Load) -> None:
     torch.rand(7)
-    again = loader(name)(Path(), **own_settings(name))
+    again = made(name)(Path())
     assert [sha256(split.x) for split in again.values()] == [sha256(split.x) for split in load(name).values()]
 
 

@@ -195,6 +195,15 @@ def test_both_players_grow_by_the_number_of_batches_alone(kind: Callable[..., Ad
         assert players.watched(batch).shape == (6,)
 
 
+@pytest.mark.parametrize(("fade", "stable"), [(0, 3), (4, 2), (0, 0)])
+def test_samples_are_doubted_until_a_batch_was_of_the_resolution_of_the_data(fade: int, stable: int) -> None:
+    players = game(WGANGP, fade=fade, stable=stable)
+    steps = 2 * (fade + stable)
+    for num in range(1, steps + 3):
+        players.iteration = num
+        assert bool(players._growth_doubts()) == (num <= steps)
+
+
 def test_a_critic_of_a_model_that_does_not_grow_sees_all() -> None:
     x = pictures()
     critic = Critic("progressive", hidden=2, depth=1).net(Event(SHAPE, "unit")).double()
@@ -205,7 +214,7 @@ def test_a_critic_of_a_model_that_does_not_grow_sees_all() -> None:
 
 
 def test_settings_that_cannot_be_are_named() -> None:
-    for key, value in (("latent", 0), ("hidden", 0), ("depth", 0), ("fade", -1), ("stable", -1), ("fade", 0.5)):
+    for key, value in (("latent", 1), ("hidden", 1), ("depth", 0), ("fade", -1), ("stable", -1), ("fade", 0.5)):
         with pytest.raises(ValueError, match=rf"`model\.{key}` must be a whole number"):
             ProgressiveGAN(Event(SHAPE, "unit"), **{key: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="model=gan takes tables"):

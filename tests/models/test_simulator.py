@@ -50,6 +50,13 @@ def test_species_that_do_not_meet_grow_and_die_as_the_scheme_has_it() -> None:
         assert float(last.var()) / variance == pytest.approx(1, abs=4 * math.sqrt(2.2 / num))
 
 
+def test_what_has_died_out_stays_so() -> None:
+    series = LotkaVolterra(start=(3, 3), observed="series").series(torch.zeros(2000, 3, dtype=torch.float64))
+    gone = series == 0
+    assert 0.1 < float(gone[..., -1].double().mean()) < 1
+    assert not (gone[..., :-1] & ~gone[..., 1:]).any()
+
+
 def test_what_is_observed_of_predators_and_prey_is_finite_and_told_by_its_shape() -> None:
     z = 2 * torch.randn(500, 3)
     summaries, series = LotkaVolterra()(z), LotkaVolterra(observed="series", points=10)(z)

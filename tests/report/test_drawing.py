@@ -96,6 +96,7 @@ def test_only_few_columns_of_numbers_suit_a_pair_plot() -> None:
     assert not suit(np.zeros((5, 1, 2, 2)))
 
 
+@pytest.mark.drawn
 def test_values_have_a_colour_bar_and_a_matrix_axes() -> None:
     axes, bar = gallery.valued(TABLE, "activity", "p(h = 1 | x)", "example", "hidden unit").axes
     assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("activity", "hidden unit", "example")

@@ -74,7 +74,7 @@ class FID(FeatureMethod):
             "fid",
             value=value,
             standard_error=errors[0],
-            interval=(None if is_singular else min(limit - below, value), value + above),
+            interval=(None if is_singular else max(0.0, min(limit - below, value)), value + above),
             kind="estimate",
             bias="up",
             samples=len(y),

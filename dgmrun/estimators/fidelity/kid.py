@@ -51,9 +51,18 @@ class KID(FeatureMethod):
         is_x = torch.cat([x.new_ones(n), x.new_zeros(m)])
         kx, ky = products(cubic, torch.cat([x, y]), torch.stack([is_x, 1 - is_x], 1)).T
         value, error = jackknife(kx, ky, n)
-        ends = interval(value, error, min(n, m))
-        estimate = Estimate("kid", value, error, ends, "estimate", "none", m, settings=self.settings(evidence))
-        return kx[n:] / n, estimate
+        low, high = interval(value, error, min(n, m))
+        is_told = evidence.batch.context is not None  # samples of the same contexts are not independent of the examples
+        return kx[n:] / n, Estimate(
+            "kid",
+            value=value,
+            standard_error=error,
+            interval=(low, None if is_told else high),
+            kind="estimate",
+            bias="down" if is_told else "none",
+            samples=m,
+            settings=self.settings(evidence),
+        )
 
 
 def cubic(x: Tensor, y: Tensor) -> Tensor:

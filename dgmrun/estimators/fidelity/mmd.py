@@ -75,16 +75,18 @@ class MMD(FeatureMethod):
         value, error = jackknife(kx, ky, n)
         above = squared_mmd(deals, kw[:, 2:], kx + ky) >= value - ROUNDING
         p = (1 + int(above.sum())) / (1 + self.permutations)
+        low, high = interval(value, error, min(n, m))
+        is_told = evidence.batch.context is not None  # samples of the same contexts are not independent of the examples
         return ky[n:] / (m - 1) - kx[n:] / n, Estimate(
             "mmd",
             value=value,
             standard_error=error,
-            interval=interval(value, error, min(n, m)),
+            interval=(low, None if is_told else high),
             kind="estimate",
-            bias="none",
+            bias="down" if is_told else "none",
             samples=m,
             settings=self.settings(evidence),
-            diagnostics={"p_value": p, "width": width},
+            diagnostics={"p_value": None if is_told else p, "width": width},
         )
 
 

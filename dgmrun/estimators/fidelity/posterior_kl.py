@@ -5,7 +5,8 @@ r"""Divergence of a posterior that has samples only from the exact one, which is
 
 with the distance rho_i of a sample to its k-th nearest neighbour, and the volume V_d of a unit ball. Samples are
 standardised by the exact posterior first, which changes no divergence. The same estimate of as many exact samples,
-whose divergence is 0, is subtracted: the bias of the entropy cancels, wholly where q is p.
+whose divergence is 0, is subtracted: the bias of the entropy cancels, wholly where q is p. Where units of q depend on
+each other and q is far from p, what is left is low.
 
 References:
     Kozachenko and Leonenko (1987), Sample estimate of the entropy of a random vector.
@@ -80,9 +81,9 @@ class PosteriorKL(FidelityMethod):
             "posterior_kl",
             value=value,
             standard_error=error,
-            interval=None if half is None else (value - half, value + half),
+            interval=None if half is None else (value - half, None),
             kind="estimate",
-            bias="unknown",
+            bias="down",
             samples=self.num_samples,
             settings=asdict(self),
             warnings=["one example has no standard error"] * (error is None),

@@ -198,7 +198,10 @@ class Adversarial(Objective, ABC):
 
     def _growth_doubts(self) -> list[str]:
         model: Any = self.model
-        if not self.is_progressive or self.iteration >= (steps := model.steps_to_grow()):
+        if not self.is_progressive:
+            return []
+        steps, newest = model.steps_to_grow(), max(0, self.iteration - 1)
+        if model.resolution_at(newest) == model.resolution_at(steps):
             return []
         return [
             f"samples have a lower resolution than the data, as the model grows for {steps} batches, and "

@@ -40,6 +40,8 @@ class ContrastGame(Objective, ABC):
     stops_by_watched: ClassVar[bool] = False
     """False: a poorly trained ratio net understates what it costs to leave the prior."""
     is_mean: ClassVar[bool] = False
+    takes_bfloat16: ClassVar[bool] = False
+    """False: samples of q would lie on a grid, by which the ratio net could tell them."""
 
     def __init__(self, model: nn.Module, optimization: Optimization, k: int = 1, rate: float = 1.0) -> None:
         super().__init__(model, optimization)
@@ -88,5 +90,5 @@ class ContrastGame(Objective, ABC):
         return [
             f"the ratio net tells nearly every sample of the posterior from what it is compared with: its loss is "
             f"{total / weight:.3f} nats, of 1.386 at chance, so that it understates the ratio of their densities; "
-            "set model.contrast=adaptive, if it is not, or lower optimizer.lr"
+            "lower optimizer.lr or raise objective.k, and where there is a model.contrast, let it be adaptive"
         ]
