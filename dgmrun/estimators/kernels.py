@@ -21,8 +21,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from dgmrun.estimators.features import FeatureMethod
 from dgmrun.protocols.progress import tracked
-from dgmrun.protocols.values import half_width
+from dgmrun.protocols.values import Estimate, Evidence, half_width
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 BLOCK = 500
@@ -92,3 +93,25 @@ def interval(value: float, error: float, least: int) -> tuple[float, float]:
     half = half_width(error, least)
     further = half**2 / max(value, half) / 2 if half else 0.0
     return value - half, value + further + math.hypot(further, half)
+
+
+def estimated(
+    method: FeatureMethod, kx: Float64[Tensor, "rows"], ky: Float64[Tensor, "rows"], n: int, evidence: Evidence
+) -> Estimate:
+    """Returns the squared discrepancy of n examples and samples, from sums of the kernel as of `jackknife`.
+
+    Samples with the contexts of the examples are not independent of these: the figure is then low.
+    """
+    value, error = jackknife(kx, ky, n)
+    low, high = interval(value, error, min(n, len(kx) - n))
+    is_told = evidence.batch.context is not None
+    return Estimate(
+        method.quantity,
+        value=value,
+        standard_error=error,
+        interval=(low, None if is_told else high),
+        kind="estimate",
+        bias="down" if is_told else "none",
+        samples=len(kx) - n,
+        settings=method.settings(evidence),
+    )

@@ -91,8 +91,7 @@ def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
     Errors raised by the checks of the target are converted to mistakes.
     """
-    own = OWN_KEYS.get(group, ())
-    make = _bound(group, {key: value for key, value in node.items() if key not in own})
+    make = _bound(group, {key: value for key, value in node.items() if key not in OWN_KEYS.get(group, ())})
     return partial(checked, make) if group == "dataset" else partial(checked, _blaming, group, make)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -121,12 +121,11 @@ def score(run: Run, setup: Setup, word: str) -> None:
 
 def _handed(setup: Setup, needs: Collection[str | None]) -> dict[str | None, dict[str, Any]]:
     """Returns parts of the evidence that only some methods need, by what they need."""
-    found: dict[str | None, dict[str, Any]] = {}
-    if "teacher" in needs:
-        found["teacher"] = {"teacher": teacher(setup, torch.float64)}
-    if "features" in needs:
-        found["features"] = {"features": features(setup), "train": training(setup)}
-    return found
+    makers: dict[str | None, Callable[[], dict[str, Any]]] = {
+        "teacher": lambda: {"teacher": teacher(setup, torch.float64)},
+        "features": lambda: {"features": features(setup), "train": training(setup)},
+    }
+    return {need: make() for need, make in makers.items() if need in needs}
 
 
 def caveats(run: Run) -> list[str]:

@@ -154,3 +154,27 @@ def test_intervals_cover(shift: float) -> None:
             low, high = ends(estimate)
             missed[estimate.quantity] += not low <= truth[estimate.quantity] <= high
     assert max(missed.values()) <= 10
+
+
+class Told(Drawn):
+    """The perfect model of x = c + noise, of which samples have the contexts of the examples."""
+
+    def sample(self, num: int, context: Any = None) -> Tensor:
+        return context + 0.3 * torch.randn_like(context)
+
+
+@pytest.mark.parametrize("method", [KID(), MMD(permutations=5)])
+def test_of_told_models_the_figure_is_low_and_says_so(method: KID | MMD) -> None:
+    """Its truth is 0: pairs of the same context are nearer than others."""
+    values = []
+    for _ in range(60):
+        c = torch.randn(30, 2)
+        given = evidence(c + 0.3 * torch.randn(30, 2))
+        _, estimate = method(Told(c), given._replace(batch=given.batch._replace(context=c)))
+        values.append(estimate.value)
+        assert estimate.bias == "down"
+        assert estimate.interval is not None
+        assert estimate.interval[1] is None
+        assert estimate.diagnostics.get("p_value") is None
+    found = torch.tensor(values)
+    assert float(found.mean()) < -4 * float(found.std()) / math.sqrt(60)

@@ -23,7 +23,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.estimators.features import FeatureMethod
-from dgmrun.estimators.kernels import FEWEST, interval, jackknife, products
+from dgmrun.estimators.kernels import FEWEST, estimated, products
 from dgmrun.protocols.values import Estimate, Evidence
 
 
@@ -50,19 +50,7 @@ class KID(FeatureMethod):
         n, m = len(x), len(y)
         is_x = torch.cat([x.new_ones(n), x.new_zeros(m)])
         kx, ky = products(cubic, torch.cat([x, y]), torch.stack([is_x, 1 - is_x], 1)).T
-        value, error = jackknife(kx, ky, n)
-        low, high = interval(value, error, min(n, m))
-        is_told = evidence.batch.context is not None  # samples of the same contexts are not independent of the examples
-        return kx[n:] / n, Estimate(
-            "kid",
-            value=value,
-            standard_error=error,
-            interval=(low, None if is_told else high),
-            kind="estimate",
-            bias="down" if is_told else "none",
-            samples=m,
-            settings=self.settings(evidence),
-        )
+        return kx[n:] / n, estimated(self, kx, ky, n, evidence)
 
 
 def cubic(x: Tensor, y: Tensor) -> Tensor:

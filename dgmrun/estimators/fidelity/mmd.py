@@ -26,7 +26,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from dgmrun.estimators.features import FeatureMethod
-from dgmrun.estimators.kernels import FEWEST, interval, jackknife, products, squared_mmd
+from dgmrun.estimators.kernels import FEWEST, estimated, products, squared_mmd
 from dgmrun.protocols.values import Estimate, Evidence
 
 SEEN = 1000
@@ -72,22 +72,11 @@ class MMD(FeatureMethod):
         deals = torch.stack([is_x[torch.randperm(n + m)] for _ in range(self.permutations)], 1)
         kw = products(partial(gaussian, width=width), z, torch.cat([is_x[:, None], 1 - is_x[:, None], deals], 1))
         kx, ky = kw[:, 0], kw[:, 1]
-        value, error = jackknife(kx, ky, n)
-        above = squared_mmd(deals, kw[:, 2:], kx + ky) >= value - ROUNDING
+        estimate = estimated(self, kx, ky, n, evidence)
+        above = squared_mmd(deals, kw[:, 2:], kx + ky) >= estimate.value - ROUNDING
         p = (1 + int(above.sum())) / (1 + self.permutations)
-        low, high = interval(value, error, min(n, m))
-        is_told = evidence.batch.context is not None  # samples of the same contexts are not independent of the examples
-        return ky[n:] / (m - 1) - kx[n:] / n, Estimate(
-            "mmd",
-            value=value,
-            standard_error=error,
-            interval=(low, None if is_told else high),
-            kind="estimate",
-            bias="down" if is_told else "none",
-            samples=m,
-            settings=self.settings(evidence),
-            diagnostics={"p_value": None if is_told else p, "width": width},
-        )
+        estimate.diagnostics.update(p_value=None if evidence.batch.context is not None else p, width=width)
+        return ky[n:] / (m - 1) - kx[n:] / n, estimate
 
 
 def gaussian(x: Tensor, y: Tensor, width: float) -> Tensor:
