@@ -218,7 +218,7 @@ class Objective(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Computes the gradients of each player whose turn it is; steps the optimisers every `accumulate` batches."""
         turn, part = divmod(self.iteration, self.optimization.accumulate)
-        is_step = part == self.optimization.accumulate - 1
+        is_step, has_moved = part == self.optimization.accumulate - 1, False
         terms: dict[str, Tensor] = {}
         for place, seat in enumerate(self.seats):
             is_turn = seat.player.plays(turn)
@@ -226,8 +226,11 @@ class Objective(LightningModule):
                 terms = {**self._descend(seat, batch, is_step), **terms}  # `loss` is that of the first who plays
             if is_turn and is_step:
                 self.step(place)
-            elif is_step:
+                has_moved |= seat.moves_model
+            if is_step:
                 self._age(place)
+        if has_moved and self.average is not None:
+            self.average.update_parameters(self.model)
         self.iteration += 1
         return terms
 
@@ -260,9 +263,6 @@ class Objective(LightningModule):
             torch.nn.utils.clip_grad_norm_(trained, self.optimization.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        self._age(place)
-        if self.average is not None and self.seats[place].moves_model:
-            self.average.update_parameters(self.model)
         self.moved(self.seats[place].player.name)
 
     def _age(self, place: int) -> None:

@@ -88,6 +88,20 @@ def test_each_plays_in_its_turn_and_moves_its_own() -> None:
     assert all(part.requires_grad for part in trio.parameters())
 
 
+def test_a_moving_average_decays_once_a_step_in_which_any_player_moves_the_model() -> None:
+    """At the second, third, fourth and sixth of six steps, the last of which two players make."""
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), ema=0.5))
+    driven, expected = Driven(trio), average(trio.model, 0.5)
+    for step in range(1, 7):
+        driven.steps(1)
+        if step in (2, 3, 4, 6):
+            expected.update_parameters(trio.model)
+    for found, known in zip(trio.evaluated.parameters(), expected.module.parameters(), strict=True):
+        assert torch.equal(found, known)
+    assert trio.average is not None
+    assert trio.average.n_averaged.item() == 4
+
+
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_schedules_go_on_while_a_player_waits_and_steps_are_of_accumulated_batches() -> None:
     schedule = partial(torch.optim.lr_scheduler.LinearLR, start_factor=1.0, end_factor=0.0, total_iters=10)
