@@ -1,6 +1,7 @@
 r"""Generator of a progressively grown GAN: x = g(z), first at a low resolution, then at twice that, and so on.
 
-The vector z is a direction, as draws of N(0, I) are normalised. After t steps, the resolution is
+The vector z is a direction, as draws of N(0, I) are normalised; a context stands beside it as it is. After t steps, the
+resolution is
 
 .. math:: r(t) = \min(R, j + \min(1, s / f)), \qquad t - g = j (f + g) + s, \quad 0 \le s < f + g
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.nn.context import ContextVector, beside
-from dgmrun.nn.progressive import Decoder
+from dgmrun.nn.progressive import Decoder, PixelNorm
 from dgmrun.nn.settings import check_size
 from dgmrun.protocols.values import Batch, Event
 
@@ -74,7 +75,7 @@ class ProgressiveGAN(nn.Module):
         self.event, self.latent, self.fade, self.stable = event, latent, fade, stable
         self.context, self.vector = context, ContextVector(context)
         squash = nn.Sigmoid if event.kind == "unit" else nn.Identity
-        self.net = Decoder(event.shape, hidden, depth, latent + self.vector.size, squash)
+        self.norm, self.net = PixelNorm(), Decoder(event.shape, hidden, depth, latent + self.vector.size, squash)
 
     def resolution_at(self, step: int) -> float:
         """The resolution of a batch before which there were so many, r(t)."""
@@ -94,6 +95,10 @@ class ProgressiveGAN(nn.Module):
         """Examples [batch, *event.shape] at the present resolution, blended as samples are."""
         return self.net.resolution.shown(x)
 
+    def grain(self, x: Tensor) -> Tensor:
+        """Noise N(0, 1) in the shape of examples, whose pixels are those of the present resolution."""
+        return self.net.resolution.grain(x)
+
     @torch.no_grad()
     def noise(self, num: int) -> Tensor:
         """Samples of z before they are normalised, [num, latent]."""
@@ -101,7 +106,7 @@ class ProgressiveGAN(nn.Module):
 
     def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
         """Generates x [num, *event.shape] from z, differentiably, at the present resolution."""
-        x: Tensor = self.net(beside(noise, self.vector(context, noise)))
+        x: Tensor = self.net(beside(self.norm(noise), self.vector(context, noise)))
         return x
 
     @torch.no_grad()

@@ -78,6 +78,20 @@ class Resolution(nn.Module):
             x = torch.lerp(enlarged(reduced(x, 1), 1), x, alpha)
         return enlarged(x, self.last - place)
 
+    def grain(self, x: Tensor) -> Tensor:
+        """Returns noise N(0, 1) of the shape of pictures: a draw for each pixel of this resolution, repeated over it.
+
+        Between two resolutions, it is the sum of noise of the lower one with the variance 1 - alpha and of noise of the
+        higher one with alpha. Noise of single pixels would be averaged away where a critic averages pixels.
+        """
+        place, alpha = self()
+        times = self.last - place
+        noise = torch.randn_like(x[..., :: 2**times, :: 2**times])
+        if alpha < 1:
+            lower = enlarged(torch.randn_like(noise[..., ::2, ::2]), 1)
+            noise = math.sqrt(1 - alpha) * lower + math.sqrt(alpha) * noise
+        return enlarged(noise, times)
+
 
 class Linear(nn.Linear):
     """Linear layer with an equalised learning rate; `gain` squared is 2 before a rectifier, and 1 before an output."""
@@ -120,10 +134,13 @@ class PixelNorm(nn.Module):
 
 
 class MinibatchDeviation(nn.Module):
-    """Appends a channel with the standard deviation over the batch, averaged over all channels and pixels.
+    r"""Appends a channel with the standard deviation over the batch, averaged over all channels and pixels.
+
+    .. math:: \frac{1}{CHW} \sum_{chw} \sqrt{v_{chw} + \epsilon} - \sqrt{\epsilon}
 
     A network thereby sees how much its inputs differ. The batch is taken as one group, as in the text of the paper; its
-    code takes groups of 4. Of equal examples, the deviation is 0.
+    code takes groups of 4, and does not subtract the constant, without which equal examples would seem to deviate. With
+    epsilon, slopes are finite where they are equal.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,7 +159,7 @@ class Decoder(nn.Module):
         shape: (channels, height, width) of a picture.
         width: number of channels of features at full resolution; twice as many at half of it, and so on.
         depth: number of layers of each block: convolutions but for the first one, which is linear.
-        inputs: size of the vectors; they are normalised.
+        inputs: size of the vectors.
         squash: activation of the pixels.
     """
 
@@ -154,7 +171,6 @@ class Decoder(nn.Module):
         size = (channels[0], *sides[0])
         first = (Linear(inputs, math.prod(size)), nn.Unflatten(1, size), nn.LeakyReLU(0.2), PixelNorm())
         self.resolution = Resolution(len(sides) - 1, now=0)
-        self.norm = PixelNorm()
         self.blocks = nn.ModuleList([nn.Sequential(*first, *_normed([channels[0]] * depth))])
         self.blocks.extend(
             nn.Sequential(nn.Upsample(scale_factor=2), *_normed([below, *[above] * depth]))
@@ -165,7 +181,7 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Returns pictures at the present resolution."""
         place, alpha = self.resolution()
-        before = h = self.norm(z)
+        before = h = z
         for block in self.blocks[: place + 1]:
             before, h = h, block(h)
         x = self.pictures[place](h)

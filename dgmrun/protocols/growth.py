@@ -30,3 +30,6 @@ class Progressive(ImplicitModel, Protocol):
 
     def shown(self, x: Tensor) -> Tensor:
         """Examples [batch, *event.shape] at the present resolution, in the same shape."""
+
+    def grain(self, x: Tensor) -> Tensor:
+        """Noise N(0, 1) in the shape of examples [batch, *event.shape], as coarse as the present resolution."""

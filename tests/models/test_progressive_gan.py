@@ -140,6 +140,32 @@ def test_examples_are_blended_as_samples_are() -> None:
         torch.testing.assert_close(resolution.shown(x), expected, rtol=0, atol=1e-15)
 
 
+def test_noise_is_as_strong_at_every_resolution() -> None:
+    """Standard deviation 1 of each pixel that is seen, whatever the resolution; all within a pixel are alike."""
+    num, resolution = 2000, Resolution(2, 2)
+    x = torch.zeros(num, *SHAPE, dtype=torch.float64)
+    for place, alpha in ((0, 1.0), (1, 0.25), (1, 1.0), (2, 0.5), (2, 1.0)):
+        resolution.grow(place - 1 + alpha)
+        noise, times = resolution.grain(x), 2 - place
+        seen, lower = reduced(noise, times), reduced(noise, min(2, times + 1))
+        torch.testing.assert_close(enlarged(seen, times), noise)
+        for part, variance in ((seen, 1.0), *[(lower, 1 - alpha + alpha / 4)] * (place > 0)):
+            error = variance * math.sqrt(2 / lower.numel())  # of what is independent
+            assert abs(float(part.square().mean()) - variance) < 4 * error
+
+
+def test_a_context_beside_the_noise_is_not_normalised() -> None:
+    """What the first layer is handed of noise has a mean square of 1, and of a class what it says."""
+    told = ProgressiveGAN(Event(SHAPE, "unit"), latent=5, hidden=2, context=Event((), "categorical", 3)).double()
+    inputs: list[Tensor] = []
+    told.net.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    noise, classes = 7 * told.noise(6), torch.tensor([0, 1, 2, 2, 1, 0])
+    torch.testing.assert_close(told.generate(noise, classes), told.generate(noise / 7, classes))
+    (z, c), *_ = (each.split([5, 3], 1) for each in inputs)
+    torch.testing.assert_close(z.square().mean(1), torch.ones(6).double(), rtol=0, atol=1e-7)
+    assert torch.equal(c, torch.eye(3).double()[classes])
+
+
 @pytest.mark.parametrize(
     ("layer", "fan_in", "apply"),
     [
@@ -168,7 +194,20 @@ def test_norms_of_pixels_and_deviations_of_batches() -> None:
     assert torch.equal(appended[:, :3], x)
     expected = x.std(0, correction=0).mean()
     torch.testing.assert_close(appended[:, 3], expected.expand(7, 4, 4), rtol=0, atol=2e-4)
-    assert not MinibatchDeviation()(x[:1].expand(8, -1, -1, -1))[:, 3].any(), "equal rows do not deviate"
+    published = ((x - x.mean(0)).square().mean(0) + 1e-8).sqrt().mean()
+    torch.testing.assert_close(appended[:, 3], (published - 1e-4).expand(7, 4, 4), rtol=0, atol=1e-12)
+    alike = x[:1].repeat(8, 1, 1, 1).requires_grad_()
+    assert not (deviation := MinibatchDeviation()(alike)[:, 3]).any(), "equal rows do not deviate"
+    assert torch.autograd.grad(deviation.sum(), alike)[0].isfinite().all()
+
+
+def test_noise_on_what_a_critic_sees_is_that_of_the_resolution() -> None:
+    players = game(GAN)
+    players.noise = 0.5
+    players.model.net.resolution.grow(0)
+    x = torch.zeros(500, *SHAPE, dtype=torch.float64)
+    seen = reduced(players.seen(x), 2)
+    assert abs(float(seen.square().mean()) - 0.25) < 4 * 0.25 * math.sqrt(2 / seen.numel())
 
 
 def game(kind: Callable[..., Adversarial], **settings: object) -> Adversarial:

@@ -108,7 +108,10 @@ class Adversarial(Objective, ABC):
 
     def seen(self, x: Tensor) -> Tensor:
         """Returns the critic's input: `x`, with instance noise if there is any."""
-        return x + self.noise * torch.randn_like(x) if self.noise else x
+        if not self.noise:
+            return x
+        model: Any = self.model
+        return x + self.noise * (model.grain(x) if self.is_progressive else torch.randn_like(x))
 
     def pull(self, f: Function, sample: Tensor) -> Tensor:
         """Returns minus the gradient of the generator's loss at each sample, times their number, [num, *event.shape].
