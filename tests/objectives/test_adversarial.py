@@ -136,6 +136,25 @@ def test_clipping_bounds_every_parameter_from_the_first() -> None:
     assert max(float(part.detach().abs().max()) for part in game.critic.parameters()) <= torch.tensor(0.05).item()
 
 
+def test_weights_of_equalised_layers_are_clipped_as_they_are_used() -> None:
+    """Times their constants: drawn from N(0, 1), the weights themselves would all be clipped."""
+    model = Generator(Event((1, 8, 8), "real"), latent=2, hidden=4)
+    critic = WGAN(model, OPTIMIZATION, Critic("progressive", hidden=4, depth=2), clip=0.1).critic
+    layers = [layer for layer in critic.modules() if hasattr(layer, "scale")]
+    assert len(layers) == 7
+    for layer in layers:
+        assert float(layer.scale * layer.weight.detach().abs().max()) == pytest.approx(0.1)
+
+
+def test_a_critic_that_clipping_made_constant_is_told_in_words() -> None:
+    game = made(WGAN)
+    game.iteration, game.rank_state["moments"] = 100, torch.tensor([-1e-11, 1.0, 1.0, 1.0])
+    (doubt,) = game.doubts()
+    assert "raise objective.clip" in doubt
+    game.rank_state["moments"][0] = -1e-3
+    assert game.doubts() == []
+
+
 def test_the_minimax_gradient_vanishes_where_the_critic_is_sure_and_the_others_do_not() -> None:
     f = torch.tensor([-20.0, -25.0], dtype=torch.float64, requires_grad=True)
     slopes = {

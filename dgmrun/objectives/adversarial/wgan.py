@@ -8,25 +8,35 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from dgmrun.nn.progressive import Conv2d, Linear
 from dgmrun.objectives.adversarial.base import lost
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.game import Function
 from dgmrun.objectives.adversarial.wasserstein import Wasserstein
 from dgmrun.objectives.base import Optimization
 
+SILENT = 1e-6
+"""Payoff in absolute value below which a critic's output is taken to be constant."""
+
 
 class WGAN(Wasserstein):
     """Minimises an approximate multiple of W_1. The Lipschitz constant of the critic, and so the factor, is unknown.
+
+    Each clipped layer shrinks what it is handed, so that the deeper a critic is, the larger `clip` must be; with
+    `objective.critic.network=progressive`, `wgan_gp` is to be preferred.
 
     Args:
         model: an implicit model.
         optimization: optimiser settings.
         critic: settings of the critic.
         k: number of critic steps for each generator step.
-        clip: largest absolute value of each of the critic's parameters.
+        clip: largest absolute value of each of the critic's parameters as it is used, that is, of an equalised layer,
+            times its constant.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -43,7 +53,8 @@ class WGAN(Wasserstein):
         super().__init__(model, optimization, critic, k)
         if clip <= 0:
             raise ValueError(f"`objective.clip` must be positive, but is {clip}")
-        self.clip = clip
+        layers = [layer for layer in self.critic.modules() if isinstance(layer, Linear | Conv2d)]
+        self.clip, self.scales = clip, {layer.weight: layer.scale for layer in layers}
         self._clip()
 
     def critic_loss(self, f: Function, x: Tensor, sample: Tensor) -> Tensor:
@@ -55,7 +66,17 @@ class WGAN(Wasserstein):
         if name == "critic":
             self._clip()
 
+    def critic_doubts(self, loss: float = math.inf) -> list[str]:
+        """Warns if clipping has made the critic constant."""
+        if abs(loss) >= SILENT:
+            return []
+        return [
+            f"the critic's output is the same for samples and examples, as clipped weights shrink its inputs: it pays "
+            f"{abs(loss):.0e}; raise objective.clip or lower objective.critic.depth, or take objective=wgan_gp"
+        ]
+
     @torch.no_grad()
     def _clip(self) -> None:
         for part in self.critic.parameters():
-            part.clamp_(-self.clip, self.clip)
+            most = self.clip / self.scales.get(part, 1.0)
+            part.clamp_(-most, most)
