@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from dgmrun.cli import main
+from dgmrun.paths import options
 from dgmrun.run import metrics
 from dgmrun.stages.train import processes
 
@@ -48,6 +50,24 @@ class Probe(CD):
             os.kill(os.getpid(), signal.SIGKILL)
         return contrast(self.model, batch.x, 1 - batch.x), {}
 '''
+
+FIXED = '''
+from dgmrun.objectives.adversarial.gan import GAN
+
+class Fixed(GAN):
+    """A game without chance: the noise of an example is a function of it."""
+    def player_loss(self, name, batch):
+        self.model.noise = lambda num: batch.x.flatten(1)[:, : self.model.latent] - 0.3
+        try:
+            return super().player_loss(name, batch)
+        finally:
+            del self.model.noise
+'''
+GROWING = (
+    "model=progressive_gan objective=fixed objective.critic.network=convolutional model.hidden=2 model.latent=16 "
+    "objective.critic.hidden=2 objective.critic.depth=1 model.fade=3 model.stable=3 dataset.batch_size=8 "
+    "trainer.max_steps=9 trainer.validate_every_n_steps=100"
+).split()
 
 
 STUB = Path(__file__).parent / "stub"
@@ -144,6 +164,29 @@ def test_two_processes_take_the_steps_of_one(both: Path) -> None:
         if tag.startswith("valid/"):
             assert together[tag] == [(step, pytest.approx(value, abs=1e-4)) for step, value in alone[tag]], tag
     assert results(both / "ddp_cpu")["train"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_two_processes_leave_alone_what_has_not_grown(
+    dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adam counts the steps of each part of a growing generator as in one process: of a block from its first batch."""
+    (tmp_path / "objective").mkdir()
+    (tmp_path / "fixed.py").write_text(FIXED)
+    node = yaml.safe_load(options("objective")["gan"].read_text()) | {"_target_": "fixed.Fixed"}
+    (tmp_path / "objective" / "fixed.yaml").write_text(yaml.safe_dump(node))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.syspath_prepend(tmp_path)
+    weights, counts = [], []
+    for device in ("cpu", "ddp_cpu"):
+        assert dgmrun(f"--config-dir={tmp_path}", *GROWING, f"device={device}", "train", f"hydra.run.dir={device}") == 0
+        weights.append(load_file(f"{device}/weights.safetensors"))
+        states = torch.load(f"{device}/checkpoints/last.ckpt", weights_only=False)["optimizer_states"]
+        counts.append([{place: int(one["step"]) for place, one in each["state"].items()} for each in states])
+    assert counts[0] == counts[1]
+    assert {*counts[0][1].values()} == {5, 6, 9}, "of the old pixels, of the new block, and of the first one"
+    for key, one in weights[0].items():
+        torch.testing.assert_close(weights[1][key], one, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ class ProgressiveGAN(nn.Module):
     The paper found the training of large pictures faster and more stable than at full resolution throughout, as their
     outlines are learnt first. As published: equalised learning rate, pixel norm, and, with
     `objective.critic.network=progressive`, a critic that grows along and sees how much the samples of a batch differ;
-    `optimizer.ema=0.999` averages the weights. In one process, a layer has no gradient before it works, so that its
-    moments begin when it does. Pixels of data in [0, 1] are a sigmoid.
+    `optimizer.ema=0.999` averages the weights. A layer has no gradient before it works, so that its moments begin when
+    it does. Pixels of data in [0, 1] are a sigmoid.
 
     Args:
         event: event of one example; it must be a picture, real or unit.

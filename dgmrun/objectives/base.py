@@ -243,8 +243,6 @@ class Objective(LightningModule):
         if not torch.isfinite(loss):
             raise NonFiniteError(first_non_finite({"x": batch.x, **dict(self.named_parameters())}) or "loss", batch)
         total = loss / self.optimization.accumulate
-        if seat.constants and self.trainer.world_size > 1:  # distributed data parallel needs all gradients
-            total = total + 0 * sum(part.sum() for part in (*parameters, *seat.constants))
         several: Any = None if is_step or self.trainer.world_size == 1 else self.trainer.strategy
         with several.block_backward_sync() if several else nullcontext():
             self.manual_backward(total)

@@ -181,9 +181,13 @@ def _schedule(node: dict[str, Any], steps: int) -> Any:
 
 
 def make_trainer(device: dict[str, Any]) -> Trainer:
-    """Makes a trainer that only runs the loop; stopping, checkpoints, logging and display are left to our callbacks."""
+    """Makes a trainer that only runs the loop; stopping, checkpoints, logging and display are left to our callbacks.
+
+    Of several processes, what no loss has reached in any is left without a gradient, as it is in one.
+    """
+    several = {"strategy": "ddp_find_unused_parameters_true"} if device["strategy"] == "ddp" else {}
     return Trainer(
-        **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
+        **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")} | several,
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,
@@ -262,6 +266,7 @@ def _train(trainer: Trainer, trained: Objective, source: Source, callbacks: list
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")  # a waiting generator
+            warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")  # and all are used
             trainer.fit(trained, source, weights_only=True)
     except NonFiniteError as error:
         batch = run.path / "non-finite-batch.safetensors"
