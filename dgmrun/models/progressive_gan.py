@@ -40,8 +40,9 @@ class ProgressiveGAN(nn.Module):
         latent: number of units of z.
         hidden: number of channels of features at full resolution; twice as many at half of it, and so on.
         depth: number of convolutions at each resolution.
-        fade: number of batches in which a resolution is blended in; 0 for at once.
-        stable: number of batches at each resolution before the next one is blended in; 0 and `fade` 0 for no growth.
+        fade: number of optimiser steps in which a resolution is blended in; 0 for at once.
+        stable: number of optimiser steps at each resolution before the next one is blended in; 0 and `fade` 0 for no
+            growth.
         context: event of the context c, if any, whose vector extends z.
 
     Raises:
@@ -78,7 +79,7 @@ class ProgressiveGAN(nn.Module):
         self.norm, self.net = PixelNorm(), Decoder(event.shape, hidden, depth, latent + self.vector.size, squash)
 
     def resolution_at(self, step: int) -> float:
-        """The resolution of a batch before which there were so many, r(t)."""
+        """The resolution of a step before which there were so many, r(t)."""
         last, period = self.net.resolution.last, self.fade + self.stable
         if step < self.stable:
             return 0.0
@@ -88,7 +89,7 @@ class ProgressiveGAN(nn.Module):
         return min(last, place + (since / self.fade if since < self.fade else 1.0))
 
     def steps_to_grow(self) -> int:
-        """Number of batches before the first one at the resolution of the data."""
+        """Number of steps before the first one at the resolution of the data."""
         return self.net.resolution.last * (self.fade + self.stable)
 
     def shown(self, x: Tensor) -> Tensor:

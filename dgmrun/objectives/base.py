@@ -26,14 +26,15 @@ class Optimization:
 
     Args:
         optimizer: makes a torch optimiser from parameter groups.
-        schedule: makes a torch learning-rate schedule from an optimiser; it advances once per optimiser step.
+        schedule: makes a torch learning-rate schedule from an optimiser and the numbers of optimiser steps from and to
+            which its player is in the game; between them, it advances once per step.
         clip_norm: largest Euclidean norm of the gradient; larger gradients are rescaled.
         ema: decay of the exponential moving average of the weights, per optimiser step, after a warm-up.
         accumulate: number of batches whose gradients are accumulated for each optimiser step.
     """
 
     optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
-    schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None
+    schedule: Callable[[torch.optim.Optimizer, int, float], torch.optim.lr_scheduler.LRScheduler] | None = None
     clip_norm: float | None = None
     ema: float | None = None
     accumulate: int = 1
@@ -212,14 +213,16 @@ class Objective(LightningModule):
         for group in optimizer.param_groups:
             group["lr"] *= player.rate
         schedule = self.optimization.schedule
-        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule(optimizer)}
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, player.first, player.stop)}
 
     @final
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Computes the gradients of each player whose turn it is; steps the optimisers every `accumulate` batches."""
         turn, part = divmod(self.iteration, self.optimization.accumulate)
         is_step, has_moved = part == self.optimization.accumulate - 1, False
-        terms: dict[str, Tensor] = {}
+        schedules, terms = self.lr_schedulers() if is_step else None, dict[str, Tensor]()
         for place, seat in enumerate(self.seats):
             is_turn = seat.player.plays(turn)
             if is_turn:
@@ -227,8 +230,8 @@ class Objective(LightningModule):
             if is_turn and is_step:
                 self.step(place)
                 has_moved |= seat.moves_model
-            if is_step:
-                self._age(place)
+            if schedules is not None and seat.player.age(turn + 1) > seat.player.age(turn):
+                _at(place, schedules).step()
         if has_moved and self.average is not None:
             self.average.update_parameters(self.model)
         self.iteration += 1
@@ -263,17 +266,12 @@ class Objective(LightningModule):
         optimizer.zero_grad()
         self.moved(self.seats[place].player.name)
 
-    def _age(self, place: int) -> None:
-        """Advances the learning-rate schedule of the player at this index."""
-        if (schedules := self.lr_schedulers()) is not None:
-            _at(place, schedules).step()
-
     @final
     def reschedule(self, steps: int) -> None:
         """Sets schedules and learning rates to those after so many optimiser steps of a training of this length."""
         for place, seat in enumerate(self.seats):
             fresh = self._optimizer(seat.player)
-            for _ in range(steps):
+            for _ in range(seat.player.age(steps)):
                 fresh["lr_scheduler"].step()
             _at(place, self.lr_schedulers()).load_state_dict(fresh["lr_scheduler"].state_dict())
             optimizer: Any = _at(place, self.optimizers(use_pl_optimizer=False))

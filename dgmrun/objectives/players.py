@@ -17,8 +17,8 @@ class Player(NamedTuple):
         name: name of the player in `player_loss` and in logs.
         parameters: the parameters that it trains.
         rate: its learning rate relative to the configured one.
-        every: number of optimiser steps for each step of this player.
-        first: number of optimiser steps before its first turn.
+        every: number of optimiser steps for each step of this player, from its first turn on.
+        first: number of optimiser steps before its turns begin.
         stop: number of optimiser steps after which it plays no more.
     """
 
@@ -31,7 +31,11 @@ class Player(NamedTuple):
 
     def plays(self, step: int) -> bool:
         """Returns whether it is this player's turn, after so many optimiser steps."""
-        return self.first <= step < self.stop and step % self.every == self.every - 1
+        return self.first <= step < self.stop and (step - self.first) % self.every == self.every - 1
+
+    def age(self, step: int) -> int:
+        """Returns how many steps its schedule has made after so many optimiser steps: one for each from first to stop."""
+        return int(max(0, min(step, self.stop) - self.first))
 
 
 class Seat(NamedTuple):

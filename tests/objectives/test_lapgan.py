@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -15,8 +19,10 @@ from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.lapgan import LAPGAN
 from dgmrun.objectives.base import Optimization
 from dgmrun.objectives.players import frozen
+from dgmrun.paths import options
 from dgmrun.protocols.values import Batch, Event
 from dgmrun.rng import seeded
+from dgmrun.stages.train import fit
 
 OPTIMIZATION = Optimization(partial(Adam, lr=1e-3))
 JSD = 0.111421482
@@ -108,9 +114,9 @@ def test_stages_play_at_once_or_one_after_another() -> None:
     at_once = "critic_0 generator_0 critic_1 generator_1 critic_2 generator_2"
     assert who(made(), 0) == who(made(), 10**9) == at_once
     game = made(stage_steps=3, k=2)
-    assert [who(game, step) for step in (0, 1, 2, 3, 5)] == [
-        *("critic_0", "critic_0 generator_0", "critic_0", "critic_1 generator_1", "critic_1 generator_1")
-    ]
+    assert [who(game, step) for step in range(6)] == [
+        f"critic_{place} generator_{place}" if step == 1 else f"critic_{place}" for place in (0, 1) for step in range(3)
+    ], "every second critic's step of a game, from its first on"
     assert [who(game, step) for step in (6, 7, 10**9)] == ["critic_2", "critic_2 generator_2", "critic_2"]
     assert len(game.configure_optimizers()) == 6
 
@@ -130,3 +136,31 @@ def test_a_stage_that_was_never_trained_is_told_in_words() -> None:
 def test_stages_that_are_too_short_are_refused(steps: int) -> None:
     with pytest.raises(ValueError, match=r"`objective\.stage_steps` must be null or a whole number of at least"):
         made(stage_steps=steps, k=2)
+
+
+def test_a_schedule_is_of_all_steps_of_its_stage() -> None:
+    """At the last of them, the learning rate has come to its end, whenever the stage began."""
+    make = fit._schedule(yaml.safe_load(options("schedule")["cosine"].read_text()), 20)
+    for first, stop, steps in ((0, 6, 6), (6, 12, 6), (12, math.inf, 8), (30, math.inf, 1)):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.ones(()))], lr=0.1)
+        assert make(optimizer, first, stop).T_max == steps
+
+
+def test_taken_up_within_and_between_stages_a_training_ends_with_the_same_bits(dgmrun: Callable[..., int]) -> None:
+    """Schedules that begin with each stage, and a moving average, too."""
+    small = (
+        "model=lapgan model.levels=1 model.hidden=4 model.maps=2 objective.critic.hidden=4 objective.stage_steps=3 "
+        "objective.k=2 schedule=multistep schedule.milestones=[2] optimizer.ema=0.9 dataset.batch_size=8 "
+        "trainer.accumulate=2 trainer.validate_every_n_steps=100 train"
+    ).split()
+    assert dgmrun(*small, "trainer.max_steps=13", "hydra.run.dir=whole") == 0
+    assert dgmrun(*small, "trainer.max_steps=5", "hydra.run.dir=parts") == 0
+    for steps in (6, 13):
+        assert dgmrun("train", "run=parts", f"trainer.max_steps={steps}") == 0
+    whole, parts = (torch.load(Path(run) / "checkpoints" / "last.ckpt") for run in ("whole", "parts"))
+    assert [state["last_epoch"] for state in whole["schedule_states"]] == [3, 3, 3, 3]
+    for key in ("schedule_states", "optimizer_states"):
+        assert f"{whole[key]}" == f"{parts[key]}"
+    for name in ("weights", "weights-ema"):
+        one, other = (load_file(f"{run}/{name}.safetensors") for run in ("whole", "parts"))
+        assert all(torch.equal(part, other[key]) for key, part in one.items())

@@ -102,10 +102,33 @@ def test_a_moving_average_decays_once_a_step_in_which_any_player_moves_the_model
     assert trio.average.n_averaged.item() == 4
 
 
+def line(optimizer: torch.optim.Optimizer, first: int, stop: float) -> torch.optim.lr_scheduler.LinearLR:
+    """To 0 in ten steps, or as many as there are."""
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, int(min(stop - first, 10)))
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_schedules_and_turns_of_a_player_begin_when_it_does_and_end_with_it() -> None:
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), schedule=line))
+    early = Player("early", [trio.model["a"]], stop=4)
+    late = [Player("late", [trio.c], first=4), Player("rare", [trio.model["b"]], every=3, first=4, stop=8)]
+    trio.players = lambda: [early, *late]  # type: ignore[method-assign]
+    driven, rates = Driven(trio), []
+    for _ in range(10):
+        driven.steps(1)
+        rates.append(driven.rates())
+    begun = [0.1] * 4
+    assert [each[0] for each in rates] == pytest.approx([0.075, 0.05, 0.025, *[0] * 7], abs=1e-12)
+    assert [each[1] for each in rates] == pytest.approx([*begun, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04])
+    assert [each[2] for each in rates] == pytest.approx([*begun, 0.075, 0.05, 0.025, *[0] * 3], abs=1e-12)
+    assert trio.moves == [*["early"] * 4, "late", "late", "late", "rare", *["late"] * 3]
+    trio.reschedule(6)
+    assert driven.rates() == pytest.approx([0, 0.08, 0.05], abs=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_schedules_go_on_while_a_player_waits_and_steps_are_of_accumulated_batches() -> None:
-    schedule = partial(torch.optim.lr_scheduler.LinearLR, start_factor=1.0, end_factor=0.0, total_iters=10)
-    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), schedule=schedule, accumulate=2, ema=0.0))
+    trio = Trio(Optimization(partial(torch.optim.SGD, lr=0.1), schedule=line, accumulate=2, ema=0.0))
     driven = Driven(trio)
     driven.steps(3)
     assert trio.moves == ["critic"]

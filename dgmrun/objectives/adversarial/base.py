@@ -161,10 +161,10 @@ class Adversarial(Objective, ABC):
         return players
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Sets the resolution of networks that grow by the number of batches; that of a moving average follows."""
+        """Sets the resolution of networks that grow by the number of steps; that of a moving average follows."""
         model: Any = self.model
         for part in self.growing if self.is_progressive else ():
-            part.grow(model.resolution_at(self.iteration))
+            part.grow(model.resolution_at(self.iteration // self.optimization.accumulate))
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of a critic or of a generator, each on new samples."""
@@ -203,17 +203,17 @@ class Adversarial(Objective, ABC):
         model: Any = self.model
         if not self.is_progressive:
             return []
-        steps, newest = model.steps_to_grow(), max(0, self.iteration - 1)
+        accumulate = self.optimization.accumulate
+        steps, newest = model.steps_to_grow(), max(0, self.iteration - 1) // accumulate
         if model.resolution_at(newest) == model.resolution_at(steps):
             return []
         return [
-            f"samples have a lower resolution than the data, as the model grows for {steps} batches, and "
+            f"samples have a lower resolution than the data, as the model grows for {steps * accumulate} batches, and "
             f"{self.iteration} were trained on; raise trainer.max_steps or lower model.fade and model.stable"
         ]
 
     def _generator_doubts(self, game: Game) -> list[str]:
-        first = game.first + (self.k - 1 - game.first) % self.k
-        if 0 < self.iteration < (first + 1) * self.optimization.accumulate:
+        if 0 < self.iteration < (game.first + self.k) * self.optimization.accumulate:
             before, cure = f"objective.k = {self.k} of the critic", " or lower objective.k"
             if game.first:
                 before, cure = f"{game.first} steps of other games", ""

@@ -176,8 +176,13 @@ def objective(setup: Setup, model: nn.Module, batches: int) -> Objective:
 
 
 def _schedule(node: dict[str, Any], steps: int) -> Any:
-    horizon = {} if node["horizon"] is None else {node["horizon"]: steps}
-    return build.maker("schedule", node | horizon)
+    """Returns what makes the schedule of a player, of those of all steps in which it is in the game."""
+    make, horizon = build.maker("schedule", node), node["horizon"]
+
+    def of_player(optimizer: torch.optim.Optimizer, first: int, stop: float) -> Any:
+        return make(optimizer, **({} if horizon is None else {horizon: int(max(1, min(steps, stop) - first))}))
+
+    return of_player
 
 
 def make_trainer(device: dict[str, Any]) -> Trainer:

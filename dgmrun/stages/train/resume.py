@@ -101,7 +101,8 @@ class Resume(Callback):
         moving.restore(trainer.optimizers, saved.optimizer_states)
         schedules = [each.scheduler for each in trainer.lr_scheduler_configs]
         steps = saved.iteration // objective.optimization.accumulate
-        if any(self._is_of_another(*pair, steps) for pair in zip(saved.schedule_states, schedules, strict=False)):
+        ages = [seat.player.age(steps) for seat in objective.seats]
+        if any(map(self._is_of_another, saved.schedule_states, schedules, ages)):
             objective.reschedule(steps)
         else:
             moving.restore(schedules, saved.schedule_states)
@@ -114,11 +115,11 @@ class Resume(Callback):
             self.source.load_shares([rank["source"] for rank in saved.ranks])
             log.warning("warning: resume is not exact: generators and chains of objectives start anew")
 
-    def _is_of_another(self, state: Mapping[str, Any], schedule: Any, steps: int) -> bool:
-        """Returns whether the state of a schedule is not that of this training after so many optimiser steps."""
+    def _is_of_another(self, state: Mapping[str, Any], schedule: Any, age: int) -> bool:
+        """Returns whether the state of a schedule is not that of this training at this age."""
         key = self.horizon
         is_longer = key is not None and (state.get(key) is None or state[key] != vars(schedule).get(key))
-        return is_longer or state["last_epoch"] != steps
+        return is_longer or state["last_epoch"] != age
 
 
 def restore(objective: Objective, saved: Saved) -> None:
