@@ -34,7 +34,7 @@ class Player(NamedTuple):
         return self.first <= step < self.stop and (step - self.first) % self.every == self.every - 1
 
     def age(self, step: int) -> int:
-        """Returns how many steps its schedule has made after so many optimiser steps: one for each from first to stop."""
+        """Returns how many steps its schedule has made after so many of the optimiser: one each from first to stop."""
         return int(max(0, min(step, self.stop) - self.first))
 
 
