@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dgmrun.protocols.models import ImplicitModel
+
 if TYPE_CHECKING:
     from dgmrun.protocols.values import Batch
 
 
 @runtime_checkable
-class Staged(Protocol):
-    r"""A model that draws one part of x after another, from which x follows and that follow from x.
+class Staged(ImplicitModel, Protocol):
+    r"""An implicit model that draws one part of x after another, from which x follows and that follow from x.
 
     .. math:: \log p(x) = \sum_k \log p(x_k | c_k) + \log |\det \partial (x_0, ..., x_K) / \partial x|
 
@@ -18,7 +20,7 @@ class Staged(Protocol):
     """
 
     def stages(self) -> list[Any]:
-        """The model of each part, in the order in which they draw; a `Sampler` with its `event` and `context`.
+        """The implicit model of each part, in the order in which they draw, with its `event` and `context`.
 
         The first has no context.
         """
