@@ -61,8 +61,8 @@ class Resolution(nn.Module):
         self.register_buffer("now", torch.tensor(float(now)))
 
     def grow(self, resolution: float) -> None:
-        """Sets the resolution; at j + alpha, that of j has the weight 1 - alpha, and that of j + 1 alpha."""
-        self.get_buffer("now").fill_(resolution)
+        """Sets the resolution, at most the last; at j + alpha, that of j has the weight 1 - alpha, and j + 1 alpha."""
+        self.get_buffer("now").fill_(min(resolution, self.last))
 
     def forward(self) -> tuple[int, float]:
         """Returns the higher resolution, j + 1, and its weight alpha, above 0; it is 1 where there is only one."""

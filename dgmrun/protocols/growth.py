@@ -15,7 +15,10 @@ class Growing(Protocol):
     """A module that works at one resolution of several, or between two; which is saved with its weights."""
 
     def grow(self, resolution: float) -> None:
-        """Sets the resolution, 0 the lowest; at j + alpha, j and j + 1 are blended, by 1 - alpha to alpha."""
+        """Sets the resolution, 0 the lowest, or, if there is none so high, the highest.
+
+        At j + alpha, j and j + 1 are blended, by 1 - alpha to alpha.
+        """
 
 
 @runtime_checkable

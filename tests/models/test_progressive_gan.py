@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
+from dgmrun.models.gan import Generator
 from dgmrun.models.progressive_gan import ProgressiveGAN
 from dgmrun.nn.progressive import (
     Conv2d,
@@ -256,11 +257,15 @@ def test_samples_are_doubted_until_a_batch_was_of_the_resolution_of_the_data(fad
 
 def test_a_critic_of_a_model_that_does_not_grow_sees_all() -> None:
     x = pictures()
-    critic = Critic("progressive", hidden=2, depth=1).net(Event(SHAPE, "unit")).double()
+    generator = Generator(Event(SHAPE, "unit"), latent=2, hidden=2)
+    players = GAN(generator, Optimization(torch.optim.Adam), Critic("progressive", hidden=2, depth=1)).double()
+    players.on_train_batch_start(Batch(x, torch.arange(6)), 0)
     x.requires_grad_()
-    critic(x).sum().backward()
+    players.critic(x).sum().backward()
     assert x.grad is not None
     assert bool((x.grad != 0).all())
+    assert players.growth.shown(x) is x
+    assert players.doubts() == []
 
 
 def test_settings_that_cannot_be_are_named() -> None:

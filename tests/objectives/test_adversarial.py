@@ -205,6 +205,19 @@ def test_the_loss_of_validation_is_a_divergence_with_its_error() -> None:
     assert 0 < float(terms["standard_error"]) < 0.1
 
 
+def test_a_context_that_a_pair_shares_does_not_widen_the_error() -> None:
+    """Of f = 10 c + x, the payoff of x ~ N(0, 1) and a sample of 0, given one c, is x: the c cancel."""
+    model = Generator(Event((1,), "real"), latent=2, hidden=4, context=Event((1,), "real"))
+    game = WGAN(model, OPTIMIZATION, critic=Critic(hidden=4)).double()
+    model.generate = lambda noise, context: torch.zeros(len(noise), 1).double()
+    game.critic.forward = lambda x, context: 10 * context + x
+    num = 2000
+    x, c = torch.randn(2, num, 1, dtype=torch.float64)
+    value, terms = game.loss(Batch(x, torch.arange(num), c))
+    assert float(value) == pytest.approx(float(x.mean()))
+    assert float(terms["standard_error"]) == pytest.approx(float(x.std()) / math.sqrt(num))
+
+
 def test_collapse_and_a_sure_critic_are_told_in_words() -> None:
     game = made(GAN)
     game.iteration, game.rank_state["moments"] = 100, torch.tensor([1.0, 0.4, 1.0, 1.0])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.game import Function, Game
+from dgmrun.objectives.adversarial.grown import Grown
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, frozen
 from dgmrun.protocols.growth import Growing, Progressive
@@ -100,18 +101,14 @@ class Adversarial(Objective, ABC):
         """Returns warnings about a critic, given its usual loss, if that is known. Hook."""
         return []
 
-    def shown(self, x: Tensor) -> Tensor:
-        """Returns examples at the resolution of a model that grows, and as they are for another."""
-        model: Any = self.model
-        shown: Tensor = model.shown(x) if self.is_progressive else x
-        return shown
+    @property
+    def growth(self) -> Any:
+        """The schedule by which the networks grow: that of the model, as it is now, if it has one."""
+        return self.model if self.is_progressive else Grown
 
     def seen(self, x: Tensor) -> Tensor:
         """Returns the critic's input: `x`, with instance noise if there is any."""
-        if not self.noise:
-            return x
-        model: Any = self.model
-        return x + self.noise * (model.grain(x) if self.is_progressive else torch.randn_like(x))
+        return x + self.noise * self.growth.grain(x) if self.noise else x
 
     def pull(self, f: Function, sample: Tensor) -> Tensor:
         """Returns minus the gradient of the generator's loss at each sample, times their number, [num, *event.shape].
@@ -123,29 +120,24 @@ class Adversarial(Objective, ABC):
             (slope,) = torch.autograd.grad(self.generator_loss(f(x)) * len(x), x)
         return -slope
 
-    @torch.no_grad()
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the mean of `watched` and its standard error; samples and examples are independent."""
-        of_x, of_sample = self._payoffs(batch)
-        error = torch.stack([part.var() / len(part) for part in (of_x, of_sample)]).sum().sqrt()
-        value = self.divergence(torch.stack([part.mean() for part in (of_x, of_sample)]).sum())
-        return value, {"standard_error": self.divergence(error) - self.divergence(torch.zeros_like(error))}
+        """Returns the mean of `watched` and its standard error."""
+        watched = self.watched(batch)
+        return watched.mean(), {"standard_error": watched.std() / math.sqrt(len(watched))}
 
     @torch.no_grad()
     def watched(self, batch: Batch) -> Tensor:
-        """Returns the divergence estimated from each example paired with a sample, [batch]; of games, the mean."""
-        of_x, of_sample = self._payoffs(batch)
-        return self.divergence(of_x + of_sample)
+        """Returns the divergence estimated from each example and a sample of its context, [batch]; of games, the mean.
 
-    def _payoffs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns the critic's payoff for each example, and for as many samples of the model: the means over games."""
+        A pair is not independent where there is a context, but pairs are.
+        """
         payoffs = []
         for game in self.games():
             x, _, context = game.view(batch)
             f, sample = game.told(context), game.generated(len(x), context)
-            payoffs.append(torch.stack(self.payoff(f(self.seen(self.shown(x))), f(self.seen(sample)))))
-        of_x, of_sample = torch.stack(payoffs).mean(0)
-        return of_x, of_sample
+            of_x, of_sample = self.payoff(f(self.seen(self.growth.shown(x))), f(self.seen(sample)))
+            payoffs.append(of_x + of_sample)
+        return self.divergence(torch.stack(payoffs).mean(0))
 
     def players(self) -> list[Player]:
         """Returns the critic of each game, and its generator, which steps after every `k` steps of the critic."""
@@ -162,9 +154,8 @@ class Adversarial(Objective, ABC):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the resolution of networks that grow by the number of steps; that of a moving average follows."""
-        model: Any = self.model
-        for part in self.growing if self.is_progressive else ():
-            part.grow(model.resolution_at(self.iteration // self.optimization.accumulate))
+        for part in self.growing:
+            part.grow(self.growth.resolution_at(self.iteration // self.optimization.accumulate))
 
     def player_loss(self, name: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of a critic or of a generator, each on new samples."""
@@ -173,7 +164,7 @@ class Adversarial(Objective, ABC):
         f, sample = game.told(context), game.generated(len(x), context)
         if name == game.of("generator"):
             return self.generator_loss(f(self.seen(sample))), {}
-        x = self.shown(x)
+        x = self.growth.shown(x)
         loss = self.critic_loss(f, self.seen(x), self.seen(sample))
         self._observe(game, loss.detach(), sample, x)
         return loss, {}
@@ -200,12 +191,9 @@ class Adversarial(Objective, ABC):
         return [*self._growth_doubts(), *of_games]
 
     def _growth_doubts(self) -> list[str]:
-        model: Any = self.model
-        if not self.is_progressive:
-            return []
         accumulate = self.optimization.accumulate
-        steps, newest = model.steps_to_grow(), max(0, self.iteration - 1) // accumulate
-        if model.resolution_at(newest) == model.resolution_at(steps):
+        steps, newest = self.growth.steps_to_grow(), max(0, self.iteration - 1) // accumulate
+        if self.growth.resolution_at(newest) == self.growth.resolution_at(steps):
             return []
         return [
             f"samples have a lower resolution than the data, as the model grows for {steps * accumulate} batches, and "
