@@ -174,7 +174,7 @@ def odd(folder: Path) -> None:
     (folder / "mine" / "objective").mkdir(parents=True)
     (folder / "mine" / "objective" / "odd.yaml").write_text("_target_: tests_odd.Odd\n")
     (folder / "mine" / "objective" / "gone.yaml").write_text("_target_: nowhere.Gone\n")
-    (folder / "mine" / "objective" / "unset.yaml").write_text("k: ${oc.env:UNSET}\n")
+    (folder / "mine" / "objective" / "unset.yaml").write_text("_target_: tests_odd.Odd\nk: ${oc.env:UNSET}\n")
     (folder / "tests_odd.py").write_text(
         "from typing import Protocol\n"
         "from dgmrun.objectives.contrastive.cd import CD\n"
@@ -452,6 +452,7 @@ def test_the_cure_of_a_module_that_is_not_found_cures(
     (folder / "cured_module.py").write_text("class Mine:\n    requires = int\n")
     words = ("model=rbm", "--config-dir=away/configs", "objective=mine")
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "cured_module", raising=False)
     assert dgmrun(*words) == 2
     hint = capsys.readouterr().err.partition("hint: ")[2]
     assert hint.startswith("PYTHONPATH=. dgmrun" if is_here else "PYTHONPATH=FOLDER dgmrun")

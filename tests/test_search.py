@@ -75,6 +75,7 @@ def test_each_trial_is_named_by_what_the_study_chose_the_first_too(
 
     def played(trials: Trials, job: Job, name: str) -> None:
         names.append(name)
+        job.path.mkdir(parents=True)
         metrics.append(job.path, {"valid/nll": 1.0}, 1)
         job.state = "done"
 

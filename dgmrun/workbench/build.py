@@ -80,7 +80,7 @@ def target(node: Mapping[str, Any]) -> Any:
     Raises:
         Mistake: it cannot be imported.
     """
-    return imported(str(node["_target_"]))
+    return imported(str(node.get("_target_")))
 
 
 def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
