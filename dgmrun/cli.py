@@ -19,16 +19,25 @@ from typing import TYPE_CHECKING
 
 from dgmrun import __version__, children
 from dgmrun.command import launcher, process
-from dgmrun.command.cores import Cores
-from dgmrun.errors import DONE, OF_THE_SYSTEM, Interrupted, Mistake, RunFailed, of_the_system, printable, render
+from dgmrun.command.cores import Cores, check_threads
+from dgmrun.errors import (
+    DONE,
+    OF_THE_SYSTEM,
+    Interrupted,
+    Mistake,
+    RunFailed,
+    is_of_memory,
+    of_the_system,
+    printable,
+    render,
+)
 from dgmrun.paths import tools
 
 if TYPE_CHECKING:
     from dgmrun.command.arguments import Arguments
     from dgmrun.run.directory import Run
 
-TOO_LARGE = re.compile("allocate|overflow")
-"""Pattern of the messages of numpy and torch about insufficient memory or an overflow of sizes."""
+LESS_MEMORY = "smaller sizes, or more memory: ulimit -v and the job's limit say how much may be taken"
 log = logging.getLogger("dgmrun")
 
 
@@ -83,8 +92,8 @@ def _told(error: BaseException) -> int:
         return DONE
     if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
         return render(of_the_system(error, "a file"))
-    if isinstance(error, (MemoryError, RuntimeError)) and TOO_LARGE.search(str(error)):
-        return render(RunFailed("the machine must have memory for these sizes, but has not", "smaller ones"))
+    if is_of_memory(error):
+        return render(RunFailed("the machine must have memory for this command, but has not", LESS_MEMORY))
     return _bug(error)
 
 
@@ -151,6 +160,7 @@ def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
     from dgmrun.run.directory import Run
     from dgmrun.workbench import build
 
+    check_threads()
     given = arguments.parse(argv)
     if given.is_sweep:
         _sweep(given)

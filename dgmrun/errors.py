@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from difflib import SequenceMatcher
-from errno import EACCES, EDQUOT, EEXIST, EIO, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS, ESTALE
+from errno import EACCES, EDQUOT, EEXIST, EIO, EISDIR, ENAMETOOLONG, ENOMEM, ENOSPC, ENOTDIR, EPERM, EROFS, ESTALE
 from pathlib import Path
 
 ERROR_FILE = "DGMRUN_ERROR_FILE"
@@ -20,6 +21,8 @@ ERROR_FILE = "DGMRUN_ERROR_FILE"
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 OF_THE_SYSTEM = (EACCES, EDQUOT, EEXIST, EIO, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS, ESTALE)
 """Numbers of errors of disks and of their rights, which are no bugs."""
+TOO_LARGE = re.compile("allocate|overflow|failed to map segment", re.IGNORECASE)
+"""Pattern of what numpy, torch and the loader of libraries say of too little memory or an overflow of sizes."""
 LONGEST = 1000
 """Largest number of characters of a printed text."""
 LIKE = 0.6
@@ -86,6 +89,13 @@ def of_the_system(error: OSError, place: str | Path, then: str = "") -> RunFaile
     """
     cure = "a disk that works" if error.errno in (EIO, ESTALE) else "room and rights to write there"
     return RunFailed(f"{error.filename or place}: {error.strerror}", cure + then)
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Returns whether an error, of a computation or of an import, is for want of memory."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == ENOMEM):
+        return True
+    return isinstance(error, (ImportError, OSError, RuntimeError)) and TOO_LARGE.search(str(error)) is not None
 
 
 def render(mistake: Mistake) -> int:

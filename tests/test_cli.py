@@ -174,6 +174,7 @@ def odd(folder: Path) -> None:
     (folder / "mine" / "objective").mkdir(parents=True)
     (folder / "mine" / "objective" / "odd.yaml").write_text("_target_: tests_odd.Odd\n")
     (folder / "mine" / "objective" / "gone.yaml").write_text("_target_: nowhere.Gone\n")
+    (folder / "mine" / "objective" / "unset.yaml").write_text("_target_: tests_odd.Odd\nk: ${oc.env:UNSET}\n")
     (folder / "tests_odd.py").write_text(
         "from typing import Protocol\n"
         "from dgmrun.objectives.contrastive.cd import CD\n"
@@ -353,7 +354,20 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm weights=[a.npz,b.npz]", "there is no file", None),
     ("model=rbm given=labels", "`given` must be null for the model rbm, which cannot be conditioned", None),
     ("model=nade given=label", "`given` must be null, labels or x", None),
-    ("model=rbm train log_z log_z.ais.spacing=[a]", "", None),
+    ("model=rbm log_z log_z.ais.spacing=[adaptive]", "`log_z.ais.spacing` must be a word, but is ['adaptive']", None),
+    ("model=rbm log_z log_z.ais.spacing=null", "`log_z.ais.spacing` must be a word, but is null", None),
+    (
+        "model=rbm optimizer.lr=${oc.env:UNSET}",
+        "`optimizer.lr` must be taken from the environment variable UNSET",
+        None,
+    ),
+    ("-m model=rbm optimizer.lr=${oc.env:UNSET},1", "`optimizer.lr` must be taken from the environment variable", None),
+    ("model=${oc.env:UNSET}", "`model` must be taken from the environment variable UNSET, but that is not set", None),
+    ("model=rbm stages=[${oc.env:UNSET}]", "`stages` must be taken from the environment variable UNSET", None),
+    ("model=${oc.decode:rbm}", "`model` must be the name of an option", None),
+    ("model=rbm optimizer.lr=${a.b.c}", "`optimizer.lr` must be a value that can be taken from where it says", None),
+    ("model=rbm optimizer.lr=${nope:x}", "`optimizer.lr` must be a value that can be taken from where it says", None),
+    ("model=rbm --config-dir=mine objective=unset", "`objective.k` must be taken from the environment", odd),
     (
         "model=rbm device.precision=bf16-true",
         "32-true, 64-true, bf16-mixed, but is bf16-true",
@@ -409,6 +423,43 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     assert words in errors
     assert len(errors.strip().split("\n\n")[0].splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before, "a mistake leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory"), ImportError("x.so: failed to map segment")],
+)
+def test_too_little_memory_for_an_import_is_told_as_that(
+    error: Exception, dgmrun: Command, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr("dgmrun.workbench.imports.import_module", raising)
+    assert dgmrun("model=rbm", "train") == 1
+    assert capsys.readouterr().err.startswith("error: the machine must have memory for this command, but has not\n")
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_the_cure_of_a_module_that_is_not_found_cures(
+    is_here: bool, dgmrun: Command, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is in the current folder or in another, and the configuration files elsewhere."""
+    (tmp_path / "away" / "configs" / "objective").mkdir(parents=True)
+    (tmp_path / "away" / "configs" / "objective" / "mine.yaml").write_text("_target_: cured_module.Mine\n")
+    folder = tmp_path if is_here else tmp_path / "there"
+    folder.mkdir(exist_ok=True)
+    (folder / "cured_module.py").write_text("class Mine:\n    requires = int\n")
+    words = ("model=rbm", "--config-dir=away/configs", "objective=mine")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "cured_module", raising=False)
+    assert dgmrun(*words) == 2
+    hint = capsys.readouterr().err.partition("hint: ")[2]
+    assert hint.startswith("PYTHONPATH=. dgmrun" if is_here else "PYTHONPATH=FOLDER dgmrun")
+    assert re.search(r"looked for in .*\baway\b", hint)
+    monkeypatch.syspath_prepend(folder)
+    assert dgmrun(*words) == 2
+    assert "`_target_`" not in capsys.readouterr().err
 
 
 WITH_TORCH = "import sys; from dgmrun.cli import main; code = main(); print('torch' in sys.modules); sys.exit(code)"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
-from dgmrun.command.cores import Cores
+from dgmrun.command.cores import Cores, check_threads
+from dgmrun.errors import Mistake
 from dgmrun.stages.train import resume
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
@@ -67,6 +69,21 @@ def test_the_cores_are_watched_for_half_a_second_if_that_decides(
     slept.clear()
     cores.share()
     assert sum(slept) == pytest.approx(max(0.0, least - 0.3))
+
+
+@pytest.mark.parametrize(
+    ("given", "is_number"),
+    [(None, True), ("1", True), (" 4 ", True), ("4,2", True), ("x", False), ("0", False), ("", False), ("1.5", False)],
+)
+def test_a_number_of_threads_that_is_none_is_refused(
+    given: str | None, is_number: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMP would leave it aside, and take all cores."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    with nullcontext() if is_number else pytest.raises(Mistake, match=r"`OMP_NUM_THREADS` must be a whole number"):
+        check_threads()
 
 
 def test_what_this_process_spends_is_not_of_others(tmp_path: Path) -> None:

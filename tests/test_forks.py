@@ -6,14 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from dgmrun.command import forks
+from dgmrun.command import forks, sweep
 from dgmrun.command.forks import LONGEST, Fork, Server, can_fork
+from dgmrun.command.jobs import Job
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="forks are for Linux")
 PLAY = """
@@ -114,6 +117,45 @@ def test_a_fork_outlives_its_server_and_there_is_no_other(server: Server, tmp_pa
     assert one.poll() is None
     one.communicate()
     assert one.returncode == status
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_an_interrupted_sweep_ends_though_its_server_has_been_stopped(
+    width: int, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it tells the end of a job that runs; with two at a time, also before it answers for the second."""
+    monkeypatch.setattr(sweep, "prepared", lambda job, flags: [job.overrides[0]])
+    monkeypatch.setattr(sweep, "inherited", lambda own: {**environment, **own})
+    withdrawn: list[str] = []
+    monkeypatch.setattr(sweep, "withdraw", lambda job: withdrawn.append(job.path.name))
+    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    codes = {"first": f"open({str(tmp_path / 'runs')!r}, 'w'); time.sleep(60)", "second": "time.sleep(60)"}
+    jobs = [Job(tmp_path / name, {}, [code]) for name, code in codes.items()]
+    pool = sweep.Pool(jobs, {"jobs": width, "fail_fast": False, "fresh": False}, [])
+    assert pool.server is not None
+
+    def interrupt() -> None:
+        while not (tmp_path / "runs").exists():
+            time.sleep(0.01)
+        assert pool.server is not None
+        assert pool.server.process is not None
+        pool.server.process.send_signal(signal.SIGSTOP)
+        asked.set()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    asked = threading.Event()
+    true = sweep.Pool._execute
+    later = lambda pool, job, name: (job is jobs[0] or asked.wait(), true(pool, job, name))  # noqa: E731
+    monkeypatch.setattr(sweep.Pool, "_execute", later)
+    threading.Thread(target=interrupt, daemon=True).start()
+    started = time.monotonic()
+    pool.run()
+    assert time.monotonic() - started < 20
+    assert pool.is_interrupted
+    assert [job.state for job in jobs] == ["interrupted", "not started" if width == 1 else "interrupted"]
+    assert withdrawn == ["first"] if width == 1 else sorted(withdrawn) == ["first", "second"]
+    assert pool.server.process is not None
+    assert pool.server.process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("failing", ["fork", "pidfd_open"])

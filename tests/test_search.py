@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,23 @@ def test_a_search_finds_what_is_best_and_goes_on_where_it_was(
     assert told.count("done before") == 8, "seven, and in the sum"
     best = min(played.jobs, key=lambda job: math.log10(settings(job)[0] / 0.01) ** 2 + abs(settings(job)[1] - 6))
     assert f"in {best.path.relative_to(tmp_path)}" in told
+
+
+def test_each_trial_is_named_by_what_the_study_chose_the_first_too(
+    dgmrun: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def played(trials: Trials, job: Job, name: str) -> None:
+        names.append(name)
+        job.path.mkdir(parents=True)
+        metrics.append(job.path, {"valid/nll": 1.0}, 1)
+        job.state = "done"
+
+    monkeypatch.setattr(Trials, "_execute", played)
+    assert dgmrun(*SEARCH, "search.trials=3") == 0
+    value = r"optimizer\.lr=\S+ model\.hidden=[2468] objective=p?cd"
+    assert [bool(re.fullmatch(rf"\[{n}/3\] {value}", name)) for n, name in enumerate(names, 1)] == [True] * 3, names
 
 
 def test_mistakes_are_refused_before_a_trial(

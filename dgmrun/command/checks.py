@@ -51,9 +51,11 @@ def replace(config: DictConfig, override: Override) -> None:
     value = OmegaConf.select(config, key)
     settles = section == "dataset" and default == AUTO
     is_reset = value is None and dict(leaves(every_section())).get(key, key) is None  # as shipped, if not in the run
-    if not settles and not is_reset and not _is_like(value, default):
+    is_list_for_word = "_target_" in node and isinstance(default, str) and OmegaConf.is_list(value)
+    if is_list_for_word or (not settles and not is_reset and not _is_like(value, default)):
+        kind = "a word" if "_target_" in node and isinstance(default, str) else _kind(default)
         raise Mistake(
-            f"`{key}` must be {_kind(default)}, but is {'null' if value is None else value}", _cure(key, value, default)
+            f"`{key}` must be {kind}, but is {'null' if value is None else value}", _cure(key, value, default)
         )
 
 

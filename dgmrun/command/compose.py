@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,22 +13,20 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from dgmrun.command import checks
 from dgmrun.command.arguments import NEEDED, Arguments, root, split
 from dgmrun.command.composition import NEW, SAVED, composition, opened, register
-from dgmrun.errors import Mistake, nearest
-from dgmrun.paths import GROUPS, config_dir, every_section, inputs, literal, methods, options, with_paths
+from dgmrun.command.mistakes import mistakes
+from dgmrun.errors import Mistake
+from dgmrun.paths import GROUPS, config_dir, every_section, inputs, methods, options, with_paths
 from dgmrun.run.directory import Run
 from dgmrun.run.untrusted import RESERVED
 from dgmrun.stages import FOUND_ANEW, changeable
 
 OF_TEACHER = "of_teacher"
 """Option of the group `dataset` that stands for the dataset of the teacher."""
-RANGES = "interval(low, high), range(start, stop), choice(a, b), tag(log, interval(low, high))"
 
 
 def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
@@ -49,7 +45,7 @@ def compose(arguments: Arguments) -> tuple[dict[str, Any], Path] | None:
     if arguments.only_prints:
         _main(arguments, added, name, lambda _: None)
         return None
-    with _mistakes(arguments), opened(arguments) as searched:
+    with mistakes(arguments), opened(arguments) as searched:
         return _composed(name, [*searched, *arguments.overrides, *added])
 
 
@@ -64,10 +60,10 @@ def composer(arguments: Arguments) -> Iterator[Callable[[Sequence[str]], tuple[d
     added = [*_stages(arguments), *_of_teachers(arguments)]
 
     def composed(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
-        with _mistakes(arguments):
+        with mistakes(arguments):
             return _composed(NEW, [*searched, *overrides, *added])
 
-    with _mistakes(arguments), opened(arguments) as searched:
+    with mistakes(arguments), opened(arguments) as searched:
         yield composed
 
 
@@ -139,7 +135,7 @@ def _main(arguments: Arguments, added: list[str], name: str, task: Callable[[Dic
     """Calls Hydra's entry point, which reads `sys.argv`; it calls none of our code but `task`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = [*arguments.flags, *arguments.overrides, *added]
-    with _mistakes(arguments):
+    with mistakes(arguments):
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(task)()
         except OSError as error:
@@ -237,52 +233,3 @@ def _resolved(composed: DictConfig, name: str) -> dict[str, Any]:
             teachers = [given.path for given in inputs(config) if given.key == "objective.teacher"]
             config["choices"]["dataset"] = _dataset_of(teachers[0])[1]
     return with_paths(config, lambda path: os.path.abspath(os.path.expanduser(path)))
-
-
-@contextmanager
-def _mistakes(arguments: Arguments) -> Iterator[None]:
-    """Converts errors of Hydra and OmegaConf to mistakes of one line that suggest the closest key or option."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise _mistake(error, arguments) from error
-
-
-def _mistake(error: Exception, arguments: Arguments) -> Mistake:
-    causes = list(_causes(error))
-    if isinstance(error, OverrideParseException):
-        key, value = split(error.override)
-        hint = f"dgmrun ... {shlex.quote(f'{key}={literal(value)}')} makes it a text"
-        if called := re.match(r"(\w+)\(", value):
-            hint = f"{RANGES}: these are ranges{nearest(called[1], re.findall('[a-z]+', RANGES))}"
-        elif re.search(r"\s[\w.]+=", value):
-            hint = "each key=value as a word of its own"
-        return Mistake(f"`{key}` must be a value that Hydra can read, but is {value}", hint)
-    text = " ".join(str(causes[0]).split())
-    if text.startswith("You must specify 'model'"):
-        meant = [f"model={value}" for key, value in map(split, arguments.overrides) if nearest(key, ["model"])]
-        return Mistake("`model` must be given, but is not", f"dgmrun {[*meant, 'model=rbm'][0]} train")
-    if found := re.match(r"Interpolation key '(\w+)\.(\w+)' not found full_key: ([\w.]+)", text):
-        group, key, taker = found.groups()
-        return Mistake(
-            f"`{group}` must be one with the key {key}, from which `{taker}` is taken, but has not",
-            f"without {group}=..., that of the model",
-        )
-    for group, _ in map(split, arguments.overrides):
-        if f"Could not find '{group}/" in text:
-            value = text.split(f"'{group}/")[1].split("'")[0]
-            known = options(group, arguments.search_path)
-            of_file = f"dataset=file dataset.path={value}" if group == "dataset" and os.path.exists(value) else None
-            return Mistake(
-                f"`{group}` must be one of {', '.join(known)}, but is {value}{nearest(value, known)}", of_file
-            )
-    for key, _ in map(split, arguments.overrides):
-        if f"'{key}'" in text and ("not in struct" in " ".join(map(str, causes)) or "Could not override" in text):
-            return Mistake(f"there is no key `{key}`", checks.SHOW_KEYS)
-    return Mistake(text)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__  # type: ignore[assignment]

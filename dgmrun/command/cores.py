@@ -8,15 +8,32 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from dgmrun.errors import Mistake
 
 log = logging.getLogger("dgmrun")
 SPENT = (1, 2, 3)
 """Columns of a core in /proc/stat with what programs have spent: user, nice and system, in ticks."""
 LEAST = 0.5
 """Seconds that the cores are watched at least: a forked job has imported everything before."""
+THREADS = re.compile(r"\s*0*[1-9]\d*\s*(,\s*0*[1-9]\d*\s*)*")
+"""Pattern of numbers of threads, one for each level of nesting, as OpenMP reads them."""
+
+
+def check_threads() -> None:
+    """Refuses a number of threads that OpenMP would leave aside, while dgmrun would take it for the user's wish.
+
+    Raises:
+        Mistake: `OMP_NUM_THREADS` is set to what is no number of threads.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "1")
+    if not THREADS.fullmatch(given):
+        must = f"`OMP_NUM_THREADS` must be a whole number and at least 1, or not be set, but is {given!r}"
+        raise Mistake(must, "unset OMP_NUM_THREADS takes as many threads as other programs leave cores")
 
 
 class Cores:

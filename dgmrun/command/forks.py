@@ -84,12 +84,20 @@ class Server:
         )
         self.theirs.close()
 
+    def stop(self) -> None:
+        """Kills the server, even one that has been stopped, and with it a fork that is not yet in a session of its own.
+
+        Whoever waits for an answer gets none, and each other fork tells its end itself.
+        """
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def close(self) -> None:
-        """Ends the server, all of whose forks have ended."""
+        """Ends the server for good, all of whose forks have ended."""
+        self.stop()
         self.requests.close()
         self.theirs.close()
         if self.process is not None:
-            self.process.kill()
             self.process.wait()
 
 

@@ -234,6 +234,10 @@ class Trials(Pool):
                         job.child.interrupt()
             seen = len(values)
 
+    def shown_settings(self, job: Job) -> str:
+        """Returns what the study has chosen, also where all trials have the same so far."""
+        return report.chosen(job, self.found.space)
+
     @staticmethod
     def shown(job: Job) -> str:
         """Formats the figure of a job."""

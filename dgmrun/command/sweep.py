@@ -125,13 +125,11 @@ class Pool:
                 future.result()
         except KeyboardInterrupt:
             self.is_interrupted = True
-            self.is_stopped.set()
-            for child in self._running():
+            for child in self._stopped():
                 child.interrupt()
             executor.shutdown(wait=True)
         finally:
-            self.is_stopped.set()
-            for child in self._running():
+            for child in self._stopped():
                 child.process.kill()
             executor.shutdown(wait=True)
             if self.server is not None:
@@ -146,12 +144,20 @@ class Pool:
         assert job.child is not None
         job.child.process.wait()
 
-    def _running(self) -> list[Child]:
+    def _stopped(self) -> list[Child]:
+        """Starts no further job, and forks none; returns the processes of those that are running."""
+        self.is_stopped.set()
+        if self.server is not None:
+            self.server.stop()
         return [job.child for job in self.jobs if job.child is not None]
+
+    def shown_settings(self, job: Job) -> str:
+        """Returns what tells a job from others."""
+        return report.settings(job, self.jobs)
 
     def do(self, number: int, total: int, job: Job) -> None:
         """Executes a job, unless the sweep was stopped, and tells how that went."""
-        name = f"[{number}/{total}] {report.settings(job, self.jobs) or job.path.name}"
+        name = f"[{number}/{total}] {self.shown_settings(job) or job.path.name}"
         try:
             if not self.is_stopped.is_set():
                 self._execute(job, name)

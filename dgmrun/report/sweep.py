@@ -34,6 +34,12 @@ def settings(job: Shown, jobs: Sequence[Shown]) -> str:
     return plain(" ".join(one for one in job.overrides if one not in same))
 
 
+def chosen(job: Shown, keys: Iterable[str]) -> str:
+    """Returns the overrides of these keys, as words of a shell."""
+    words = [one for one in job.overrides if one.partition("=")[0] in keys]
+    return plain(" ".join(map(shlex.quote, words)))
+
+
 def show_jobs(jobs: Sequence[Shown], further: Mapping[str, Sequence[str]] | None = None) -> None:
     """Prints the table to stdout, with further columns by name."""
     apart = [settings(job, jobs) for job in jobs]
@@ -49,8 +55,7 @@ def show_jobs(jobs: Sequence[Shown], further: Mapping[str, Sequence[str]] | None
 
 def show_best(job: Shown, keys: Iterable[str], shown: str) -> None:
     """Says which trial of a search is best, and with which settings."""
-    words = [one for one in job.overrides if one.partition("=")[0] in keys]
-    show(f"best: {shown} at {plain(' '.join(map(shlex.quote, words)))}", f"in {plain(os.path.relpath(job.path))}")
+    show(f"best: {shown} at {chosen(job, keys)}", f"in {plain(os.path.relpath(job.path))}")
 
 
 def _errors(jobs: Sequence[Shown]) -> Iterable[str]:

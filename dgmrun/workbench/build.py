@@ -25,6 +25,7 @@ from dgmrun.protocols.models import UnnormalisedDensity, roles
 from dgmrun.protocols.sound import Sound
 from dgmrun.protocols.values import Event, Modes
 from dgmrun.report.progress import bar
+from dgmrun.workbench.imports import imported
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 LISTED = re.compile("must be one of (.*), but is (.*)$")
@@ -79,11 +80,7 @@ def target(node: Mapping[str, Any]) -> Any:
     Raises:
         Mistake: it cannot be imported.
     """
-    module, _, name = str(node["_target_"]).rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Mistake(f"`_target_` must be importable, but {module}.{name} is not: {error}") from None
+    return imported(str(node.get("_target_")))
 
 
 def maker(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:

@@ -46,7 +46,7 @@ class Accuracy(FidelityMethod):
         if not (self.is_automatic(model) or (told is not None and told.is_class)):
             raise ValueError(
                 "`fidelity.methods` can have accuracy only for a model of one class given something, "
-                "or of something given one class"
+                "or of something given one class: `given` of x or labels makes one, where the dataset has classes"
             )
 
     def is_automatic(self, model: Any) -> bool:
