@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from dgmrun.estimators.spacing import check_range
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.progress import tracked
@@ -65,11 +66,7 @@ class Parzen(FidelityMethod):
         for key in ("num_samples", "num_valid", "num_given"):
             if (size := getattr(self, key)) < 1:
                 raise ValueError(f"`fidelity.parzen.{key}` must be at least 1, but is {size}")
-        are_numbers = all(type(sigma) in (int, float) for sigma in self.bandwidths)
-        if not are_numbers or len(self.bandwidths) != 2 or not 1e-9 < self.bandwidths[0] <= self.bandwidths[1] < 1e9:
-            raise ValueError(
-                f"`fidelity.parzen.bandwidths` must be two numbers in order, 1e-9 to 1e9, but is {self.bandwidths}"
-            )
+        check_range("fidelity.parzen.bandwidths", self.bandwidths)
 
     def check(self, model: Any) -> None:
         """Raises ValueError if the data are not continuous, or the model is conditional."""
