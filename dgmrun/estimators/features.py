@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -55,12 +56,14 @@ class FeatureMethod(FidelityMethod):
         """Returns False: without features of a run, the method runs only on request."""
         return False
 
-    def drawn(
-        self, model: Any, evidence: Evidence
-    ) -> tuple[Float64[Tensor, "n features"], Float64[Tensor, "m features"]]:
-        """Returns features of the examples, and of samples of the model."""
-        x = scored(model, evidence, self.num_samples or len(evidence.batch.x))
-        return of(evidence).of(evidence.original(evidence.batch.x)), of(evidence).of(x)
+    def drawn(self, model: Any, evidence: Evidence, *others: Tensor) -> list[Float64[Tensor, "rows features"]]:
+        """Returns features of the examples, of samples of the model, and of other examples in original units.
+
+        They are found together, as a network rounds otherwise in another batch: those of equal examples are equal.
+        """
+        samples = scored(model, evidence, self.num_samples or len(evidence.batch.x))
+        parts = [evidence.original(evidence.batch.x), samples, *others]
+        return list(of(evidence).of(torch.cat(parts)).split([len(part) for part in parts]))
 
     def settings(self, evidence: Evidence) -> dict[str, Any]:
         """Returns the settings of the method, and what the features are."""

@@ -7,6 +7,7 @@ of a path need their steps.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -119,3 +120,14 @@ def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:
             raise ValueError(f"`{method}.{key}` must be at least {least}, but is {size}")
     if not isinstance(settings.spacing, str) or settings.spacing not in WORDS:
         raise ValueError(f"`{method}.spacing` must be one of {', '.join(WORDS)}, but is {settings.spacing}")
+
+
+def check_range(key: str, scales: Sequence[float]) -> None:
+    """Checks the smallest and the largest of the scales that are tried, of Gaussians.
+
+    Raises:
+        ValueError: they are no two numbers in order; the message names the key.
+    """
+    are_two = isinstance(scales, Sequence) and len(scales) == 2 and all(type(each) in (int, float) for each in scales)
+    if not are_two or not 1e-9 < scales[0] <= scales[1] < 1e9:
+        raise ValueError(f"`{key}` must be two numbers in order, 1e-9 to 1e9, but is {scales}")

@@ -28,24 +28,24 @@ class Terms(NamedTuple):
     Args:
         log_joint: log p(x, z).
         log_r: log r(z | x).
-        log_ratio: T(x, z), which stands for log q(z | x) - log r(z | x).
+        log_contrast: T, which stands for log q(z | x) - log r(z | x).
     """
 
     log_joint: Tensor
     log_r: Tensor
-    log_ratio: Tensor
+    log_contrast: Tensor
 
     @property
     def elbo(self) -> Tensor:
         """The bound, as far as T is T*, [samples, batch]."""
-        return self.log_joint - self.log_r - self.log_ratio
+        return self.log_joint - self.log_r - self.log_contrast
 
 
 def terms(model: Any, x: Tensor, num: int, context: Tensor | None = None) -> Terms:
     """Returns the terms at `num` samples of each example, of a `Contrasted` model."""
     z, r = model.contrasted(x, num, context)
-    log_ratio = model.log_ratio(x, in_units(z, r), context)
-    return Terms(model.log_joint(x, z, context), r.log_prob(z).sum(-1), log_ratio)
+    log_contrast = model.log_contrast(x, in_units(z, r), context)
+    return Terms(model.log_joint(x, z, context), r.log_prob(z).sum(-1), log_contrast)
 
 
 def in_units(z: Tensor, r: Normal) -> Tensor:

@@ -12,7 +12,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -20,14 +19,12 @@ from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
 from dgmrun.nn.context import ContextVector, beside
+from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.settings import check_word
+from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
-NOISES: dict[str, Callable[[Tensor], Tensor]] = {
-    "uniform": lambda z: 2 * torch.rand_like(z) - 1,
-    "normal": torch.randn_like,
-}
 
 
 class Generator(nn.Module):
@@ -75,7 +72,7 @@ class Generator(nn.Module):
         for key, size, least in (("latent", latent, 1), ("hidden", hidden, 1), ("depth", depth, 0)):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
-        self.event, self.latent, self.draw = event, latent, NOISES[prior]
+        self.event, self.latent, self.prior = event, latent, NOISES[prior]
         self.context, self.vector = context, ContextVector(context)
         self.net = NETWORKS[network](event.shape, hidden, depth, latent + self.vector.size, activation)
 
@@ -83,7 +80,7 @@ class Generator(nn.Module):
     def noise(self, num: int) -> Tensor:
         """Samples of z, [num, latent]."""
         like = next(self.parameters())
-        return self.draw(like.new_empty(num, self.latent))
+        return self.prior.draw(like.new_empty(num, self.latent))
 
     def generate(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
         """Generates x [num, *event.shape] from z, differentiably."""
@@ -94,6 +91,10 @@ class Generator(nn.Module):
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
         return self.generate(self.noise(num), context)
+
+    def smoothed_path(self, x: Tensor, scale: float, context: Tensor | None = None) -> PosteriorPath:
+        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
+        return smoothed_path(self, self.prior, x, scale, context)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """As many samples as there are examples, if these are images."""

@@ -106,9 +106,9 @@ class ImplicitVAE(nn.Module):
         z = self.infer(x, num, context)
         return z, standard_normal(z)
 
-    def log_ratio(self, x: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """T(x, z) [samples, batch], given z [samples, batch, latent] in units of r."""
-        t: Tensor = self.ratio(self._seen(x, context), z)
+    def log_contrast(self, x: Tensor, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """T [samples, batch], given z as u [samples, batch, latent] in units of r; see `Contrasted`."""
+        t: Tensor = self.ratio(self._seen(x, context), u)
         return t
 
     def ratio_parameters(self) -> list[nn.Parameter]:

@@ -26,9 +26,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from dgmrun.models.gan import NOISES, Generator
+from dgmrun.models.gan import Generator
+from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.pyramid import Level, doubled, halved, halvings
 from dgmrun.nn.settings import check_size
+from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 SHOWN = 12
@@ -91,7 +93,7 @@ class LaplacianPyramid(nn.Module):
         coarser = [Event((channels, height >> level, width >> level), event.kind) for level in range(levels, 0, -1)]
         self.event = event
         self.coarsest = Generator(coarser[0], latent, prior, "mlp", hidden, depth, activation)
-        self.levels = nn.ModuleList(Level(each, NOISES[prior], maps, convolutions, activation) for each in coarser)
+        self.levels = nn.ModuleList(Level(each, NOISES[prior].draw, maps, convolutions, activation) for each in coarser)
 
     def stages(self) -> list[Generator | Level]:
         """The generator of the coarsest picture, and those of details, from coarse to fine."""
@@ -133,6 +135,10 @@ class LaplacianPyramid(nn.Module):
         return pictures
 
     @torch.no_grad()
+    def smoothed_path(self, x: Tensor, scale: float, context: None = None) -> PosteriorPath:
+        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
+        return smoothed_path(self, self.coarsest.prior, x, scale)
+
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """As many samples as there are examples, and some of them at every level, side by side."""
         levels = self._run_up(self.noise(len(batch.x)))

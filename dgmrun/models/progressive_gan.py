@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.nn.context import ContextVector, beside
+from dgmrun.nn.hmc import PosteriorPath
 from dgmrun.nn.progressive import Decoder, PixelNorm
 from dgmrun.nn.settings import check_size
+from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -114,6 +116,10 @@ class ProgressiveGAN(nn.Module):
     def sample(self, num: int, context: Tensor | None = None) -> Tensor:
         """Independent samples x [num, *event.shape]."""
         return self.generate(self.noise(num), context)
+
+    def smoothed_path(self, x: Tensor, scale: float, context: Tensor | None = None) -> PosteriorPath:
+        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
+        return smoothed_path(self, NOISES["normal"], x, scale, context)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """As many samples as there are examples."""

@@ -42,8 +42,8 @@ class Simulator(nn.Module):
     Args:
         event: event of one example; it must be real, in the units of the simulator: dataset.transform=none.
         simulate: maps z [num, latent] to x [num, *event.shape], with random numbers of torch; it need not be
-            differentiable. If it has a method `posterior`, which maps x [batch, *event.shape] to a Gaussian of z, this
-            is the exact p(z | x).
+            differentiable. If it has a method `posterior`, which maps x [batch, *event.shape] to a distribution of
+            torch over z [batch, latent], this is the exact p(z | x).
         latent: number of units of z.
         hidden: units of each hidden layer of the networks of q and T.
         activation: activation of hidden layers: tanh, relu, elu or softplus.
@@ -75,6 +75,7 @@ class Simulator(nn.Module):
         check_layers(hidden, activation)
         self.event, self.latent, self.simulate = event, latent, simulate
         self._check_shape()
+        self._check_posterior()
         self.standardise, width = Standardise(event.dims), hidden[-1]
         a = mlp([event.dims, *hidden, Implicit.outputs(latent, basis)], activation)
         self.posterior = Implicit(a, latent, noise, basis, len(hidden), activation)
@@ -90,6 +91,15 @@ class Simulator(nn.Module):
         if not isinstance(found, Tensor) or found.shape != (2, *self.event.shape):
             its = list(found.shape[1:]) if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(f"`model.simulate` must give examples {[*self.event.shape]} as data are, but gives {its}")
+
+    def _check_posterior(self) -> None:
+        found, shape = self.exact_posterior(torch.zeros(2, *self.event.shape)), (2, self.latent)
+        if found is None:
+            return
+        its = found.batch_shape + found.event_shape if isinstance(found, Distribution) else type(found).__name__
+        if its != shape:
+            must = f"have a posterior that is a distribution of torch over z {[*shape]} for two x"
+            raise ValueError(f"`model.simulate` must {must}, but gives {its if isinstance(its, str) else [*its]}")
 
     def initialise(self, x: Tensor) -> None:
         """Takes means and deviations of data, by which networks see x."""

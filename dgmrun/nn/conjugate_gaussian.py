@@ -26,9 +26,9 @@ class ConjugateGaussian:
 
     def __init__(self, matrix: Sequence[Sequence[float]], noise: float) -> None:
         if not matrix or not matrix[0] or len({len(row) for row in matrix}) > 1:
-            raise ValueError(f"`dataset.simulate.matrix` must have rows of one length, but is {matrix}")
+            raise ValueError(f"`simulate.matrix` must have rows of one length, but is {matrix}")
         if noise <= 0:
-            raise ValueError(f"`dataset.simulate.noise` must be positive, but is {noise}")
+            raise ValueError(f"`simulate.noise` must be positive, but is {noise}")
         self.matrix, self.noise = torch.tensor(matrix, dtype=torch.float64), float(noise)
 
     def __call__(self, z: Tensor) -> Tensor:

@@ -56,14 +56,14 @@ class LotkaVolterra:
     ) -> None:
         for key, values, number in (("rates", rates, 3), ("start", start, 2)):
             if len(values) != number or min(values) <= 0:
-                raise ValueError(f"`dataset.simulate.{key}` must be {number} positive numbers, but is {list(values)}")
+                raise ValueError(f"`simulate.{key}` must be {number} positive numbers, but is {list(values)}")
         for key, value in (("deviation", deviation), ("time", time)):
             if value <= 0:
-                raise ValueError(f"`dataset.simulate.{key}` must be positive, but is {value}")
+                raise ValueError(f"`simulate.{key}` must be positive, but is {value}")
         if observed not in OBSERVED:
-            raise ValueError(f"`dataset.simulate.observed` must be one of {', '.join(OBSERVED)}, but is {observed}")
+            raise ValueError(f"`simulate.observed` must be one of {', '.join(OBSERVED)}, but is {observed}")
         if points < 4 or steps < points or steps % points:
-            raise ValueError(f"`dataset.simulate.points` must be at least 4 and divide {steps} steps, but is {points}")
+            raise ValueError(f"`simulate.points` must be at least 4 and divide {steps} steps, but is {points}")
         self.rates, self.deviation, self.start = list(rates), deviation, list(start)
         self.time, self.steps, self.is_series, self.points = time, steps, observed == "series", points
 

@@ -22,7 +22,8 @@ class Features(NamedTuple):
     """A map of examples in original units to their features.
 
     Args:
-        of: maps examples [num, ...] in original units to features [num, F], in float64, on the CPU.
+        of: maps examples [num, ...] in original units to features [num, F], in float64, on the CPU; those of equal
+            examples of one call are equal to the bit.
         told: what they are, as settings of a figure: run, step and sha256 of the weights; or that they are x itself.
     """
 

@@ -192,6 +192,14 @@ class ImplicitModel(Protocol):
 
 
 @runtime_checkable
+class Smoothed(Protocol):
+    """A generator of continuous data, x = g(z), that has a density once Gaussian noise is added to x."""
+
+    def smoothed_path(self, x: Tensor, scale: float, context: Tensor | None = None) -> AnnealingPath:
+        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I), for all examples at once."""
+
+
+@runtime_checkable
 class Enumerable(Protocol):
     """A density whose smaller layer of binary units can be enumerated."""
 

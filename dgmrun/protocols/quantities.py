@@ -35,7 +35,7 @@ QUANTITIES = {
     "reverse_kl": Quantity("nats", "lower"),
     "posterior_kl": Quantity("nats", "lower"),
     "mmd": Quantity("squared", "lower"),
-    "kid": Quantity("squared", "lower"),
+    "kid": Quantity("", "lower"),
     "fid": Quantity("squared", "lower"),
     "precision": Quantity("of 1", "higher"),
     "recall": Quantity("of 1", "higher"),

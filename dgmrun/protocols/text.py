@@ -34,7 +34,7 @@ def shown(estimate: Estimate) -> str:
     """Formats an estimate on one line: value, standard error, interval and kind."""
     exact = estimate.kind == "exact" and estimate.standard_error == 0
     value = f"{estimate.value:.6f}" if exact else with_error(estimate.value, estimate.standard_error)
-    line = f"{value} {estimate.unit}  {interval(estimate.interval)}  {kind(estimate)}"
+    line = f"{f'{value} {estimate.unit}'.rstrip()}  {interval(estimate.interval)}  {kind(estimate)}"
     if estimate.effective_sample_size is not None:
         line += f"; effective sample size {estimate.effective_sample_size:.0f} of {estimate.samples}"
     return line

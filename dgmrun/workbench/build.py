@@ -115,13 +115,13 @@ def _made(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         if "_target_" in value:
             made = _bound(key, value)
-            return made if inspect.isfunction(made.func) else checked(made)
+            return made if inspect.isfunction(made.func) else checked(_blaming, key, made)
         return {name: _made(f"{key}.{name}", entry) for name, entry in value.items()}
     return [_made(key, entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
-    """Calls `make`; an error that names no key is raised with the key at fault.
+    """Calls `make`; an error is raised with the key at fault, of a nested node as a whole.
 
     Raises:
         ValueError: a setting is invalid.
@@ -130,7 +130,7 @@ def _blaming(group: str, make: partial[Any], *args: Any, **kwargs: Any) -> Any:
         return make(*args, **kwargs)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         if "`" in str(error):
-            raise
+            raise ValueError(str(error).replace(f"`{group.rpartition('.')[2]}.", f"`{group}.")) from error
         key = _at_fault(make, error, *args, **kwargs)
         where, its = (f"{group}.{key}", f"is {make.keywords[key]}: ") if key else (group, "")
         raise ValueError(f"`{where}` must be what {make.func.__name__} takes, but {its}{error}") from error

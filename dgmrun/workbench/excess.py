@@ -56,10 +56,12 @@ def _excess(run: Run, suspect: tuple[str, Figure], other: str) -> str | None:
     error = math.sqrt(variance / len(common))
     if not mean > half_width(error, len(common)):
         return None
+    is_plain = run.config["model"].get("contrast") == "prior"
+    cures = ["train longer", "raise objective.k", *["set model.contrast=adaptive"] * is_plain]
     return (
         f"{MARK}likelihood.{other} by {mean:.3f} +- {error:.3f} nats over the same examples: its ratio net understates "
-        "the divergence of the posterior, unless that has not converged; train longer, raise objective.k, or set "
-        "model.contrast=adaptive"
+        "the divergence of the posterior, unless that has not converged; "
+        f"{' or '.join(cures)}"
     )
 
 

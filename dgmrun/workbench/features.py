@@ -56,8 +56,9 @@ def training(setup: Setup) -> Tensor:
 def standardised(setup: Setup) -> Features:
     """Returns x itself as features, with mean 0 and variance 1 over training examples.
 
-    Columns of a table are scaled each by itself, as they may have units of their own; dimensions of all else together,
-    as a pixel that is nearly always black would be the only thing that is seen. Classes and tokens are one-hot encoded.
+    Dimensions of real numbers, such as columns of a table or points of a series, are scaled each by itself, as they may
+    have units of their own; those of pictures and all else together, as a pixel that is nearly always black would be
+    the only thing that is seen. Classes and tokens are one-hot encoded.
     """
     event = setup.original_event
     rows = setup.scored("train").rows(setup.places("train", FITTED))

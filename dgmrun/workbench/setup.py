@@ -19,7 +19,8 @@ from dgmrun.data.prepare import Prepared, prepare
 from dgmrun.data.transform import LEVELS, TRANSFORMS, transformed
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.paths import data_dir
-from dgmrun.protocols.models import MarkovChain, roles, takes_context
+from dgmrun.protocols.contrast import Simulating
+from dgmrun.protocols.models import MarkovChain, fits, roles, takes_context
 from dgmrun.protocols.samplers import Stepwise
 from dgmrun.protocols.values import Batch, Event
 from dgmrun.report.progress import bar
@@ -251,6 +252,10 @@ class Setup:
             raise Mistake(f"`given` must be null for the model {name}, which cannot be conditioned, but is {given}")
         if given is None and must:
             raise Mistake(f"`given` must be labels or x for the model {name}, which has to be conditioned, but is null")
+        if fits(kind, Simulating) and self.config["dataset"]["transform"] != "none":
+            its = f"for the model {name}, which simulates x in their own units, but is"
+            transform = self.config["dataset"]["transform"]
+            raise Mistake(f"`dataset.transform` must be none {its} {transform}", "dataset.transform=none")
         context = {"context": self.context} if can else {}
         model = build.maker("model", node)(event=self.event, **context)
         assert isinstance(model, nn.Module)

@@ -13,6 +13,7 @@ from dgmrun.estimators.fidelity.copying import Copying
 from dgmrun.estimators.fidelity.precision import Precision
 from dgmrun.estimators.fidelity.recall import Recall
 from dgmrun.estimators.neighbours import nearest
+from dgmrun.protocols.features import Features
 from tests.estimators.features import Drawn, evidence
 
 BOTH: Any = pytest.mark.parametrize("method", [Precision, Recall])
@@ -120,6 +121,16 @@ def test_copying_of_the_truth_is_a_half_and_of_copies_1() -> None:
     assert copies.value == 1.0
     assert copies.interval == (pytest.approx(0.00135 ** (1 / 50)), 1.0)
     assert copies.diagnostics["equal"] == 1.0
+
+
+def test_copies_are_equal_to_what_a_network_rounds_otherwise_in_another_batch() -> None:
+    train = torch.randn(30, 2)
+    given = evidence(torch.randn(20, 2), train)
+    of_batch = given._replace(features=Features(lambda x: x.double() + 1e-9 * len(x), {"features": "x"}))
+    _, estimate = Copying()(Drawn(train), of_batch)
+    assert estimate.diagnostics["equal"] == 1.0
+    _, estimate = Copying()(Drawn(torch.randn(20, 2)), of_batch._replace(batch=evidence(train).batch))
+    assert "fidelity.split=test has others" in estimate.warnings[0]
 
 
 def test_examples_of_training_are_told() -> None:

@@ -13,6 +13,7 @@ from torch.distributions import Normal
 
 from dgmrun.estimators.fidelity.parzen import Parzen, log_windows
 from dgmrun.models.lapgan import LaplacianPyramid
+from dgmrun.nn.pyramid import doubled
 from dgmrun.protocols.values import Batch, Event, Evidence
 from dgmrun.rng import seeded
 
@@ -115,7 +116,53 @@ def test_windows_of_stages_are_a_density_of_pixels() -> None:
     assert estimate.diagnostics["bandwidth_0"] == estimate.diagnostics["bandwidth_1"] == pytest.approx(sigma)
     of_stages = (estimate.diagnostics["log_p_0"] or 0) + (estimate.diagnostics["log_p_1"] or 0)
     assert of_stages + model.log_volume() == pytest.approx(estimate.value)
-    assert len(estimate.warnings) == 2
+    assert len(estimate.warnings) == 1, "no other bandwidth was asked for"
+
+
+class Dependent(GaussianPyramid):
+    """Details are of N(m, s^2) in each unit, with the coarser pixel, its half and its double as means m."""
+
+    slopes = torch.tensor([1.0, 0.5, 2.0])[:, None, None]
+
+    def stages(self) -> list[Any]:
+        """Of means, and of details given them."""
+        first, second = super().stages()
+        second.sample = lambda num, context: self.slopes * context + self.s * torch.randn(num, 3, 1, 1)
+        return [first, second]
+
+
+def test_windows_of_a_stage_are_of_samples_given_what_the_example_has() -> None:
+    """Windows of S samples of N(m, s^2) are N(m, s^2 + sigma^2), and their bias is -1 / 2 S of the relative variance."""
+    model, sigma = Dependent(Event((1, 2, 2), "real"), hidden=2, maps=2), 0.6
+    coarse, noise = torch.randn(2, 200, 1, 1, 1)
+    x = doubled(coarse, model.slopes * coarse + model.s * noise.expand(200, 3, 1, 1))
+    with seeded(1, "parzen"):
+        mine = Evidence(Batch(x, torch.arange(200)), Batch(x[:9], torch.arange(9)))
+        _, estimate = Parzen(500, (sigma, sigma), num_given=2000)(model, mine)
+    details = model.staged(mine.batch)[1]
+    exact = Normal(model.slopes * details.context, math.sqrt(model.s**2 + sigma**2)).log_prob(details.x)
+    assert estimate.diagnostics["log_p_1"] == pytest.approx(float(exact.sum((1, 2, 3)).mean()), abs=0.02)
+    assert estimate.samples == 500
+
+
+def test_each_stage_has_the_bandwidth_of_its_own_and_is_named_where_that_is_at_an_end() -> None:
+    """Windows of N(0, v) explain N(0, w) best by the variance w - v: of means and details, 0.2^2 and 0.6^2 here."""
+    model, sigmas = GaussianPyramid(Event((1, 2, 2), "real"), hidden=2, maps=2), (0.2, 0.6)
+    means, details = (
+        math.sqrt(v + sigma**2) * torch.randn(4000, num, 1, 1)
+        for v, sigma, num in zip((model.s**2 / 4, model.s**2), sigmas, (1, 3), strict=True)
+    )
+    batch = Batch(doubled(means, details), torch.arange(4000))
+    with seeded(1, "parzen"):
+        small = Evidence(batch.rows(slice(2)), batch)
+        _, estimate = Parzen(4000, (0.08, 0.9), 4000, num_given=400)(model, small)
+        _, narrow = Parzen(4000, (0.02, 0.4), 1000, num_given=400)(model, small)
+    for stage, sigma in enumerate(sigmas):
+        assert estimate.diagnostics[f"bandwidth_{stage}"] == pytest.approx(sigma, rel=0.35)
+    assert (estimate.samples, len(estimate.warnings)) == (400, 1)
+    assert narrow.warnings[1:] == [
+        "the best bandwidth of stage 1 is the last that was tried: widen `fidelity.parzen.bandwidths`"
+    ]
 
 
 def test_binary_data_have_no_density() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal
+from torch.distributions import Distribution, Gamma, Independent, MultivariateNormal, Normal
 
-from dgmrun.estimators.fidelity.posterior_kl import divergence
+from dgmrun.estimators.fidelity.posterior_kl import PosteriorKL, divergence
 from dgmrun.models.simulator import Simulator
 from dgmrun.nn.conjugate_gaussian import ConjugateGaussian
 from dgmrun.nn.lotka_volterra import LotkaVolterra
-from dgmrun.protocols.values import Event
+from dgmrun.protocols.values import Batch, Event, Evidence
 
 Command = Callable[..., int]
 
@@ -50,6 +50,20 @@ def test_species_that_do_not_meet_grow_and_die_as_the_scheme_has_it() -> None:
         assert float(last.var()) / variance == pytest.approx(1, abs=4 * math.sqrt(2.2 / num))
 
 
+def test_a_step_of_predators_and_prey_has_the_moments_of_its_three_reactions() -> None:
+    """X, Y = 100, 90 and h = 0.1: births 2, meals 9, deaths 3 in the mean, as in their variance; meals are shared."""
+    num, births, meals, deaths = 40_000, 2.0, 9.0, 3.0
+    simulator = LotkaVolterra((0.2, 0.01, 1 / 3), start=(100, 90), time=0.4, steps=4, points=4)
+    first = simulator.series(torch.zeros(num, 3, dtype=torch.float64))[:, :, 0]
+    mean = torch.tensor([100 + births - meals, 90 + meals - deaths], dtype=torch.float64)
+    covariance = torch.tensor([[births + meals, -meals], [-meals, meals + deaths]], dtype=torch.float64)
+    variance = covariance.diagonal()
+    assert ((first.mean(0) - mean).abs() < 4 * (variance / num).sqrt()).all()
+    error = ((torch.outer(variance, variance) + covariance.square()) / num).sqrt()
+    assert ((first.T.cov() - covariance).abs() < 4 * error).all()
+    assert error.max() < 0.1, "a factor of 0.9 is seen"
+
+
 def test_what_has_died_out_stays_so() -> None:
     series = LotkaVolterra(start=(3, 3), observed="series").series(torch.zeros(2000, 3, dtype=torch.float64))
     gone = series == 0
@@ -63,24 +77,67 @@ def test_what_is_observed_of_predators_and_prey_is_finite_and_told_by_its_shape(
     assert (summaries.shape, series.shape) == ((500, 9), (500, 2, 10))
     assert summaries.isfinite().all()
     assert series.isfinite().all()
-    with pytest.raises(ValueError, match=r"`dataset\.simulate\.points` must be at least 4 and divide 150 steps"):
+    with pytest.raises(ValueError, match=r"`simulate\.points` must be at least 4 and divide 150 steps"):
         LotkaVolterra(points=7)
+
+
+def standard(num: int, units: int) -> MultivariateNormal:
+    return MultivariateNormal(torch.zeros(num, units, dtype=torch.float64), torch.eye(units, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 0.0), (0.8, 1.0)])
 def test_a_divergence_from_samples_is_that_of_gaussians(scale: float, shift: float) -> None:
-    u = scale * torch.randn(300, 100, 2, dtype=torch.float64) + shift
-    found = divergence(u) - divergence(torch.randn_like(u))
+    found, _ = divergence(scale * torch.randn(300, 100, 2, dtype=torch.float64) + shift, standard(100, 2))
     exact = 2 * (-math.log(scale) + (scale**2 + shift**2 - 1) / 2)
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(100)
+    assert float(found.std()) < 0.3, "a factor of 0.9 is seen"
 
 
 def test_a_divergence_from_samples_sees_that_a_density_is_not_gaussian() -> None:
     """Uniform on [-s, s] with s^2 = 3, of mean 0 and variance 1: log sqrt(2 pi e) - log 2s = 0.176 nats."""
     u = math.sqrt(3) * (2 * torch.rand(800, 50, 1, dtype=torch.float64) - 1)
-    found = divergence(u) - divergence(torch.randn_like(u))
+    found, _ = divergence(u, standard(50, 1))
     exact = math.log(2 * math.pi * math.e) / 2 - math.log(2 * math.sqrt(3))
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(50) + 0.01, "edges are blurred"
+
+
+@pytest.mark.parametrize("is_event", [True, False])
+def test_the_exact_posterior_may_be_any_distribution(is_event: bool) -> None:
+    """KL of Gamma(3, 1) from Gamma(2, 1), both of unit rate, is digamma(3) - log 2, for each of two units."""
+    p: Distribution = Gamma(torch.full((60, 2), 2.0), torch.ones(60, 2))
+    found, _ = divergence(Gamma(3.0, 1.0).sample((400, 60, 2)), Independent(p, 1) if is_event else p)
+    exact = 2 * (float(torch.digamma(torch.tensor(3.0))) - math.log(2))
+    assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(60) + 0.02, "edges are blurred"
+
+
+class Collapsed(Simulator):
+    """The posterior is a point, in the first of every two examples."""
+
+    def infer(self, x: Tensor, num: int, context: None = None) -> Tensor:
+        """Zeros, and samples of the prior."""
+        return torch.randn(num, len(x), self.latent) * (torch.arange(len(x)) % 2)[:, None]
+
+
+def test_a_collapsed_posterior_has_a_finite_figure_that_says_so() -> None:
+    model = Collapsed(Event((3,), "real"), ConjugateGaussian([[1.0, 0.5], [0.0, 1.0], [0.5, -0.5]], 0.7), 2)
+    batch = Batch(torch.randn(10, 3), torch.arange(10))
+    values, estimate = PosteriorKL(50)(model, Evidence(batch, batch))
+    assert values[::2].min() > 20 > values[1::2].max()
+    assert math.isfinite(estimate.value)
+    assert math.isfinite(estimate.standard_error or math.nan)
+    assert estimate.warnings == [
+        "samples of the posterior coincide for 5 of 10 examples: it has collapsed, and the divergence is larger"
+    ]
+
+
+class Knows:
+    """x = z, with what is said to be the posterior."""
+
+    def __init__(self, posterior: Callable[[Tensor], object]) -> None:
+        self.posterior = posterior
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return z
 
 
 @pytest.mark.parametrize(
@@ -88,6 +145,8 @@ def test_a_divergence_from_samples_sees_that_a_density_is_not_gaussian() -> None
     [
         (lambda z: z[:, :1], {}, r"`model\.simulate` must give examples \[2\] as data are, but gives \[1\]"),
         (lambda z: None, {}, r"`model\.simulate` must give examples \[2\] as data are, but gives NoneType"),
+        (Knows(lambda x: x), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but gives Tensor"),
+        (Knows(lambda x: Normal(x[:, :1], 1.0)), {}, r"`model\.simulate` must have a posterior .*, but gives \[2, 1\]"),
         (lambda z: z, {"noise": 1}, r"`model\.noise` must be a whole number of at least 2, but is 1"),
     ],
 )
@@ -102,6 +161,21 @@ def test_a_posterior_that_is_not_known_is_not_measured(dgmrun: Command, capsys: 
     words = ("model=lotka_volterra", "dataset.sizes=[99,9,9]", "dataset.simulate.steps=30", "hydra.run.dir=run")
     assert dgmrun(*words, "train", "fidelity", "fidelity.methods=[posterior_kl]") == 2
     assert "posterior_kl only where the simulator knows its posterior" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("dataset.transform=standardise", "`dataset.transform` must be none for the model simulator"),
+        ("model.simulate.noise=0", "`model.simulate.noise` must be positive, but is 0"),
+        ("dataset.simulate.noise=0", "`dataset.simulate.noise` must be positive, but is 0"),
+    ],
+)
+def test_what_a_simulator_cannot_have_is_refused_by_its_key(
+    words: str, message: str, dgmrun: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dgmrun("model=simulator", "dataset.sizes=[99,9,9]", words, "train") == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

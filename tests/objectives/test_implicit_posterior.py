@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.optim import Adam
 
 from dgmrun.latent.contrast import in_units, logistic_loss, terms
@@ -122,7 +122,7 @@ class LinearGaussian(nn.Module):
         r = Normal(self.m.detach() * x + 0.3, 1.5 * self.s.detach().expand_as(x)) if self.is_adaptive else of_prior
         return self.infer(x, num), r
 
-    def log_ratio(self, x: Tensor, u: Tensor, context: None = None) -> Tensor:
+    def log_contrast(self, x: Tensor, u: Tensor, context: None = None) -> Tensor:
         _, r = self.contrasted(x, 1)
         z = r.mean + r.stddev * u
         return (Normal(self.m.detach() * x, self.s.detach()).log_prob(z) - r.log_prob(z)).sum(-1)
@@ -167,13 +167,55 @@ def test_the_gradient_is_that_of_the_bound_in_closed_form_whatever_the_contrast(
     assert (error < 0.1).all()
 
 
+@pytest.mark.parametrize("is_adaptive", [False, True])
+def test_ratios_are_of_samples_of_the_posterior_and_of_what_it_is_contrasted_with(is_adaptive: bool) -> None:
+    """Their means are KL(q || r) and -KL(r || q), of Gaussians; those of samples in other units would be neither."""
+    model = LinearGaussian(is_adaptive, m=0.4, s=0.7)
+    x = torch.full((40_000, 1), 1.3, dtype=torch.float64)
+    found = [t.detach() for t in AVB(model, OPTIMIZATION).ratios(Batch(x, torch.arange(len(x))))]
+    q = Normal(torch.tensor(0.4 * 1.3, dtype=torch.float64), 0.7)
+    r = Normal(q.mean + 0.3, 1.5 * q.stddev) if is_adaptive else Normal(0.0, 1.0)
+    for t, mean in zip(found, (kl_divergence(q, r), -kl_divergence(r, q)), strict=True):
+        assert t.shape == (1, 40_000)
+        assert abs(float(t.mean() - mean)) < 4 * float(t.std()) / math.sqrt(40_000) < 0.1 * float(mean.abs())
+    _, terms = AVB(model, OPTIMIZATION).costs(Batch(x, torch.arange(len(x))))
+    assert float(terms["log_contrast"]) == pytest.approx(float(kl_divergence(q, r)), rel=0.1)
+
+
+class Constant(LinearGaussian):
+    """T is a parameter at samples of q, and minus it at those of r."""
+
+    def log_contrast(self, x: Tensor, u: Tensor, context: None = None) -> Tensor:
+        return self.unused * torch.tensor([[1.0], [-1.0]], dtype=torch.float64)[: len(u)].expand(u.shape[:2])
+
+
+@pytest.mark.parametrize(("is_adaptive", "cure"), [(True, "raise objective.k"), (False, "set model.contrast=adaptive")])
+def test_a_ratio_net_that_is_sure_is_doubted_from_its_mean_loss_on(is_adaptive: bool, cure: str) -> None:
+    """Of T = t and -t, the loss is 2 log(1 + exp(-t)): 1.386 at t = 0, and 0.05 at 3.68."""
+    model, batch = Constant(is_adaptive, m=0.4, s=0.7), Batch(torch.zeros(5, 1), torch.arange(5))
+    for loss, is_doubted in ((0.055, False), (0.045, True)):
+        model.unused.data.fill_(-math.log(math.expm1(loss / 2)))
+        objective = AVB(model, OPTIMIZATION)
+        assert objective.player_loss("ratio", batch)[0].item() == pytest.approx(loss)
+        assert objective.doubts() == [], "one batch is too few"
+        for _ in range(20):
+            objective.player_loss("ratio", batch)
+        assert bool(objective.doubts()) == is_doubted
+    assert "its loss is 0.045 nats" in objective.doubts()[0]
+    assert objective.doubts()[0].endswith(f" or {cure}")
+    model.unused.data.zero_()
+    for _ in range(20):
+        objective.player_loss("ratio", batch)
+    assert objective.doubts() == [], "it is a mean over batches"
+
+
 class OfJoint(LinearGaussian):
     """T of both joint densities, where data are of the simulator."""
 
-    def log_ratio(self, x: Tensor, u: Tensor, context: None = None) -> Tensor:
+    def log_ratio(self, x: Tensor, z: Tensor, context: None = None) -> Tensor:
         log_x = Normal(0 * x, math.sqrt(1.2**2 + self.noise**2)).log_prob(x)
-        log_q = Normal(self.m.detach() * x, self.s.detach()).log_prob(u)
-        return (log_x + log_q).sum(-1) - self.log_joint(x, u)
+        log_q = Normal(self.m.detach() * x, self.s.detach()).log_prob(z)
+        return (log_x + log_q).sum(-1) - self.log_joint(x, z)
 
 
 def test_the_divergence_of_both_joint_densities_leads_to_the_exact_posterior() -> None:

@@ -26,7 +26,7 @@ def results() -> dict[str, Any]:
     [
         ("log_z", "`log_z` must have a model with an unnormalised density"),
         ("gradients", "`gradients` must have a latent variable model"),
-        ("likelihood", "`likelihood` must have a model that one of its methods fits, but `model` is gan"),
+        ("likelihood", "`likelihood.methods` must name some of ais for the model gan, but is auto"),
     ],
 )
 def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
@@ -38,6 +38,17 @@ def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
     assert message in capsys.readouterr().err
     assert dgmrun(*GAN[:-1], "hydra.run.dir=other", "train", word) == 2
     assert not Path("other/results.json").exists()
+
+
+def test_with_noise_added_it_has_a_likelihood(dgmrun: Command) -> None:
+    ais = (
+        "likelihood.methods=[ais] likelihood.examples=20 likelihood.ais.num_chains=2 likelihood.ais.num_temperatures=20"
+    )
+    assert dgmrun(*GAN, "train", "likelihood", *ais.split(), "likelihood.ais.num_valid=20") == 0
+    figure = results()["likelihood"]["ais"]
+    assert (figure["quantity"], figure["kind"], figure["unit"]) == ("log_likelihood", "lower_bound", "nats")
+    assert 0.05 <= figure["diagnostics"]["scale"] <= 1
+    assert "Gaussian noise" in figure["warnings"][0]
 
 
 def test_a_divergence_is_told_and_ranked_with_nothing(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.features import FeatureMethod, of
+from dgmrun.estimators.features import FeatureMethod
 from dgmrun.estimators.neighbours import nearest
 from dgmrun.protocols.intervals import share_interval
 from dgmrun.protocols.values import Estimate, Evidence
@@ -51,8 +51,7 @@ class Copying(FeatureMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "samples"], Estimate]:
         """Returns the distance of each sample from its nearest training example, and the estimate."""
         assert evidence.train is not None
-        x, y = self.drawn(model, evidence)
-        train = of(evidence).of(evidence.train)
+        x, y, train = self.drawn(model, evidence, evidence.train)
         unseen, own = (nearest(part, train)[0][:, 0] for part in (x, y))
         value, error = _probability(own.float(), unseen.float())  # in which sums of the same terms are equal
         n, m = len(x), len(y)

@@ -29,7 +29,9 @@ from dgmrun.protocols.values import Estimate, Evidence
 
 @dataclass(frozen=True)
 class KID(FeatureMethod):
-    """The distance, in the units of the features to the sixth power; it costs n + m squared products of features.
+    """The distance, which has no unit, as a kernel of features has none, and depends on their scale.
+
+    It costs n + m squared products of features.
 
     Use it where there are few examples, of which FID would be biased.
 

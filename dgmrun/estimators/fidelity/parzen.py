@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from dgmrun.estimators.spacing import check_range
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.progress import tracked
@@ -40,16 +41,18 @@ MOST = 10_000
 """Number of samples of a stage at once."""
 UNRELIABLE = "Parzen windows are unreliable: they rank models wrongly (Theis et al. 2016); compare by another method"
 
+AT_END = "the best bandwidth{} is the last that was tried: widen `fidelity.parzen.bandwidths`"
+
 
 @dataclass(frozen=True)
 class Parzen(FidelityMethod):
     """Mean log-density of a kernel density estimate, with the best of ten bandwidths on validation data.
 
     Args:
-        num_samples: number of samples of the model.
+        num_samples: number of samples of the model, or of the first stage of one that draws in stages.
         bandwidths: smallest and largest bandwidth sigma to try, in the units that the model sees.
         num_valid: number of validation examples that select the bandwidth, each stage its own.
-        num_given: number of samples of a stage for each example, given those before.
+        num_given: number of samples of a later stage for each example, given those before.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -65,11 +68,7 @@ class Parzen(FidelityMethod):
         for key in ("num_samples", "num_valid", "num_given"):
             if (size := getattr(self, key)) < 1:
                 raise ValueError(f"`fidelity.parzen.{key}` must be at least 1, but is {size}")
-        are_numbers = all(type(sigma) in (int, float) for sigma in self.bandwidths)
-        if not are_numbers or len(self.bandwidths) != 2 or not 1e-9 < self.bandwidths[0] <= self.bandwidths[1] < 1e9:
-            raise ValueError(
-                f"`fidelity.parzen.bandwidths` must be two numbers in order, 1e-9 to 1e9, but is {self.bandwidths}"
-            )
+        check_range("fidelity.parzen.bandwidths", self.bandwidths)
 
     def check(self, model: Any) -> None:
         """Raises ValueError if the data are not continuous, or the model is conditional."""
@@ -96,9 +95,9 @@ class Parzen(FidelityMethod):
         else:
             windows, means, log_volume = {"": self._windows(model, evidence.batch, known)}, {}, 0.0
         log_p = torch.stack([each.log_p for each in windows.values()]).sum(0) + log_volume
+        at_end = [name for name, each in windows.items() if each.is_at_end]
         error = float(log_p.std()) / math.sqrt(len(log_p)) if len(log_p) > 1 else None
         chosen = {f"bandwidth{name}": each.bandwidth for name, each in windows.items()}
-        is_at_end = any(each.is_at_end for each in windows.values())
         return log_p, Estimate(
             "window_log_density",
             value=float(log_p.mean()),
@@ -106,11 +105,10 @@ class Parzen(FidelityMethod):
             interval=None,
             kind="estimate",
             bias="unknown",
-            samples=self.num_samples,
+            samples=min(each.num for each in windows.values()),
             settings=asdict(self),
             diagnostics={**chosen, **means},
-            warnings=[UNRELIABLE]
-            + ["the best bandwidth is the last that was tried: widen `fidelity.parzen.bandwidths`"] * is_at_end,
+            warnings=[UNRELIABLE, *(AT_END.format(name and f" of stage {name[1:]}") for name in at_end)],
         )
 
     def _windows(self, model: Any, batch: Batch, known: Batch) -> Windows:
@@ -127,7 +125,8 @@ class Parzen(FidelityMethod):
 
         best = int(scored(known, tried).mean(1).argmax())
         (log_p,) = scored(batch, tried[best : best + 1])
-        return Windows(log_p, tried[best], best in (0, len(tried) - 1))
+        num = self.num_given if centres is None else self.num_samples
+        return Windows(log_p, tried[best], low < high and best in (0, len(tried) - 1), num)
 
     def _given(self, stage: Any, part: Batch, sigmas: Sequence[float]) -> Tensor:
         """Log-densities of a part of examples, [sigmas, examples], each by samples that are given what it is given."""
@@ -138,11 +137,19 @@ class Parzen(FidelityMethod):
 
 
 class Windows(NamedTuple):
-    """Log-densities [examples] of a model or a stage, the bandwidth, and whether that is the first or last tried."""
+    """Windows of a model or of a stage.
+
+    Args:
+        log_p: log-densities of examples.
+        bandwidth: the bandwidth sigma.
+        is_at_end: whether that is the first or the last that was tried.
+        num: number of windows of each example.
+    """
 
     log_p: Tensor
     bandwidth: float
     is_at_end: bool
+    num: int
 
 
 def log_windows(

@@ -1,12 +1,15 @@
-r"""Divergence of a posterior that has samples only from the exact one, which is a known Gaussian.
+r"""Divergence of a posterior that has samples only from the exact one, whose density is known.
 
 .. math:: \mathrm{KL}(q(z \mid x) \,\|\, p(z \mid x)) = -H(q) - E_q[\log p(z \mid x)], \qquad
           \hat H = \psi(N) - \psi(k) + \log V_d + \frac{d}{N} \sum_i \log \rho_i
 
-with the distance rho_i of a sample to its k-th nearest neighbour, and the volume V_d of a unit ball. Samples are
-standardised by the exact posterior first, which changes no divergence. The same estimate of as many exact samples,
-whose divergence is 0, is subtracted: the bias of the entropy cancels, wholly where q is p. Where units of q depend on
-each other and q is far from p, what is left is low.
+with the distance rho_i of a sample to its k-th nearest neighbour, and the volume V_d of a unit ball. The same estimate
+of as many exact samples, whose divergence is 0, is subtracted: the bias of the entropy cancels, wholly where q is p.
+Distances are in units of these samples, whose covariance becomes the identity, which changes no divergence.
+
+Bias: where units of q depend on each other and q is far from p, what is left is low, as neighbours are further apart
+than the width of q. A posterior that has collapsed to a point has an infinite divergence, and samples that coincide:
+distances are taken as RESOLUTION at least, so that the figure is a finite number below it, and it says so.
 
 References:
     Kozachenko and Leonenko (1987), Sample estimate of the entropy of a random vector.
@@ -20,8 +23,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Num
 from torch import Tensor
+from torch.distributions import Distribution
 
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.protocols.contrast import Simulating
@@ -30,6 +34,9 @@ from dgmrun.protocols.values import Batch, Estimate, Evidence, half_width
 
 NEIGHBOUR = 5
 """k: larger ones scatter less, and blur."""
+RESOLUTION = 1e-6
+"""Smallest distance, in standard deviations of the exact posterior: samples in single precision are no closer."""
+COLLAPSED = "samples of the posterior coincide for {} of {} examples: it has collapsed, and the divergence is larger"
 EXAMPLES = 10
 """Number of examples whose samples are compared at a time, N^2 distances each."""
 
@@ -67,13 +74,10 @@ class PosteriorKL(FidelityMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the divergence for each example, and their mean."""
 
-        def of_block(block: Batch) -> Tensor:
-            p = model.exact_posterior(block.x)
-            z = model.infer(block.x, self.num_samples).to(p.loc)
-            u = torch.linalg.solve_triangular(p.scale_tril, (z - p.loc).unsqueeze(-1), upper=False).squeeze(-1)
-            return divergence(u) - divergence(torch.randn_like(u))
+        def of_block(block: Batch) -> tuple[Tensor, Tensor]:
+            return divergence(model.infer(block.x, self.num_samples), model.exact_posterior(block.x))
 
-        values = torch.cat(of_blocks(of_block, evidence.batch, EXAMPLES))
+        values, is_point = map(torch.cat, zip(*of_blocks(of_block, evidence.batch, EXAMPLES), strict=True))
         num, value = len(values), float(values.mean())
         error = float(values.std()) / math.sqrt(num) if num > 1 else None
         half = None if error is None else half_width(error, num)
@@ -86,17 +90,29 @@ class PosteriorKL(FidelityMethod):
             bias="down",
             samples=self.num_samples,
             settings=asdict(self),
-            warnings=["one example has no standard error"] * (error is None),
+            warnings=["one example has no standard error"] * (error is None)
+            + [COLLAPSED.format(int(is_point.sum()), num)] * bool(is_point.any()),
         )
 
 
-def divergence(u: Float64[Tensor, "samples batch units"]) -> Float64[Tensor, "batch"]:
-    """Estimates KL(q || N(0, I)) from samples of q, for each example."""
-    num, _, units = u.shape
-    by_example = u.transpose(0, 1)
-    nearest = torch.cdist(by_example, by_example).topk(NEIGHBOUR + 1, largest=False).values  # the first is itself
-    log_volume = units / 2 * math.log(math.pi) - math.lgamma(units / 2 + 1)
-    of_counts = torch.digamma(torch.tensor([num, NEIGHBOUR], dtype=u.dtype, device=u.device))
-    entropy = of_counts[0] - of_counts[1] + log_volume + units * nearest[..., -1].log().mean(1)
-    log_p = -(u.square().sum(-1) + units * math.log(2 * math.pi)).mean(0) / 2
-    return -entropy - log_p
+def divergence(
+    z: Num[Tensor, "samples batch units"], p: Distribution
+) -> tuple[Float64[Tensor, "batch"], Bool[Tensor, "batch"]]:
+    """Estimates KL(q || p) from samples of q, for each example; also returns where samples of q coincide.
+
+    Args:
+        z: samples of q.
+        p: the exact posteriors, over z [batch, units].
+    """
+    exact = p.sample(z.shape[:1]).double()
+    mean = exact.mean(0)
+    root = torch.linalg.cholesky(torch.einsum("nbi,nbj->bij", exact - mean, exact - mean) / len(exact))
+
+    def terms(z: Tensor) -> tuple[Tensor, Tensor]:
+        u = torch.linalg.solve_triangular(root, (z - mean).unsqueeze(-1), upper=False).squeeze(-1).transpose(0, 1)
+        rho = torch.cdist(u, u).topk(NEIGHBOUR + 1, largest=False).values[..., -1]  # the first is the sample itself
+        return p.log_prob(z).reshape(*z.shape[:2], -1).sum(2).mean(0), rho.clamp(min=RESOLUTION)
+
+    (log_p_q, rho_q), (log_p_p, rho_p) = terms(z.to(exact)), terms(exact)
+    entropies = z.shape[2] * (rho_p.log() - rho_q.log()).mean(1)
+    return entropies + log_p_p - log_p_q, (rho_q <= RESOLUTION).any(1)

@@ -54,10 +54,10 @@ class AdversarialELBO(LikelihoodMethod):
 
         def of_block(block: Batch) -> tuple[Tensor, Tensor]:
             found = terms(model, block.x, self.num_samples, block.context)
-            return found.elbo.double().mean(0), found.log_ratio.double().mean(0)
+            return found.elbo.double().mean(0), found.log_contrast.double().mean(0)
 
         size = max(1, pairs(evidence.batch.rows(slice(1)).x) // self.num_samples)
-        elbo, log_ratio = map(torch.cat, zip(*of_blocks(of_block, evidence.batch, size), strict=True))
+        elbo, log_contrast = map(torch.cat, zip(*of_blocks(of_block, evidence.batch, size), strict=True))
         error = float(elbo.std()) / math.sqrt(len(elbo)) if len(elbo) > 1 else None
         return elbo, Estimate(
             "log_likelihood",
@@ -68,6 +68,6 @@ class AdversarialELBO(LikelihoodMethod):
             bias="unknown",
             samples=self.num_samples,
             settings=asdict(self),
-            diagnostics={"log_ratio": float(log_ratio.mean())},
+            diagnostics={"log_contrast": float(log_contrast.mean())},
             warnings=["one example has no standard error"] * (error is None),
         )

@@ -60,7 +60,7 @@ class LatentReverseAIS(LikelihoodMethod):
         above, below, most = [], [], max(1, CHAINS // self.num_chains)
         assert evidence.latents is not None
         for made, z in zip(evidence.batch.blocks(most), evidence.latents.split(most), strict=True):
-            path, betas = tuned_path(model, made, self)
+            path, betas = tuned_path(model.posterior_path(made.x, made.context), self)
             below.append(forwards(path, self.num_chains, betas))
             above.append(backwards(path, z.repeat(self.num_chains, 1, 1), betas))
         upper, lower = torch.cat(above), torch.cat(below)

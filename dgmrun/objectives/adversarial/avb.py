@@ -40,10 +40,10 @@ class AVB(ContrastGame):
         x, _, context = batch
         z, r = model.contrasted(x, 1, context)
         both = torch.cat((in_units(z, r), torch.randn_like(z)))
-        of_q, of_r = model.log_ratio(x, both, context).split(1)
+        of_q, of_r = model.log_contrast(x, both, context).split(1)
         return of_q, of_r
 
     def costs(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns minus the bound by one sample of each example, and logs KL(q || r) as T has it."""
         found = terms(self.model, batch.x, 1, batch.context)
-        return -found.elbo[0], {"log_ratio": found.log_ratio.mean().detach()}
+        return -found.elbo[0], {"log_contrast": found.log_contrast.mean().detach()}

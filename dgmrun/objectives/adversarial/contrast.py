@@ -87,8 +87,10 @@ class ContrastGame(Objective, ABC):
         total, weight = self.rank_state["moments"].tolist()
         if weight < ENOUGH or total >= SURE * weight:
             return []
+        is_plain = not getattr(self.model, "is_adaptive", True)
+        cures = ["lower optimizer.lr", "raise objective.k", *["set model.contrast=adaptive"] * is_plain]
         return [
             f"the ratio net tells nearly every sample of the posterior from what it is compared with: its loss is "
             f"{total / weight:.3f} nats, of 1.386 at chance, so that it understates the ratio of their densities; "
-            "lower optimizer.lr or raise objective.k, and where there is a model.contrast, let it be adaptive"
+            f"{' or '.join(cures)}"
         ]
