@@ -78,13 +78,12 @@ class RBM(nn.Module):
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r"""Minus the free energy, :math:`v^\top a + \sum_j \log(1 + e^{b_j + (v^\top W)_j})`, in nats [batch]."""
-        v = x.flatten(1)
-        return self.summed(v, self.hidden_logits(v))
+        return self.scored(x.flatten(1))[0]
 
-    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
-        r"""log f(v) = :math:`v^\top a + \sum_j \log(1 + e^{l_j})` [batch], given v and the logits l of h [batch, H]."""
-        of_hidden, _ = LogPartition.apply(logits)
-        return v @ self.visible_bias + of_hidden.sum(-1)
+    def scored(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """log f(v), h summed out, in nats [batch], and p(h = 1 | v) [batch, H], given v [batch, D]."""
+        of_hidden, p = LogPartition.apply(self.hidden_logits(v))
+        return v @ self.visible_bias + of_hidden.sum(-1), p
 
     @torch.no_grad()
     def walk(self, x: Tensor, steps: int) -> Tensor:

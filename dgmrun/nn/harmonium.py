@@ -104,13 +104,13 @@ class Harmonium(nn.Module, ABC):
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
         r""":math:`\eta(0)^\top T(x) + \sum_j \log(1 + e^{b_j + (W^\top \phi(x))_j})`, in nats [batch]."""
-        v = x.flatten(1)
-        return self.summed(v, self.hidden_logits(v))
+        return self.scored(x.flatten(1))[0]
 
-    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
-        r"""log f(v) = :math:`\eta(0)^\top T(v) + \sum_j \log(1 + e^{l_j})` [batch], given v and the logits l of h."""
-        of_hidden, _ = LogPartition.apply(logits)
-        return score(self.statistics(v), self.alone()) + of_hidden.sum(-1)
+    def scored(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """log f(v), h summed out, in nats [batch], and p(h = 1 | v) [batch, H], given v [batch, D]."""
+        t = self.statistics(v)
+        of_hidden, p = LogPartition.apply(self.logits_at(t))
+        return score(t, self.alone()) + of_hidden.sum(-1), p
 
     @torch.no_grad()
     def walk(self, x: Tensor, steps: int) -> Tensor:

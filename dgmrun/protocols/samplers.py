@@ -24,8 +24,8 @@ class TwoLayers(Protocol):
     def draw_visible(self, h: Tensor) -> Tensor:
         """Samples of v [batch, D], given h [batch, H]; faster than those of `visible` can be."""
 
-    def summed(self, v: Tensor, logits: Tensor) -> Tensor:
-        """log f(v), h summed out, [batch], given v [batch, D] and the logits of h there [batch, H]."""
+    def scored(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """log f(v), h summed out, in nats [batch], and p(h = 1 | v) [batch, H], given v [batch, D]; by one product."""
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """Persistent contrastive divergence: the surrogate loss of `contrast`, with chains that are never restarted.
 
-The chains of a model of two layers keep the hidden one, drawn from the logits of which the gradient is made, so that
+The chains of a model of two layers keep the hidden one, drawn with the probabilities of which the gradient is made, so that
 PCD-1 costs five products of a batch with the weights where chains of x alone cost six.
 
 References:
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dgmrun.nn.binary import bernoulli, precise
+from dgmrun.nn.binary import bernoulli
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.contrastive.contrast import contrast, difference
 from dgmrun.protocols.models import Learnable
@@ -67,7 +67,8 @@ class PCD(Objective):
         self.rank_state["chains"] = chains.bool() if self.event.kind == "binary" else chains
         if self.keeps_hidden:
             with torch.no_grad():
-                self.rank_state["hidden"] = drawn(self.model.hidden_logits(chains.flatten(1)))  # type: ignore[operator]
+                _, p = self.model.scored(chains.flatten(1))  # type: ignore[operator]
+                self.rank_state["hidden"] = bernoulli(p).bool()
 
     @property
     def event(self) -> Event:
@@ -85,26 +86,22 @@ class PCD(Objective):
         return (self._by_layers if self.keeps_hidden else self._by_states)(batch.x), {}
 
     def _by_states(self, x: Tensor) -> Tensor:
-        self.rank_state["chains"].copy_(self.model.walk(self.chains, self.k))  # type: ignore[operator]
-        return contrast(self.model, x, self.chains)
+        walked = self.model.walk(self.chains, self.k)  # type: ignore[operator]
+        self.rank_state["chains"].copy_(walked)
+        return contrast(self.model, x, walked)
 
     def _by_layers(self, x: Tensor) -> Tensor:
         """The same, with chains that go on from h, drawn at the parameters before: the first half-sweep is h -> x."""
         model: Any = self.model
-        h = self.rank_state["hidden"]
+        chains, h = self.rank_state["chains"], self.rank_state["hidden"]
         with torch.no_grad():
-            start = model.draw_visible(h.to(next(model.parameters())))
-            self.rank_state["chains"].copy_(model.walk(start.reshape(self.chains.shape), self.k - 1))
-        v = torch.cat([x, self.chains]).flatten(1)
-        logits = model.hidden_logits(v)
-        h.copy_(drawn(logits[len(x) :].detach()))
-        return difference(model.summed(v, logits), len(x))
+            start = model.draw_visible(h.view(torch.uint8).to(next(model.parameters())))  # from bool it is slow
+            walked = model.walk(start.reshape(chains.shape), self.k - 1)
+        chains.copy_(walked)
+        log_f, p = model.scored(torch.cat([x, walked]).flatten(1))
+        h.copy_(bernoulli(p[len(x) :].detach()))
+        return difference(log_f, len(x))
 
     def own_pictures(self) -> dict[str, Tensor]:
         """Returns the chains."""
         return {"chains": self.chains}
-
-
-def drawn(logits: Tensor) -> Tensor:
-    """Draws of binary units with these logits."""
-    return bernoulli(torch.sigmoid(precise(logits))).bool()
