@@ -33,8 +33,8 @@ from dgmrun.nn.settings import check_size
 from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
-SHOWN = 12
-"""Number of samples that are shown at every level."""
+COLUMNS = 2
+"""Number of columns of samples that are shown at every level, as many times as there are levels."""
 
 
 class LaplacianPyramid(nn.Module):
@@ -140,7 +140,8 @@ class LaplacianPyramid(nn.Module):
         return smoothed_path(self, self.coarsest.prior, x, scale)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """As many samples as there are examples, and some of them at every level, side by side."""
+        """As many samples as there are examples, and of some all levels, one after another, which fill a square."""
         levels = self._run_up(self.noise(len(batch.x)))
-        size = self.event.shape[1:]
-        return {"dreams": levels[-1], "levels": torch.cat([interpolate(x[:SHOWN], size) for x in levels], 3)}
+        size, shown = self.event.shape[1:], COLUMNS**2 * len(levels)
+        each = torch.stack([interpolate(x[:shown], size) for x in levels], 1)
+        return {"dreams": levels[-1], "levels": each.flatten(0, 1)}
