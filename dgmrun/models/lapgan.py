@@ -33,8 +33,8 @@ from dgmrun.nn.settings import check_size
 from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
-SHOWN = 12
-"""Number of samples that are shown at every level."""
+COLUMNS = 2
+"""Number of columns of samples that are shown at every level, as many times as there are levels."""
 
 
 class LaplacianPyramid(nn.Module):
@@ -134,13 +134,14 @@ class LaplacianPyramid(nn.Module):
             pictures.append(x.clamp(0, 1) if self.event.kind == "unit" else x)  # they leave it by rounding alone
         return pictures
 
-    @torch.no_grad()
     def smoothed_path(self, x: Tensor, scale: float, context: None = None) -> PosteriorPath:
         """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
         return smoothed_path(self, self.coarsest.prior, x, scale)
 
+    @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """As many samples as there are examples, and some of them at every level, side by side."""
+        """As many samples as there are examples, and of some all levels, one after another, which fill a square."""
         levels = self._run_up(self.noise(len(batch.x)))
-        size = self.event.shape[1:]
-        return {"dreams": levels[-1], "levels": torch.cat([interpolate(x[:SHOWN], size) for x in levels], 3)}
+        size, shown = self.event.shape[1:], COLUMNS**2 * len(levels)
+        each = torch.stack([interpolate(x[:shown], size) for x in levels], 1)
+        return {"dreams": levels[-1], "levels": each.flatten(0, 1)}

@@ -132,7 +132,7 @@ class Dependent(GaussianPyramid):
 
 
 def test_windows_of_a_stage_are_of_samples_given_what_the_example_has() -> None:
-    """Windows of S samples of N(m, s^2) are N(m, s^2 + sigma^2), biased by -1 / 2 S of the relative variance."""
+    """Windows of N(m, s^2) are N(m, s^2 + sigma^2); their logarithm is low by half the relative variance of 2,000."""
     model, sigma = Dependent(Event((1, 2, 2), "real"), hidden=2, maps=2), 0.6
     coarse, noise = torch.randn(2, 200, 1, 1, 1)
     x = doubled(coarse, model.slopes * coarse + model.s * noise.expand(200, 3, 1, 1))

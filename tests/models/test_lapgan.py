@@ -74,6 +74,16 @@ def test_pictures_are_moved_to_given_means_within_their_range() -> None:
     torch.testing.assert_close(with_means(x[4:], halved(x[4:])[0]), x[4:], rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_samples_at_all_levels_fill_a_square_sheet(levels: int) -> None:
+    model = LaplacianPyramid(Event((1, 8, 4), "unit"), levels, hidden=2, maps=2)
+    shown = model.pictures(Batch(torch.zeros(50, 1, 8, 4), torch.arange(50)))
+    each = shown["levels"].unflatten(0, (-1, 1 + levels))
+    assert len(shown["levels"]) == (2 * (1 + levels)) ** 2, "two samples in a row of the grid"
+    assert torch.equal(each[:, -1], shown["dreams"][: len(each)])
+    assert torch.equal(each[:, 0, :, ::2, ::2], each[:, 0, :, 1::2, 1::2])
+
+
 def test_pictures_of_one_tone_are_moved_with_finite_gradients() -> None:
     x = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2).clone().requires_grad_()
     m = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).requires_grad_()
@@ -102,15 +112,6 @@ def test_every_parameter_moves_samples(kind: str) -> None:
     model = small(kind)
     model.generate(model.noise(20)).square().sum().backward()
     assert all(part.grad is not None and part.grad.any() for part in model.parameters())
-
-
-def test_levels_stand_side_by_side_from_coarse_to_fine() -> None:
-    shown = small().pictures(Batch(torch.rand(4, 2, 4, 8), torch.arange(4)))
-    assert shown["levels"].shape == (4, 2, 4, 24)
-    coarsest, middle, finest = shown["levels"].chunk(3, 3)
-    torch.testing.assert_close(finest, shown["dreams"])
-    torch.testing.assert_close(middle, interpolate(halved(finest)[0], scale_factor=2.0), rtol=0, atol=1e-9)
-    assert coarsest.std((2,)).max() < 1e-12, "its one row is repeated"
 
 
 def test_pictures_are_halved_as_often_as_can_be() -> None:

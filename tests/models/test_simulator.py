@@ -6,12 +6,14 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Gamma, Independent, MultivariateNormal, Normal
 
+from dgmrun import load
 from dgmrun.estimators.fidelity.posterior_kl import PosteriorKL, divergence
 from dgmrun.models.simulator import Simulator
 from dgmrun.nn.conjugate_gaussian import ConjugateGaussian
@@ -183,3 +185,9 @@ def test_the_posterior_of_the_conjugate_model_is_learned(dgmrun: Command) -> Non
     assert dgmrun("experiment=conjugate_gaussian", "hydra.run.dir=run") == 0
     found = json.loads(Path("run/results.json").read_text())["fidelity"]["posterior_kl"]
     assert found["value"] + 4 * found["standard_error"] < 0.05
+    assert found["value"] > -0.02, "a divergence is not negative beyond the noise of 500 samples"
+    trained: Any = load("run")
+    x = trained.data("test")[:500]
+    z, exact = trained.model.infer(x, 500), trained.model.exact_posterior(x)
+    widths = (z.std(0) / exact.stddev).log().mean(0)
+    assert widths.abs().max() < 0.05, "neither narrower nor wider by a factor of 0.95"
