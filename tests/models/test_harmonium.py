@@ -70,6 +70,7 @@ of_both = pytest.mark.parametrize(("make", "v"), [(gaussian, REAL), (potts, CLAS
 def test_log_f_sums_the_joint_over_hidden_units(make: Any, v: Tensor) -> None:
     model = make()
     torch.testing.assert_close(model.log_unnormalised(v), joint(model, v, H).logsumexp(1), rtol=0, atol=1e-12)
+    torch.testing.assert_close(model.scored(v)[1], joint(model, v, H).softmax(1) @ H, rtol=0, atol=1e-12)
 
 
 @of_both

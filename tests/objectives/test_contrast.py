@@ -89,6 +89,25 @@ def test_a_step_of_pcd_costs_five_products() -> None:
     assert 5 <= products < 6
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_the_gradient_of_a_step_of_pcd_is_the_difference_of_two_statistics(
+    dtype: torch.dtype, tolerance: float
+) -> None:
+    """Means of v p(h | v)', v and p(h | v) over the chains less those over the data, for RBMs of 784 pixels, too."""
+    torch.manual_seed(0)
+    model = RBM(Event((784,), "binary"), hidden=50, weight_std=0.1).to(dtype)
+    objective, x = PCD(model, OPTIMIZATION), torch.rand(20, 784).round().to(dtype)
+    objective.prepare(InMemorySource(x, None, batch_size=20, seed=0))
+    found = torch.autograd.grad(objective.loss(Batch(x, torch.arange(20)))[0], list(model.parameters()))
+
+    def statistics(v: Tensor) -> tuple[Tensor, ...]:
+        p = torch.sigmoid(v @ model.weight + model.hidden_bias).detach()
+        return v.t() @ p / len(v), v.mean(0), p.mean(0)
+
+    for ours, of_model, of_data in zip(found, statistics(objective.chains), statistics(x), strict=True):
+        torch.testing.assert_close(ours, of_model - of_data, rtol=0, atol=tolerance)
+
+
 @pytest.mark.parametrize(("make", "key"), [(partial(CD, k=0), "k"), (partial(PCD, num_chains=0), "num_chains")])
 def test_refuses(make: type, key: str) -> None:
     with pytest.raises(ValueError, match=f"objective.{key}"):

@@ -1,7 +1,7 @@
 """Persistent contrastive divergence: the surrogate loss of `contrast`, with chains that are never restarted.
 
-The chains of a model of two layers keep the hidden one, drawn with the probabilities of which the gradient is made, so that
-PCD-1 costs five products of a batch with the weights where chains of x alone cost six.
+The chains of a model of two layers keep the hidden one, drawn with the probabilities of which the gradient is made, so
+that PCD-1 costs five products of a batch with the weights where chains of x alone cost six.
 
 References:
     Tieleman (2008), Training restricted Boltzmann machines using approximations to the likelihood gradient.
