@@ -139,7 +139,7 @@ def narrow(text: str) -> list[str]:
     if "models.diffusion" in text or "/model: diffusion" in text:
         return ["model.width=4", "model.depth=1", "sample.steps=3"]
     if "  fade: " in text:  # grows while a checkpoint is waited for
-        return ["model.hidden=2", "model.fade=2", "model.stable=3", "objective.critic.hidden=2"]
+        return ["model.hidden=2", "model.fade=2", "model.stable=0", "objective.critic.hidden=2"]
     if "models.dbn" in text:
         return ["model.hidden=[20,10]"]
     if "models.lapgan" in text or "/model: lapgan" in text:
