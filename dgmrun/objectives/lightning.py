@@ -9,6 +9,5 @@ stand_in.import_lightning()
 from lightning import Callback, LightningModule, Trainer  # noqa: E402
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment  # noqa: E402
 from lightning.pytorch.loggers import Logger  # noqa: E402
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop as EpochLoop  # noqa: E402
 
-__all__ = ["Callback", "EpochLoop", "LightningEnvironment", "LightningModule", "Logger", "Trainer"]
+__all__ = ["Callback", "LightningEnvironment", "LightningModule", "Logger", "Trainer"]

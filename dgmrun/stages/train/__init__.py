@@ -1,4 +1,4 @@
-"""`train`: Lightning trains, by `batches` for its loop; callbacks, one file for each, do the rest."""
+"""`train`: Lightning runs the training loop; callbacks, one file for each, do the rest."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.files import replace
 from dgmrun.stages.train import critic, curve, garbage, history, processes, validation
-from dgmrun.stages.train.batches import Batches
 from dgmrun.stages.train.board import Board
 from dgmrun.stages.train.checkpoints import Checkpoints, save_weights
 from dgmrun.stages.train.initial import initial_model, say_receptive_field
@@ -268,7 +267,6 @@ def _checkpoint_every(checkpoint: dict[str, Any], batches: int) -> int:
 def _train(trainer: Trainer, trained: Objective, source: Source, callbacks: list[Callback], run: Run) -> None:
     """Trains, and empties the trainer: what it holds refers to it, and would stay until garbage is looked for."""
     trainer.callbacks = callbacks  # type: ignore[attr-defined]
-    trainer.fit_loop.epoch_loop = Batches(trainer)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
