@@ -26,8 +26,8 @@ class Optimization:
 
     Args:
         optimizer: makes a torch optimiser from parameter groups.
-        schedule: makes a torch learning-rate schedule from an optimiser and the numbers of optimiser steps from and to
-            which its player is in the game; between them, it advances once per step.
+        schedule: makes a torch learning-rate schedule from an optimiser, the step at which its player enters the game
+            and the step at which it leaves. The schedule advances once per optimiser step between the two.
         clip_norm: largest Euclidean norm of the gradient; larger gradients are rescaled.
         ema: decay of the exponential moving average of the weights, per optimiser step, after a warm-up.
         accumulate: number of batches whose gradients are accumulated for each optimiser step.
