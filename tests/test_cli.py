@@ -305,6 +305,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm device.accelerator=tpuu", "`device` must be", None),
     ("model=rbm device.devices=0", "`device.devices`", None),
     ("model=rbm device.devices=-1", "`device.devices` must be at least 1", None),
+    ("model=rbm device.strategy=ddp_spawn", "`device.strategy` must be auto or ddp, but is ddp_spawn", None),
     ("model=rbm device=multi_gpu", "there is no GPU", None),
     ("model=rbm device=ddp_cpu device.num_nodes=2", "`run` must be given where `device.num_nodes`", None),
     ("run=run device=ddp_cpu device.num_nodes=2 train", "MASTER_ADDR", None),

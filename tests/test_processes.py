@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from safetensors.torch import load_file
 
 from dgmrun.cli import main
 from dgmrun.paths import options
 from dgmrun.run import metrics
-from dgmrun.stages.train import processes
+from dgmrun.stages.train import fit, processes
 
 Command = Callable[..., int]
 TINY = (
@@ -166,6 +167,16 @@ def test_two_processes_take_the_steps_of_one(both: Path) -> None:
     assert results(both / "ddp_cpu")["train"]["processes"] == 2
 
 
+@pytest.mark.parametrize("strategy", processes.STRATEGIES)
+def test_several_processes_await_no_gradient_of_a_player_whose_turn_it_is_not(strategy: str) -> None:
+    """Whatever the word: it is the number of processes that decides."""
+    several = yaml.safe_load(options("device")["ddp_cpu"].read_text()) | {"strategy": strategy}
+    found = fit.make_trainer(several).strategy
+    assert isinstance(found, DDPStrategy)
+    assert found._ddp_kwargs["find_unused_parameters"]
+    assert isinstance(fit.make_trainer(several | {"devices": 1}).strategy, SingleDeviceStrategy)
+
+
 @pytest.mark.slow
 def test_two_processes_leave_alone_what_has_not_grown(
     dgmrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -178,8 +189,9 @@ def test_two_processes_leave_alone_what_has_not_grown(
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.syspath_prepend(tmp_path)
     weights, counts = [], []
-    for device in ("cpu", "ddp_cpu"):
-        assert dgmrun(f"--config-dir={tmp_path}", *GROWING, f"device={device}", "train", f"hydra.run.dir={device}") == 0
+    for device, strategy in (("cpu", "ddp"), ("ddp_cpu", "auto")):
+        words = [*GROWING, f"device={device}", f"device.strategy={strategy}", f"hydra.run.dir={device}"]
+        assert dgmrun(f"--config-dir={tmp_path}", *words, "train") == 0
         weights.append(load_file(f"{device}/weights.safetensors"))
         states = torch.load(f"{device}/checkpoints/last.ckpt", weights_only=False)["optimizer_states"]
         counts.append([{place: int(one["step"]) for place, one in each["state"].items()} for each in states])

@@ -34,7 +34,7 @@ from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 COLUMNS = 2
-"""Number of columns of samples that are shown at every level, as many times as there are levels."""
+"""Number of samples in each row of the picture of levels; each sample is shown at every level."""
 
 
 class LaplacianPyramid(nn.Module):
@@ -140,7 +140,7 @@ class LaplacianPyramid(nn.Module):
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """As many samples as there are examples, and of some all levels, one after another, which fill a square."""
+        """Returns a sample for each example, and all levels of some, coarse to fine; these fill a square."""
         levels = self._run_up(self.noise(len(batch.x)))
         size, shown = self.event.shape[1:], COLUMNS**2 * len(levels)
         each = torch.stack([interpolate(x[:shown], size) for x in levels], 1)

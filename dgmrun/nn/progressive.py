@@ -93,7 +93,14 @@ class Resolution(nn.Module):
         return enlarged(noise, times)
 
 
-class Linear(nn.Linear):
+class Equalised(nn.Module):
+    """Layer with an equalised learning rate, which uses `weight` times `scale`."""
+
+    weight: Tensor
+    scale: float
+
+
+class Linear(Equalised, nn.Linear):
     """Linear layer with an equalised learning rate; `gain` squared is 2 before a rectifier, and 1 before an output."""
 
     def __init__(self, inputs: int, outputs: int, gain: float = math.sqrt(2)) -> None:
@@ -105,7 +112,7 @@ class Linear(nn.Linear):
         return linear(x, self.weight * self.scale, self.bias)
 
 
-class Conv2d(nn.Conv2d):
+class Conv2d(Equalised, nn.Conv2d):
     """Convolution with an odd kernel and an equalised learning rate, which keeps the sides of pictures."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = math.sqrt(2)) -> None:

@@ -26,8 +26,8 @@ class Optimization:
 
     Args:
         optimizer: makes a torch optimiser from parameter groups.
-        schedule: makes a torch learning-rate schedule from an optimiser and the numbers of optimiser steps from and to
-            which its player is in the game; between them, it advances once per step.
+        schedule: makes a torch learning-rate schedule from an optimiser, the step at which its player enters the game
+            and the step at which it leaves. The schedule advances once per optimiser step between the two.
         clip_norm: largest Euclidean norm of the gradient; larger gradients are rescaled.
         ema: decay of the exponential moving average of the weights, per optimiser step, after a warm-up.
         accumulate: number of batches whose gradients are accumulated for each optimiser step.
@@ -221,16 +221,17 @@ class Objective(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Computes the gradients of each player whose turn it is; steps the optimisers every `accumulate` batches."""
         turn, part = divmod(self.iteration, self.optimization.accumulate)
-        is_step, has_moved = part == self.optimization.accumulate - 1, False
-        schedules, terms = self.lr_schedulers() if is_step else None, dict[str, Tensor]()
+        is_step = part == self.optimization.accumulate - 1
+        schedules = self.lr_schedulers() if is_step else None
+        has_moved = False
+        terms: dict[str, Tensor] = {}
         for place, seat in enumerate(self.seats):
-            is_turn = seat.player.plays(turn)
-            if is_turn:
+            if seat.player.plays(turn):
                 terms = {**self._descend(seat, batch, is_step), **terms}  # `loss` is that of the first who plays
-            if is_turn and is_step:
-                self.step(place)
-                has_moved |= seat.moves_model
-            if schedules is not None and seat.player.age(turn + 1) > seat.player.age(turn):
+                if is_step:
+                    self.step(place)
+                    has_moved |= seat.moves_model
+            if schedules is not None and seat.player.is_in(turn):
                 _at(place, schedules).step()
         if has_moved and self.average is not None:
             self.average.update_parameters(self.model)

@@ -29,9 +29,13 @@ class Player(NamedTuple):
     first: int = 0
     stop: float = math.inf
 
+    def is_in(self, step: int) -> bool:
+        """Returns whether it is in the game, after so many optimiser steps."""
+        return self.first <= step < self.stop
+
     def plays(self, step: int) -> bool:
         """Returns whether it is this player's turn, after so many optimiser steps."""
-        return self.first <= step < self.stop and (step - self.first) % self.every == self.every - 1
+        return self.is_in(step) and (step - self.first) % self.every == self.every - 1
 
     def age(self, step: int) -> int:
         """Returns how many steps its schedule has made after so many of the optimiser: one each from first to stop."""

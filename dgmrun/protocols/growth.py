@@ -22,8 +22,8 @@ class Growing(Protocol):
 
 
 @runtime_checkable
-class Progressive(ImplicitModel, Protocol):
-    """An implicit model with `Growing` parts, and the schedule by which they grow: a function of the step alone."""
+class Growth(Protocol):
+    """The schedule by which networks grow, a function of the step alone, and what examples are at a resolution."""
 
     def resolution_at(self, step: int) -> float:
         """The resolution after so many steps."""
@@ -36,3 +36,8 @@ class Progressive(ImplicitModel, Protocol):
 
     def grain(self, x: Tensor) -> Tensor:
         """Noise N(0, 1) in the shape of examples [batch, *event.shape], as coarse as the present resolution."""
+
+
+@runtime_checkable
+class Progressive(Growth, ImplicitModel, Protocol):
+    """An implicit model with `Growing` parts, and the schedule by which they grow."""

@@ -202,6 +202,18 @@ def test_norms_of_pixels_and_deviations_of_batches() -> None:
     assert torch.autograd.grad(deviation.sum(), alike)[0].isfinite().all()
 
 
+def test_what_is_watched_through_a_deviation_of_the_batch_has_an_error_over_batches() -> None:
+    """A critic whose output is the deviation of its batch pays the same for every pair of a batch."""
+    players, net = game(WGANGP), MinibatchDeviation()
+    players.critic = nn.Sequential(net)
+    players.critic.forward = lambda x: net(x)[:, -1:, 0, 0]
+    batches = [Batch(pictures(), torch.arange(6)) for _ in range(3)]
+    watched = [players.watched(batch) for batch in batches]
+    assert all(each.shape == (1,) for each in watched)
+    assert len({float(each) for each in watched}) == 3
+    assert players.critic(batches[0].x).std() == 0
+
+
 def test_noise_on_what_a_critic_sees_is_that_of_the_resolution() -> None:
     players = game(GAN)
     players.noise = 0.5
@@ -242,7 +254,7 @@ def test_both_players_grow_by_the_number_of_steps_alone(kind: Callable[..., Adve
             assert mine.keys() - works == {name for name in mine if any(f".{part}." in name for part in idle)}
             assert all(mine[name].grad is None for name in mine.keys() - works), "rather than a gradient of 0"
         assert {float(part) for name, part in players.named_buffers() if "resolution" in name} == {place}
-        assert players.watched(batch).shape == (6,)
+        assert players.watched(batch).shape == (1,), "pairs that share a deviation are not independent"
 
 
 @pytest.mark.parametrize(("fade", "stable"), [(0, 3), (4, 2), (0, 0)])

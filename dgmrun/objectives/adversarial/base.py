@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from dgmrun.nn.progressive import MinibatchDeviation
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.game import Function, Game
-from dgmrun.objectives.adversarial.grown import Grown
+from dgmrun.objectives.adversarial.grown import GROWN
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, frozen
-from dgmrun.protocols.growth import Growing, Progressive
+from dgmrun.protocols.growth import Growing, Growth, Progressive
 from dgmrun.protocols.models import ImplicitModel, context_of
 from dgmrun.protocols.values import Batch
 
@@ -64,7 +65,8 @@ class Adversarial(Objective, ABC):
             raise ValueError(f"`objective.k` must be at least 1, but is {k}")
         self.k, self.noise, self.rate, self.critic = k, critic.noise, critic.rate, self.net(critic)
         self.is_progressive = isinstance(model, Progressive)
-        self.growing = [part for part in (*model.modules(), *self.critic.modules()) if isinstance(part, Growing)]
+        parts = (*model.modules(), *self.critic.modules()) if self.is_progressive else ()
+        self.growing = [part for part in parts if isinstance(part, Growing)]
         for game in self.games():
             self.rank_state[game.of("moments")] = torch.zeros(4)
             """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
@@ -102,9 +104,10 @@ class Adversarial(Objective, ABC):
         return []
 
     @property
-    def growth(self) -> Any:
+    def growth(self) -> Growth:
         """The schedule by which the networks grow: that of the model, as it is now, if it has one."""
-        return self.model if self.is_progressive else Grown
+        model: Any = self.model
+        return model if self.is_progressive else GROWN
 
     def seen(self, x: Tensor) -> Tensor:
         """Returns the critic's input: `x`, with instance noise if there is any."""
@@ -120,16 +123,12 @@ class Adversarial(Objective, ABC):
             (slope,) = torch.autograd.grad(self.generator_loss(f(x)) * len(x), x)
         return -slope
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the mean of `watched` and its standard error."""
-        watched = self.watched(batch)
-        return watched.mean(), {"standard_error": watched.std() / math.sqrt(len(watched))}
-
     @torch.no_grad()
     def watched(self, batch: Batch) -> Tensor:
         """Returns the divergence estimated from each example and a sample of its context, [batch]; of games, the mean.
 
-        A pair is not independent where there is a context, but pairs are.
+        The two of a pair share a context, but pairs are independent, unless a critic sees how much its batch deviates:
+        then their mean is returned, [1], which has a standard error over batches alone.
         """
         payoffs = []
         for game in self.games():
@@ -137,7 +136,9 @@ class Adversarial(Objective, ABC):
             f, sample = game.told(context), game.generated(len(x), context)
             of_x, of_sample = self.payoff(f(self.seen(self.growth.shown(x))), f(self.seen(sample)))
             payoffs.append(of_x + of_sample)
-        return self.divergence(torch.stack(payoffs).mean(0))
+        of_pairs = self.divergence(torch.stack(payoffs).mean(0))
+        is_joint = any(isinstance(part, MinibatchDeviation) for part in self.critic.modules())
+        return of_pairs.mean(0, keepdim=True) if is_joint else of_pairs
 
     def players(self) -> list[Player]:
         """Returns the critic of each game, and its generator, which steps after every `k` steps of the critic."""

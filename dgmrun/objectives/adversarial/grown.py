@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 
 class Grown:
-    """A model that is at the resolution of the data from the first step on, as `Progressive` would say it."""
+    """`Growth` with one resolution, that of the data, from the first step on."""
 
-    @staticmethod
-    def resolution_at(step: int) -> float:
-        """Returns a resolution that none is above."""
-        return math.inf
+    def resolution_at(self, step: int) -> float:
+        """Returns 0, the only resolution."""
+        return 0.0
 
-    @staticmethod
-    def steps_to_grow() -> int:
-        """Returns that it takes no step."""
+    def steps_to_grow(self) -> int:
+        """Returns 0."""
         return 0
 
-    @staticmethod
-    def shown(x: Tensor) -> Tensor:
+    def shown(self, x: Tensor) -> Tensor:
         """Returns examples as they are."""
         return x
 
-    @staticmethod
-    def grain(x: Tensor) -> Tensor:
-        """Returns noise N(0, 1), independent of dimension to dimension."""
+    def grain(self, x: Tensor) -> Tensor:
+        """Returns noise N(0, 1) in the shape of examples, independent in each dimension."""
         return torch.randn_like(x)
+
+
+GROWN = Grown()

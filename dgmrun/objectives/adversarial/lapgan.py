@@ -47,6 +47,7 @@ class LAPGAN(LogOdds):
     """
 
     requires: ClassVar[type] = Staged
+    stage_steps: int | None = None
 
     def __init__(
         self,
@@ -59,13 +60,13 @@ class LAPGAN(LogOdds):
         r1: float = 0.0,
         stage_steps: int | None = None,
     ) -> None:
+        super().__init__(model, optimization, critic, k, loss, smoothing, r1)
         if stage_steps is not None and (type(stage_steps) is not int or stage_steps < k):
             raise ValueError(
                 f"`objective.stage_steps` must be null or a whole number of at least objective.k = {k}, "
                 f"but is {stage_steps}"
             )
         self.stage_steps = stage_steps
-        super().__init__(model, optimization, critic, k, loss, smoothing, r1)
 
     def net(self, critic: Critic) -> nn.ModuleList:
         """Makes a critic for each stage."""

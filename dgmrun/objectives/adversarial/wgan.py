@@ -13,15 +13,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dgmrun.nn.progressive import Conv2d, Linear
-from dgmrun.objectives.adversarial.base import lost
+from dgmrun.nn.progressive import Equalised
+from dgmrun.objectives.adversarial.base import DECAY, lost
 from dgmrun.objectives.adversarial.critic import Critic
 from dgmrun.objectives.adversarial.game import Function
 from dgmrun.objectives.adversarial.wasserstein import Wasserstein
 from dgmrun.objectives.base import Optimization
-
-SILENT = 1e-6
-"""Payoff in absolute value below which a critic's output is taken to be constant."""
 
 
 class WGAN(Wasserstein):
@@ -53,13 +50,21 @@ class WGAN(Wasserstein):
         super().__init__(model, optimization, critic, k)
         if clip <= 0:
             raise ValueError(f"`objective.clip` must be positive, but is {clip}")
-        layers = [layer for layer in self.critic.modules() if isinstance(layer, Linear | Conv2d)]
+        layers = [layer for layer in self.critic.modules() if isinstance(layer, Equalised)]
         self.clip, self.scales = clip, {layer.weight: layer.scale for layer in layers}
         self._clip()
+        self.rank_state["heard"] = torch.zeros(2)
+        """Running sums of the payoff of a batch, in absolute value, and of the rounding of the critic's outputs."""
 
     def critic_loss(self, f: Function, x: Tensor, sample: Tensor) -> Tensor:
         """Returns minus the mean payoff."""
-        return lost(*self.payoff(f(x), f(sample)))
+        f_x, f_sample = f(x), f(sample)
+        loss = lost(*self.payoff(f_x, f_sample))
+        outputs = torch.cat((f_x, f_sample)).detach()
+        rounding = outputs.abs().mean() * torch.finfo(outputs.dtype).eps
+        heard = self.rank_state["heard"]
+        heard.lerp_(torch.stack((loss.detach().abs(), rounding)).to(heard), 1 - DECAY)
+        return loss
 
     def moved(self, name: str) -> None:
         """Clips the critic's parameters after each of its steps."""
@@ -67,12 +72,14 @@ class WGAN(Wasserstein):
             self._clip()
 
     def critic_doubts(self, loss: float = math.inf) -> list[str]:
-        """Warns if clipping has made the critic constant."""
-        if abs(loss) >= SILENT:
+        """Warns if clipping has made the critic constant, but for rounding."""
+        paid, rounding = self.rank_state["heard"].tolist()
+        if math.isinf(loss) or paid > rounding:
             return []
         return [
-            f"the critic's output is the same for samples and examples, as clipped weights shrink its inputs: it pays "
-            f"{abs(loss):.0e}; raise objective.clip or lower objective.critic.depth, or take objective=wgan_gp"
+            "the critic's output is the same for samples and examples, as clipped weights shrink its inputs: it pays "
+            "less than its output is rounded by; raise objective.clip or lower objective.critic.depth, or take "
+            "objective=wgan_gp"
         ]
 
     @torch.no_grad()

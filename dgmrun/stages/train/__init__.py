@@ -1,4 +1,4 @@
-"""`train`: Lightning runs the training loop; callbacks, one file for each, do the rest."""
+"""`train`: Lightning runs the training loop, and callbacks, each in a file of its own, do all other work."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def objective(setup: Setup, model: nn.Module, batches: int) -> Objective:
 
 
 def _schedule(node: dict[str, Any], steps: int) -> Any:
-    """Returns what makes the schedule of a player, of those of all steps in which it is in the game."""
+    """Returns a function that makes the schedule of one player, which ends when the player leaves or training ends."""
     make, horizon = build.maker("schedule", node), node["horizon"]
 
     def of_player(optimizer: torch.optim.Optimizer, first: int, stop: float) -> Any:
@@ -188,11 +188,12 @@ def _schedule(node: dict[str, Any], steps: int) -> Any:
 def make_trainer(device: dict[str, Any]) -> Trainer:
     """Makes a trainer that only runs the loop; stopping, checkpoints, logging and display are left to our callbacks.
 
-    Of several processes, what no loss has reached in any is left without a gradient, as it is in one.
+    Several processes look at each step for what no loss has reached in any, and leave it without a gradient, as one
+    process does. Otherwise they would wait for the gradients of players whose turn it is not.
     """
-    several = {"strategy": "ddp_find_unused_parameters_true"} if device["strategy"] == "ddp" else {}
     return Trainer(
-        **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")} | several,
+        **{key: device[key] for key in ("accelerator", "devices", "num_nodes", "precision")},
+        strategy="ddp_find_unused_parameters_true" if processes.total(device) > 1 else "auto",
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,

@@ -25,6 +25,8 @@ from dgmrun.errors import INTERRUPTED, Mistake, RunFailed
 from dgmrun.stages.train import machines
 
 log = logging.getLogger("dgmrun")
+STRATEGIES = ("auto", "ddp")
+"""The same: distributed data parallel if there are several processes. Others split the model, or copy this process."""
 POLL, GRACE = 0.05, 3.0
 """Seconds between checks on the ranks, and seconds that the other ranks have to end once one has failed."""
 PATIENCE = timedelta(minutes=10)
@@ -56,6 +58,8 @@ def check(device: Mapping[str, Any]) -> None:
     """
     if here(device) < 1 or (device["devices"] == -1 and device["accelerator"] not in ("gpu", "cuda")):
         raise Mistake(f"`device.devices` must be at least 1, or -1 for every GPU, but is {device['devices']}")
+    if device["strategy"] not in STRATEGIES:
+        raise Mistake(f"`device.strategy` must be {' or '.join(STRATEGIES)}, but is {device['strategy']}")
     if device["timeout"] < 1:
         raise Mistake(f"`device.timeout` must be at least a second, but is {device['timeout']}")
 
