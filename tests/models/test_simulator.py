@@ -103,6 +103,20 @@ def test_a_divergence_from_samples_sees_that_a_density_is_not_gaussian() -> None
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(50) + 0.01, "edges are blurred"
 
 
+def test_a_narrow_posterior_far_off_is_as_far_as_it_is() -> None:
+    """Of width s = 1e-4 at 1000 deviations: -2 log s + (1000^2 + 2 s^2 - 2) / 2 nats, with an error of 0.01."""
+    s, mean = 1e-4, torch.tensor([600.0, 800.0], dtype=torch.float64)
+    found, is_point = divergence(mean + s * torch.randn(500, 40, 2, dtype=torch.float64), standard(40, 2))
+    exact, error = -2 * math.log(s) + (1e6 + 2 * s**2 - 2) / 2, float(found.std()) / math.sqrt(40)
+    assert abs(float(found.mean()) - exact) < 4 * error < 0.08
+    assert not is_point.any()
+
+
+def test_a_point_is_told_as_one_wherever_it_is() -> None:
+    points = torch.linspace(20, 400, 20, dtype=torch.float64)[:, None].expand(100, 20, 2) / math.sqrt(2)
+    assert divergence(points, standard(20, 2))[1].all()
+
+
 @pytest.mark.parametrize("is_event", [True, False])
 def test_the_exact_posterior_may_be_any_distribution(is_event: bool) -> None:
     """KL of Gamma(3, 1) from Gamma(2, 1), both of unit rate, is digamma(3) - log 2, for each of two units."""
