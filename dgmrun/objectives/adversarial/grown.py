@@ -28,5 +28,5 @@ class Grown:
 
     @staticmethod
     def grain(x: Tensor) -> Tensor:
-        """Returns noise N(0, 1), independent of dimension to dimension."""
+        """Returns independent noise N(0, 1) for each dimension."""
         return torch.randn_like(x)

@@ -72,7 +72,7 @@ class WGAN(Wasserstein):
             return []
         return [
             f"the critic's output is the same for samples and examples, as clipped weights shrink its inputs: it pays "
-            f"{abs(loss):.0e}; raise objective.clip or lower objective.critic.depth, or take objective=wgan_gp"
+            f"{abs(loss):.0e}; raise objective.clip, lower objective.critic.depth, or take objective=wgan_gp"
         ]
 
     @torch.no_grad()
