@@ -356,6 +356,8 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm given=labels", "`given` must be null for the model rbm, which cannot be conditioned", None),
     ("model=nade given=label", "`given` must be null, labels or x", None),
     ("model=rbm log_z log_z.ais.spacing=[adaptive]", "`log_z.ais.spacing` must be a word, but is ['adaptive']", None),
+    ("model=rbm log_z log_z.ais.spacing=[[adaptive]]", "`log_z.ais.spacing` must be a word, but is [['adapt", None),
+    ("model=rbm log_z log_z.split=[1]", "`log_z.split`", None),
     ("model=rbm log_z log_z.ais.spacing=null", "`log_z.ais.spacing` must be a word, but is null", None),
     (
         "model=rbm optimizer.lr=${oc.env:UNSET}",

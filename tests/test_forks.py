@@ -131,7 +131,7 @@ def test_an_interrupted_sweep_ends_though_its_server_has_been_stopped(
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
     codes = {"first": f"open({str(tmp_path / 'runs')!r}, 'w'); time.sleep(60)", "second": "time.sleep(60)"}
     jobs = [Job(tmp_path / name, {}, [code]) for name, code in codes.items()]
-    pool = sweep.Pool(jobs, {"jobs": width, "fail_fast": False, "fresh": False}, [])
+    pool = sweep.Jobs(jobs, {"jobs": width, "fail_fast": False, "fresh": False}, [])
     assert pool.server is not None
 
     def interrupt() -> None:

@@ -67,6 +67,14 @@ def test_the_cure_that_a_refusal_names_cures(
     assert dgmrun(model, *FILE, *SHORT, "train", *f"dataset.{cure}".split()) == 0
 
 
+@pytest.mark.parametrize(("label", "shape"), [("[a,b]", [2]), ("[0,1]", [2]), ("[b]", [1]), ("b", [])])
+def test_labels_may_be_one_column_or_several(label: str, shape: list[int], dgmrun: Command) -> None:
+    np.savetxt("x.csv", RNG.integers(0, 2, (60, 4)), "%d", ",", header="a,b,c,d", comments="")
+    assert dgmrun("model=rbm", "dataset=file", "dataset.path=x.csv", f"dataset.label={label}", *SHORT, "train") == 0
+    assert config()["dataset"]["event"] == {"shape": [4 - sum(shape or [1])], "kind": "binary"}
+    assert config()["dataset"]["labels"]["shape"] == shape
+
+
 def test_too_few_examples_for_a_method_are_told_before_training(
     dgmrun: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,19 +51,17 @@ def replace(config: DictConfig, override: Override) -> None:
     value = OmegaConf.select(config, key)
     settles = section == "dataset" and default == AUTO
     is_reset = value is None and dict(leaves(every_section())).get(key, key) is None  # as shipped, if not in the run
-    is_list_for_word = "_target_" in node and isinstance(default, str) and OmegaConf.is_list(value)
-    if is_list_for_word or (not settles and not is_reset and not _is_like(value, default)):
-        kind = "a word" if "_target_" in node and isinstance(default, str) else _kind(default)
-        raise Mistake(
-            f"`{key}` must be {kind}, but is {'null' if value is None else value}", _cure(key, value, default)
-        )
+    one_word = "_target_" in node
+    if not settles and not is_reset and not _is_like(value, default, one_word):
+        must = f"`{key}` must be {_kind(default, one_word)}"
+        raise Mistake(f"{must}, but is {'null' if value is None else value}", _cure(key, value, default, one_word))
 
 
-def _cure(key: str, value: Any, default: Any) -> str | None:
+def _cure(key: str, value: Any, default: Any, one_word: bool) -> str | None:
     """Returns a list of the value, as long as the default, or the one value of a list, where either is of its type."""
     if OmegaConf.is_list(value):
-        return f"{key}={value[0]}" if len(value) == 1 and _is_like(value[0], default) else None
-    if not value or not _is_list(default) or not _is_like([value], default):
+        return f"{key}={value[0]}" if len(value) == 1 and _is_like(value[0], default, one_word) else None
+    if not value or not _is_list(default) or not _is_like([value], default, one_word):
         return None
     return f"{key}=[{','.join([str(value)] * max(1, len(default)))}]"
 
@@ -125,31 +123,33 @@ def check_saved(saved: dict[str, Any], defaults: dict[str, Any], prefix: str = "
             check_saved(value, default, f"{prefix}{key}.")
 
 
-def _is_like(value: Any, default: Any) -> bool:
+def _is_like(value: Any, default: Any, one_word: bool = False) -> bool:
+    """Returns whether a value is of the type of a default; unless `one_word`, a list of words is of that of a word."""
     if default is None:
         return True
     if _is_list(default):
-        return _is_list(value) and all(_is_like(each, one) for one in default[:1] for each in value)
+        return _is_list(value) and all(_is_like(each, one, one_word) for one in default[:1] for each in value)
     if type(value) is type(default):
         return True
     if isinstance(default, float):
         return type(value) is int
-    return isinstance(default, str) and _is_list(value) and all(isinstance(word, str) for word in value)
+    takes_list = isinstance(default, str) and not one_word
+    return takes_list and _is_list(value) and all(isinstance(word, str) for word in value)
 
 
 def _is_list(value: Any) -> bool:
     return OmegaConf.is_list(value) or isinstance(value, list)
 
 
-def _kind(default: Any) -> str:
+def _kind(default: Any, one_word: bool = False) -> str:
     names = {
         bool: "true or false",
         int: "a whole number",
         float: "a number",
-        str: "a word or a list of words",
+        str: "a word" if one_word else "a word or a list of words",
     }
     if _is_list(default):
         if default and _is_list(default[0]):
-            return f"a list of lists, each {_kind(default[0])}"
-        return f"a list with {_kind(default[0])} in each place" if default else "a list"
+            return f"a list of lists, each {_kind(default[0], one_word)}"
+        return f"a list with {_kind(default[0], one_word)} in each place" if default else "a list"
     return names.get(type(default), "a group of keys")

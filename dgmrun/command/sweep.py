@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -85,7 +86,7 @@ class ProcessLauncher(Launcher):
             slurm.enqueue(jobs, self.folder, self.flags)
             report.show_jobs(jobs)
         else:
-            pool = Pool(jobs, self.config.sweep, self.flags)
+            pool = Jobs(jobs, self.config.sweep, self.flags)
             pool.run()
             report.show_jobs(jobs)
             if pool.is_interrupted:
@@ -101,11 +102,11 @@ class ProcessLauncher(Launcher):
         return Job(self.folder / run_hash(config), config, list(filter_overrides(overrides)))
 
 
-class Pool:
+class Pool(ABC):
     """Executes jobs, each in a separate process, `sweep.jobs` at a time.
 
     Args:
-        jobs: the jobs, whose state is updated.
+        jobs: the jobs, whose state is updated; those that are known from the start.
         sweep: the section of the configuration.
         flags: Hydra flags for every job.
     """
@@ -135,14 +136,17 @@ class Pool:
             if self.server is not None:
                 self.server.close()
 
+    @abstractmethod
     def work(self) -> list[Callable[[], None]]:
         """Returns a call for each job that executes it."""
-        return [partial(self.do, number, len(self.jobs), job) for number, job in enumerate(self.jobs, 1)]
 
+    @abstractmethod
     def wait(self, job: Job) -> None:
         """Waits for the process of a job."""
-        assert job.child is not None
-        job.child.process.wait()
+
+    @abstractmethod
+    def shown_settings(self, job: Job) -> str:
+        """Returns what tells a job from others."""
 
     def _stopped(self) -> list[Child]:
         """Starts no further job, and forks none; returns the processes of those that are running."""
@@ -150,10 +154,6 @@ class Pool:
         if self.server is not None:
             self.server.stop()
         return [job.child for job in self.jobs if job.child is not None]
-
-    def shown_settings(self, job: Job) -> str:
-        """Returns what tells a job from others."""
-        return report.settings(job, self.jobs)
 
     def do(self, number: int, total: int, job: Job) -> None:
         """Executes a job, unless the sweep was stopped, and tells how that went."""
@@ -189,6 +189,23 @@ class Pool:
         """Divides the cores among concurrent jobs."""
         threads = max(1, len(os.sched_getaffinity(0)) // self.width)
         return {} if self.width == 1 else {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+
+
+class Jobs(Pool):
+    """Executes the jobs of a sweep, all of which are known from the start."""
+
+    def work(self) -> list[Callable[[], None]]:
+        """Returns a call for each job that executes it."""
+        return [partial(self.do, number, len(self.jobs), job) for number, job in enumerate(self.jobs, 1)]
+
+    def wait(self, job: Job) -> None:
+        """Waits for the process of a job."""
+        assert job.child is not None
+        job.child.process.wait()
+
+    def shown_settings(self, job: Job) -> str:
+        """Returns the settings that not all jobs have."""
+        return report.settings(job, self.jobs)
 
 
 def _outcome(child: Child) -> tuple[str, str]:

@@ -59,7 +59,8 @@ class FeatureMethod(FidelityMethod):
     def drawn(self, model: Any, evidence: Evidence, *others: Tensor) -> list[Float64[Tensor, "rows features"]]:
         """Returns features of the examples, of samples of the model, and of other examples in original units.
 
-        They are found together, as a network rounds otherwise in another batch: those of equal examples are equal.
+        All are computed in one batch, as a network rounds differently in batches of different sizes: equal examples
+        have equal features.
         """
         samples = scored(model, evidence, self.num_samples or len(evidence.batch.x))
         parts = [evidence.original(evidence.batch.x), samples, *others]

@@ -19,7 +19,8 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class Simulator(nn.Module):
         event: event of one example; it must be real, in the units of the simulator: dataset.transform=none.
         simulate: maps z [num, latent] to x [num, *event.shape], with random numbers of torch; it need not be
             differentiable. If it has a method `posterior`, which maps x [batch, *event.shape] to a distribution of
-            torch over z [batch, latent], this is the exact p(z | x).
+            torch with a density, over z [batch, latent], this is the exact p(z | x).
         latent: number of units of z.
         hidden: units of each hidden layer of the networks of q and T.
         activation: activation of hidden layers: tanh, relu, elu or softplus.
@@ -51,7 +52,7 @@ class Simulator(nn.Module):
         basis: number of functions of the noise that each unit of z is a combination of.
 
     Raises:
-        ValueError: a setting is invalid, or the simulator gives other shapes; the message names its key.
+        ValueError: a setting is invalid, or the simulator fails or gives other shapes; the message names its key.
 
     Example:
         >>> model = Simulator(Event((2,), "real"), simulate=lambda z: z + torch.randn_like(z), latent=2)
@@ -74,32 +75,33 @@ class Simulator(nn.Module):
         check_size("latent", latent, 1)
         check_layers(hidden, activation)
         self.event, self.latent, self.simulate = event, latent, simulate
-        self._check_shape()
-        self._check_posterior()
+        with seeded(0, "simulator"), torch.no_grad():
+            self._check_posterior(self._checked())
         self.standardise, width = Standardise(event.dims), hidden[-1]
         a = mlp([event.dims, *hidden, Implicit.outputs(latent, basis)], activation)
         self.posterior = Implicit(a, latent, noise, basis, len(hidden), activation)
         self.ratio = RatioNet(mlp([event.dims, *hidden], activation), 2 * latent, width, len(hidden), activation)
 
-    def _check_shape(self) -> None:
-        try:
-            with seeded(0, "simulator"), torch.no_grad():
-                found = self.simulate(torch.zeros(2, self.latent))
-        except (RuntimeError, IndexError) as error:
-            line = str(error).splitlines()[0]
-            raise ValueError(f"`model.latent` must be as many numbers as model.simulate takes, but: {line}") from error
+    def _checked(self) -> Tensor:
+        """Simulates two examples x [2, *event.shape], and checks their shape."""
+        z = torch.zeros(2, self.latent)
+        with _told("`model.latent` must be as many numbers as model.simulate takes"):
+            found = self.simulate(z)
         if not isinstance(found, Tensor) or found.shape != (2, *self.event.shape):
             its = list(found.shape[1:]) if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(f"`model.simulate` must give examples {[*self.event.shape]} as data are, but gives {its}")
+        return found.to(z)
 
-    def _check_posterior(self) -> None:
-        found, shape = self.exact_posterior(torch.zeros(2, *self.event.shape)), (2, self.latent)
+    def _check_posterior(self, x: Tensor) -> None:
+        shape = (2, self.latent)
+        must = f"`model.simulate` must have a posterior that is a distribution of torch over z {[*shape]} for two x"
+        with _told(must):
+            found = self.exact_posterior(x)
         if found is None:
             return
         its = found.batch_shape + found.event_shape if isinstance(found, Distribution) else type(found).__name__
         if its != shape:
-            must = f"have a posterior that is a distribution of torch over z {[*shape]} for two x"
-            raise ValueError(f"`model.simulate` must {must}, but gives {its if isinstance(its, str) else [*its]}")
+            raise ValueError(f"{must}, but gives {its if isinstance(its, str) else [*its]}")
 
     def initialise(self, x: Tensor) -> None:
         """Takes means and deviations of data, by which networks see x."""
@@ -135,3 +137,12 @@ class Simulator(nn.Module):
         """The exact p(z | x), if the simulator knows it."""
         known: Callable[[Tensor], Distribution] | None = getattr(self.simulate, "posterior", None)
         return None if known is None else known(x)
+
+
+@contextmanager
+def _told(must: str) -> Iterator[None]:
+    """Raises ValueError that says in one line what a part of the user's must be, if it fails."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"{must}, but: {str(error).splitlines()[0]}") from error

@@ -39,6 +39,13 @@ class Contrasted(ImplicitPosterior, Protocol):
         """log p(x, z) in nats, [samples, batch], given z [samples, batch, units]."""
 
 
+def cures(first: str, model: object) -> str:
+    """Returns what helps where T understates its log ratio, in words: `first`, and what the model allows."""
+    is_plain = isinstance(model, Contrasted) and not model.is_adaptive
+    *others, last = [first, "raise objective.k", *["set model.contrast=adaptive"] * is_plain]
+    return f"{', '.join(others)}, or {last}"
+
+
 @runtime_checkable
 class Simulating(ImplicitPosterior, Protocol):
     """A model that can simulate z and x together, in units of the data, and knows no density of x given z."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from dgmrun.protocols.contrast import cures
 from dgmrun.protocols.values import half_width
 from dgmrun.report.paired import file_of
 from dgmrun.run import untrusted
@@ -18,7 +19,7 @@ log = logging.getLogger("dgmrun")
 MARK = "it exceeds "
 
 
-def flag(run: Run, suspects: Iterable[str]) -> None:
+def flag(run: Run, suspects: Iterable[str], model: object) -> None:
     """Adds a warning to each recorded figure of these methods that exceeds a lower bound of the same weights.
 
     It does so if the mean difference over the examples of both is above 0 by more than the half-width of its 99.7 %
@@ -34,7 +35,7 @@ def flag(run: Run, suspects: Iterable[str]) -> None:
             told
             for other, bound in fresh.items()
             if bound.kind in ("lower_bound", "exact") and bound.split == figure.split
-            if (told := _excess(run, (label, figure), other)) is not None
+            if (told := _excess(run, (label, figure), other, model)) is not None
         ]
         kept = [each for each in figure.warnings if not each.startswith(MARK)]
         if found + kept != figure.warnings:
@@ -43,7 +44,7 @@ def flag(run: Run, suspects: Iterable[str]) -> None:
                 log.warning("warning: likelihood.%s: %s", label, told)
 
 
-def _excess(run: Run, suspect: tuple[str, Figure], other: str) -> str | None:
+def _excess(run: Run, suspect: tuple[str, Figure], other: str, model: object) -> str | None:
     """Returns by how much a figure exceeds another one, over the examples of both; None if not beyond the error."""
     label, figure = suspect
     mine, its = (_scores(run, figure.split, each) for each in (label, other))
@@ -56,12 +57,9 @@ def _excess(run: Run, suspect: tuple[str, Figure], other: str) -> str | None:
     error = math.sqrt(variance / len(common))
     if not mean > half_width(error, len(common)):
         return None
-    is_plain = run.config["model"].get("contrast") == "prior"
-    cures = ["train longer", "raise objective.k", *["set model.contrast=adaptive"] * is_plain]
     return (
         f"{MARK}likelihood.{other} by {mean:.3f} +- {error:.3f} nats over the same examples: its ratio net understates "
-        "the divergence of the posterior, unless that has not converged; "
-        f"{' or '.join(cures)}"
+        f"the divergence of the posterior, unless that has not converged; {cures('train longer', model)}"
     )
 
 

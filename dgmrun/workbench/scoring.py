@@ -116,7 +116,8 @@ def score(run: Run, setup: Setup, word: str) -> None:
                 if word == "likelihood" and setup.event.kind in KINDS:
                     _record_perplexities(run, setup, name, values, figure, scored.evidence.batch.x)
     if word == "likelihood" and is_first():
-        excess.flag(run, [name for name, method in made(setup, word, model).items() if method.may_exceed])
+        suspects = [name for name, method in made(setup, word, model).items() if method.may_exceed]
+        excess.flag(run, suspects, model)
 
 
 def _handed(setup: Setup, needs: Collection[str | None]) -> dict[str | None, dict[str, Any]]:

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Gamma, Independent, MultivariateNormal, Normal
+from torch.distributions import (
+    Distribution,
+    Gamma,
+    HalfNormal,
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+    Uniform,
+)
 
 from dgmrun import load
 from dgmrun.estimators.fidelity.posterior_kl import PosteriorKL, divergence
@@ -89,7 +98,7 @@ def standard(num: int, units: int) -> MultivariateNormal:
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 0.0), (0.8, 1.0)])
 def test_a_divergence_from_samples_is_that_of_gaussians(scale: float, shift: float) -> None:
-    found, _ = divergence(scale * torch.randn(300, 100, 2, dtype=torch.float64) + shift, standard(100, 2))
+    found, *_ = divergence(scale * torch.randn(300, 100, 2, dtype=torch.float64) + shift, standard(100, 2))
     exact = 2 * (-math.log(scale) + (scale**2 + shift**2 - 1) / 2)
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(100)
     assert float(found.std()) < 0.3, "a factor of 0.9 is seen"
@@ -98,18 +107,64 @@ def test_a_divergence_from_samples_is_that_of_gaussians(scale: float, shift: flo
 def test_a_divergence_from_samples_sees_that_a_density_is_not_gaussian() -> None:
     """Uniform on [-s, s] with s^2 = 3, of mean 0 and variance 1: log sqrt(2 pi e) - log 2s = 0.176 nats."""
     u = math.sqrt(3) * (2 * torch.rand(800, 50, 1, dtype=torch.float64) - 1)
-    found, _ = divergence(u, standard(50, 1))
+    found, *_ = divergence(u, standard(50, 1))
     exact = math.log(2 * math.pi * math.e) / 2 - math.log(2 * math.sqrt(3))
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(50) + 0.01, "edges are blurred"
+
+
+def test_a_narrow_posterior_far_off_is_as_far_as_it_is() -> None:
+    """Of width s = 1e-4 at 1000 deviations: -2 log s + (1000^2 + 2 s^2 - 2) / 2 nats, with an error of 0.01."""
+    s, mean = 1e-4, torch.tensor([600.0, 800.0], dtype=torch.float64)
+    found, is_point, _ = divergence(mean + s * torch.randn(500, 40, 2, dtype=torch.float64), standard(40, 2))
+    exact, error = -2 * math.log(s) + (1e6 + 2 * s**2 - 2) / 2, float(found.std()) / math.sqrt(40)
+    assert abs(float(found.mean()) - exact) < 4 * error < 0.08
+    assert not is_point.any()
+
+
+def test_a_point_is_told_as_one_wherever_it_is() -> None:
+    points = torch.linspace(20, 400, 20, dtype=torch.float64)[:, None].expand(100, 20, 2) / math.sqrt(2)
+    assert divergence(points, standard(20, 2)).is_point.all()
 
 
 @pytest.mark.parametrize("is_event", [True, False])
 def test_the_exact_posterior_may_be_any_distribution(is_event: bool) -> None:
     """KL of Gamma(3, 1) from Gamma(2, 1), both of unit rate, is digamma(3) - log 2, for each of two units."""
     p: Distribution = Gamma(torch.full((60, 2), 2.0), torch.ones(60, 2))
-    found, _ = divergence(Gamma(3.0, 1.0).sample((400, 60, 2)), Independent(p, 1) if is_event else p)
+    found, *_ = divergence(Gamma(3.0, 1.0).sample((400, 60, 2)), Independent(p, 1) if is_event else p)
     exact = 2 * (float(torch.digamma(torch.tensor(3.0))) - math.log(2))
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / math.sqrt(60) + 0.02, "edges are blurred"
+
+
+def test_a_posterior_of_few_factors_in_single_precision_is_one() -> None:
+    """Of N(0, I) from N(0, I + w w'): (log(1 + w'w) - w'w / (1 + w'w)) / 2, where w'w is 2."""
+    p = LowRankMultivariateNormal(torch.zeros(60, 2), torch.ones(60, 2, 1), torch.ones(60, 2))
+    found, *_ = divergence(torch.randn(400, 60, 2, dtype=torch.float64), p)
+    error = float(found.std()) / math.sqrt(60)
+    assert abs(float(found.mean()) - (math.log(3) - 2 / 3) / 2) < 4 * error < 0.1
+
+
+@pytest.mark.parametrize("p", [HalfNormal(torch.ones(20, 1)), Uniform(torch.zeros(20, 1), torch.full((20, 1), 2.0))])
+@pytest.mark.parametrize("is_event", [True, False])
+def test_a_posterior_beyond_the_exact_support_is_infinitely_far_off(p: Distribution, is_event: bool) -> None:
+    """Uniform on [0, 1] is log 2 from the uniform on [0, 2], and log sqrt(pi / 2) + 1 / 6 from a half-normal."""
+    u, exact_p = torch.rand(400, 20, 1), Independent(p, 1) if is_event else p
+    inside, beyond = divergence(u, exact_p), divergence(torch.cat((u[:1] - 1, u[1:])), exact_p)
+    exact = math.log(2) if isinstance(p, Uniform) else math.log(math.pi / 2) / 2 + 1 / 6
+    assert abs(float(inside.value.mean()) - exact) < 4 * float(inside.value.std()) / math.sqrt(20) + 0.02
+    assert not inside.is_outside.any()
+    assert beyond.is_outside.all()
+    assert (beyond.value - inside.value).min() > 1, "one sample of 400 where log p is taken as -700"
+    assert beyond.value.isfinite().all()
+
+
+def test_a_figure_says_that_the_divergence_is_infinite() -> None:
+    model = Simulator(Event((2,), "real"), Knows(lambda x: HalfNormal(torch.ones_like(x))), 2)
+    batch = Batch(torch.randn(4, 2), torch.arange(4))
+    _, estimate = PosteriorKL(50)(model, Evidence(batch, batch))
+    assert math.isfinite(estimate.value)
+    assert estimate.warnings == [
+        "samples of the posterior leave the support of the exact one for 4 of 4 examples: the divergence is infinite"
+    ]
 
 
 class Collapsed(Simulator):
@@ -142,6 +197,29 @@ class Knows:
         return z
 
 
+class Positive:
+    """x > 0, of which alone the posterior is known."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return z.exp()
+
+    def posterior(self, x: Tensor) -> Distribution:
+        return Gamma(2.0, x)
+
+
+def test_a_posterior_is_asked_for_what_is_simulated_alone() -> None:
+    model = Simulator(Event((2,), "real"), Positive(), 2)
+    assert PosteriorKL().is_automatic(model)
+    before = torch.get_rng_state()
+    PosteriorKL().check(model)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def failing(x: Tensor) -> Distribution:
+    """A mistake in a posterior."""
+    return Normal(x @ torch.ones(3, 2), 1.0)
+
+
 @pytest.mark.parametrize(
     ("simulate", "settings", "message"),
     [
@@ -149,6 +227,8 @@ class Knows:
         (lambda z: None, {}, r"`model\.simulate` must give examples \[2\] as data are, but gives NoneType"),
         (Knows(lambda x: x), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but gives Tensor"),
         (Knows(lambda x: Normal(x[:, :1], 1.0)), {}, r"`model\.simulate` must have a posterior .*, but gives \[2, 1\]"),
+        (Knows(failing), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but: mat1 and mat2"),
+        (Knows(lambda x: Gamma(2.0, -x.exp())), {}, r"`model\.simulate` must have a posterior .*, but: Expected"),
         (lambda z: z, {"noise": 1}, r"`model\.noise` must be a whole number of at least 2, but is 1"),
     ],
 )

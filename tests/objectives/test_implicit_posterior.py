@@ -202,7 +202,7 @@ def test_a_ratio_net_that_is_sure_is_doubted_from_its_mean_loss_on(is_adaptive: 
             objective.player_loss("ratio", batch)
         assert bool(objective.doubts()) == is_doubted
     assert "its loss is 0.045 nats" in objective.doubts()[0]
-    assert objective.doubts()[0].endswith(f" or {cure}")
+    assert objective.doubts()[0].endswith(f", or {cure}")
     model.unused.data.zero_()
     for _ in range(20):
         objective.player_loss("ratio", batch)

@@ -37,6 +37,7 @@ def test_a_bound_that_exceeds_annealing_is_flagged_whichever_is_measured_first(
         assert dgmrun("run=run", "likelihood", f"likelihood.methods=[{methods}]") == 0
         (told,) = figures()["avb"]["warnings"]
         assert told.startswith("it exceeds likelihood.ais by ")
+        assert told.endswith("; train longer, raise objective.k, or set model.contrast=adaptive")
         assert f"warning: likelihood.avb: {told}" in capsys.readouterr().err
     assert not any("exceeds" in told for told in figures()["ais"]["warnings"])
     assert dgmrun("compare", "run", "--runs") == 0
@@ -55,5 +56,5 @@ def assert_flagged_by_paired_differences(run: Run) -> None:
     for name, values in {**shifts, "few": scores["log_prob"]}.items():
         index = scores["index"] + (1000 if name == "few" else 0)
         run.write_arrays("per_example/test-avb.npz", log_prob=values, index=index)
-        excess.flag(run, ["avb"])
+        excess.flag(run, ["avb"], None)
         assert bool(figures()["avb"]["warnings"]) == (name == "above"), name

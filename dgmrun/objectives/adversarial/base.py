@@ -198,12 +198,12 @@ class Adversarial(Objective, ABC):
             return []
         return [
             f"samples have a lower resolution than the data, as the model grows for {steps * accumulate} batches, and "
-            f"{self.iteration} were trained on; raise trainer.max_steps or lower model.fade and model.stable"
+            f"{self.iteration} were trained on; raise trainer.max_steps, or lower model.fade and model.stable"
         ]
 
     def _generator_doubts(self, game: Game) -> list[str]:
         if 0 < self.iteration < (game.first + self.k) * self.optimization.accumulate:
-            before, cure = f"objective.k = {self.k} of the critic", " or lower objective.k"
+            before, cure = f"objective.k = {self.k} of the critic", ", or lower objective.k"
             if game.first:
                 before, cure = f"{game.first} steps of other games", ""
             return [

@@ -17,6 +17,7 @@ from dgmrun.nn.settings import check_size
 from dgmrun.objectives.adversarial.base import DECAY, ENOUGH
 from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player
+from dgmrun.protocols.contrast import cures
 from dgmrun.protocols.values import Batch
 
 SURE = 0.05
@@ -87,10 +88,8 @@ class ContrastGame(Objective, ABC):
         total, weight = self.rank_state["moments"].tolist()
         if weight < ENOUGH or total >= SURE * weight:
             return []
-        is_plain = not getattr(self.model, "is_adaptive", True)
-        cures = ["lower optimizer.lr", "raise objective.k", *["set model.contrast=adaptive"] * is_plain]
         return [
             f"the ratio net tells nearly every sample of the posterior from what it is compared with: its loss is "
             f"{total / weight:.3f} nats, of 1.386 at chance, so that it understates the ratio of their densities; "
-            f"{' or '.join(cures)}"
+            f"{cures('lower optimizer.lr', self.model)}"
         ]

@@ -78,7 +78,7 @@ class WGAN(Wasserstein):
             return []
         return [
             "the critic's output is the same for samples and examples, as clipped weights shrink its inputs: it pays "
-            "less than its output is rounded by; raise objective.clip or lower objective.critic.depth, or take "
+            "less than its output is rounded by; raise objective.clip, lower objective.critic.depth, or take "
             "objective=wgan_gp"
         ]
 
