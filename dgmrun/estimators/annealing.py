@@ -11,6 +11,8 @@ References:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float64, Num
 from torch import Tensor
@@ -20,6 +22,23 @@ from dgmrun.protocols.progress import tracked
 
 CURE = "raise `log_z.{}.num_temperatures`"
 """What helps against few effective samples of a method."""
+
+CHAINS = 2000
+"""Number of chains that move together."""
+SHARE, LEAST, PILOT_CHAINS = 10, 100, 4
+"""Step sizes are tuned at one in SHARE temperatures, but at no fewer than LEAST, by PILOT_CHAINS chains."""
+
+
+def together(num_chains: int) -> int:
+    """Number of examples whose chains move together."""
+    return max(1, CHAINS // num_chains)
+
+
+def tuned(path: Any, betas: Float64[Tensor, "temperatures"]) -> AnnealingPath:
+    """Returns a path to a posterior with step sizes tuned in a preliminary run along some of `betas`."""
+    places = torch.linspace(0, len(betas) - 1, max(LEAST, len(betas) // SHARE)).long()
+    ready: AnnealingPath = path.tuned(betas[places], PILOT_CHAINS)
+    return ready
 
 
 @torch.no_grad()

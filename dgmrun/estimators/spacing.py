@@ -57,7 +57,12 @@ def sigmoid(num: int) -> Float64[Tensor, "temperatures"]:
     return (beta - beta[0]) / (beta[-1] - beta[0])
 
 
-SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, cubic, published, sigmoid)}
+def geometric(num: int) -> Float64[Tensor, "temperatures"]:
+    r"""0, then :math:`\beta` that rises by a constant factor from 1/1000 to 1: the scale of a Gaussian falls by one."""
+    return torch.cat([torch.zeros(1, dtype=torch.float64), (1000 ** -linear(num - 1)).flip(0)])
+
+
+SPACINGS = {spacing.__name__: spacing for spacing in (linear, quadratic, cubic, published, sigmoid, geometric)}
 WORDS = (*SPACINGS, "adaptive")
 
 
@@ -104,13 +109,14 @@ def _variances(log_w: Float64[Tensor, "stages chains *rest"]) -> Float64[Tensor,
     return found.cpu()
 
 
-def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:
+def check_settings(method: str, settings: Any, least_chains: int = 2, words: Sequence[str] = WORDS) -> None:
     """Checks the number of chains and of temperatures, and the spacing.
 
     Args:
         method: key of the method, e.g. `log_z.ais`.
         settings: settings with `num_chains`, `num_temperatures` and `spacing`.
         least_chains: minimal number of chains.
+        words: those that the spacing may be.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -118,16 +124,5 @@ def check_settings(method: str, settings: Any, least_chains: int = 2) -> None:
     for key, least in (("num_chains", least_chains), ("num_temperatures", 2)):
         if (size := getattr(settings, key)) < least:
             raise ValueError(f"`{method}.{key}` must be at least {least}, but is {size}")
-    if not isinstance(settings.spacing, str) or settings.spacing not in WORDS:
-        raise ValueError(f"`{method}.spacing` must be one of {', '.join(WORDS)}, but is {settings.spacing}")
-
-
-def check_range(key: str, scales: Sequence[float]) -> None:
-    """Checks the smallest and the largest of the scales that are tried, of Gaussians.
-
-    Raises:
-        ValueError: they are no two numbers in order; the message names the key.
-    """
-    are_two = isinstance(scales, Sequence) and len(scales) == 2 and all(type(each) in (int, float) for each in scales)
-    if not are_two or not 1e-9 < scales[0] <= scales[1] < 1e9:
-        raise ValueError(f"`{key}` must be two numbers in order, 1e-9 to 1e9, but is {scales}")
+    if not isinstance(settings.spacing, str) or settings.spacing not in words:
+        raise ValueError(f"`{method}.spacing` must be one of {', '.join(words)}, but is {settings.spacing}")

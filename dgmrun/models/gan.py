@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from dgmrun.nn import convolution, mlp
 from dgmrun.nn.context import ContextVector, beside
-from dgmrun.nn.hmc import PosteriorPath
+from dgmrun.nn.noisy import PRIORS, NoisyGenerator
 from dgmrun.nn.settings import check_word
-from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 NETWORKS = {"mlp": mlp.decoder, "convolutional": convolution.decoder}
@@ -64,7 +63,7 @@ class Generator(nn.Module):
         super().__init__()
         event.require(("real", "unit"), "a generator")
         for key, word, known in (
-            ("prior", prior, NOISES),
+            ("prior", prior, PRIORS),
             ("network", network, NETWORKS),
             ("activation", activation, mlp.ACTIVATIONS),
         ):
@@ -72,7 +71,7 @@ class Generator(nn.Module):
         for key, size, least in (("latent", latent, 1), ("hidden", hidden, 1), ("depth", depth, 0)):
             if size < least:
                 raise ValueError(f"`model.{key}` must be at least {least}, but is {size}")
-        self.event, self.latent, self.prior = event, latent, NOISES[prior]
+        self.event, self.latent, self.prior = event, latent, PRIORS[prior]
         self.context, self.vector = context, ContextVector(context)
         self.net = NETWORKS[network](event.shape, hidden, depth, latent + self.vector.size, activation)
 
@@ -92,9 +91,9 @@ class Generator(nn.Module):
         """Independent samples x [num, *event.shape]."""
         return self.generate(self.noise(num), context)
 
-    def smoothed_path(self, x: Tensor, scale: float, context: Tensor | None = None) -> PosteriorPath:
-        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
-        return smoothed_path(self, self.prior, x, scale, context)
+    def smoothed(self, scale: float) -> NoisyGenerator:
+        """The model x = g(z) + `scale` * N(0, I); see `Smoothed`."""
+        return NoisyGenerator(self, self.prior, scale)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """As many samples as there are examples, if these are images."""

@@ -27,10 +27,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dgmrun.models.gan import Generator
-from dgmrun.nn.hmc import PosteriorPath
+from dgmrun.nn.noisy import PRIORS, NoisyGenerator
 from dgmrun.nn.pyramid import Level, doubled, halved, halvings
 from dgmrun.nn.settings import check_size
-from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 COLUMNS = 2
@@ -93,7 +92,7 @@ class LaplacianPyramid(nn.Module):
         coarser = [Event((channels, height >> level, width >> level), event.kind) for level in range(levels, 0, -1)]
         self.event = event
         self.coarsest = Generator(coarser[0], latent, prior, "mlp", hidden, depth, activation)
-        self.levels = nn.ModuleList(Level(each, NOISES[prior].draw, maps, convolutions, activation) for each in coarser)
+        self.levels = nn.ModuleList(Level(each, PRIORS[prior].draw, maps, convolutions, activation) for each in coarser)
 
     def stages(self) -> list[Generator | Level]:
         """The generator of the coarsest picture, and those of details, from coarse to fine."""
@@ -134,9 +133,9 @@ class LaplacianPyramid(nn.Module):
             pictures.append(x.clamp(0, 1) if self.event.kind == "unit" else x)  # they leave it by rounding alone
         return pictures
 
-    def smoothed_path(self, x: Tensor, scale: float, context: None = None) -> PosteriorPath:
-        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
-        return smoothed_path(self, self.coarsest.prior, x, scale)
+    def smoothed(self, scale: float) -> NoisyGenerator:
+        """The model x = g(z) + `scale` * N(0, I); see `Smoothed`."""
+        return NoisyGenerator(self, self.coarsest.prior, scale)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from dgmrun.nn.context import ContextVector, beside
-from dgmrun.nn.hmc import PosteriorPath
+from dgmrun.nn.noisy import PRIORS, NoisyGenerator
 from dgmrun.nn.progressive import Decoder, PixelNorm
 from dgmrun.nn.settings import check_size
-from dgmrun.nn.smoothing import NOISES, smoothed_path
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -117,9 +116,9 @@ class ProgressiveGAN(nn.Module):
         """Independent samples x [num, *event.shape]."""
         return self.generate(self.noise(num), context)
 
-    def smoothed_path(self, x: Tensor, scale: float, context: Tensor | None = None) -> PosteriorPath:
-        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I); see `Smoothed`."""
-        return smoothed_path(self, NOISES["normal"], x, scale, context)
+    def smoothed(self, scale: float) -> NoisyGenerator:
+        """The model x = g(z) + `scale` * N(0, I); see `Smoothed`."""
+        return NoisyGenerator(self, PRIORS["normal"], scale)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """As many samples as there are examples."""

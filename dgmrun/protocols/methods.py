@@ -13,7 +13,7 @@ from dgmrun.protocols.models import Sampler, fits, roles
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dgmrun.protocols.values import Estimate, Evidence
+    from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 
 class Method(Protocol):
@@ -65,6 +65,10 @@ class ScoringMethod(Method, Protocol):
     def simulates(self) -> int:
         """Number of examples to sample from the model for scoring; 0 if the method scores data."""
         return 0
+
+    def adapted(self, model: Any, valid: Batch) -> Any:
+        """Returns the model to score, and to sample for scoring: it may be made of `model` and validation examples."""
+        return model
 
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
         """Returns values in float64, [examples] if they are per example, and the estimate."""

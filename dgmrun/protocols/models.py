@@ -195,8 +195,8 @@ class ImplicitModel(Protocol):
 class Smoothed(Protocol):
     """A generator of continuous data, x = g(z), that has a density once Gaussian noise is added to x."""
 
-    def smoothed_path(self, x: Tensor, scale: float, context: Tensor | None = None) -> AnnealingPath:
-        """Path from p(z) to p(z | x) for x = g(z) + `scale` * N(0, I), for all examples at once."""
+    def smoothed(self, scale: float) -> Any:
+        """The model x = g(z) + `scale` * N(0, I), which is `Annealable`, and has `dream` as a `Generative` one has."""
 
 
 @runtime_checkable

@@ -186,7 +186,7 @@ class Evidence(NamedTuple):
 
     Args:
         batch: the examples.
-        valid: the validation split, for methods with hyperparameters to select.
+        valid: validation examples that are not scored, for methods with hyperparameters to select.
         latents: z of examples that were sampled from the model, layers concatenated [examples, units].
         modes: modes of the data distribution, if known.
         original: map from what the model sees to original units.

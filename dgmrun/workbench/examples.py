@@ -17,7 +17,7 @@ from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 from dgmrun.run.directory import Run
 from dgmrun.run.figures import Figure
-from dgmrun.workbench.scoring import Scored, caveats, measured, of_batch, of_split, prepared
+from dgmrun.workbench.scoring import Scored, caveats, measured, of_batch, of_split, prepared, selecting
 from dgmrun.workbench.setup import Setup
 
 TYPES = {"b": numpy.uint8, "i": numpy.int64, "u": numpy.int64, "f": numpy.float64}
@@ -69,7 +69,7 @@ def _scored(setup: Setup, x: Any, given: Any) -> Scored:
     pixels, labels = (modelled, context) if setup.is_of_x else (context, modelled)
     assert pixels is not None
     batch = setup.arrangement.rows(setup.data.seen(pixels, "test"), labels, torch.arange(len(pixels)))
-    return of_batch(setup, batch, log_jacobian(setup.back, batch.x))
+    return of_batch(setup, batch, log_jacobian(setup.back, batch.x), selecting(setup, "likelihood", []))
 
 
 def split(name: str) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,14 +14,12 @@ from torch import Tensor
 from dgmrun.data import transform
 from dgmrun.data.splits import SPLITS
 from dgmrun.errors import Mistake, nearest
-from dgmrun.estimators.density import less, log_density, log_likelihood
 from dgmrun.estimators.perplexity import perplexities
 from dgmrun.estimators.sampling import Sampled, can_be_exact
 from dgmrun.estimators.shares import is_first
 from dgmrun.estimators.units import in_original_units
-from dgmrun.protocols.methods import LikelihoodMethod, LogZMethod
 from dgmrun.protocols.models import Sampler, Topped, UnnormalisedDensity, roles
-from dgmrun.protocols.values import Batch, Estimate, Evidence
+from dgmrun.protocols.values import Batch, Evidence
 from dgmrun.protocols.words import KINDS, unigram
 from dgmrun.report import text
 from dgmrun.report.progress import bar
@@ -31,7 +29,7 @@ from dgmrun.run.figures import Figure
 from dgmrun.workbench import build, excess
 from dgmrun.workbench.features import features, training
 from dgmrun.workbench.inputs import teacher
-from dgmrun.workbench.partition import stored
+from dgmrun.workbench.over_log_z import OverLogZ, ThroughLogZ
 from dgmrun.workbench.selection import check_unused, log_z_methods, made, scoring_methods
 from dgmrun.workbench.setup import Setup
 from dgmrun.workbench.strings import language
@@ -104,12 +102,14 @@ def score(run: Run, setup: Setup, word: str) -> None:
     selected = prepared(run, setup, word, model)
     handed = _handed(setup, {method.needs for method in selected.values()})
     for name, method in selected.items():
+        with seeded(setup.config["seed"], word, "adapted"), bar(f"{word}.{name}"):
+            known = method.adapted(model, selecting(setup, word, splits(setup, word)))
         for split in [SIMULATED] if method.simulates else splits(setup, word):
             with seeded(setup.config["seed"], word, name, split):
-                scored = simulated(setup, model, method.simulates) if method.simulates else of_split(setup, split, word)
+                scored = simulated(setup, known, method.simulates) if method.simulates else of_split(setup, split, word)
                 evidence = scored.evidence._replace(**handed.get(method.needs, {}))
                 with bar(f"{word}.{name}"):
-                    values, figure = measured(run, setup, method, model, scored._replace(evidence=evidence), split)
+                    values, figure = measured(run, setup, method, known, scored._replace(evidence=evidence), split)
             figure.warnings.extend(caveats(run) if word == "likelihood" else of_samples(model, setup.shortcut(model)))
             if is_first():
                 _record(run, word, name, figure, (values, scored.places) if method.is_per_example else None)
@@ -171,13 +171,23 @@ def of_split(setup: Setup, split: str, word: str) -> Scored:
     """Returns the examples of a split, or a random subset of `<word>.examples` that is the same for all runs."""
     batch, log_jacobian = setup.scored(split), setup.log_jacobian(split)
     places = setup.places(split, setup.config[word]["examples"])
-    return of_batch(setup, batch.subset(places), log_jacobian[places], setup.population(split))
+    valid = selecting(setup, word, [split])
+    return of_batch(setup, batch.subset(places), log_jacobian[places], valid, setup.population(split))
 
 
-def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, population: int | None = None) -> Scored:
+def selecting(setup: Setup, word: str, scored: Collection[str]) -> Batch:
+    """Returns the validation examples that may select hyperparameters where these splits are scored: the others."""
+    valid = setup.scored("valid")
+    if "valid" not in scored:
+        return setup.seen(valid)
+    is_free = torch.ones(len(valid.index), dtype=torch.bool)
+    is_free[setup.places("valid", setup.config[word]["examples"])] = False
+    return setup.seen(valid.subset(is_free.nonzero().squeeze(1)))
+
+
+def of_batch(setup: Setup, batch: Batch, log_jacobian: Tensor, valid: Batch, population: int | None = None) -> Scored:
     """Returns examples that a model may have seen or not, with the log-Jacobian of each [N]."""
-    valid, modes = setup.seen(setup.scored("valid")), build.modes(setup.config["dataset"])
-    tongue = language(setup)
+    modes, tongue = build.modes(setup.config["dataset"]), language(setup)
     evidence = Evidence(
         setup.seen(batch),
         valid,
@@ -198,7 +208,7 @@ def simulated(setup: Setup, model: Any, num: int) -> Scored:
     x, z = model.dream(num, context)
     log_jacobian = transform.log_jacobian(setup.back, x.cpu())
     places = torch.arange(num)
-    evidence = Evidence(Batch(x, places, context), setup.seen(setup.scored("valid")), torch.cat(z, -1)[0])
+    evidence = Evidence(Batch(x, places, context), selecting(setup, "likelihood", []), torch.cat(z, -1)[0])
     return Scored(evidence, places, log_jacobian)
 
 
@@ -214,56 +224,6 @@ def prepared(run: Run, setup: Setup, word: str, model: Any) -> dict[str, Any]:
             for of, log_z in log_z_methods(setup).items()
         }
     return selected
-
-
-@dataclasses.dataclass(frozen=True)
-class WithLogZ:
-    """Likelihood that needs the run's log Z from a given method."""
-
-    simulates: ClassVar[int] = 0
-    is_per_example: ClassVar[bool] = True
-    needs: ClassVar[str | None] = None
-    run: Run
-    setup: Setup
-    name: str
-    method: LogZMethod
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether log Z is."""
-        return self.method.is_exact
-
-    def log_z(self) -> Estimate:
-        """Returns log Z, estimated if it is not yet stored for these weights and settings."""
-        return stored(self.run, self.setup, self.name, self.method)
-
-
-@dataclasses.dataclass(frozen=True)
-class ThroughLogZ(WithLogZ):
-    """Likelihood of an unnormalised density."""
-
-    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """Returns log p of each example, and their mean."""
-        log_f, log_z = log_density(model, evidence.batch), self.log_z()
-        return log_f - log_z.value, log_likelihood(log_f, log_z, evidence.population)
-
-
-@dataclasses.dataclass(frozen=True)
-class OverLogZ(WithLogZ):
-    """Likelihood by a method that sums over latent layers, minus log Z of the top layer."""
-
-    of_x: LikelihoodMethod
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether both log Z and the sum over latent layers are."""
-        return self.method.is_exact and self.of_x.is_exact
-
-    def __call__(self, model: Any, evidence: Evidence) -> tuple[Tensor, Estimate]:
-        """Returns log p of each example, and their mean."""
-        log_f, estimate = self.of_x(model, evidence)
-        log_z = self.log_z()
-        return log_f - log_z.value, less(estimate, log_z)
 
 
 def _record(run: Run, word: str, name: str, figure: Figure, scores: tuple[Tensor, Tensor] | None) -> None:

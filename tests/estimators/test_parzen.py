@@ -170,6 +170,12 @@ def test_binary_data_have_no_density() -> None:
         Parzen().check(Gaussian(Event((2,), "binary")))
 
 
+def test_a_bandwidth_is_not_selected_on_nothing() -> None:
+    batch = Batch(torch.randn(4, 2), torch.arange(4))
+    with pytest.raises(ValueError, match=r"`fidelity.examples` must leave validation examples"):
+        Parzen(10)(Gaussian(Event((2,), "real")), Evidence(batch, batch.rows(slice(0))))
+
+
 @pytest.mark.parametrize(
     "settings", [{"num_samples": 0}, {"num_valid": 0}, {"num_given": 0}, *({"bandwidths": each} for each in UNFIT)]
 )

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 from dgmrun import load
+from dgmrun.run.directory import Run
+from dgmrun.workbench.scoring import selecting
+from dgmrun.workbench.setup import Setup
 
 Command = Callable[..., int]
 GAN = ("model=gan", "model.hidden=8", "dataset.sizes=[400,100,100]", "trainer.max_steps=30", "hydra.run.dir=run")
@@ -26,7 +29,7 @@ def results() -> dict[str, Any]:
     [
         ("log_z", "`log_z` must have a model with an unnormalised density"),
         ("gradients", "`gradients` must have a latent variable model"),
-        ("likelihood", "`likelihood.methods` must name some of ais for the model gan, but is auto"),
+        ("likelihood", "`likelihood.methods` must name some of ais, reverse_ais for the model gan, but is auto"),
     ],
 )
 def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
@@ -40,15 +43,26 @@ def test_a_stage_that_it_cannot_have_is_refused_in_a_line(
     assert not Path("other/results.json").exists()
 
 
-def test_with_noise_added_it_has_a_likelihood(dgmrun: Command) -> None:
-    ais = (
-        "likelihood.methods=[ais] likelihood.examples=20 likelihood.ais.num_chains=2 likelihood.ais.num_temperatures=20"
-    )
-    assert dgmrun(*GAN, "train", "likelihood", *ais.split(), "likelihood.ais.num_valid=20") == 0
-    figure = results()["likelihood"]["ais"]
-    assert (figure["quantity"], figure["kind"], figure["unit"]) == ("log_likelihood", "lower_bound", "nats")
-    assert 0.05 <= figure["diagnostics"]["scale"] <= 1
-    assert "Gaussian noise" in figure["warnings"][0]
+def test_with_noise_added_it_has_a_likelihood(dgmrun: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One scale for both bounds, selected on examples that are not scored."""
+    monkeypatch.setattr("dgmrun.estimators.annealing.LEAST", 10)
+    same = ("num_chains=1", "num_temperatures=10", "num_valid=20", "num_examples=5")
+    ais = [f"likelihood.{name}.{each}" for name, most in (("ais", 3), ("reverse_ais", 4)) for each in same[:most]]
+    some = ("likelihood.methods=[ais,reverse_ais]", "likelihood.split=[valid]", "likelihood.examples=20", *ais)
+    assert dgmrun(*GAN, "train", "likelihood", *some) == 0
+    found = results()["likelihood"]
+    assert {name: each["kind"] for name, each in found.items()} == {
+        "ais@valid": "lower_bound",
+        "reverse_ais@simulated": "upper_bound",
+    }
+    assert {(each["quantity"], each["unit"]) for each in found.values()} == {("log_likelihood", "nats")}
+    (scale,) = {each["diagnostics"]["scale"] for each in found.values()}
+    assert 0.05 <= scale <= 1
+    assert all("Gaussian noise" in " ".join(each["warnings"]) for each in found.values())
+    setup = Setup(Run.open("run").config)
+    free = selecting(setup, "likelihood", ["valid", "test"]).index.tolist()
+    assert sorted(free + setup.places("valid", 20).tolist()) == list(range(100))
+    assert selecting(setup, "likelihood", ["test"]).index.tolist() == list(range(100))
 
 
 def test_a_divergence_is_told_and_ranked_with_nothing(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:

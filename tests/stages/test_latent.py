@@ -39,6 +39,7 @@ def test_every_method_says_what_it_is(dgmrun: Command) -> None:
     assert dgmrun(*VAE, *BINARY, *SMALL, methods, "train", "likelihood", "hydra.run.dir=run") == 0
     found = results("run")["likelihood"]
     assert list(found) == ["importance", "elbo", "ais", "reverse_ais@simulated"]
+    assert found["ais"]["settings"] == {"num_chains": 2, "num_temperatures": 10, "spacing": "sigmoid"}
     kinds = {name: (each["kind"], each["bias"], each["split"], each["examples"]) for name, each in found.items()}
     below = ("lower_bound", "down", "test", 6)
     assert kinds == dict.fromkeys(("importance", "elbo", "ais"), below) | {

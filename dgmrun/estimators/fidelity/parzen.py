@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from dgmrun.estimators.spacing import check_range
+from dgmrun.estimators.scale import check_range
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.progress import tracked
@@ -51,7 +51,7 @@ class Parzen(FidelityMethod):
     Args:
         num_samples: number of samples of the model, or of the first stage of one that draws in stages.
         bandwidths: smallest and largest bandwidth sigma to try, in the units that the model sees.
-        num_valid: number of validation examples that select the bandwidth, each stage its own.
+        num_valid: number of validation examples, which are not scored, that select the bandwidth, each stage its own.
         num_given: number of samples of a later stage for each example, given those before.
 
     Raises:
@@ -87,6 +87,11 @@ class Parzen(FidelityMethod):
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the log-density of each example, and their mean, with the bandwidth selected on validation data."""
         known = evidence.valid.rows(slice(self.num_valid))
+        if len(known.x) == 0:
+            raise ValueError(
+                "`fidelity.examples` must leave validation examples that are not scored, which select the bandwidth of "
+                "parzen, but leaves none: lower it"
+            )
         if isinstance(model, Staged):
             parts = zip(model.stages(), model.staged(evidence.batch), model.staged(known), strict=True)
             windows = {f"_{place}": self._windows(*part) for place, part in enumerate(parts)}

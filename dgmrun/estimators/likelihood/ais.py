@@ -17,31 +17,26 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
 
-from dgmrun.estimators.annealing import anneal
+from dgmrun.estimators.annealing import anneal, together, tuned
 from dgmrun.estimators.marginal import lower_bound
+from dgmrun.estimators.scale import as_decoder, check_scales, told
 from dgmrun.estimators.shares import of_blocks
-from dgmrun.estimators.smoothing import log_p_at, scales_to
-from dgmrun.estimators.spacing import SPACINGS, check_range, check_settings, sigmoid, spaced
+from dgmrun.estimators.spacing import SPACINGS, WORDS, check_settings, sigmoid, spaced
 from dgmrun.latent.bounds import iwae
+from dgmrun.nn.noisy import NoisyGenerator
 from dgmrun.protocols.methods import LikelihoodMethod
 from dgmrun.protocols.models import Annealable, AnnealingPath, Smoothed
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 
-CHAINS = 2000
-"""Number of chains that move together."""
-
-
-PILOT, TEMPERATURES, PILOT_CHAINS = 10, 100, 4
-"""Step sizes are tuned at one in PILOT temperatures, but at no fewer than TEMPERATURES, by PILOT_CHAINS chains."""
-SMOOTHED = "of samples with Gaussian noise of this scale added: those of the generator alone have no density"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -54,10 +49,11 @@ class LatentAIS(LikelihoodMethod):
     Args:
         num_chains: number of chains of each example.
         num_temperatures: number of inverse temperatures from 0 to 1, both ends included.
-        spacing: `sigmoid`, `linear`, `quadratic`, `cubic`, `published` or `adaptive`, by a pilot run for each block.
+        spacing: `auto`, which is `geometric` for a generator and `sigmoid` for other models; one of these; `linear`,
+            `quadratic`, `cubic`, `published`; or `adaptive`, by a pilot run for each block.
         scales: of a generator, the smallest and the largest scale s to try, in the units that the model sees; if they
             are equal, none is tried.
-        num_valid: of a generator, number of validation examples that select s.
+        num_valid: of a generator, number of validation examples, which are not scored, that select s.
 
     Raises:
         ValueError: a setting is invalid; the message names its key.
@@ -66,56 +62,39 @@ class LatentAIS(LikelihoodMethod):
     requires: ClassVar[Any] = Annealable | Smoothed
     num_chains: int = 16
     num_temperatures: int = 1000
-    spacing: str = "sigmoid"
+    spacing: str = AUTO
     scales: Sequence[float] = (0.05, 1.0)
     num_valid: int = 100
 
     def __post_init__(self) -> None:
-        check_settings("likelihood.ais", self, least_chains=1)
-        check_range("likelihood.ais.scales", self.scales)
-        if self.num_valid < 1:
-            raise ValueError(f"`likelihood.ais.num_valid` must be at least 1, but is {self.num_valid}")
+        check_settings("likelihood.ais", self, 1, (AUTO, *WORDS))
+        check_scales("likelihood.ais", self)
 
     def is_automatic(self, model: object) -> bool:
         """Returns False: the method runs only on request."""
         return False
 
+    def adapted(self, model: Any, valid: Batch) -> Any:
+        """Returns the model, or a generator with noise of the scale that is best on validation examples."""
+        return as_decoder(model, valid, self)
+
     def __call__(self, model: Any, evidence: Evidence) -> tuple[Float64[Tensor, "examples"], Estimate]:
         """Returns the bound of each example, and their mean."""
-        if isinstance(model, Annealable):
-            bounds = self._bounds(lambda block: model.posterior_path(block.x, block.context), evidence.batch)
-            return bounds, lower_bound(bounds, asdict(self))
-        scale, warnings = self._scale(model, evidence.valid.rows(slice(self.num_valid)))
-        bounds = self._bounds(lambda block: model.smoothed_path(block.x, scale, block.context), evidence.batch)
-        estimate = lower_bound(bounds, asdict(self), {"scale": scale})
-        return bounds, replace(estimate, warnings=[*estimate.warnings, *warnings])
+        decoder = self.adapted(model, evidence.valid)
+        settings = spaced_for(decoder, self)
 
-    def _bounds(self, path_of: Callable[[Batch], Any], batch: Batch) -> Float64[Tensor, "examples"]:
         def of_block(block: Batch) -> Tensor:
-            path, betas = tuned_path(path_of(block), self)
+            path, betas = tuned_path(decoder.posterior_path(block.x, block.context), settings)
             return forwards(path, self.num_chains, betas)
 
-        return torch.cat(of_blocks(of_block, batch, max(1, CHAINS // self.num_chains)))
+        bounds = torch.cat(of_blocks(of_block, evidence.batch, together(self.num_chains)))
+        return bounds, told(lower_bound(bounds, asdict(settings)), decoder, self, "likelihood.ais")
 
-    def _scale(self, model: Any, valid: Batch) -> tuple[float, list[str]]:
-        """Selects the scale of a generator on validation data; also returns what there is to say of it."""
-        low, high = self.scales
-        tried = scales_to(self.scales, self.num_temperatures)
 
-        def of_block(block: Batch) -> Tensor:
-            betas = (low / tried) ** 2
-            path = model.smoothed_path(block.x, low, block.context).tuned(betas[pilot(len(betas))], PILOT_CHAINS)
-            return log_p_at(path, self.num_chains, tried, block.x[0].numel())
-
-        warnings = [SMOOTHED]
-        if low == high:
-            return low, warnings
-        log_p = torch.cat(of_blocks(of_block, valid, max(1, CHAINS // self.num_chains)), 1).mean(1)
-        first = int((tried <= high).long().argmax())
-        best = first + int(log_p[first:].argmax())
-        if best in (first, len(tried) - 1):
-            warnings.append("the best scale is the last that was tried: widen `likelihood.ais.scales`")
-        return float(tried[best]), warnings
+def spaced_for(model: Any, settings: Any) -> Any:
+    """Settings with the spacing that `auto` is for a model."""
+    default = "geometric" if isinstance(model, NoisyGenerator) else sigmoid.__name__
+    return replace(settings, spacing=default) if settings.spacing == AUTO else settings
 
 
 def forwards(path: AnnealingPath, num_chains: int, betas: Tensor) -> Float64[Tensor, "batch"]:
@@ -129,10 +108,5 @@ def tuned_path(path: Any, settings: Any) -> tuple[AnnealingPath, Float64[Tensor,
     `adaptive` temperatures are measured on the path tuned along those of `sigmoid`.
     """
     num, spacing = settings.num_temperatures, settings.spacing
-    tuned: AnnealingPath = path.tuned(SPACINGS.get(spacing, sigmoid)(num)[pilot(num)], PILOT_CHAINS)
-    return tuned, spaced(spacing, num, tuned, settings.num_chains)
-
-
-def pilot(num: int) -> Int64[Tensor, "pilots"]:
-    """Places, among `num` temperatures, of those at which step sizes are tuned."""
-    return torch.linspace(0, num - 1, max(TEMPERATURES, num // PILOT)).long()
+    ready = tuned(path, SPACINGS.get(spacing, sigmoid)(num))
+    return ready, spaced(spacing, num, ready, settings.num_chains)

@@ -33,9 +33,9 @@ class AIS(LogZMethod):
     Args:
         num_chains: number of chains, at least 2.
         num_temperatures: number of inverse temperatures from 0 to 1, both ends included, at least 2.
-        spacing: `linear`, `quadratic`, `cubic`, `published`, `sigmoid`, or `adaptive`, by a pilot run of a 16th of the
-            cost, or more with fewer than 40 chains or 160 temperatures. On trained models, linear spacing can miss
-            modes unseen by the weights; see RESULTS.md.
+        spacing: `linear`, `quadratic`, `cubic`, `published`, `sigmoid`, `geometric`, or `adaptive`, by a pilot run of a
+            16th of the cost, or more with fewer than 40 chains or 160 temperatures. On trained models, linear spacing
+            can miss modes unseen by the weights; see RESULTS.md.
 
     Raises:
         ValueError: fewer than 2 chains or temperatures, or an unknown spacing.
