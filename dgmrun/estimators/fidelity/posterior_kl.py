@@ -141,7 +141,7 @@ def divergence(z: Num[Tensor, "samples batch units"], p: Distribution) -> Diverg
 def _log_prob(p: Distribution, z: Tensor, drawn: Tensor) -> Float64[Tensor, "samples batch"]:
     """log p(z), -infinity outside of the support; there, p is asked for what was drawn instead, as it may refuse z."""
     try:
-        support = p.support
+        support = p.support or constraints.real
     except NotImplementedError:
         support = constraints.real
     is_inside = support.check(z).reshape(*z.shape[:2], -1).all(2)
