@@ -24,9 +24,9 @@ from torch import Tensor
 from dgmrun.estimators.annealing import anneal, together, tuned
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.latent.bounds import iwae
-from dgmrun.nn.noisy import NoisyGenerator
 from dgmrun.protocols.models import Annealable, AnnealingPath
 from dgmrun.protocols.progress import tracked
+from dgmrun.protocols.smoothed import Noisy
 from dgmrun.protocols.values import Batch, Estimate
 
 FROM = 4
@@ -75,13 +75,13 @@ def as_decoder(model: Any, valid: Batch, settings: Any) -> Any:
 
 def told(estimate: Estimate, model: Any, settings: Any, method: str) -> Estimate:
     """Adds the scale of a generator to its figure, with what it means; a figure of another model omits its settings."""
-    if not isinstance(model, NoisyGenerator):
+    if not isinstance(model, Noisy):
         its = {key: value for key, value in estimate.settings.items() if key not in ("scales", "num_valid")}
         return replace(estimate, settings=its)
     tried = scales_tried(settings.scales, settings.num_temperatures)
-    is_at_end = len(tried) > 1 and model.scale in (float(tried[0]), float(tried[-1]))
+    is_at_end = len(tried) > 1 and model.noise_scale() in (float(tried[0]), float(tried[-1]))
     warnings = [*estimate.warnings, SMOOTHED, *[AT_END.format(method)] * is_at_end]
-    return replace(estimate, diagnostics={**estimate.diagnostics, "scale": model.scale}, warnings=warnings)
+    return replace(estimate, diagnostics={**estimate.diagnostics, "scale": model.noise_scale()}, warnings=warnings)
 
 
 def scales_to(scales: Sequence[float], num: int) -> Float64[Tensor, "scales"]:

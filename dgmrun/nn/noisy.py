@@ -55,6 +55,10 @@ class NoisyGenerator:
     prior: Prior
     scale: float
 
+    def noise_scale(self) -> float:
+        """Standard deviation of the noise."""
+        return self.scale
+
     @torch.no_grad()
     def dream(self, num: int, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Samples x [num, *event.shape], one for each row of `context` if it is given, and u [1, num, units]."""

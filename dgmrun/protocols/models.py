@@ -192,14 +192,6 @@ class ImplicitModel(Protocol):
 
 
 @runtime_checkable
-class Smoothed(Protocol):
-    """A generator of continuous data, x = g(z), that has a density once Gaussian noise is added to x."""
-
-    def smoothed(self, scale: float) -> Any:
-        """The model x = g(z) + `scale` * N(0, I), which is `Annealable`, and has `dream` as a `Generative` one has."""
-
-
-@runtime_checkable
 class Enumerable(Protocol):
     """A density whose smaller layer of binary units can be enumerated."""
 

@@ -31,9 +31,9 @@ from dgmrun.estimators.scale import as_decoder, check_scales, told
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.estimators.spacing import SPACINGS, WORDS, check_settings, sigmoid, spaced
 from dgmrun.latent.bounds import iwae
-from dgmrun.nn.noisy import NoisyGenerator
 from dgmrun.protocols.methods import LikelihoodMethod
-from dgmrun.protocols.models import Annealable, AnnealingPath, Smoothed
+from dgmrun.protocols.models import Annealable, AnnealingPath
+from dgmrun.protocols.smoothed import Noisy, Smoothed
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 AUTO = "auto"
@@ -93,7 +93,7 @@ class LatentAIS(LikelihoodMethod):
 
 def spaced_for(model: Any, settings: Any) -> Any:
     """Settings with the spacing that `auto` is for a model."""
-    default = "geometric" if isinstance(model, NoisyGenerator) else sigmoid.__name__
+    default = "geometric" if isinstance(model, Noisy) else sigmoid.__name__
     return replace(settings, spacing=default) if settings.spacing == AUTO else settings
 
 

@@ -16,7 +16,8 @@ from dgmrun.estimators.scale import as_decoder, check_scales, told
 from dgmrun.estimators.spacing import WORDS, check_settings
 from dgmrun.latent.bounds import iwae
 from dgmrun.protocols.methods import LikelihoodMethod
-from dgmrun.protocols.models import Annealable, AnnealingPath, Smoothed
+from dgmrun.protocols.models import Annealable, AnnealingPath
+from dgmrun.protocols.smoothed import Smoothed
 from dgmrun.protocols.values import Batch, Estimate, Evidence, half_width
 
 
