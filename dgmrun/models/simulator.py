@@ -29,6 +29,7 @@ from dgmrun.nn.gaussian import standard_normal
 from dgmrun.nn.implicit import Implicit, RatioNet
 from dgmrun.nn.mlp import check_layers, mlp
 from dgmrun.nn.settings import check_size
+from dgmrun.nn.simulate import called, simulated
 from dgmrun.nn.standardise import Standardise
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
@@ -51,7 +52,7 @@ class Simulator(nn.Module):
         basis: number of functions of the noise that each unit of z is a combination of.
 
     Raises:
-        ValueError: a setting is invalid, or the simulator gives other shapes; the message names its key.
+        ValueError: a setting is invalid, or the simulator fails or gives other shapes; the message names its key.
 
     Example:
         >>> model = Simulator(Event((2,), "real"), simulate=lambda z: z + torch.randn_like(z), latent=2)
@@ -74,23 +75,13 @@ class Simulator(nn.Module):
         check_size("latent", latent, 1)
         check_layers(hidden, activation)
         self.event, self.latent, self.simulate = event, latent, simulate
-        self._check_shape()
+        with seeded(0, "simulator"), torch.no_grad():
+            simulated("model", simulate, torch.zeros(2, latent), event.shape)
         self._check_posterior()
         self.standardise, width = Standardise(event.dims), hidden[-1]
         a = mlp([event.dims, *hidden, Implicit.outputs(latent, basis)], activation)
         self.posterior = Implicit(a, latent, noise, basis, len(hidden), activation)
         self.ratio = RatioNet(mlp([event.dims, *hidden], activation), 2 * latent, width, len(hidden), activation)
-
-    def _check_shape(self) -> None:
-        try:
-            with seeded(0, "simulator"), torch.no_grad():
-                found = self.simulate(torch.zeros(2, self.latent))
-        except (RuntimeError, IndexError) as error:
-            line = str(error).splitlines()[0]
-            raise ValueError(f"`model.latent` must be as many numbers as model.simulate takes, but: {line}") from error
-        if not isinstance(found, Tensor) or found.shape != (2, *self.event.shape):
-            its = list(found.shape[1:]) if isinstance(found, Tensor) else type(found).__name__
-            raise ValueError(f"`model.simulate` must give examples {[*self.event.shape]} as data are, but gives {its}")
 
     def _check_posterior(self) -> None:
         found, shape = self.exact_posterior(torch.zeros(2, *self.event.shape)), (2, self.latent)
@@ -123,15 +114,19 @@ class Simulator(nn.Module):
 
     @torch.no_grad()
     def simulated(self, num: int) -> tuple[Tensor, Tensor]:
-        """Samples z of the prior, [1, num, latent], and x given them, [num, *event.shape]."""
+        """Samples z of the prior, [1, num, latent], and x given them, [num, *event.shape].
+
+        Raises:
+            SimulatorError: the simulator fails, or gives other shapes or numbers that are not finite.
+        """
         z = self.standardise.mean.new_empty(num, self.latent).normal_()
-        return z.unsqueeze(0), self.simulate(z).to(z)
+        return z.unsqueeze(0), simulated("model", self.simulate, z, self.event.shape)
 
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples x [num, *event.shape] of the prior predictive distribution."""
         return self.simulated(num)[1]
 
     def exact_posterior(self, x: Tensor) -> Distribution | None:
-        """The exact p(z | x), if the simulator knows it."""
+        """The exact p(z | x), if the simulator knows it; raises SimulatorError if that fails."""
         known: Callable[[Tensor], Distribution] | None = getattr(self.simulate, "posterior", None)
-        return None if known is None else known(x)
+        return None if known is None else called("`model.simulate` must have a posterior of any x", known, x)
