@@ -47,3 +47,9 @@ def event(sizes: Sequence[int], latent: int, simulate: Simulate) -> Event:
 def labels(sizes: Sequence[int], latent: int, simulate: Simulate) -> Event:
     """Returns the event of z."""
     return Event((latent,), "real")
+
+
+def curves(sizes: Sequence[int], latent: int, simulate: Simulate) -> Sequence[str]:
+    """Returns the name of each curve of x [curves, steps], of a simulator that has them as `curves`."""
+    names: Sequence[str] = getattr(simulate, "curves", ())
+    return names
