@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+import yaml
+from PIL import Image
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -14,24 +19,19 @@ from dgmrun import train
 from dgmrun.errors import Mistake, RunFailed
 from dgmrun.models.simulator import Simulator
 from dgmrun.nn.simulate import simulated
+from dgmrun.paths import options
+from dgmrun.pictures.drawing import png
 from dgmrun.protocols.contrast import SimulatorError
 from dgmrun.protocols.values import Event
+from dgmrun.stages.sample import medium
 
 Simulate = Callable[[Tensor], object]
 Z = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
 OWN = """
-import torch
 class Own:
     def __init__(self, fault, least): self.fault, self.least = fault, least
     def __call__(self, z):
-        x = z + torch.randn_like(z)
-        if len(z) < self.least: return x
-        if self.fault == "infinite": x[1] = float("nan")
-        if self.fault == "key": {}["rate"]
-        return x
-    def posterior(self, x):
-        if self.fault == "posterior" and len(x) >= self.least: raise RuntimeError("no posterior")
-        return torch.distributions.Normal(x / 2, 0.7)
+        return z if len(z) < self.least or self.fault == "none" else {}["rate"]
 """
 DATASET = """
 _target_: dgmrun.datasets.simulated.load
@@ -156,7 +156,20 @@ def test_a_run_ends_in_one_line_and_its_log_has_the_trace(mine: str) -> None:
     ):
         train(mine, *WORDS, "model.simulate.fault=key")
     assert "Traceback" in Path("run/run.log").read_text()
-    with pytest.raises(RunFailed, match=r"`model\.simulate` gave numbers that are not finite, as at z = \["):
-        train(mine, *WORDS, "model.simulate.fault=infinite", "hydra.run.dir=nan")
-    with pytest.raises(RunFailed, match=r"`model\.simulate` must have a posterior .* RuntimeError: no posterior"):
-        train(mine, *WORDS, "model.simulate.fault=posterior", "hydra.run.dir=third", "stages=[train,fidelity]")
+
+
+@pytest.mark.drawn
+def test_series_are_drawn_as_curves_of_one_scale() -> None:
+    dataset = yaml.safe_load(options("dataset")["lotka_volterra"].read_text())
+    setup: Any = SimpleNamespace(is_of_x=True, event=Event((2, 30), "real"), config={"dataset": dataset})
+    panels = {"data": torch.zeros(3, 2, 30), "samples": torch.full((3, 2, 30), 9.0)}
+    assert medium.picture(setup, panels) is None, "summaries are no curves"
+    dataset["simulate"]["observed"] = "series"
+    picture = medium.picture(setup, panels)
+    assert picture is not None
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == ["prey", "predators"]
+    assert picture.axes[0].get_ylim()[1] > 9 > 0 > picture.axes[0].get_ylim()[0]
+    assert {axes.get_ylim() for axes in picture.axes} == {picture.axes[0].get_ylim()}
+    assert {len(axes.get_lines()) for axes in picture.axes} == {2}
+    with Image.open(io.BytesIO(png(picture))) as drawn:
+        assert min(drawn.size) > 300
