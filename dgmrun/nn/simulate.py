@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 
 
 def simulated(section: str, simulate: Callable[[Tensor], object], z: Tensor, shape: tuple[int, ...] | None) -> Tensor:
-    """Returns x = simulate(z), of the type of z, which is handed over as a copy.
+    """Returns x = simulate(z), of the type of z.
 
     Args:
         section: that of the configuration which names the simulator, `model` or `dataset`.
@@ -31,7 +31,7 @@ def simulated(section: str, simulate: Callable[[Tensor], object], z: Tensor, sha
         SimulatorError: it fails, or does not give real and finite x [num, *shape]; the message names its key.
     """
     key, num = f"`{section}.simulate`", len(z)
-    found = called(f"{key} must map z {[*z.shape]} ({section}.latent={z.shape[1]}) to x", simulate, z.clone())
+    found = called(f"{key} must map z {[*z.shape]} ({section}.latent={z.shape[1]}) to x", simulate, z)
     if not isinstance(found, Tensor):
         raise SimulatorError(f"{key} must give x as a tensor of torch, but gives {type(found).__name__}")
     if found.is_complex():
@@ -49,13 +49,13 @@ def simulated(section: str, simulate: Callable[[Tensor], object], z: Tensor, sha
 
 
 def called(must: str, function: Callable[[Tensor], Found], value: Tensor) -> Found:
-    """Returns what a function gives.
+    """Returns what a function gives of a copy of a value.
 
     Raises:
         SimulatorError: it fails; the message is `must`, and what it raised, with file and line.
     """
     try:
-        return function(value)
+        return function(value.clone())
     except (Exception, SystemExit) as error:
         raise SimulatorError(f"{must}, but raises {_told(error)}") from error
 
