@@ -123,7 +123,7 @@ def test_a_posterior_that_fails_is_told_by_its_line() -> None:
             return z
 
         def posterior(self, x: Tensor) -> Normal:
-            return Normal(x / 0 * 0, 1.0)
+            return Normal(x / 0 * 0, 1.0, validate_args=True)
 
     line = Known.posterior.__code__.co_firstlineno + 1
     with pytest.raises(ValueError, match=rf"`model\.simulate` must have a posterior .* ValueError: .*, line {line}\)"):
