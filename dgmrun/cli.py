@@ -159,6 +159,7 @@ def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
     from dgmrun.run import own
     from dgmrun.run.directory import Run
     from dgmrun.workbench import build
+    from dgmrun.workbench.imports import told
 
     check_threads()
     given = arguments.parse(argv)
@@ -176,7 +177,7 @@ def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
         children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)
     own.remember(given.search_path)
-    with _log():
+    with _log(), told():
         completed = build.completed(config)
         from dgmrun.command import execution
         from dgmrun.workbench.setup import Setup

@@ -35,9 +35,11 @@ def test_a_package_beside_the_configuration_is_found_and_found_again(
 def test_a_simulator_is_one_function_of_ones_own(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
     words = (f"--config-dir={PACKAGE / 'configs'}", "model=epidemic", "trainer.max_steps=3", "hydra.run.dir=run")
     assert dgmrun(*words, "dataset.simulate.days=5", "train") == 2
-    assert "`model.simulate` must give examples [5] as data are, but gives [20]" in capsys.readouterr().err
+    assert "`model.simulate` must give x [2, 5] for 2 z, as data are, but gives [2, 20]" in capsys.readouterr().err
     assert dgmrun(*words, "dataset.latent=1", "train") == 2
-    assert "`dataset.latent` must be what dataset.simulate takes, but is 1" in capsys.readouterr().err
+    assert (
+        "`dataset.simulate` must map z [2, 1] (dataset.latent=1) to x, but raises IndexError" in capsys.readouterr().err
+    )
     assert dgmrun(*words, "train", "sample") == 0
 
 

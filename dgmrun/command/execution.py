@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -134,9 +135,12 @@ def execute(run: Run, setup: Setup, stages: list[str]) -> None:
         hparams.write(run)
     except Busy:
         raise
-    except (KeyboardInterrupt, Interrupted):
+    except (KeyboardInterrupt, Interrupted) as error:
         run.merge({"status": _status(run, word, "interrupted"), "finished": now()})
-        raise
+        if isinstance(error, Interrupted) and error.hint:
+            raise
+        again = shlex.join(["dgmrun", *sys.argv[1:]])
+        raise Interrupted(f"interrupted in {word or 'its first stage'}; what came before is saved", again) from None
     except BaseException as error:
         told = str(error) or type(error).__name__
         with suppress(OSError):  # as on a full disk

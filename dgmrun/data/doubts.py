@@ -50,12 +50,23 @@ def doubts(splits: Splits, event: Event, back: ComposeTransform, is_density: boo
     return found
 
 
-def alike(x: Tensor) -> list[str]:
-    """Says if all training data are one value, as what binarisation makes of dark pictures."""
-    least, most = entries(x).aminmax()
-    return [f"all values of train are {least:g}, as the model sees them: look at dataset.binarisation"] * (
-        least == most and not is_sparse(x)
-    )
+def alike(train: Split, is_of_x: bool, binarisation: str) -> list[str]:
+    """Says if all training data are one value, as what binarisation makes of dark pictures, or labels of one class.
+
+    Args:
+        train: the training data as the model sees them.
+        is_of_x: whether x are modelled, or else the labels given them.
+        binarisation: `dataset.binarisation`.
+    """
+    parts = {"values": train.x} if is_of_x or train.y is None else {"values": train.x, "labels": train.y}
+    cure = "nothing can be learned of them" if binarisation == "none" else "look at dataset.binarisation"
+    cures = {"values": cure, "labels": "nothing can be learned of one class"}
+    ends = {what: entries(part).aminmax() for what, part in parts.items() if not is_sparse(part)}
+    return [
+        f"all {what} of train are {least:g}, as the model sees them: {cures[what]}"
+        for what, (least, most) in ends.items()
+        if least == most
+    ]
 
 
 def _empty(splits: Splits) -> list[str]:

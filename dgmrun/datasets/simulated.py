@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgmrun.data.splits import Split, Splits
 from dgmrun.data.synthetic import drawn
-from dgmrun.errors import Mistake
+from dgmrun.nn.simulate import simulated
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
 
@@ -25,12 +25,15 @@ def load(data_dir: Path, sizes: Sequence[int], latent: int, simulate: Simulate) 
         sizes: number of examples in train, valid and test.
         latent: number of units of z.
         simulate: maps z [num, latent] to x [num, ...], with random numbers of torch; `model=simulator` takes the same.
+
+    Raises:
+        SimulatorError: the simulator fails, or does not give finite real numbers [num, ...].
     """
 
     @torch.no_grad()
     def draw(size: int) -> Split:
         z = torch.randn(size, latent)
-        return Split(_observed(simulate, z), z)
+        return Split(simulated("dataset", simulate, z, None), z)
 
     return drawn("simulated", sizes, draw)
 
@@ -38,7 +41,7 @@ def load(data_dir: Path, sizes: Sequence[int], latent: int, simulate: Simulate) 
 def event(sizes: Sequence[int], latent: int, simulate: Simulate) -> Event:
     """Returns the event of x: as many real numbers as the simulator gives."""
     with seeded(0, "simulated"), torch.no_grad():
-        return Event(tuple(_observed(simulate, torch.zeros(2, latent)).shape[1:]), "real")
+        return Event(tuple(simulated("dataset", simulate, torch.zeros(2, latent), None).shape[1:]), "real")
 
 
 def labels(sizes: Sequence[int], latent: int, simulate: Simulate) -> Event:
@@ -46,17 +49,7 @@ def labels(sizes: Sequence[int], latent: int, simulate: Simulate) -> Event:
     return Event((latent,), "real")
 
 
-def _observed(simulate: Simulate, z: Tensor) -> Tensor:
-    """Returns x as single precision.
-
-    Raises:
-        Mistake: the simulator does not take so many units of z, or gives no example for each.
-    """
-    try:
-        x = simulate(z)
-    except (RuntimeError, ValueError, IndexError) as error:
-        line = str(error).splitlines()[0]
-        raise Mistake(f"`dataset.latent` must be what dataset.simulate takes, but is {z.shape[1]}: {line}") from error
-    if not isinstance(x, Tensor) or x.dim() < 2 or len(x) != len(z) or not x.isfinite().all():
-        raise Mistake("`dataset.simulate` must map z [num, latent] to finite x [num, ...], but does not")
-    return x.float()
+def curves(sizes: Sequence[int], latent: int, simulate: Simulate) -> Sequence[str]:
+    """Returns the name of each curve of x [curves, steps], of a simulator that has them as `curves`."""
+    names: Sequence[str] = getattr(simulate, "curves", ())
+    return names

@@ -19,8 +19,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +29,7 @@ from dgmrun.nn.gaussian import standard_normal
 from dgmrun.nn.implicit import Implicit, RatioNet
 from dgmrun.nn.mlp import check_layers, mlp
 from dgmrun.nn.settings import check_size
+from dgmrun.nn.simulate import called, simulated
 from dgmrun.nn.standardise import Standardise
 from dgmrun.protocols.values import Event
 from dgmrun.rng import seeded
@@ -76,32 +76,21 @@ class Simulator(nn.Module):
         check_layers(hidden, activation)
         self.event, self.latent, self.simulate = event, latent, simulate
         with seeded(0, "simulator"), torch.no_grad():
-            self._check_posterior(self._checked())
+            self._check_posterior(simulated("model", simulate, torch.zeros(2, latent), event.shape))
         self.standardise, width = Standardise(event.dims), hidden[-1]
         a = mlp([event.dims, *hidden, Implicit.outputs(latent, basis)], activation)
         self.posterior = Implicit(a, latent, noise, basis, len(hidden), activation)
         self.ratio = RatioNet(mlp([event.dims, *hidden], activation), 2 * latent, width, len(hidden), activation)
 
-    def _checked(self) -> Tensor:
-        """Simulates two examples x [2, *event.shape], and checks their shape."""
-        z = torch.zeros(2, self.latent)
-        with _told("`model.latent` must be as many numbers as model.simulate takes"):
-            found = self.simulate(z)
-        if not isinstance(found, Tensor) or found.shape != (2, *self.event.shape):
-            its = list(found.shape[1:]) if isinstance(found, Tensor) else type(found).__name__
-            raise ValueError(f"`model.simulate` must give examples {[*self.event.shape]} as data are, but gives {its}")
-        return found.to(z)
-
     def _check_posterior(self, x: Tensor) -> None:
-        shape = (2, self.latent)
-        must = f"`model.simulate` must have a posterior that is a distribution of torch over z {[*shape]} for two x"
-        with _told(must):
-            found = self.exact_posterior(x)
+        """Raises ValueError if the posterior of two simulated examples is no distribution over z."""
+        found, shape = self.exact_posterior(x), (2, self.latent)
         if found is None:
             return
         its = found.batch_shape + found.event_shape if isinstance(found, Distribution) else type(found).__name__
         if its != shape:
-            raise ValueError(f"{must}, but gives {its if isinstance(its, str) else [*its]}")
+            must = f"have a posterior that is a distribution of torch over z {[*shape]} for two x"
+            raise ValueError(f"`model.simulate` must {must}, but gives {its if isinstance(its, str) else [*its]}")
 
     def initialise(self, x: Tensor) -> None:
         """Takes means and deviations of data, by which networks see x."""
@@ -125,24 +114,19 @@ class Simulator(nn.Module):
 
     @torch.no_grad()
     def simulated(self, num: int) -> tuple[Tensor, Tensor]:
-        """Samples z of the prior, [1, num, latent], and x given them, [num, *event.shape]."""
+        """Samples z of the prior, [1, num, latent], and x given them, [num, *event.shape].
+
+        Raises:
+            SimulatorError: the simulator fails, or gives other shapes or numbers that are not finite.
+        """
         z = self.standardise.mean.new_empty(num, self.latent).normal_()
-        return z.unsqueeze(0), self.simulate(z).to(z)
+        return z.unsqueeze(0), simulated("model", self.simulate, z, self.event.shape)
 
     def sample(self, num: int, context: None = None) -> Tensor:
         """Independent samples x [num, *event.shape] of the prior predictive distribution."""
         return self.simulated(num)[1]
 
     def exact_posterior(self, x: Tensor) -> Distribution | None:
-        """The exact p(z | x), if the simulator knows it."""
+        """The exact p(z | x), if the simulator knows it; raises SimulatorError if that fails."""
         known: Callable[[Tensor], Distribution] | None = getattr(self.simulate, "posterior", None)
-        return None if known is None else known(x)
-
-
-@contextmanager
-def _told(must: str) -> Iterator[None]:
-    """Raises ValueError that says in one line what a part of the user's must be, if it fails."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise ValueError(f"{must}, but: {str(error).splitlines()[0]}") from error
+        return None if known is None else called("`model.simulate` must have a posterior of any x", known, x)

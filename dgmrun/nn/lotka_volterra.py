@@ -66,6 +66,7 @@ class LotkaVolterra:
             raise ValueError(f"`simulate.points` must be at least 4 and divide {steps} steps, but is {points}")
         self.rates, self.deviation, self.start = list(rates), deviation, list(start)
         self.time, self.steps, self.is_series, self.points = time, steps, observed == "series", points
+        self.curves = ("prey", "predators") if self.is_series else ()
 
     def __call__(self, z: Tensor) -> Tensor:
         """What is observed, [num, 2, points] or [num, 9], given z [num, 3]."""

@@ -1,4 +1,7 @@
-"""Protocols of models whose posterior is a map from noise: it has samples but no density, for which a net stands in."""
+"""Protocols of models whose posterior is a map from noise: it has samples but no density, for which a net stands in.
+
+And what is raised where the simulator of such a model fails.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.distributions import Distribution, Normal
+
+
+class SimulatorError(ValueError):
+    """A simulator, which may be the user's own code, fails or gives what it must not; the message names its key."""
 
 
 @runtime_checkable
@@ -51,7 +58,7 @@ class Simulating(ImplicitPosterior, Protocol):
     """A model that can simulate z and x together, in units of the data, and knows no density of x given z."""
 
     def simulated(self, num: int) -> tuple[Tensor, Tensor]:
-        """Samples z of p(z), [1, num, units], and x of p(x | z), [num, *event.shape]."""
+        """Samples z of p(z), [1, num, units], and x of p(x | z), [num, *event.shape]; may raise SimulatorError."""
 
     def log_ratio(self, x: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
         """T in nats, which learns log q(x, z) - log p(x, z), [samples, batch], given z [samples, batch, units]."""

@@ -45,6 +45,7 @@ def with_error(value: float | None, error: float | None, sign: str = "") -> str:
     small = error is not None and 0 < error < 0.01
     decimals = min(9, 1 - math.floor(math.log10(error))) if small and error else 3
     form = f".{decimals}e" if max(abs(value or 0), abs(error or 0)) > LARGE else f".{decimals}f"
+    value = 0.0 if value is not None and round(value, decimals) == 0 else value  # -0.000 is none
     return f"{'?' if value is None else f'{value:{sign}{form}}'} +- {'?' if error is None else f'{error:{form}}'}"
 
 

@@ -235,8 +235,7 @@ def modes(dataset: Mapping[str, Any]) -> Modes | None:
 
 def classes(dataset: Mapping[str, Any]) -> list[str]:
     """Returns the word of each class of a dataset's labels; an empty list if they have none."""
-    found: list[str] | None = _of_module(dataset, "classes")
-    return found or []
+    return list(_of_module(dataset, "classes") or ())
 
 
 def language(dataset: Mapping[str, Any]) -> Language | None:
@@ -251,6 +250,11 @@ def sound(dataset: Mapping[str, Any]) -> Sound | None:
     return found
 
 
+def curves(dataset: Mapping[str, Any]) -> list[str]:
+    """Returns the name of each curve of an example of a dataset; an empty list if it is none of curves."""
+    return list(_of_module(dataset, "curves") or ())
+
+
 def division(dataset: Mapping[str, Any]) -> str | None:
     """Returns how the examples of a dataset were divided into splits, of one that can be divided otherwise, or None."""
     found: str | None = _of_module(dataset, "division")
@@ -259,8 +263,7 @@ def division(dataset: Mapping[str, Any]) -> str | None:
 
 def doubts(dataset: Mapping[str, Any]) -> list[str]:
     """Returns what the files of a dataset may mean otherwise than they were understood."""
-    found: list[str] | None = _of_module(dataset, "doubts")
-    return found or []
+    return list(_of_module(dataset, "doubts") or ())
 
 
 def _of_module(dataset: Mapping[str, Any], name: str) -> Any:

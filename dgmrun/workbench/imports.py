@@ -1,16 +1,19 @@
-"""Imports of what a `_target_` names, and what to do where there is nothing to import."""
+"""Imports of what a `_target_` names, and what to do where there is nothing to import, or where it fails later on."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from dgmrun.errors import Mistake, is_of_memory
+from dgmrun.errors import Mistake, RunFailed, is_of_memory
 from dgmrun.paths import short
+from dgmrun.protocols.contrast import SimulatorError
 
 
 def imported(target: str) -> Any:
@@ -29,6 +32,19 @@ def imported(target: str) -> Any:
         is_absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
         hint = _where(module.partition(".")[0]) if is_absent else None
         raise Mistake(f"`_target_` must be importable, but {target} is not: {error}", hint) from None
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Says in one line that a simulator failed; the traceback is for run.log.
+
+    Raises:
+        RunFailed: it did.
+    """
+    try:
+        yield
+    except SimulatorError as error:
+        raise RunFailed(str(error), "run.log has the traceback") from error
 
 
 def _where(package: str) -> str:

@@ -104,7 +104,7 @@ class Setup:
         is_density = has_density and self.is_of_x and self.event.is_continuous and self.data.noise is None
         dataset, data = self.config["dataset"], self.data
         event = build.event(dataset["event"])
-        seen = alike(data.splits["train"].x)
+        seen = alike(data.splits["train"], self.is_of_x, dataset["binarisation"])
         return build.doubts(dataset) + seen + doubts(data.loaded, event, data.back, is_density, data.noise is not None)
 
     @property

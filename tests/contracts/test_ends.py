@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,24 @@ def test_a_signal_that_was_ignored_at_the_start_interrupts(
     finally:
         signal.signal(number, before)
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_an_interrupted_evaluation_says_how_to_repeat_it(
+    dgmrun: Command, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    assert dgmrun("model=rbm", *BINARY, "trainer.max_steps=1", "hydra.run.dir=a run", "train") == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr("dgmrun.workbench.scoring.score", interrupted)
+        assert dgmrun("likelihood", "run=a run", "likelihood.methods=[exact]") == 130
+    errors = capsys.readouterr().err
+    assert "error: interrupted in likelihood; what came before is saved\n" in errors
+    words = shlex.split(errors.split("hint: dgmrun ")[1])
+    assert words[1:] == ["likelihood.methods=[exact]", "stages=[likelihood]"]
+    assert dgmrun(*words) == 0
 
 
 def assert_interrupted(run: Path, status: int, errors: str) -> int:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import AffineTransform, ComposeTransform
 
-from dgmrun.data.doubts import doubts
+from dgmrun.data.doubts import alike, doubts
 from dgmrun.data.splits import Split, cut
 from dgmrun.protocols.values import Event
 
@@ -95,3 +95,18 @@ def test_counts_too_large_for_noise_are_doubted(largest: int, is_doubted: bool) 
     assert [doubt.partition(":")[0] for doubt in found] == is_doubted * [
         "counts of 3 of 3 dimensions are too large for float32"
     ]
+
+
+def test_what_is_all_alike_is_named_with_a_cure_that_there_is() -> None:
+    zeros, numbers, classes = torch.zeros(4, 2), torch.randn(4, 2), torch.tensor([0, 1, 1, 0])
+    one, told = (
+        torch.full((4,), 3),
+        "all labels of train are 3, as the model sees them: nothing can be learned of one class",
+    )
+    assert alike(Split(numbers, one), True, "none") == alike(Split(numbers, classes), False, "none") == []
+    assert alike(Split(numbers, one), False, "none") == [told]
+    for binarisation, cure in (
+        ("none", "nothing can be learned of them"),
+        ("threshold", "look at dataset.binarisation"),
+    ):
+        assert alike(Split(zeros), True, binarisation) == [f"all values of train are 0, as the model sees them: {cure}"]

@@ -223,8 +223,8 @@ def failing(x: Tensor) -> Distribution:
 @pytest.mark.parametrize(
     ("simulate", "settings", "message"),
     [
-        (lambda z: z[:, :1], {}, r"`model\.simulate` must give examples \[2\] as data are, but gives \[1\]"),
-        (lambda z: None, {}, r"`model\.simulate` must give examples \[2\] as data are, but gives NoneType"),
+        (lambda z: z[:, :1], {}, r"`model\.simulate` must give x \[2, 2\] for 2 z, as data are, but gives \[2, 1\]"),
+        (lambda z: None, {}, r"`model\.simulate` must give x as a tensor of torch, but gives NoneType"),
         (Knows(lambda x: x), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but gives Tensor"),
         (Knows(lambda x: Normal(x[:, :1], 1.0)), {}, r"`model\.simulate` must have a posterior .*, but gives \[2, 1\]"),
         (Knows(failing), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but: mat1 and mat2"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dgmrun.protocols.quantities import QUANTITIES
+from dgmrun.protocols.text import with_error
 from dgmrun.protocols.values import Estimate
 from dgmrun.report.figures import cell, every
 from dgmrun.run import untrusted
@@ -137,3 +138,9 @@ def test_a_cell_names_the_features_that_a_figure_rests_on(features: Any, shown: 
     one = Figure.from_json(whole | {"warnings": [], "settings": {"features": features}})
     assert shown in cell(one, OURS)
     assert "\x1b" not in cell(one, OURS)
+
+
+def test_no_zero_is_negative() -> None:
+    assert with_error(-0.0, None) == "0.000 +- ?"
+    assert with_error(-0.0004, 0.1) == "0.000 +- 0.100"
+    assert with_error(-0.0004, 0.001) == "-0.0004 +- 0.0010"

@@ -42,13 +42,15 @@ def write(run: Run, setup: Setup, x: Mapping[str, Tensor]) -> None:
 
 
 def picture(setup: Setup, panels: Mapping[str, Tensor]) -> Picture | None:
-    """Draws strings as a list of them, and sounds as waves; None if examples are neither."""
+    """Draws strings as a list of them, sounds as waves, and series as curves; None if examples are neither."""
     tongue, sound = language(setup), build.sound(setup.config["dataset"]) if setup.is_of_x else None
     if tongue is not None:
         return listing.draw({title: spelled(tongue, part) for title, part in panels.items()})
     if sound is not None:
         waves = {title: sound.wave(setup.shown(part)).numpy() for title, part in panels.items()}
         return waveforms.draw(waves, sound.rate)
+    if setup.is_of_x and (names := build.curves(setup.config["dataset"])):
+        return waveforms.draw({title: part.numpy() for title, part in panels.items()}, names=names)
     return None
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from dgmrun.data.doubts import alike
 from dgmrun.data.source import InMemorySource
 from dgmrun.errors import Interrupted, Mistake, RunFailed
 from dgmrun.objectives.base import Objective, Optimization
@@ -74,7 +75,9 @@ def fit(run: Run, setup: Setup) -> None:
             with processes.joined(setup.config["device"], timedelta(seconds=setup.config["device"]["timeout"])):
                 _train(trainer, trained, source, callbacks, run)
             if trained.iteration and _sums(trained) == before:
-                log.warning("warning: no parameter has moved; raise optimizer.lr or optimizer.clip_norm")
+                seen = alike(setup.data.splits["train"], setup.is_of_x, setup.config["dataset"]["binarisation"])
+                cure = "; ".join(seen) or "raise optimizer.lr or optimizer.clip_norm"
+                log.warning("warning: no parameter has moved; %s", cure)
     if clock.reason == "interrupted":
         told = f"interrupted at step {trained.iteration}; all is saved"
         raise Interrupted(told, f"dgmrun run={shlex.quote(str(run.path))}")
