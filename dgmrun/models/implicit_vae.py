@@ -37,7 +37,7 @@ class ImplicitVAE(nn.Module):
         event: event of one example.
         latent: number of units of z.
         hidden: units of each hidden layer of decoder and encoder, as in `VAE`.
-        depth: number of hidden layers of each network.
+        depth: number of hidden layers of each network; with 0, q is Gaussian, and T has one.
         activation: activation of hidden layers: tanh, relu, elu or softplus.
         network: `mlp`, or `convolutional` between x and z.
         observation: as in `VAE`.
@@ -77,7 +77,8 @@ class ImplicitVAE(nn.Module):
     ) -> None:
         super().__init__()
         check_word("contrast", contrast, CONTRASTS)
-        check_size("ratio_hidden", ratio_hidden, 1)
+        for key, size in (("latent", latent), ("hidden", hidden), ("ratio_hidden", ratio_hidden)):
+            check_size(key, size, 1)
         self.generator = VAE(
             event, [latent], [hidden], depth, activation, network, observation, scale, "local", context
         )

@@ -97,14 +97,15 @@ class RatioNet(nn.Module):
         encoder: maps x to [batch, hidden].
         told: numbers that it is told of z.
         hidden: units of each hidden layer.
-        depth: number of hidden layers of x and z together.
+        depth: number of hidden layers of x and z together, of which there is at least one: without any, T would be
+            a function of x plus a linear one of z, which no log ratio of two Gaussians is.
         activation: activation of hidden layers.
     """
 
     def __init__(self, encoder: nn.Module, told: int, hidden: int, depth: int, activation: str) -> None:
         super().__init__()
         self.encoder, self.of_z = encoder, linear(told, hidden)
-        self.head = nn.Sequential(ACTIVATIONS[activation](), *mlp([hidden] * depth + [1], activation))
+        self.head = nn.Sequential(ACTIVATIONS[activation](), *mlp([*[hidden] * max(1, depth), 1], activation))
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """T [samples, batch], given z [samples, batch, told]."""

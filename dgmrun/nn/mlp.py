@@ -50,6 +50,7 @@ def check_layers(hidden: Sequence[int], activation: str) -> None:
 
 def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
     """Linear layers of the given sizes, input and output included, with activations between them."""
+    assert len(sizes) >= 2, "without an output, what it is given would be returned"
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [linear(inputs, outputs), ACTIVATIONS[activation]()]

@@ -1,4 +1,4 @@
-"""Estimates of likelihoods that may exceed log p by any amount, beside lower bounds over the same examples."""
+"""Estimates of likelihoods that exceed log p: beside lower bounds over the same examples, and beside 0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from dgmrun.protocols.contrast import cures
-from dgmrun.protocols.values import half_width
+from dgmrun.protocols.values import Event, half_width
 from dgmrun.report.paired import file_of
 from dgmrun.run import untrusted
 from dgmrun.run.directory import Run
@@ -17,6 +17,20 @@ from dgmrun.run.figures import Figure, figures
 
 log = logging.getLogger("dgmrun")
 MARK = "it exceeds "
+ROUNDING = 1e-3
+"""Nats above 0 that a log-probability may have by rounding."""
+
+
+def impossible(event: Event, figure: Figure) -> list[str]:
+    """Warns of a log-likelihood of what has probabilities, not densities, that is above 0 beyond its error."""
+    error, num = figure.standard_error or 0.0, figure.examples or 0
+    margin = half_width(error, num) if num > 1 else 0.0
+    if event.is_continuous or figure.quantity != "log_likelihood" or figure.value <= margin + ROUNDING:
+        return []
+    return [
+        f"it is above 0, as no log-probability of {event.kind} data is, and so too high by {figure.value:.3f} nats or "
+        "more; train longer or with a lower optimizer.lr, or choose other settings or likelihood.methods"
+    ]
 
 
 def flag(run: Run, suspects: Iterable[str], model: object) -> None:

@@ -164,6 +164,7 @@ def measured(
         given=setup.config["given"],
         seconds=time.perf_counter() - started,
     )
+    figure.warnings.extend(excess.impossible(setup.event, figure))
     return values, figure
 
 

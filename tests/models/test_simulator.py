@@ -227,8 +227,16 @@ def failing(x: Tensor) -> Distribution:
         (lambda z: None, {}, r"`model\.simulate` must give x as a tensor of torch, but gives NoneType"),
         (Knows(lambda x: x), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but gives Tensor"),
         (Knows(lambda x: Normal(x[:, :1], 1.0)), {}, r"`model\.simulate` must have a posterior .*, but gives \[2, 1\]"),
-        (Knows(failing), {}, r"`model\.simulate` must have a posterior .* over z \[2, 2\] .*, but: mat1 and mat2"),
-        (Knows(lambda x: Gamma(2.0, -x.exp())), {}, r"`model\.simulate` must have a posterior .*, but: Expected"),
+        (
+            Knows(failing),
+            {},
+            r"`model\.simulate` must have a posterior of any x, but raises RuntimeError: mat1 and mat2",
+        ),
+        (
+            Knows(lambda x: Gamma(2.0, -x.exp())),
+            {},
+            r"`model\.simulate` must have a posterior of any x, but raises ValueError: Expected",
+        ),
         (lambda z: z, {"noise": 1}, r"`model\.noise` must be a whole number of at least 2, but is 1"),
     ],
 )

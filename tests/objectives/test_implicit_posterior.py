@@ -246,6 +246,21 @@ def of_gaussian(contrast: str) -> tuple[ImplicitVAE, Tensor, MultivariateNormal]
     return vae, x, MultivariateNormal(mean, root @ root.mT)
 
 
+@pytest.mark.parametrize("network", ["mlp", "convolutional"])
+def test_of_a_gaussian_posterior_a_ratio_is_one_number_of_each_pair_and_not_linear_in_z(network: str) -> None:
+    """With as many pairs as units of T, whose sum over the wrong axis would have a shape that fits."""
+    torch.manual_seed(0)
+    event = Event((1, 4, 4), "binary")
+    vae = ImplicitVAE(event, 2, hidden=5, depth=0, network=network, noise=3, basis=2, ratio_hidden=3)
+    x, z = torch.rand(3, 1, 4, 4).round(), torch.randn(7, 3, 2)
+    of_z = vae.log_contrast(x, z)
+    assert of_z.shape == (7, 3)
+    assert vae.log_contrast(x[1:], z[:, 1:]).allclose(of_z[:, 1:], atol=1e-6)
+    curved = of_z + vae.log_contrast(x, -z) - 2 * vae.log_contrast(x, 0 * z)
+    assert (curved.abs().amax(0) > 1e-3).all()
+    assert terms(vae, x, 7).elbo.shape == (7, 3)
+
+
 def test_moments_of_the_contrast_are_those_of_the_posterior() -> None:
     vae, x, q = of_gaussian("adaptive")
     z, r = vae.contrasted(x, 40_000)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
+import torch
 
+from dgmrun.protocols.values import SIZED, Batch, Estimate, Event, Evidence
 from dgmrun.run.directory import Run
-from dgmrun.workbench import excess
+from dgmrun.run.figures import Figure, Identity
+from dgmrun.workbench import excess, scoring
 
 Command = Callable[..., int]
 TRAINED = (
@@ -45,6 +49,39 @@ def test_a_bound_that_exceeds_annealing_is_flagged_whichever_is_measured_first(
     assert f"~ {figures()['avb']['value']:.3f}" in line
     assert " !" in line
     assert_flagged_by_paired_differences(Run.open("run"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "error", "is_told"),
+    [
+        ("binary", 5.0, 1.0, True),
+        ("tokens", 2e-3, 0.0, True),
+        ("counts", 5.0, None, True),
+        ("binary", 2.0, 1.0, False),
+        ("categorical", 1e-6, 0.0, False),
+        ("levels", -5.0, 1.0, False),
+        ("unit", 5.0, 1.0, False),
+        ("real", 5.0, 1.0, False),
+    ],
+)
+def test_no_probability_is_above_one_and_a_density_may_be(
+    kind: str, value: float, error: float | None, is_told: bool
+) -> None:
+    estimate = Estimate("log_likelihood", value, error, (None, None), "estimate", "unknown")
+    figure = Figure.made(estimate, of=Identity("run", 0, ""), seconds=0.0, examples=100)
+    event = Event((4,), kind, 3 if kind in SIZED else None)
+    told = excess.impossible(event, figure)
+    assert [each.startswith("it is above 0") for each in told] == [True] * is_told
+
+
+def test_whatever_measures_it_a_probability_above_one_is_told_of() -> None:
+    batch, log_p = Batch(torch.zeros(20, 4), torch.arange(20)), torch.full((20,), 5.0, dtype=torch.float64)
+    setup: Any = SimpleNamespace(event=Event((4,), "binary"), config={"given": None})
+    run: Any = SimpleNamespace(identity=lambda: Identity("run", 0, ""))
+    estimate = Estimate("log_likelihood", 5.0, 0.0, (5.0, 5.0), "exact", "none")
+    scored = scoring.Scored(Evidence(batch, batch), batch.index, torch.zeros(20, dtype=torch.float64))
+    _, figure = scoring.measured(run, setup, lambda model, evidence: (log_p, estimate), None, scored, "test")
+    assert figure.warnings == excess.impossible(setup.event, figure) != []
 
 
 def assert_flagged_by_paired_differences(run: Run) -> None:
