@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from dgmrun.protocols.values import Batch
 
 
+def of_stage(name: str) -> str:
+    """Returns what a stage is called in messages, by its place in the order in which stages draw."""
+    return f"stage {name} (0 is the first, and coarsest)"
+
+
 @runtime_checkable
 class Staged(ImplicitModel, Protocol):
     r"""An implicit model that draws one part of x after another, from which x follows and that follow from x.

@@ -25,16 +25,20 @@ def every(results: Mapping[str, Any]) -> dict[str, Figure]:
     }
 
 
-def cell(figure: Figure | None, weights: str | None) -> str:
-    """Formats a figure with its marks, for a run whose weights have this sha256."""
+def cell(figure: Figure | None, weights: str | None, heading: str = "") -> str:
+    """Formats a figure with its marks, for a run whose weights have this sha256.
+
+    Under a heading, its label, neither that is said again nor on which features it rests, which a note tells.
+    """
     if figure is None:
         return "-"
     exact = figure.kind == "exact" and figure.standard_error == 0
     shown = f"{figure.value:.3f}" if exact else with_error(figure.value, figure.standard_error)
     marks = f"{' !' if figure.warnings else ''}{' stale' if figure.is_stale(weights) else ''}"
     marks += " of another" if figure.is_of_another(weights) else ""
-    marks += f" {plain(figure.quantity)}" if figure.quantity not in NAMED else ""
-    marks += f" by {plain(of)}" if (of := named(figure.settings)) is not None else ""
+    is_told = figure.quantity in (*NAMED, heading.partition(".")[2].partition("@")[0])
+    marks += "" if is_told else f" {plain(figure.quantity)}"
+    marks += f" by {plain(of)}" if not heading and (of := named(figure.settings)) is not None else ""
     return f"{MARKS[figure.kind]}{shown}{marks}"
 
 

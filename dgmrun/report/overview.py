@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from dgmrun.paths import short
+from dgmrun.protocols.features import named
 from dgmrun.report import decision, shares
 from dgmrun.report.decision import Contest
 from dgmrun.report.figures import at, beside, cell, number, with_error
@@ -62,28 +64,29 @@ class Section(NamedTuple):
 
 def sections(entries: Sequence[Entry], is_full: bool) -> Iterator[Section]:
     """Yields the tables; if `is_full`, with the numbers of differences that are not resolved."""
-    contests = decision.contests(entries)
+    contests, shared = decision.contests(entries), shares.grounds(entries)
+    every = [*(contest.ground for contest in contests), *shared]
     for contest in contests:
+        where = _where(contest.ground, every)
         told = decision.keys(contest.entries)
         optional = [heading for heading, _ in decision.settings([], told)[2:]] + [decision.METHOD]
         columns = _numbered(decision.table(contest, told, is_full))
         apart = decision.apart(contest, contests)
-        yield Section(f"{_where(contest.ground)}: settings, best first", columns, optional, apart, contest)
-        yield Section(
-            f"{_where(contest.ground)}: trained models, best first", _models(contest, is_full), (THAT_IS, "seed")
-        )
-    for ground in shares.grounds(entries):
+        yield Section(f"{where}: settings, best first", columns, optional, apart, contest)
+        yield Section(f"{where}: trained models, best first", _models(contest, is_full), (THAT_IS, "seed"))
+    for ground in shared:
         columns = _shares(ground)
         optional = [heading for heading, _ in columns[2:-4]]
-        yield Section(f"{_where(ground)}: {ground[0].label}, best first", columns, (*optional, "run"), [OF_SHARES])
+        where = _where(ground, every)
+        yield Section(f"{where}: {ground[0].label}, best first", columns, (*optional, "run"), [OF_SHARES])
     unranked = decision.unranked(entries, contests)
     for title, some, further, notes in (
-        ("Not ranked", unranked, _figures, decision.obstacles(unranked)),
+        ("Not ranked", unranked, partial(_figures, is_full=is_full), _reasons(unranked, is_full)),
         ("Failed or not finished", decision.unfinished(entries), _progress, ()),
     ):
         if some:
             first, more = decision.settings(some, decision.keys(some)), further(some)
-            optional = [heading for heading, _ in (*first[2:], *more)]
+            optional = [heading for heading, _ in (*first[2:3], *more, *first[3:])]
             columns = [*first, *more, ("run", list(map(decision.name, some)))]
             yield Section(title, columns, optional, [*notes, *_errors(some)])
 
@@ -110,8 +113,19 @@ def show_settings(entries: Sequence[Entry], is_wide: bool) -> None:
     show("\n\n".join("\n".join(wrapped(note, "", readable)) for note in closing), width=WIDE)
 
 
-def _where(ground: Ground) -> str:
-    """Says which examples runs were scored on."""
+def _where(ground: Ground, every: Sequence[Ground]) -> str:
+    """Says which examples runs were scored on; of which kind, too, where others are told alike."""
+    told = _told(ground)
+    is_alone = len({_kind(each) for each in every if _told(each) == told}) == 1
+    return told if is_alone else f"{told}, {_kind(ground)}"
+
+
+def _kind(ground: Ground) -> str:
+    kind, binarisation = (plain(at(ground[0].entry.results, "dataset", key)) for key in ("kind", "binarisation"))
+    return f"{kind}{'' if binarisation == 'none' else f' by {binarisation}'}"
+
+
+def _told(ground: Ground) -> str:
     facts = decision.facts(ground)
     how = "" if facts["transform"] == "none" else f", {facts['transform']}"
     how += "" if facts["given"] is None else f", given {facts['given']}"
@@ -136,7 +150,22 @@ def _models(contest: Contest, is_full: bool) -> list[Column]:
         (decision.SCORE, [cell(place.figure, place.entry.weights) for place in places]),
         *([(THAT_IS, [(text or "-").partition(", ")[0] for text in further])] if any(further) else []),
         (decision.DIFFERENCE, ["-", *differences]),
+        *_of_no_side(places),
         ("run", [decision.name(place.entry) for place in places]),
+    ]
+
+
+def _of_no_side(places: Sequence[Place]) -> list[Column]:
+    """Returns the columns of estimates over the same split that may be above or below log p, and so are not ranked."""
+    split = places[0].figure.split
+    labels = dict.fromkeys(
+        label
+        for place in places
+        for label, figure in place.entry.figures.items()
+        if figure.known.is_ranked and figure.interval == (None, None) and figure.split == split
+    )
+    return [
+        (label, [cell(place.entry.figures.get(label), place.entry.weights) for place in places]) for label in labels
     ]
 
 
@@ -162,10 +191,29 @@ def _shares(ground: Ground) -> list[Column]:
     ]
 
 
-def _figures(entries: Sequence[Entry]) -> list[Column]:
+def _figures(entries: Sequence[Entry], is_full: bool = True) -> list[Column]:
+    """Returns the columns of all figures; unless full, without what their headings tell, or a note."""
     labels = dict.fromkeys(label for entry in entries for label in entry.figures)
     ordered = sorted(labels, key=lambda label: label.partition(".")[0])
-    return [(label, [cell(entry.figures.get(label), entry.weights) for entry in entries]) for label in ordered]
+    brief = () if is_full else [label for label in ordered if len(_bases(entries, label)) < 2]
+    return [
+        (label, [cell(entry.figures.get(label), entry.weights, label if label in brief else "") for entry in entries])
+        for label in ordered
+    ]
+
+
+def _bases(entries: Sequence[Entry], label: str) -> set[str | None]:
+    """Returns the features on which a figure of these runs rests."""
+    return {named(entry.figures[label].settings) for entry in entries if label in entry.figures}
+
+
+def _reasons(entries: Sequence[Entry], is_full: bool) -> list[str]:
+    """Says why runs are not ranked and, unless the cells do, on which features figures rest."""
+    rests: dict[str, list[str]] = {}
+    for label in dict.fromkeys(label for entry in entries for label in entry.figures):
+        if not is_full and len(bases := _bases(entries, label)) == 1 and (of := bases.pop()) is not None:
+            rests.setdefault(plain(of), []).append(label)
+    return [*decision.obstacles(entries), *(f"By {of}: {', '.join(labels)}." for of, labels in rests.items())]
 
 
 def _progress(entries: Sequence[Entry]) -> list[Column]:

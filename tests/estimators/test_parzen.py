@@ -161,7 +161,8 @@ def test_each_stage_has_the_bandwidth_of_its_own_and_is_named_where_that_is_at_a
         assert estimate.diagnostics[f"bandwidth_{stage}"] == pytest.approx(sigma, rel=0.35)
     assert (estimate.samples, len(estimate.warnings)) == (400, 1)
     assert narrow.warnings[1:] == [
-        "the best bandwidth of stage 1 is the last that was tried: widen `fidelity.parzen.bandwidths`"
+        "the best bandwidth of stage 1 (0 is the first, and coarsest) is the last that was tried: "
+        "widen `fidelity.parzen.bandwidths`"
     ]
 
 

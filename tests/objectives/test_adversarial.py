@@ -242,11 +242,23 @@ def test_collapse_and_a_sure_critic_are_told_in_words() -> None:
     game.iteration, game.rank_state["moments"] = 100, torch.tensor([1.0, 0.4, 1.0, 1.0])
     assert game.doubts() == []
     game.rank_state["moments"] = torch.tensor([0.001, 0.01, 1.0, 1.0])
-    alike, sure = game.doubts()
-    assert "all alike" in alike
+    new, sure = game.doubts()
+    assert new.endswith("1.0 % of the data's, and never was 5 %: the generator has learned little; train longer")
+    game.rank_state["peak"].fill_(0.4)
+    assert "all alike" in game.doubts()[0]
+    assert "collapsed; lower" in game.doubts()[0]
     assert "its floor 0" in sure
     game.rank_state["moments"] *= 0.01
     assert game.doubts() == [], "too little was seen"
+
+
+def test_the_peak_of_the_spread_is_that_of_all_batches() -> None:
+    game = made(GAN)
+    x = torch.randn(500, 1, dtype=torch.float64)
+    for scale in (0.01, 0.5, 0.02):
+        game.model.generate = lambda noise, context, scale=scale: scale * x
+        game.player_loss("critic", Batch(x, torch.arange(500)))
+    assert float(game.rank_state["peak"]) == pytest.approx(0.5)
 
 
 def test_a_sure_critic_of_smoothed_targets_is_told_by_their_entropy() -> None:

@@ -125,11 +125,14 @@ def test_a_stage_that_was_never_trained_is_told_in_words() -> None:
     game = made(stage_steps=3)
     game.iteration = 4
     (doubt,) = game.doubts()
-    assert doubt.startswith("game 2: the generator has made no step in 4 batches, as 6 steps of other games come first")
+    assert doubt.startswith(
+        "stage 2 (0 is the first, and coarsest): the generator has made no step in 4 batches, as 6 steps of other "
+        "stages come first"
+    )
     game.iteration = 7
     assert game.doubts() == []
     game.rank_state["moments_1"] = torch.tensor([0.001, 0.01, 1.0, 1.0])
-    assert [doubt.partition(":")[0] for doubt in game.doubts()] == ["game 1", "game 1"]
+    assert [doubt.partition(":")[0] for doubt in game.doubts()] == ["stage 1 (0 is the first, and coarsest)"] * 2
 
 
 @pytest.mark.parametrize("steps", [0, 1])

@@ -92,6 +92,52 @@ def printed(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
     return capsys.readouterr().out
 
 
+def test_an_estimate_that_exceeds_the_ranked_bound_is_shown_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    high = estimate(-13.156, kind="estimate", interval=[None, None], warnings=["it exceeds likelihood.ais by 5.674"])
+    bound = estimate(-18.829, kind="lower_bound")
+    score(write(tmp_path / "run", {"avb": high, "ais": bound, "avb@valid": high | {"split": "valid"}}), LOG_PROB)
+    score(Run.open(tmp_path / "run"), LOG_PROB, "test-ais")
+    settings, models = (block.splitlines() for block in printed(capsys, tmp_path).split("best first\n\n")[1:3])
+    assert settings[2].split() == ["1", "rbm", "pcd", ">=", "-18.829", "-", "1"]
+    assert "likelihood.avb " in models[0]
+    assert "valid" not in models[0]
+    assert "-  " in models[2]
+    assert models[2].endswith("~ -13.156 +- 0.250 !  run")
+
+
+def test_figures_of_what_has_no_likelihood_fit_a_narrow_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = {"features": {"run": "cls", "weights_sha256": "b" * 64}}
+    for name, seed in (("a", 0), ("b", 1)):
+        run = write(tmp_path / name, settings=config(seed=seed))
+        of_run = {each: estimate(0.5, each, kind="estimate", settings=features) for each in ("mmd", "fid", "kid")}
+        run.merge({"fidelity": of_run | {"ratio": estimate(0.25, "jsd", kind="lower_bound")}})
+    out = printed(capsys, tmp_path)
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.splitlines()[2].split() == ["model", "objective", "fidelity.mmd", "fidelity.fid", "fidelity.kid", "run"]
+    assert out.splitlines()[4].split("  ")[-4:] == [*["~ 0.500 +- 0.250"] * 3, "a"]
+    assert "By features of cls (bbbbbbbb): fidelity.mmd, fidelity.fid, fidelity.kid." in " ".join(out.split())
+    wide = printed(capsys, tmp_path, "--wide")
+    assert "~ 0.500 +- 0.250 mmd by features of cls (bbbbbbbb)" in wide
+    assert ">= 0.250 +- 0.250 jsd" in wide
+    other = {"features": {"run": "other", "weights_sha256": "c" * 64}}
+    Run.open(tmp_path / "b").merge({"fidelity": {"mmd": estimate(0.5, "mmd", kind="estimate", settings=other)}})
+    assert "mmd by features of other (cccccccc)" in printed(capsys, tmp_path)
+
+
+def test_tables_of_bits_and_of_greys_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grey = {"kind": "unit", "binarisation": "none"}
+    scored(tmp_path / "bits", LOG_PROB)
+    assert "digits, test split, 50 examples: settings" in printed(capsys, tmp_path)
+    scored(tmp_path / "greys", LOG_PROB, dataset=grey, settings=config("cd"))
+    out = printed(capsys, tmp_path)
+    for what in ("binary by threshold", "unit"):
+        assert f"digits, test split, 50 examples, {what}: settings, best first" in out
+
+
 def test_only_differences_are_columns(tmp_path: Path) -> None:
     write(tmp_path / "a")
     write(tmp_path / "b", settings=config("cd", seed=1, optimizer={"lr": 0.1}))

@@ -33,7 +33,7 @@ from dgmrun.estimators.scale import check_range
 from dgmrun.protocols.methods import FidelityMethod
 from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.progress import tracked
-from dgmrun.protocols.staged import Staged
+from dgmrun.protocols.staged import Staged, of_stage
 from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 BLOCK = 500
@@ -113,7 +113,7 @@ class Parzen(FidelityMethod):
             samples=min(each.num for each in windows.values()),
             settings=asdict(self),
             diagnostics={**chosen, **means},
-            warnings=[UNRELIABLE, *(AT_END.format(name and f" of stage {name[1:]}") for name in at_end)],
+            warnings=[UNRELIABLE, *(AT_END.format(name and f" of {of_stage(name[1:])}") for name in at_end)],
         )
 
     def _windows(self, model: Any, batch: Batch, known: Batch) -> Windows:

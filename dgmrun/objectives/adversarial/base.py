@@ -22,6 +22,7 @@ from dgmrun.objectives.base import Objective, Optimization
 from dgmrun.objectives.players import Player, frozen
 from dgmrun.protocols.growth import Growing, Growth, Progressive
 from dgmrun.protocols.models import ImplicitModel, context_of
+from dgmrun.protocols.staged import of_stage
 from dgmrun.protocols.values import Batch
 
 DECAY = 0.99
@@ -70,6 +71,8 @@ class Adversarial(Objective, ABC):
         for game in self.games():
             self.rank_state[game.of("moments")] = torch.zeros(4)
             """Running sums of the critic's loss, of the standard deviations of samples and of examples, and of 1."""
+            self.rank_state[game.of("peak")] = torch.zeros(())
+            """Largest ratio of both standard deviations in a batch so far."""
 
     def net(self, critic: Critic) -> nn.Module:
         """Makes the critic, or all of them. Hook."""
@@ -176,6 +179,8 @@ class Adversarial(Objective, ABC):
             now = torch.stack((loss, spread(sample), spread(x), torch.ones_like(loss)))
             moments = self.rank_state[game.of("moments")]
             moments.lerp_(now.to(moments), 1 - DECAY)
+            peak = self.rank_state[game.of("peak")]
+            torch.maximum(peak, (now[1] / now[2]).nan_to_num(0.0, 0.0).to(peak), out=peak)
 
     def usual(self, game: Game) -> list[float]:
         """Running averages of the critic's loss and the standard deviations of samples and examples; empty at first."""
@@ -185,7 +190,7 @@ class Adversarial(Objective, ABC):
     def doubts(self) -> list[str]:
         """Returns warnings: of a generator untrained or not yet grown, of samples that are alike, and of a critic."""
         of_games = [
-            f"game {game.name}: {doubt}" if game.name else doubt
+            f"{of_stage(game.name)}: {doubt}" if game.name else doubt
             for game in self.games()
             for doubt in (*self._generator_doubts(game), *self.critic_doubts(*self.usual(game)[:1]))
         ]
@@ -205,7 +210,7 @@ class Adversarial(Objective, ABC):
         if 0 < self.iteration < (game.first + self.k) * self.optimization.accumulate:
             before, cure = f"objective.k = {self.k} of the critic", ", or lower objective.k"
             if game.first:
-                before, cure = f"{game.first} steps of other games", ""
+                before, cure = f"{game.first} steps of other stages", ""
             return [
                 f"the generator has made no step in {self.iteration} batches, as {before} come first; "
                 f"raise trainer.max_steps{cure}"
@@ -214,9 +219,12 @@ class Adversarial(Objective, ABC):
         if of_samples >= ALIKE * of_data:
             return []
         share = 100 * of_samples / of_data
+        what = f"the samples are all alike: their spread is {share:.1f} % of the data's"
+        if self.rank_state[game.of("peak")] < ALIKE:
+            return [f"{what}, and never was {100 * ALIKE:.0f} %: the generator has learned little; train longer"]
         return [
-            f"the samples are all alike: their spread is {share:.1f} % of the data's, the generator has collapsed; "
-            "lower objective.critic.rate or optimizer.lr, or raise objective.critic.noise"
+            f"{what}, the generator has collapsed; lower objective.critic.rate or optimizer.lr, or raise "
+            "objective.critic.noise"
         ]
 
 
