@@ -225,6 +225,8 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None] | None]] = [
     ("model=rbm optimizer=adam optimizer.betas=[0.9]", "`optimizer.betas` must be what Adam takes, but is", None),
     ("model=rbm optimizer=adadelta optimizer.rho=2.0", "`optimizer.rho` must be what Adadelta takes, but is 2.0", None),
     ("model=posterior dataset.inputs=[1,2]", "a list of lists, each a list with a number in each place, but", None),
+    ("model=rbm optimizer=adam optimizer.betas=0.5", "hint: optimizer.betas=[0.5,0.5]\n", None),
+    ("experiment=vae_short likelihood.methods=ais", "hint: likelihood.methods=[ais]\n", None),
     ("model=rbm optimizer=adam optimizer.betas=[a,b]", "must be a list with a number in each place, but is", None),
     ("model=rbm schedule=multistep schedule.milestones=[1.5]", "a list with a whole number in each place", None),
     ("model=rbm schedule=cosine +schedule.last_epoch=5", "`schedule.last_epoch` must be what CosineAnnealingLR", None),

@@ -244,7 +244,7 @@ def test_captions_are_trained_on_resumed_scored_and_sampled_from(
     with pytest.raises(Mistake, match="`given` must hold tokens values, 0 to 5"):
         run.log_prob(run.data(), given=labels + 5)
     assert dgmrun("model=gan", "dataset=file", "dataset.path=own.npz", "dataset.label=null", "given=labels") == 2
-    assert "`given` must be null for a dataset without labels" in capsys.readouterr().err
+    assert "`dataset` must have labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", ["", "dataset.binarisation=threshold"])

@@ -58,12 +58,13 @@ def replace(config: DictConfig, override: Override) -> None:
 
 
 def _cure(key: str, value: Any, default: Any, one_word: bool) -> str | None:
-    """Returns a list of the value, as long as the default, or the one value of a list, where either is of its type."""
+    """Returns a list of the value, a number as often as in the default, or the one value of a list, of its type."""
     if OmegaConf.is_list(value):
         return f"{key}={value[0]}" if len(value) == 1 and _is_like(value[0], default, one_word) else None
     if not value or not _is_list(default) or not _is_like([value], default, one_word):
         return None
-    return f"{key}=[{','.join([str(value)] * max(1, len(default)))}]"
+    times = 1 if isinstance(value, str) else max(1, len(default))
+    return f"{key}=[{','.join([str(value)] * times)}]"
 
 
 def check_sizes(config: dict[str, Any]) -> None:

@@ -35,9 +35,9 @@ class Arrangement:
             raise Mistake(f"`given` must be null, {' or '.join(GIVEN)}, but is {self.given}{near}")
         if self.given is not None and self.labels is None:
             raise Mistake(
-                f"`given` must be null for a dataset without labels that are classes, attributes or captions, "
-                f"but is {self.given}",
-                "given=null; dataset.label=NAME names the column or array of your own file that has them, or tells "
+                f"`dataset` must have labels that are classes, attributes or captions for given={self.given}, "
+                "but has none",
+                "dataset.label=NAME names the column or array of your own file that has them, or tells "
                 "what is wrong with it",
             )
 

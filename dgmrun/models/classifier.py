@@ -56,7 +56,8 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if not event.is_class:
-            raise ValueError(f"`dataset.labels` must be one class, or one bit, for a classifier, but is {event}")
+            must = "`given` must be x, and `dataset.labels` one class, or one bit, for a classifier"
+            raise ValueError(f"{must}, but what it is to predict is {event}")
         check_word("network", network, NETWORKS)
         check_word("activation", activation, mlp.ACTIVATIONS)
         for key, size, least in (("hidden", hidden, 1), ("depth", depth, 0), ("features", features, 1)):

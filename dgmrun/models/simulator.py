@@ -71,7 +71,7 @@ class Simulator(nn.Module):
         basis: int = 8,
     ) -> None:
         super().__init__()
-        event.require(("real",), "a simulator")
+        event.require(("real",), "a simulator, in units of its own", as_they_are=True)
         check_size("latent", latent, 1)
         check_layers(hidden, activation)
         self.event, self.latent, self.simulate = event, latent, simulate

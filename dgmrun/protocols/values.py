@@ -70,6 +70,10 @@ class Event:
             must = "a whole number above 0" if self.kind in SIZED else "null"
             raise ValueError(f"`event.size` must be {must} for {self.kind} data, but is {self.size}")
 
+    def __str__(self) -> str:
+        """In words."""
+        return f"{list(self.shape)} of kind {self.kind}{'' if self.size is None else f' and size {self.size}'}"
+
     @property
     def dims(self) -> int:
         """Number of dimensions D, the product of the entries of `shape`."""
@@ -124,14 +128,15 @@ class Event:
         """Logarithm of the share of each word in examples of counts or tokens, smoothed by 0.1, float64 [words]."""
         return words.log_frequencies(self, x)
 
-    def require(self, kinds: Sequence[str], what: str) -> None:
+    def require(self, kinds: Sequence[str], what: str, as_they_are: bool = False) -> None:
         """Checks that `kind` is among `kinds`, those that `what` models, e.g. "a NADE".
 
         Raises:
-            ValueError: it is not; the message names the settings that make it so, if there are any.
+            ValueError: it is not; the message names the settings that make it so, if there are any, unless data are to
+                be modelled `as_they_are` without them.
         """
         if self.kind not in kinds:
-            pairs = [(self.kind, kind) for kind in kinds if (self.kind, kind) in MADE_BY]
+            pairs = [(self.kind, kind) for kind in kinds if not as_they_are and (self.kind, kind) in MADE_BY]
             cures = [f"{MADE_BY[pair]} makes it {pair[1]}{LIMITS.get(pair, '')}" for pair in pairs]
             cure = f": {', or '.join(cures)}" if cures else ""
             raise ValueError(f"`dataset` must be {' or '.join(kinds)} for {what}, but is {self.kind}{cure}")

@@ -24,6 +24,8 @@ FITTED = 10_000
 GREY = ("unit", "levels", "binary")
 """Kinds of values that are greys; a network of either of the first two can be shown all of them."""
 
+MAKES_ONE = "dgmrun model=classifier dataset=... train makes one of the same data"
+
 
 def check(setup: Setup) -> None:
     """Refuses runs that `fidelity.features` cannot name, before anything is trained.
@@ -111,19 +113,18 @@ def _found(setup: Setup) -> Other:
     found = unlike(setup, FEATURES)
     if not fits(build.target(found.setup.config["model"]), Featured):
         must = f"`{FEATURES}` must be a run whose model has features, but its model is {found.name}"
-        raise Mistake(must, "dgmrun model=classifier dataset=... train makes one")
+        raise Mistake(must, MAKES_ONE)
     ours, theirs = setup.original_event, found.setup.original_event
     is_grey = theirs.kind in GREY[:2] and ours.kind in GREY
     if ours.shape != theirs.shape or not (is_grey or (ours.kind, ours.size) == (theirs.kind, theirs.size)):
-        must = f"`{FEATURES}` must be a run on examples as these, {_told(ours)}"
-        raise Mistake(f"{must}, but {found.run.path} is on {_told(theirs)}", "dataset.binarisation=none sees bits, too")
+        is_of_bits = ours.shape == theirs.shape and theirs.kind == "binary" and ours.kind in GREY
+        raise Mistake(
+            f"`{FEATURES}` must be a run on examples as these, {ours}, but {found.run.path} is on {theirs}",
+            f"{MAKES_ONE}{', with dataset.binarisation=none of bits, too' if is_of_bits else ''}",
+        )
     return found
 
 
 def _white(event: Event) -> int:
     """The value of white where values are greys: the last level, else 1."""
     return (event.size or 2) - 1 if event.kind == "levels" else 1
-
-
-def _told(event: Event) -> str:
-    return f"{list(event.shape)} of kind {event.kind}{'' if event.size is None else f' and size {event.size}'}"

@@ -49,9 +49,9 @@ def test_a_label_may_be_given_its_x() -> None:
 
 @pytest.mark.parametrize("given", ["labels", "x"])
 def test_nothing_is_given_where_there_are_no_labels(given: str) -> None:
-    with pytest.raises(Mistake, match=f"attributes or captions, but is {given}") as caught:
+    with pytest.raises(Mistake, match=f"attributes or captions for given={given}, but has none") as caught:
         Arrangement(GREY, None, given)
-    assert (caught.value.hint or "").startswith("given=null; dataset.label=NAME")
+    assert (caught.value.hint or "").startswith("dataset.label=NAME")
 
 
 def test_another_word_is_refused() -> None:

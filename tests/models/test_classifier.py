@@ -51,7 +51,10 @@ def test_samples_have_the_frequencies_of_the_classes() -> None:
 
 
 def test_what_it_cannot_classify_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`dataset\.labels` must be one class, or one bit, for a classifier"):
+    told = r"`given` must be x, and `dataset.labels` one class, or one bit, for a classifier"
+    with pytest.raises(
+        ValueError, match=rf"{told}, but what it is to predict is \[2\] of kind categorical and size 3$"
+    ):
         Classifier(Event((2,), "categorical", 3), Event((4,), "real"))
     with pytest.raises(ValueError, match=r"`model\.features` must be a whole number of at least 1, but is 0"):
         Classifier(CLASS, Event((4,), "real"), features=0)

@@ -253,6 +253,14 @@ def test_a_posterior_that_is_not_known_is_not_measured(dgmrun: Command, capsys: 
     assert "posterior_kl only where the simulator knows its posterior" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["binary", "unit", "counts"])
+def test_to_a_simulator_no_transform_is_named_as_a_cure(kind: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"`dataset` must be real for a simulator, in units of its own, but is {kind}$"
+    ):
+        Simulator(Event((2,), kind), simulate=lambda z: z, latent=2)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

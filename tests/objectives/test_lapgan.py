@@ -35,6 +35,14 @@ def made(shape: tuple[int, ...] = (1, 4, 4), levels: int = 2, network: str = "ml
     return LAPGAN(model, OPTIMIZATION, Critic(network, hidden=4, depth=1), **settings)  # type: ignore[arg-type]
 
 
+def test_the_cure_of_a_picture_too_small_to_halve_cures_and_is_named_only_where_it_does() -> None:
+    with pytest.raises(ValueError, match=r"`objective.critic.depth` must not halve 1 x 1 .*: model.levels=1 has no"):
+        made(network="convolutional")
+    assert made(levels=1, network="convolutional")
+    with pytest.raises(ValueError, match=r"must not halve 1 x 1 pictures away, but is 1$"):
+        made((1, 2, 2), levels=1, network="convolutional")
+
+
 class Best(nn.Module):
     """The log-ratio of N(c / sqrt 3, 1) and N(0, 1) for each of three details, given c; times a scale of 1."""
 

@@ -153,7 +153,9 @@ def test_what_has_no_such_features_is_refused_before_training(
     classifier: Path, dgmrun: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert dgmrun(*GAN, "train") == 0
+    makes = "hint: dgmrun model=classifier dataset=... train makes one of the same data\n"
     for words, message in (
+        ((f"fidelity.features={classifier}", "dataset=moons"), makes),
         (
             ("fidelity.features=run",),
             "`fidelity.features` must be a run whose model has features, but its model is gan",
@@ -163,7 +165,7 @@ def test_what_has_no_such_features_is_refused_before_training(
             "`fidelity.features` must be a run on examples as these, [2] of kind real",
         ),
     ):
-        assert dgmrun(*GAN[2:-1], *GREY[: 2 * ("moons" not in words[0])], *words, "train", "fidelity", ALL) == 2
+        assert dgmrun(*GAN[2:-1], *GREY[: 2 * ("dataset=moons" not in words)], *words, "train", "fidelity", ALL) == 2
         assert message in capsys.readouterr().err
     assert dgmrun("model=classifier", *GREY, "train", "fidelity", "fidelity.methods=[fid]") == 2
     assert "`fidelity.methods` can have fid only where x is modelled" in capsys.readouterr().err

@@ -69,9 +69,18 @@ class LAPGAN(LogOdds):
         self.stage_steps = stage_steps
 
     def net(self, critic: Critic) -> nn.ModuleList:
-        """Makes a critic for each stage."""
+        """Makes a critic for each stage.
+
+        Raises:
+            ValueError: a setting does not suit one; the message names a cure if the last stage has none of this.
+        """
         model: Any = self.model
-        return nn.ModuleList(critic.net(stage.event, stage.context) for stage in model.stages())
+        *_, last = stages = model.stages()
+        try:
+            return nn.ModuleList(critic.net(stage.event, stage.context) for stage in stages)
+        except ValueError as error:
+            critic.net(last.event, last.context)
+            raise ValueError(f"{error}: model.levels=1 has no smaller ones than {[*last.event.shape[1:]]}") from None
 
     def games(self) -> list[Game]:
         """Returns the game of each stage: all go on at once, or one after another."""
