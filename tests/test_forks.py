@@ -149,7 +149,11 @@ def test_an_interrupted_sweep_ends_though_its_server_has_been_stopped(
     monkeypatch.setattr(sweep.Pool, "_execute", later)
     threading.Thread(target=interrupt, daemon=True).start()
     started = time.monotonic()
-    pool.run()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for background commands
+    try:
+        pool.run()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert time.monotonic() - started < 20
     assert pool.is_interrupted
     assert [job.state for job in jobs] == ["interrupted", "not started" if width == 1 else "interrupted"]
