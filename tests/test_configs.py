@@ -129,7 +129,8 @@ def test_a_folder_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
 def test_every_model(model: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
     trained = ["train"] if partners("model", model)["objective"] else []
-    scored = ["likelihood"] if partners("model", model)["likelihood"] else ["fidelity"]
+    automatic = set(partners("model", model)["likelihood"]) - {"ais", "reverse_ais"}
+    scored = ["likelihood"] if automatic else ["fidelity"]
     few = ["likelihood.importance.num_samples=20"] if "elbo" in partners("model", model)["likelihood"] else []
     words = (f"model={model}", f"data_dir={data_dir}", *SHORT, *few, *narrow(options("model")[model].read_text()))
     assert dgmrun(*words, *trained, *scored, "sample", f"hydra.run.dir={run}") == 0

@@ -233,7 +233,7 @@ def failing(x: Tensor) -> Distribution:
             r"`model\.simulate` must have a posterior of any x, but raises RuntimeError: mat1",
         ),
         (
-            Knows(lambda x: Gamma(2.0, -x.exp())),
+            Knows(lambda x: Gamma(2.0, -x.exp(), validate_args=True)),
             {},
             r"`model\.simulate` must have a posterior .*, but raises ValueError: Expected",
         ),
