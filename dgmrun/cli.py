@@ -11,11 +11,11 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dgmrun import __version__, children
 from dgmrun.command import launcher, process
@@ -169,10 +169,7 @@ def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
     if (composed := compose.compose(given)) is None:
         return None
     config, directory = composed
-    if config.get("search") is not None:
-        raise Mistake("`search` must be null but in a sweep", shlex.join(["dgmrun", "-m", *argv]))
-    if config["sweep"]["on"] != "here":
-        raise Mistake("`sweep.on` must be here but in a sweep", shlex.join(["dgmrun", "-m", *argv]))
+    _check_is_one(config, argv)
     if not children.is_rank():
         children.leave_others(config["device"]["num_nodes"])
     build.check_targets(config, given.search_path)
@@ -195,6 +192,14 @@ def _run(argv: list[str], cores: Cores | None = None) -> Run | None:
         if not children.is_rank():
             execution.farewell(run)
     return run
+
+
+def _check_is_one(config: Mapping[str, Any], argv: list[str]) -> None:
+    """Raises Mistake if one run is asked for what only a sweep has."""
+    for key, value, only in (("search", config.get("search"), None), ("sweep.on", config["sweep"]["on"], "here")):
+        if value != only:
+            must = f"`{key}` must be {'null' if only is None else only} but in a sweep"
+            raise Mistake(must, shlex.join(["dgmrun", "-m", *argv]))
 
 
 def _sweep(given: Arguments) -> None:

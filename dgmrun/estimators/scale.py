@@ -24,6 +24,7 @@ from torch import Tensor
 from dgmrun.estimators.annealing import anneal, together, tuned
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.latent.bounds import iwae
+from dgmrun.protocols.methods import Unmeasurable
 from dgmrun.protocols.models import Annealable, AnnealingPath
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.smoothed import Noisy
@@ -65,7 +66,7 @@ def as_decoder(model: Any, valid: Batch, settings: Any) -> Any:
     """Returns a latent variable model itself, and a generator with noise of the scale that is best on `valid`.
 
     Raises:
-        ValueError: no validation examples are left to select the scale.
+        Unmeasurable: no validation examples are left to select the scale.
     """
     if isinstance(model, Annealable):
         return model
@@ -99,7 +100,7 @@ def scales_tried(scales: Sequence[float], num: int) -> Float64[Tensor, "tried"]:
 def best_scale(model: Any, valid: Batch, settings: Any) -> float:
     """Returns the scale of a generator, of those tried, at which the mean bound of validation examples is largest."""
     if len(valid.x) == 0:
-        raise ValueError(
+        raise Unmeasurable(
             "`likelihood.examples` must leave validation examples that are not scored, which select the scale of a "
             "generator, but leaves none: lower it, or set the scale by two equal `scales` of the method"
         )

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dgmrun.protocols.values import Batch, Estimate, Evidence
 
 
+class Unmeasurable(ValueError):
+    """A method cannot measure with these settings; the message names the key and the cure."""
+
+
 class Method(Protocol):
     """Interface that the methods of all stages share."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from dgmrun.errors import Mistake, RunFailed, is_of_memory
 from dgmrun.paths import short
 from dgmrun.protocols.contrast import SimulatorError
+from dgmrun.protocols.methods import Unmeasurable
 
 
 def imported(target: str) -> Any:
@@ -36,15 +37,18 @@ def imported(target: str) -> Any:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Says in one line that a simulator failed; the traceback is for run.log.
+    """Says in one line that a simulator failed, whose traceback is for run.log, or that a method cannot measure.
 
     Raises:
-        RunFailed: it did.
+        RunFailed: a simulator did.
+        Mistake: a method cannot.
     """
     try:
         yield
     except SimulatorError as error:
         raise RunFailed(str(error), "run.log has the traceback") from error
+    except Unmeasurable as error:
+        raise Mistake(str(error)) from error
 
 
 def _where(package: str) -> str:

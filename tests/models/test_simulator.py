@@ -175,6 +175,12 @@ class Collapsed(Simulator):
         return torch.randn(num, len(x), self.latent) * (torch.arange(len(x)) % 2)[:, None]
 
 
+def test_too_few_samples_for_the_units_of_z_are_refused() -> None:
+    p = Independent(Normal(torch.zeros(2, 8), 1.0), 1)
+    with pytest.raises(ValueError, match=r"`fidelity\.posterior_kl\.num_samples` .* all 8 units of z, but is 6"):
+        divergence(torch.randn(6, 2, 8), p)
+
+
 def test_a_collapsed_posterior_has_a_finite_figure_that_says_so() -> None:
     model = Collapsed(Event((3,), "real"), ConjugateGaussian([[1.0, 0.5], [0.0, 1.0], [0.5, -0.5]], 0.7), 2)
     batch = Batch(torch.randn(10, 3), torch.arange(10))
@@ -245,6 +251,18 @@ def test_a_simulator_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Simulator(Event((2,), "real"), simulate, latent=2, **settings)
+
+
+def test_a_method_that_cannot_measure_says_so_in_one_line(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "model=simulator",
+        "dataset.latent=8",
+        "dataset.simulate.matrix=[[1,0,0,0,0,0,0,0]]",
+        "trainer.max_steps=1",
+    )
+    method = ("fidelity.methods=[posterior_kl]", "fidelity.posterior_kl.num_samples=6", "fidelity.examples=5")
+    assert dgmrun(*words, *method, "train", "fidelity") == 2
+    assert "error: `fidelity.posterior_kl.num_samples` must" in capsys.readouterr().err
 
 
 def test_a_posterior_that_is_not_known_is_not_measured(dgmrun: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from dgmrun.estimators.scale import check_range
-from dgmrun.protocols.methods import FidelityMethod
+from dgmrun.protocols.methods import FidelityMethod, Unmeasurable
 from dgmrun.protocols.models import Sampler, context_of
 from dgmrun.protocols.progress import tracked
 from dgmrun.protocols.staged import Staged, of_stage
@@ -88,7 +88,7 @@ class Parzen(FidelityMethod):
         """Returns the log-density of each example, and their mean, with the bandwidth selected on validation data."""
         known = evidence.valid.rows(slice(self.num_valid))
         if len(known.x) == 0:
-            raise ValueError(
+            raise Unmeasurable(
                 "`fidelity.examples` must leave validation examples that are not scored, which select the bandwidth of "
                 "parzen, but leaves none: lower it"
             )

@@ -30,7 +30,7 @@ from torch.distributions import Distribution, constraints
 
 from dgmrun.estimators.shares import of_blocks
 from dgmrun.protocols.contrast import Simulating
-from dgmrun.protocols.methods import FidelityMethod
+from dgmrun.protocols.methods import FidelityMethod, Unmeasurable
 from dgmrun.protocols.values import Batch, Estimate, Evidence, half_width
 from dgmrun.rng import seeded
 
@@ -119,11 +119,19 @@ def divergence(z: Num[Tensor, "samples batch units"], p: Distribution) -> Diverg
     Args:
         z: samples of q.
         p: the exact posteriors, over z [batch, units], which have a density.
+
+    Raises:
+        Unmeasurable: the covariance of as many samples of p is singular.
     """
     drawn = p.sample(z.shape[:1])
     exact = drawn.double()
     mean = exact.mean(0)
-    root = torch.linalg.cholesky(torch.einsum("nbi,nbj->bij", exact - mean, exact - mean) / len(exact))
+    root, failed = torch.linalg.cholesky_ex(torch.einsum("nbi,nbj->bij", exact - mean, exact - mean) / len(exact))
+    if failed.any():
+        raise Unmeasurable(
+            f"`fidelity.posterior_kl.num_samples` must be so large that exact samples differ in all {z.shape[2]} units "
+            f"of z, but is {len(z)}: raise it, unless the exact posterior itself is a point"
+        )
 
     def neighbours(z: Tensor) -> Tensor:
         u = torch.linalg.solve_triangular(root, (z - mean).unsqueeze(-1), upper=False).squeeze(-1).transpose(0, 1)
