@@ -128,10 +128,10 @@ def test_a_folder_of_the_user(dgmrun: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", list(options("model")))
 def test_every_model(model: str, dgmrun: Command, tmp_path: Path, data_dir: Path) -> None:
     run = tmp_path / "run"
-    trained = ["train"] if partners("model", model)["objective"] else []
-    automatic = set(partners("model", model)["likelihood"]) - {"ais", "reverse_ais"}
-    scored = ["likelihood"] if automatic else ["fidelity"]
-    few = ["likelihood.importance.num_samples=20"] if "elbo" in partners("model", model)["likelihood"] else []
+    goes_with = partners("model", model)
+    trained = ["train"] if goes_with["objective"] else []
+    scored = ["likelihood"] if {*goes_with["likelihood"]} - {"ais", "reverse_ais"} else ["fidelity"]
+    few = ["likelihood.importance.num_samples=20"] if "elbo" in goes_with["likelihood"] else []
     words = (f"model={model}", f"data_dir={data_dir}", *SHORT, *few, *narrow(options("model")[model].read_text()))
     assert dgmrun(*words, *trained, *scored, "sample", f"hydra.run.dir={run}") == 0
     assert results(run)["status"] == "done"

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -293,8 +293,8 @@ def _classes(group: str, search_path: Sequence[Path]) -> Iterator[tuple[str, Any
             yield name, _class(group, file)
 
 
+@cache
 def _class(group: str, file: Path) -> Any:
     """Returns the class that an option's file names."""
     loaded = yaml.safe_load(file.read_text())
-    node = loaded.get(group) or loaded.get(file.stem) or loaded
-    return target(node)
+    return target(loaded.get(group) or loaded.get(file.stem) or loaded)
