@@ -67,7 +67,7 @@ def test_resampling_by_weight_tends_to_the_posterior() -> None:
     x = torch.randn(1, 3, dtype=torch.float64).expand(4000, 3)
     with seeded(1, "bounds"):
         local = torch.cat((torch.full((4000, 2), 0.3), torch.full((4000, 2), 0.2)), 1).double()
-        (z,) = resampled(model.trace(x, draws.sampled(2000), local=local))
+        (z,) = resampled(model.trace(x, draws.sampled(500), local=local))
     posterior = exact.trace(x[:1], draws.mean).q[0]
     error = posterior.stddev[0] / math.sqrt(4000)
     assert ((z[0].mean(0) - posterior.mean[0]).abs() < 4.5 * error).all()

@@ -165,7 +165,7 @@ def test_an_offset_that_is_not_given_tends_to_log_z_and_the_divergence(offset: s
     objective = DistillSE(student, SGD, Teacher(rbm, known), StreamSettings(), offset=offset)
     p = log_p(rbm).exp()
     divergence = (p * (log_p(rbm) - student.log_prob(STATES))).sum().detach()
-    for _ in range(1500):  # 15 times the memory of the offset
+    for _ in range(800):  # 8 times the memory of the offset, which leaves 3e-4 of where it began
         x = STATES[torch.multinomial(p, 100, replacement=True)]
         loss, _ = objective.loss(Batch(x, torch.zeros(100)))
         if offset == "learned":
