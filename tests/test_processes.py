@@ -92,7 +92,8 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def stub(probe: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The same, with ranks that only play (tests/stub) and a Ctrl-C that is Python's own."""
+    """The same, with ranks that only play (tests/stub) and soon die, and a Ctrl-C that is Python's own."""
+    monkeypatch.setattr(processes, "GRACE", 0.2)
     monkeypatch.setenv("PYTHONPATH", f"{STUB}:{os.environ['PYTHONPATH']}")
     handlers = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     yield [*probe, "device=ddp_cpu"]

@@ -116,11 +116,10 @@ def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> No
 
 def _wait(ranks: Sequence[Child], longest: float = math.inf) -> None:
     """Waits until all ranks have ended, one has failed and the grace period is over, or the longest time is."""
-    end = time.monotonic() + longest
+    end, is_grace = time.monotonic() + longest, False
     while time.monotonic() < end and (codes := [rank.process.poll() for rank in ranks]).count(None):
-        if any(code not in (None, 0, INTERRUPTED) for code in codes):
-            time.sleep(GRACE)
-            return
+        if not is_grace and any(code not in (None, 0, INTERRUPTED) for code in codes):
+            end, is_grace = min(end, time.monotonic() + GRACE), True
         time.sleep(POLL)
 
 
