@@ -94,7 +94,7 @@ class Grammar:
         """
         tokens: list[int] = []
         for word in string.split():
-            found = self._token.findall(word)
+            found = [word] if word in self.numbers else self._token.findall(word)
             if "".join(found) != word:
                 raise ValueError(f"a string must be of {' '.join(self.terminals)}, but is {string}")
             tokens += [self.numbers[symbol] for symbol in found]
