@@ -29,6 +29,13 @@ SMALL = (
 ).split()
 
 
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How well chains and posteriors are fitted before they are used is the affair of tests/estimators."""
+    monkeypatch.setattr("dgmrun.estimators.annealing.LEAST", 10)
+    monkeypatch.setattr("dgmrun.estimators.local.STEPS", 20)
+
+
 def results(run: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(Path(run, "results.json").read_text())
     return content
