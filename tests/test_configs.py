@@ -35,6 +35,7 @@ SHORT = (
 ).split()
 MOST = {"train": 1000, "valid": 100, "test": 100}
 """Examples that are kept of a dataset once it is loaded."""
+LOADERS = {yaml.safe_load(file.read_text())["_target_"] for file in options("dataset").values()}
 RBM = ("model=rbm", "model.hidden=3")
 STAGES = ("train", "log_z", "likelihood", "sample")
 
@@ -53,7 +54,7 @@ def loaded() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def first_examples(loaded: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every dataset is read whole, once, and only its first examples go on to training and scores."""
-    for target in {yaml.safe_load(file.read_text())["_target_"] for file in options("dataset").values()}:
+    for target in LOADERS:
         module, _, name = target.rpartition(".")
         monkeypatch.setattr(target, shortened(getattr(import_module(module), name), target, loaded))
 
