@@ -212,4 +212,4 @@ def assert_same(a: Any, b: Any, where: str = "") -> None:
         for index, (x, y) in enumerate(zip(a, b, strict=True)):
             assert_same(x, y, f"{where}[{index}]")
     else:
-        assert a == b, where
+        assert a == b or (a != a and b != b), f"{where}: {a}, {b}"  # what is not a number differs from itself
