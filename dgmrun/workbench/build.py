@@ -293,8 +293,10 @@ def _classes(group: str, search_path: Sequence[Path]) -> Iterator[tuple[str, Any
             yield name, _class(group, file)
 
 
-@cache
 def _class(group: str, file: Path) -> Any:
     """Returns the class that an option's file names."""
-    loaded = yaml.safe_load(file.read_text())
+    loaded = _loaded(file.read_text())
     return target(loaded.get(group) or loaded.get(file.stem) or loaded)
+
+
+_loaded = cache(yaml.safe_load)
