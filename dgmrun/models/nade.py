@@ -118,8 +118,8 @@ class NADE(nn.Module):
         h, x = torch.sigmoid(a), a.new_empty(visible_bias.shape[1], len(a))
         for d, (w, v, bias) in enumerate(zip(self.weight, self.output_weight, visible_bias.t(), strict=True)):
             x[d] = bernoulli(torch.sigmoid(torch.addmv(bias, h, v)))
-            (on,) = changing(x[d : d + 1])
-            advance(a, h, x[d], w, on)
+            (change,) = changing(x[d : d + 1])
+            advance(a, h, x[d], w, change)
         return x.t()
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from dgmrun.nn.binary import PUBLISHED, Bernoulli, LogPartition, annealed_bits, bernoulli, bits, marginal_logits
+from dgmrun.nn.sparse import affine
 from dgmrun.protocols.values import Batch, Event
 
 
@@ -62,7 +63,7 @@ class RBM(nn.Module):
 
     def hidden_logits(self, v: Tensor) -> Tensor:
         """Logits of h [batch, H], given v [batch, D]."""
-        return torch.addmm(self.hidden_bias, v, self.weight)
+        return affine(self.hidden_bias, v, self.weight)
 
     def visible_logits(self, h: Tensor) -> Tensor:
         """Logits of v [batch, D], given h [batch, H]."""
@@ -156,7 +157,7 @@ class RBMPath:
 
     def move(self, state: Tensor, beta: Tensor, next_beta: Tensor) -> tuple[Tensor, Tensor]:
         """Makes one block Gibbs sweep at `next_beta`; also returns the increment of the log-weight, [chains]."""
-        logits = torch.addmm(self.hidden_bias, state, self.weight)
+        logits = affine(self.hidden_bias, state, self.weight)
         h, increment = annealed_bits(logits, beta, next_beta)
         tilt = (next_beta - beta) * (state @ (self.visible_bias - self.base_logits))
         bias = torch.lerp(self.base_logits, self.visible_bias, next_beta)

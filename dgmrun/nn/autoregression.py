@@ -106,9 +106,9 @@ def products_by_step(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bi
     a = hidden_bias.expand(len(x), -1).clone()
     x = x.t().contiguous()
     h, found = torch.sigmoid(a), torch.empty_like(x)
-    for x_d, on, w, v, product in zip(x, changing(x), weight, output_weight, found, strict=True):
+    for x_d, change, w, v, product in zip(x, changing(x), weight, output_weight, found, strict=True):
         torch.mv(h, v, out=product)
-        advance(a, h, x_d, w, on)
+        advance(a, h, x_d, w, change)
     return found.t(), a
 
 
@@ -121,34 +121,41 @@ def gradients_by_step(
     h, x, gradient = torch.sigmoid(a), x.t().contiguous(), gradient.t().contiguous()
     sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
     of_dimensions = zip(x, changing(x), gradient, weight, output_weight, of_weight, of_output, strict=True)
-    for x_d, on, g, w, v, of_w, of_v in reversed(list(of_dimensions)):
+    for x_d, change, g, w, v, of_w, of_v in reversed(list(of_dimensions)):
         torch.mv(carried.t(), x_d, out=of_w)
-        advance(a, h, x_d, w, on, -1)
+        advance(a, h, x_d, w, change, -1)
         torch.mv(h.t(), g, out=of_v)
         carried.addcmul_(sigmoid_backward(v.expand_as(h), h, grad_input=slope), g.unsqueeze(1))
     return of_weight, of_output, carried
 
 
-def changing(x: Tensor) -> list[Tensor | None]:
-    """The examples with an input other than 0 of each dimension of `x` [D, batch], or None unless a CPU gains by it."""
+def changing(x: Tensor) -> list[tuple[Tensor, Tensor] | None]:
+    """The examples whose input is not 0, and these inputs, of each dimension of `x` [D, batch].
+
+    None in place of both where they are many, and on other devices than a CPU, which gain nothing by it.
+    """
     if x.device.type != "cpu":
         return [None] * len(x)
     dimension, example = x.nonzero(as_tuple=True)
     counts = dimension.bincount(minlength=len(x)).tolist()
-    return [on if FEW * len(on) <= x.shape[1] else None for on in example.split(counts)]
+    changes = zip(example.split(counts), x[dimension, example].split(counts), strict=True)
+    return [(on, x_on) if FEW * len(on) <= x.shape[1] else None for on, x_on in changes]
 
 
-def advance(a: Tensor, h: Tensor, x: Tensor, w: Tensor, on: Tensor | None, sign: int = 1) -> None:
+def advance(
+    a: Tensor, h: Tensor, x: Tensor, w: Tensor, change: tuple[Tensor, Tensor] | None = None, sign: int = 1
+) -> None:
     """Adds an input x [batch], with weights w [H], to the sums a [batch, H], and updates h = sigmoid(a), in place.
 
-    If positions `on` are given, only these examples are touched; x must be 0 elsewhere.
+    If its `change` is given, the positions where x is not 0 and its values there, only these examples are touched.
     """
-    if on is None:
+    if change is None:
         torch.sigmoid(a.addr_(x, w, alpha=sign), out=h)
-    else:
-        some = a.index_select(0, on).addr_(x[on], w, alpha=sign)
-        a.index_copy_(0, on, some)
-        h.index_copy_(0, on, some.sigmoid_())
+        return
+    on, x_on = change
+    some = a.index_select(0, on).addr_(x_on, w, alpha=sign)
+    a.index_copy_(0, on, some)
+    h.index_copy_(0, on, some.sigmoid_())
 
 
 def blocks(x: Tensor, weight: Tensor) -> Iterator[slice]:

@@ -29,6 +29,7 @@ from dgmrun.workbench.imports import imported
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 LISTED = re.compile("must be one of (.*), but is (.*)$")
+_loaded = cache(yaml.safe_load)
 """Pattern of a message that lists the words that a setting may be."""
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "model": (),
@@ -297,6 +298,3 @@ def _class(group: str, file: Path) -> Any:
     """Returns the class that an option's file names."""
     loaded = _loaded(file.read_text())
     return target(loaded.get(group) or loaded.get(file.stem) or loaded)
-
-
-_loaded = cache(yaml.safe_load)

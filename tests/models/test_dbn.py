@@ -179,8 +179,8 @@ def test_machines_are_stacked_from_the_command_line(dgmrun: Command, capsys: pyt
     """Each trained on the hidden units of the one below; the network has their weights, and log Z of the upper one."""
     short = ("trainer.max_steps=3", "log_z.methods=[exact]")
     assert dgmrun("model=rbm", "model.hidden=4", *short, "train", "hidden", "hydra.run.dir=one") == 0
-    written = numpy.load("one/hidden.npz")
-    assert written["x"].shape == (1797, 4)
+    with numpy.load("one/hidden.npz") as written:
+        assert written["x"].shape == (1797, 4)
     of_hidden = ("dataset=file", "dataset.path=one/hidden.npz", "dataset.binarisation=dynamic")
     assert dgmrun("model=rbm", "model.hidden=3", *of_hidden, *short, "train", "log_z", "hydra.run.dir=two") == 0
     net = ("model=dbn", "model.hidden=[4,3]", *short)

@@ -68,7 +68,7 @@ def test_log_prob_and_its_gradients_are_those_of_the_definition(
     monkeypatch.setattr(module, "CACHED", cached)
     monkeypatch.setattr(module, "STEP", step)
     nade, x = made(30, 4, order), (torch.rand(9, 30) < torch.rand(30)).double()
-    assert {on is None for on in changing(x.t())} == {True, False}
+    assert {change is None for change in changing(x.t())} == {True, False}
     fast, slow = nade.log_prob(x), by_definition(nade, x)
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
     weight = torch.randn(9, dtype=torch.float64)

@@ -1,0 +1,73 @@
+"""Sums of rows against the products that they are, in double precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgmrun.nn.sparse import WIDE, RowSums, affine
+
+DIMS = 40
+
+
+def states(share: float, number: float = 1.0) -> Tensor:
+    """Thirty states with this share of units at `number`, the last of which has none."""
+    x = number * (torch.rand(30, DIMS, dtype=torch.float64) < share)
+    return torch.cat([x, torch.zeros(1, DIMS, dtype=torch.float64)])
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with each product that is made of sums of rows."""
+    found, forward = [], RowSums.forward
+    monkeypatch.setattr(RowSums, "forward", lambda *given: found.append(1) or forward(*given))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("x", "sums"),
+    [
+        (states(0.1), 1),
+        (states(0.0), 1),
+        (states(0.5), 0),
+        (states(0.1, 0.5), 0),
+        (states(0.1, -1.0), 0),
+        (torch.cat([states(0.1), 0.5 * states(0.1), 1.5 * states(0.1)]), 0),
+        (states(0.1, torch.nan), 0),
+        (states(0.1).requires_grad_(), 0),
+        (states(0.1)[:0], 0),
+    ],
+)
+def test_any_states_have_the_values_and_gradients_of_the_product(
+    x: Tensor, sums: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = counted(monkeypatch)
+    weight = torch.randn(DIMS, WIDE, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(WIDE, dtype=torch.float64, requires_grad=True)
+    ours, theirs = affine(bias, x, weight), torch.addmm(bias, x, weight)
+    assert len(found) == sums
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+    of_result = torch.randn_like(ours)
+    gradients = (torch.autograd.grad(each, (bias, weight), of_result) for each in (ours, theirs))
+    torch.testing.assert_close(*gradients, equal_nan=True)
+
+
+def test_their_first_and_second_derivatives_are_right() -> None:
+    x, weight = states(0.2)[:5, :4].bool(), torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda weight: RowSums.apply(x, weight), weight)
+    assert torch.autograd.gradgradcheck(lambda weight: RowSums.apply(x, weight).sin(), weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_numbers_are_rounded_as_those_of_a_product(dtype: torch.dtype) -> None:
+    x, weight, bias = states(0.1).to(dtype), torch.randn(DIMS, WIDE, dtype=dtype), torch.zeros(WIDE, dtype=dtype)
+    found = affine(bias, x, weight)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), x.double() @ weight.double(), rtol=0, atol=16 * torch.finfo(dtype).eps)
+
+
+def test_a_product_that_runs_in_half_precision_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = counted(monkeypatch)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert affine(torch.zeros(WIDE), states(0.1).float(), torch.ones(DIMS, WIDE)).dtype == torch.bfloat16
+    assert not found
