@@ -25,9 +25,10 @@ from typing import IO, NamedTuple
 
 from dgmrun.children import STOPS
 from dgmrun.command import process
+from dgmrun.paths import PACKAGE
 
-OF_JOBS = "command.compose command.execution stages.train.fit pictures.evidence".split()
-"""Modules of dgmrun that import most of what any job does."""
+OF_JOBS, ROOMS = "cli command.execution stages.train.fit".split(), ("estimators", "pictures")
+"""Modules of dgmrun that import most of what any job does, and rooms of which it needs some module or other."""
 LONGEST = 2**17
 """Most bytes of a request."""
 LINE = 12
@@ -189,8 +190,7 @@ def main(descriptor: int) -> None:
     atexit.register(_leave, ends)  # the first that is registered comes last
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # of a scheduler, they reach every process
     process.settle()
-    for name in OF_JOBS:
-        import_module(f"dgmrun.{name}")
+    prepare()
     if (pid := os.fork()) == 0:
         os._exit(0)
     os.waitpid(pid, 0)  # OpenBLAS ends its threads before a fork, and starts others where it needs them
@@ -204,6 +204,14 @@ def main(descriptor: int) -> None:
             ends.append(end.code if isinstance(end.code, int) else int(end.code is not None))
             _tell(request.report, "says", ends[0])
             raise
+
+
+def prepare() -> None:
+    """Imports what any job does, and reads the configuration files that each composes."""
+    files = [file.relative_to(PACKAGE) for room in ROOMS for file in sorted((PACKAGE / room).rglob("[!_]*.py"))]
+    for name in (*OF_JOBS, *(".".join(file.with_suffix("").parts) for file in files)):
+        import_module(f"dgmrun.{name}")
+    import_module("dgmrun.command.compose").store_new(())
 
 
 def _leave(ends: list[int]) -> None:
