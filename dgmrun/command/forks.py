@@ -8,6 +8,7 @@ has one thread, as others would be missing in a fork, with the locks that they h
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import runpy
@@ -24,9 +25,10 @@ from typing import IO, NamedTuple
 
 from dgmrun.children import STOPS
 from dgmrun.command import process
+from dgmrun.paths import PACKAGE
 
-OF_JOBS = "command.compose command.execution stages.train.fit pictures.evidence".split()
-"""Modules of dgmrun that import most of what any job does."""
+OF_JOBS, ROOMS = "cli command.execution stages.train.fit".split(), ("estimators", "pictures")
+"""Modules of dgmrun that import most of what any job does, and rooms of which it needs some module or other."""
 LONGEST = 2**17
 """Most bytes of a request."""
 LINE = 12
@@ -34,17 +36,25 @@ LINE = 12
 
 
 class Server:
-    """A process that forks others, from the first time that it is asked to until it is closed or its own parent ends.
+    """A process that forks others, started at once, until it is closed or its own parent ends.
 
     Args:
         environment: environment variables of the server, and of all its forks.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.environment = environment
         self.lock = threading.Lock()
-        self.process: subprocess.Popen[bytes] | None = None
-        self.requests, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"from dgmrun.command import forks; forks.main({theirs.fileno()})"],
+                env={**environment, "PYTHONSAFEPATH": "1"},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def fork(self, argv: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> Fork | None:
         """Starts `python -m dgmrun ARGV...`; returns None if the server has ended, should not fork or cannot."""
@@ -64,41 +74,24 @@ class Server:
 
     def _answer(self, request: bytes, descriptors: list[int]) -> int:
         """Returns the number of the process that was forked for a request, or 0."""
-        if self.process is None:
-            self._start()
         with suppress(OSError):
             socket.send_fds(self.requests, [request], descriptors)
             return int(self.requests.recv(LINE) or 0)
         return 0
-
-    def _start(self) -> None:
-        code = f"from dgmrun.command import forks; forks.main({self.theirs.fileno()})"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            env={**self.environment, "PYTHONSAFEPATH": "1"},
-            pass_fds=[self.theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.theirs.close()
 
     def stop(self) -> None:
         """Kills the server, even one that has been stopped, and with it a fork that is not yet in a session of its own.
 
         Whoever waits for an answer gets none, and each other fork tells its end itself.
         """
-        if self.process is not None and self.process.poll() is None:
+        if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Ends the server for good, all of whose forks have ended."""
         self.stop()
         self.requests.close()
-        self.theirs.close()
-        if self.process is not None:
-            self.process.wait()
+        self.process.wait()
 
 
 class Fork:
@@ -184,10 +177,11 @@ def main(descriptor: int) -> None:
 
     It forks nothing if a library has started a thread.
     """
+    ends: list[int] = []
+    atexit.register(_leave, ends)  # the first that is registered comes last
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # of a scheduler, they reach every process
     process.settle()
-    for name in OF_JOBS:
-        import_module(f"dgmrun.{name}")
+    prepare()
     if (pid := os.fork()) == 0:
         os._exit(0)
     os.waitpid(pid, 0)  # OpenBLAS ends its threads before a fork, and starts others where it needs them
@@ -198,8 +192,30 @@ def main(descriptor: int) -> None:
         try:
             runpy.run_module("dgmrun", run_name="__main__", alter_sys=True)
         except SystemExit as end:
-            _tell(request.report, "says", end.code if isinstance(end.code, int) else int(end.code is not None))
+            ends.append(end.code if isinstance(end.code, int) else int(end.code is not None))
+            _tell(request.report, "says", ends[0])
             raise
+
+
+def prepare() -> None:
+    """Imports what any job does, and reads the configuration files that each composes."""
+    files = [file.relative_to(PACKAGE) for room in ROOMS for file in sorted((PACKAGE / room).rglob("[!_]*.py"))]
+    for name in (*OF_JOBS, *(".".join(file.with_suffix("").parts) for file in files)):
+        import_module(f"dgmrun.{name}")
+    import_module("dgmrun.command.compose").store_new(())
+
+
+def _leave(ends: list[int]) -> None:
+    """Ends this process with a status that it says, once all else that is due at its exit is done.
+
+    What was imported, half a million objects in memory shared with the server, is not freed one by one: that takes as
+    long as a short training.
+    """
+    for status in ends:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, or None
+                stream.flush()
+        os._exit(status)
 
 
 def _served(requests: socket.socket) -> Request | None:

@@ -101,7 +101,7 @@ def serve() -> None:
 
     from dgmrun.command import forks
 
-    forks.OF_JOBS = []
+    forks.prepare = lambda: None  # type: ignore[assignment]
     runpy.run_module = lambda *_, **__: main(["-m", "dgmrun", *sys.argv[1:]])  # type: ignore[assignment]
 
 
