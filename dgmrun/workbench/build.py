@@ -29,8 +29,8 @@ from dgmrun.workbench.imports import imported
 
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 LISTED = re.compile("must be one of (.*), but is (.*)$")
-_loaded = cache(yaml.safe_load)
 """Pattern of a message that lists the words that a setting may be."""
+_loaded = cache(yaml.safe_load)
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "model": (),
     "objective": ("teacher_weights",),
