@@ -15,7 +15,6 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -49,25 +48,21 @@ class Compiler(ModuleType):
 
 
 class Parts(MetaPathFinder, Loader):
-    """Finds the modules of the true compiler where a Compiler stands for it: most have been loaded by importing it."""
+    """Finds the modules of the true compiler where a Compiler stands for it: importing it has loaded them."""
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
-        """Returns the specification of a module of the compiler, by which one that is loaded is not loaded again."""
+        """Returns the specification of a module of the compiler, if the compiler itself loads it."""
         if not name.startswith(f"{COMPILER}.") or type(sys.modules.get(COMPILER)) is not Compiler:
             return None
         true_compiler()
-        spec = find_spec(name)
-        if (module := sys.modules.get(name)) is not None:
-            vars(module)["__spec__"] = spec = ModuleSpec(name, self, loader_state=spec)
-        return spec
+        return ModuleSpec(name, self) if name in sys.modules else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Returns a module that is loaded."""
         return sys.modules[spec.name]
 
     def exec_module(self, module: ModuleType) -> None:
-        """Gives a module that is loaded its own specification back."""
-        vars(module)["__spec__"] = vars(module)["__spec__"].loader_state
+        """Does nothing: it is loaded."""
 
 
 def true_compiler() -> ModuleType:
