@@ -115,8 +115,7 @@ def test_evaluation_and_training_import_what_they_use_alone() -> None:
     imported = "; ".join(f"import dgmrun.stages.{word}" for word in evaluating)
     work = "import dgmrun.workbench.scoring, dgmrun.stages.sample.draw, dgmrun.stages.gradients.measure"
     heavy = ["torchmetrics", "torchvision", "scipy.signal", "scipy.stats", "sklearn", "matplotlib.pyplot"]
-    heavy += ["torch._dynamo.eval_frame", "torch._inductor", "sympy"]
-    of_training = ["lightning", "torch._dynamo", "torch.distributed.fsdp"]
+    of_training = ["lightning", "torch._dynamo", "torch.distributed.fsdp", "sympy"]
     code = f"""import sys; from dgmrun.command import process; process.settle()
 {imported}; print('torch' in sys.modules); {work}
 print({{*{heavy + of_training}}} & {{*sys.modules}})

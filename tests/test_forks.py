@@ -91,7 +91,7 @@ def test_the_status_of_a_fork_is_that_of_a_fresh_process(
 
 def test_a_fork_does_what_is_due_at_its_exit_and_frees_nothing(server: Server, tmp_path: Path) -> None:
     held = "sys.held = type('Held', (), {'__del__': lambda _: os._exit(9)})()"
-    due = "import atexit; atexit.register(print, 'due', file=sys.stderr)"
+    due = "import atexit; atexit.register(print, 'due', file=sys.stderr); threading.Thread(target=time.sleep, args=(0.2,)).start()"
     one = forked(server, tmp_path, f"{held}; {due}; sys.exit(3)")
     assert one.wait() == 3
     assert (tmp_path / "stderr").read_text() == "due\n"
