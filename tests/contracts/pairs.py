@@ -61,21 +61,10 @@ def pairs() -> list[Pair]:
     ]
 
 
-def is_natural(model: str, objective: str) -> bool:
-    """Whether a model names this objective as its own."""
-    return f"override /objective: {objective}\n" in options("model")[model].read_text()
-
-
-@cache
-def models_of(objective: str) -> list[str]:
-    """The models that an objective fits, those first that name it as their own."""
-    found = [model for model, other in pairs() if other == objective]
-    return sorted(found, key=lambda model: not is_natural(model, objective))
-
-
 def cover(model: str, objective: str) -> bool:
     """Whether a pair is one of those in which every model has its natural objective, and every objective two models."""
-    return is_natural(model, objective) or model in models_of(objective)[:2]
+    natural = f"override /objective: {objective}\n" in options("model")[model].read_text()
+    return natural or (model, objective) in [pair for pair in pairs() if pair[1] == objective][:2]
 
 
 def is_wide(model: str, objective: str) -> bool:

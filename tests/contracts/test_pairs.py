@@ -16,7 +16,7 @@ from dgmrun.protocols.quantities import QUANTITIES
 from dgmrun.run.directory import Run
 from dgmrun.workbench.setup import Setup
 from tests.contracts.pairs import Command as PairCommand
-from tests.contracts.pairs import Finished, Store, assert_same, models_of, of_pairs, outcome
+from tests.contracts.pairs import Finished, Store, assert_same, of_pairs, outcome, pairs
 
 Command = Callable[..., int]
 
@@ -65,7 +65,7 @@ def test_reloads_and_scores_the_same_to_the_last_bit(finished: Finished, tmp_pat
             assert again[word][label] | {"seconds": 0} == estimate | {"seconds": 0}
 
 
-@of_pairs(quick=lambda model, objective: model == models_of(objective)[0])
+@of_pairs(quick=lambda model, objective: model == next(each for each, other in pairs() if other == objective))
 def test_killed_and_taken_up_is_never_killed(finished: Finished, dgmrun: Command, tmp_path: Path) -> None:
     """With a gradient that waits for others, and logged steps after the checkpoint; whatever else its state is.
 
