@@ -41,9 +41,7 @@ def test_a_real_sigkill_through_the_console_script(dgmrun: Command, tmp_path: Pa
     assert_same(outcome(cut), outcome(whole))
 
 
-@pytest.mark.slow
 def test_a_real_sigint_through_the_console_script(tmp_path: Path) -> None:
-    """What the next test states of a signal within this process."""
     run = tmp_path / "run"
     command = [*RBM, "trainer.max_steps=1000000", "train", f"hydra.run.dir={run}"]
     process = subprocess.Popen([sys.executable, "-m", "dgmrun", *command], stderr=subprocess.PIPE, text=True)
