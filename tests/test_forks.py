@@ -89,15 +89,6 @@ def test_the_status_of_a_fork_is_that_of_a_fresh_process(
     one.communicate()
 
 
-def test_a_fork_does_what_is_due_at_its_exit_and_frees_nothing(server: Server, tmp_path: Path) -> None:
-    held = "sys.held = type('Held', (), {'__del__': lambda _: os._exit(9)})()"
-    due = "import atexit; atexit.register(print, 'due', file=sys.stderr); threading.Thread(target=time.sleep, args=(0.2,)).start()"
-    one = forked(server, tmp_path, f"{held}; {due}; sys.exit(3)")
-    assert one.wait() == 3
-    assert (tmp_path / "stderr").read_text() == "due\n"
-    one.communicate()
-
-
 def test_a_fork_has_its_session_its_variables_and_all_signals_and_ends_with_its_parent(
     server: Server, tmp_path: Path
 ) -> None:
@@ -113,6 +104,7 @@ def test_a_fork_has_its_session_its_variables_and_all_signals_and_ends_with_its_
 def test_a_fork_outlives_its_server_and_there_is_no_other(server: Server, tmp_path: Path, status: int) -> None:
     end = f"sys.exit({status})" if status >= 0 else f"os.kill(os.getpid(), {-status})"
     one = forked(server, tmp_path, f"os.read(0, 1); {end}")
+    assert server.process is not None
     for number in (signal.SIGINT, signal.SIGTERM):  # as schedulers send to all
         server.process.send_signal(number)
     two = forked(server, tmp_path, "sys.exit(3)")
@@ -146,6 +138,7 @@ def test_an_interrupted_sweep_ends_though_its_server_has_been_stopped(
         while not (tmp_path / "runs").exists():
             time.sleep(0.01)
         assert pool.server is not None
+        assert pool.server.process is not None
         pool.server.process.send_signal(signal.SIGSTOP)
         asked.set()
         os.kill(os.getpid(), signal.SIGINT)
@@ -165,6 +158,7 @@ def test_an_interrupted_sweep_ends_though_its_server_has_been_stopped(
     assert pool.is_interrupted
     assert [job.state for job in jobs] == ["interrupted", "not started" if width == 1 else "interrupted"]
     assert withdrawn == ["first"] if width == 1 else sorted(withdrawn) == ["first", "second"]
+    assert pool.server.process is not None
     assert pool.server.process.returncode == -signal.SIGKILL
 
 
@@ -176,6 +170,7 @@ def test_a_request_that_fails_harms_no_other(environment: dict[str, str], tmp_pa
     with (tmp_path / "stderr").open("wb") as stderr:
         assert server.fork(["x" * LONGEST], {}, stderr) is None
     one = forked(server, tmp_path, "sys.exit(3)")
+    assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
     assert set(children) <= {str(one.pid)}
     assert one.wait() == 3

@@ -36,25 +36,17 @@ LINE = 12
 
 
 class Server:
-    """A process that forks others, started at once, until it is closed or its own parent ends.
+    """A process that forks others, from the first time that it is asked to until it is closed or its own parent ends.
 
     Args:
         environment: environment variables of the server, and of all its forks.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
         self.lock = threading.Lock()
-        self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", f"from dgmrun.command import forks; forks.main({theirs.fileno()})"],
-                env={**environment, "PYTHONSAFEPATH": "1"},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        self.process: subprocess.Popen[bytes] | None = None
+        self.requests, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def fork(self, argv: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes]) -> Fork | None:
         """Starts `python -m dgmrun ARGV...`; returns None if the server has ended, should not fork or cannot."""
@@ -74,24 +66,41 @@ class Server:
 
     def _answer(self, request: bytes, descriptors: list[int]) -> int:
         """Returns the number of the process that was forked for a request, or 0."""
+        if self.process is None:
+            self._start()
         with suppress(OSError):
             socket.send_fds(self.requests, [request], descriptors)
             return int(self.requests.recv(LINE) or 0)
         return 0
+
+    def _start(self) -> None:
+        code = f"from dgmrun.command import forks; forks.main({self.theirs.fileno()})"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**self.environment, "PYTHONSAFEPATH": "1"},
+            pass_fds=[self.theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.theirs.close()
 
     def stop(self) -> None:
         """Kills the server, even one that has been stopped, and with it a fork that is not yet in a session of its own.
 
         Whoever waits for an answer gets none, and each other fork tells its end itself.
         """
-        if self.process.poll() is None:
+        if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Ends the server for good, all of whose forks have ended."""
         self.stop()
         self.requests.close()
-        self.process.wait()
+        self.theirs.close()
+        if self.process is not None:
+            self.process.wait()
 
 
 class Fork:

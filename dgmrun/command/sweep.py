@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,14 +81,13 @@ class ProcessLauncher(Launcher):
             Mistake: a job does not compose, or two would share a directory; nothing was started.
             RunFailed: a job is not done.
         """
+        jobs = unique([self._job(list(overrides)) for overrides in job_overrides])
         if self.config.sweep.on == "slurm":
-            jobs = self._jobs(job_overrides)
             slurm.enqueue(jobs, self.folder, self.flags)
             report.show_jobs(jobs)
         else:
-            with closing(Jobs([], self.config.sweep, self.flags)) as pool:
-                jobs = pool.jobs = self._jobs(job_overrides)  # while its server imports
-                pool.run()
+            pool = Jobs(jobs, self.config.sweep, self.flags)
+            pool.run()
             report.show_jobs(jobs)
             if pool.is_interrupted:
                 raise KeyboardInterrupt
@@ -97,9 +96,6 @@ class ProcessLauncher(Launcher):
             is_any = any(job.state != "refused" for job in jobs)  # the folders of those are withdrawn
             raise RunFailed(f"{len(lost)} of {len(jobs)} jobs are not done", again if is_any else None)
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
-
-    def _jobs(self, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
-        return unique([self._job(list(overrides)) for overrides in job_overrides])
 
     def _job(self, overrides: list[str]) -> Job:
         config, _ = self.compose([*self.config.hydra.overrides.hydra, *overrides])
@@ -110,7 +106,7 @@ class Pool(ABC):
     """Executes jobs, each in a separate process, `sweep.jobs` at a time.
 
     Args:
-        jobs: the jobs, whose state is updated; those that are known from the start, or set before it runs.
+        jobs: the jobs, whose state is updated; those that are known from the start.
         sweep: the section of the configuration.
         flags: Hydra flags for every job.
     """
@@ -137,12 +133,8 @@ class Pool(ABC):
             for child in self._stopped():
                 child.process.kill()
             executor.shutdown(wait=True)
-            self.close()
-
-    def close(self) -> None:
-        """Ends the server; no job runs."""
-        if self.server is not None:
-            self.server.close()
+            if self.server is not None:
+                self.server.close()
 
     @abstractmethod
     def work(self) -> list[Callable[[], None]]:
