@@ -9,6 +9,8 @@ has one thread, as others would be missing in a fork, with the locks that they h
 from __future__ import annotations
 
 import atexit
+import gc
+import io
 import json
 import os
 import runpy
@@ -27,8 +29,10 @@ from dgmrun.children import STOPS
 from dgmrun.command import process
 from dgmrun.paths import PACKAGE
 
-OF_JOBS, ROOMS = "cli command.execution stages.train.fit".split(), ("estimators", "pictures")
-"""Modules of dgmrun that import most of what any job does, and rooms of which it needs some module or other."""
+OF_JOBS = "cli command.execution stages.train.fit".split()
+"""Modules of dgmrun that import most of what any job does."""
+ROOMS = ("estimators", "pictures")
+"""Rooms of which any job needs some module or other."""
 LONGEST = 2**17
 """Most bytes of a request."""
 LINE = 12
@@ -207,23 +211,28 @@ def main(descriptor: int) -> None:
 
 
 def prepare() -> None:
-    """Imports what any job does, and reads the configuration files that each composes."""
+    """Imports what a job may need, and reads the configuration files that each composes.
+
+    All of it is frozen: a fork that collects garbage would copy the memory that it shares with the server.
+    """
     files = [file.relative_to(PACKAGE) for room in ROOMS for file in sorted((PACKAGE / room).rglob("[!_]*.py"))]
     for name in (*OF_JOBS, *(".".join(file.with_suffix("").parts) for file in files)):
         import_module(f"dgmrun.{name}")
     import_module("dgmrun.command.compose").store_new(())
+    gc.freeze()
 
 
 def _leave(ends: list[int]) -> None:
-    """Ends this process with a status that it says, once all else that is due at its exit is done.
+    """Ends this process with a status that it says, after its other exit handlers, all that is written in files.
 
     What was imported, half a million objects in memory shared with the server, is not freed one by one: that takes as
     long as a short training.
     """
     for status in ends:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):  # closed, or None
-                stream.flush()
+        for stream in (sys.stdout, sys.stderr, *gc.get_objects()):  # without those of the server, which are frozen
+            if isinstance(stream, io.IOBase):
+                with suppress(OSError, ValueError):  # closed
+                    stream.flush()
         os._exit(status)
 
 
