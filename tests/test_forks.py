@@ -23,14 +23,14 @@ PLAY = """
 import os, runpy, signal, sys, threading, time
 from functools import partial
 if "import forks" in sys.orig_argv[-1]:
-    from dgmrun.command import forks
+    from dgmrun.command import warm
     if "HEAVY" in os.environ:
         import torch
         asked = []
         for name in ("is_available", "device_count", "current_device", "_lazy_init"):
             setattr(torch.cuda, name, partial(asked.append, name))
     else:
-        forks.prepare = lambda: None
+        warm.prepare = lambda: None
     if "FAILING" in os.environ:  # for the first request; the server forks itself once before
         of_os = os.environ["FAILING"]
         true, fails = getattr(os, of_os), [True, False] if of_os == "fork" else [True]

@@ -9,8 +9,6 @@ has one thread, as others would be missing in a fork, with the locks that they h
 from __future__ import annotations
 
 import atexit
-import gc
-import io
 import json
 import os
 import runpy
@@ -22,17 +20,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import IO, NamedTuple
 
 from dgmrun.children import STOPS
-from dgmrun.command import process
-from dgmrun.paths import PACKAGE
+from dgmrun.command import process, warm
 
-OF_JOBS = "cli command.execution stages.train.fit".split()
-"""Modules of dgmrun that import most of what any job does."""
-ROOMS = ("estimators", "pictures")
-"""Rooms of which any job needs some module or other."""
 LONGEST = 2**17
 """Most bytes of a request."""
 LINE = 12
@@ -191,10 +183,10 @@ def main(descriptor: int) -> None:
     It forks nothing if a library has started a thread.
     """
     ends: list[int] = []
-    atexit.register(_leave, ends)  # the first that is registered comes last
+    atexit.register(warm.leave, ends)  # the first that is registered comes last
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # of a scheduler, they reach every process
     process.settle()
-    prepare()
+    warm.prepare()
     if (pid := os.fork()) == 0:
         os._exit(0)
     os.waitpid(pid, 0)  # OpenBLAS ends its threads before a fork, and starts others where it needs them
@@ -208,32 +200,6 @@ def main(descriptor: int) -> None:
             ends.append(end.code if isinstance(end.code, int) else int(end.code is not None))
             _tell(request.report, "says", ends[0])
             raise
-
-
-def prepare() -> None:
-    """Imports what a job may need, and reads the configuration files that each composes.
-
-    All of it is frozen: a fork that collects garbage would copy the memory that it shares with the server.
-    """
-    files = [file.relative_to(PACKAGE) for room in ROOMS for file in sorted((PACKAGE / room).rglob("[!_]*.py"))]
-    for name in (*OF_JOBS, *(".".join(file.with_suffix("").parts) for file in files)):
-        import_module(f"dgmrun.{name}")
-    import_module("dgmrun.command.compose").store_new(())
-    gc.freeze()
-
-
-def _leave(ends: list[int]) -> None:
-    """Ends this process with a status that it says, after its other exit handlers, all that is written in files.
-
-    What was imported, half a million objects in memory shared with the server, is not freed one by one: that takes as
-    long as a short training.
-    """
-    for status in ends:
-        for stream in (sys.stdout, sys.stderr, *gc.get_objects()):  # without those of the server, which are frozen
-            if isinstance(stream, io.IOBase):
-                with suppress(OSError, ValueError):  # closed
-                    stream.flush()
-        os._exit(status)
 
 
 def _served(requests: socket.socket) -> Request | None:

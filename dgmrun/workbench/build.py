@@ -30,7 +30,7 @@ from dgmrun.workbench.imports import imported
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 LISTED = re.compile("must be one of (.*), but is (.*)$")
 """Pattern of a message that lists the words that a setting may be."""
-_loaded = cache(yaml.safe_load)
+_parsed = cache(yaml.safe_load)
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "model": (),
     "objective": ("teacher_weights",),
@@ -296,5 +296,5 @@ def _classes(group: str, search_path: Sequence[Path]) -> Iterator[tuple[str, Any
 
 def _class(group: str, file: Path) -> Any:
     """Returns the class that an option's file names."""
-    loaded = _loaded(file.read_text())
+    loaded = _parsed(file.read_text())
     return target(loaded.get(group) or loaded.get(file.stem) or loaded)

@@ -99,9 +99,9 @@ def serve() -> None:
     """Has the forks of a server play, and the server import nothing heavy."""
     import runpy
 
-    from dgmrun.command import forks
+    from dgmrun.command import warm
 
-    forks.prepare = lambda: None  # type: ignore[assignment]
+    warm.prepare = lambda: None  # type: ignore[assignment]
     runpy.run_module = lambda *_, **__: main(["-m", "dgmrun", *sys.argv[1:]])  # type: ignore[assignment]
 
 

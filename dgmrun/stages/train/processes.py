@@ -116,10 +116,10 @@ def start(word: str, device: Mapping[str, Any], locks: Sequence[int] = ()) -> No
 
 def _wait(ranks: Sequence[Child], longest: float = math.inf) -> None:
     """Waits until all ranks have ended, one has failed and the grace period is over, or the longest time is."""
-    end, is_grace = time.monotonic() + longest, False
+    end = time.monotonic() + longest
     while time.monotonic() < end and (codes := [rank.process.poll() for rank in ranks]).count(None):
-        if not is_grace and any(code not in (None, 0, INTERRUPTED) for code in codes):
-            end, is_grace = min(end, time.monotonic() + GRACE), True
+        if any(code not in (None, 0, INTERRUPTED) for code in codes):
+            end = min(end, time.monotonic() + GRACE)  # from the first time on
         time.sleep(POLL)
 
 
