@@ -21,6 +21,8 @@ STEP = 8192
 """Number of activations of a dimension from which a CPU takes dimensions one by one: calls then cost little."""
 FEW = 4
 """Examples whose hidden units change are updated alone if they are at most one in FEW."""
+Change = tuple[Tensor, Tensor]
+"""Examples whose input of a dimension is not 0, and these inputs."""
 
 
 def products(x: Tensor, weight: Tensor, output_weight: Tensor, hidden_bias: Tensor) -> Tensor:
@@ -129,11 +131,8 @@ def gradients_by_step(
     return of_weight, of_output, carried
 
 
-def changing(x: Tensor) -> list[tuple[Tensor, Tensor] | None]:
-    """The examples whose input is not 0, and these inputs, of each dimension of `x` [D, batch].
-
-    None in place of both where they are many, and on other devices than a CPU, which gain nothing by it.
-    """
+def changing(x: Tensor) -> list[Change | None]:
+    """The change by each dimension of `x` [D, batch], or None where that is many, or the device not a CPU."""
     if x.device.type != "cpu":
         return [None] * len(x)
     dimension, example = x.nonzero(as_tuple=True)
@@ -142,12 +141,10 @@ def changing(x: Tensor) -> list[tuple[Tensor, Tensor] | None]:
     return [(on, x_on) if FEW * len(on) <= x.shape[1] else None for on, x_on in changes]
 
 
-def advance(
-    a: Tensor, h: Tensor, x: Tensor, w: Tensor, change: tuple[Tensor, Tensor] | None = None, sign: int = 1
-) -> None:
+def advance(a: Tensor, h: Tensor, x: Tensor, w: Tensor, change: Change | None, sign: int = 1) -> None:
     """Adds an input x [batch], with weights w [H], to the sums a [batch, H], and updates h = sigmoid(a), in place.
 
-    If its `change` is given, the positions where x is not 0 and its values there, only these examples are touched.
+    If its change is given, only the examples that it names are touched.
     """
     if change is None:
         torch.sigmoid(a.addr_(x, w, alpha=sign), out=h)

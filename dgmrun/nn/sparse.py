@@ -25,8 +25,8 @@ def affine(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """
     if _is_worth_a_search(bias, x, weight):
         bits = torch.from_numpy(x.detach().numpy() == 1)
-        ones, others = (int(np.count_nonzero(each.numpy())) for each in (bits, x.bool()))
-        if ones == others and ones < FEW * x.numel():
+        ones, not_zero = (int(np.count_nonzero(each.numpy())) for each in (bits, x.bool()))
+        if ones == not_zero and ones < FEW * x.numel():
             return RowSums.apply(bits, weight).add_(bias)
     return torch.addmm(bias, x, weight)
 
