@@ -89,6 +89,32 @@ def test_the_status_of_a_fork_is_that_of_a_fresh_process(
     one.communicate()
 
 
+LEFT = """
+import atexit, io, weakref
+class Odd(io.IOBase):
+    def flush(self):
+        raise AttributeError
+class Held:
+    def __del__(self):
+        os._exit(9)
+atexit.register(print, "due", file=sys.stderr)
+sys.left = [Odd(), Held(), weakref.proxy(Odd()), open({file!r}, "w")]
+sys.left[-1].write("written")
+sys.exit(3)
+"""
+
+
+def test_a_fork_does_what_is_due_at_its_exit_writes_what_is_buffered_and_frees_nothing(
+    server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "open"
+    one = forked(server, tmp_path, LEFT.format(file=str(file)))
+    assert one.wait() == 3
+    assert (tmp_path / "stderr").read_text() == "due\n"
+    assert file.read_text() == "written"
+    one.communicate()
+
+
 def test_a_fork_has_its_session_its_variables_and_all_signals_and_ends_with_its_parent(
     server: Server, tmp_path: Path
 ) -> None:

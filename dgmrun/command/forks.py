@@ -1,4 +1,4 @@
-"""Jobs as forks of a server, which has imported what they need and has done nothing else.
+"""Jobs as forks of a server, which has imported what they need, read configuration files and done nothing else.
 
 A fork starts in milliseconds, where a fresh process imports torch and Lightning for seconds. In all else it is a
 process of its own: it has a session, streams, variables and arguments as a fresh one has, and runs `python -m dgmrun`.

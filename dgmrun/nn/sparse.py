@@ -32,12 +32,12 @@ def affine(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _is_worth_a_search(bias: Tensor, x: Tensor, weight: Tensor) -> bool:
-    """Whether these are numbers of a CPU, in full precision and without a derivative in x, and few of x are not 0."""
+    """Whether all are on a CPU in full precision, x has no derivative, W only a gradient, and few of x are not 0."""
     fits = x.shape[1:] == weight.shape[:1] and weight.shape[1] >= WIDE and len(x) > 0
     if not fits or x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return False
     is_full = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype == bias.dtype
-    if not is_full or x.requires_grad or unpack_dual(x).tangent is not None:
+    if not is_full or x.requires_grad or any(unpack_dual(each).tangent is not None for each in (bias, x, weight)):
         return False
     return int(x[:SOME].count_nonzero()) < FEW * x[:SOME].numel()
 

@@ -17,7 +17,7 @@ DIMS = 40
 def states(share: float, number: float = 1.0) -> Tensor:
     """Thirty states with about this share of units at `number`, the same ones each time, and one that has none."""
     on = torch.rand(30, DIMS, generator=torch.Generator().manual_seed(0)) < share
-    x = number * on.double()
+    x = torch.where(on, torch.tensor(number, dtype=torch.float64), 0.0)
     return torch.cat([x, torch.zeros(1, DIMS, dtype=torch.float64)])
 
 
@@ -74,12 +74,21 @@ def test_what_does_not_fit_is_refused_as_a_product_is() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # of forward_ad's own
-def test_a_derivative_in_the_states_is_that_of_the_product() -> None:
-    weight = torch.randn(DIMS, WIDE, dtype=torch.float64)
+def test_a_forward_derivative_is_that_of_the_product() -> None:
+    weight, of_weight = torch.randn(2, DIMS, WIDE, dtype=torch.float64)
     with forward_ad.dual_level():
-        x = forward_ad.make_dual(states(0.1), states(0.5))
-        found = forward_ad.unpack_dual(affine(torch.zeros(WIDE, dtype=torch.float64), x, weight)).tangent
-    torch.testing.assert_close(found, states(0.5) @ weight)
+        x, w = (forward_ad.make_dual(*both) for both in ((states(0.1), states(0.5)), (weight, of_weight)))
+        found = forward_ad.unpack_dual(affine(torch.zeros(WIDE, dtype=torch.float64), x, w)).tangent
+        alone = forward_ad.unpack_dual(affine(torch.zeros(WIDE, dtype=torch.float64), states(0.1), w)).tangent
+    torch.testing.assert_close(found, states(0.5) @ weight + states(0.1) @ of_weight)
+    torch.testing.assert_close(alone, states(0.1) @ of_weight)
+
+
+def test_what_is_compiled_is_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = counted(monkeypatch)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    affine(torch.zeros(WIDE, dtype=torch.float64), states(0.1), torch.ones(DIMS, WIDE, dtype=torch.float64))
+    assert not found
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
